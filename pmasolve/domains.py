@@ -1,0 +1,218 @@
+"""Where things live: the torus, the box (a torus seen through reflections) and clouds of points.
+
+A grid knows its points, its quadrature, its gauge and its norms, so that no other file has to.  All arrays of
+values have shape ``grid.shape``; all arrays of vectors have shape ``(dim, *grid.shape)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What the torus and the box share: a uniform product grid with the midpoint (= trapezoidal) quadrature."""
+
+    shape: tuple[int, ...]
+    lengths: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = tuple(int(n) for n in np.atleast_1d(self.shape))
+        if not 1 <= len(shape) <= 3:
+            raise ValueError(f"shape={self.shape}: the grid needs 1, 2 or 3 axes; use Cloud for higher dimensions")
+        if min(shape) < 4:
+            raise ValueError(f"shape={self.shape}: every axis needs at least 4 points; refine the grid")
+        lengths = tuple(float(length) for length in np.atleast_1d(self.lengths)) or (1.0,) * len(shape)
+        if len(lengths) != len(shape) or not all(0 < length < np.inf for length in lengths):
+            raise ValueError(f"lengths={self.lengths}: give one positive length for each of the {len(shape)} axes")
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "lengths", lengths)
+
+    @property
+    def dim(self) -> int:
+        """Number of axes, 1 to 3."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of grid points."""
+        return prod(self.shape)
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Mesh width h of each axis."""
+        return tuple(length / n for length, n in zip(self.lengths, self.shape, strict=True))
+
+    @property
+    def volume(self) -> float:
+        """Volume of the domain."""
+        return prod(self.lengths)
+
+    @property
+    def cell(self) -> float:
+        """Volume of one cell, the weight of every point in the quadrature."""
+        return self.volume / self.size
+
+    def axis(self, j: int) -> Array:
+        """Coordinates along axis ``j``, shape (shape[j],)."""
+        return (np.arange(self.shape[j]) + self.offset) * self.spacing[j]
+
+    @property
+    def offset(self) -> float:
+        """Position of the first point in units of h: 0 on the torus, ½ (cell centres) on the box."""
+        return 0.0
+
+    @cached_property
+    def points(self) -> Array:
+        """Coordinates of the grid points, shape (dim, *shape)."""
+        return np.stack(np.meshgrid(*(self.axis(j) for j in range(self.dim)), indexing="ij"))
+
+    def integral(self, values: Array) -> float:
+        """∫ values dx."""
+        return float(np.sum(values)) * self.cell
+
+    def mean(self, values: Array) -> float:
+        """Average of the values over the domain."""
+        return float(np.mean(values))
+
+    def gauge(self, values: Array) -> Array:
+        """The values less their mean: potentials are determined up to a constant."""
+        return values - np.mean(values)
+
+    def sup(self, values: Array) -> float:
+        """sup |values|, of the Euclidean length for vectors of shape (dim, *shape)."""
+        return float(np.max(np.abs(values) if values.ndim == self.dim else np.sqrt(np.sum(values**2, axis=0))))
+
+    def l2(self, values: Array) -> float:
+        """(average of |values|²)^½: the same number on every grid."""
+        return float(np.sqrt(np.sum(values**2) / self.size))
+
+    def values(self, array: ArrayLike, name: str) -> Array:
+        """Check that ``array`` holds one finite number for each point and return it as contiguous float64."""
+        out = np.array(array, dtype=np.float64, order="C")
+        if out.shape != self.shape:
+            raise ValueError(f"{name} has shape {out.shape}, the grid has {self.shape}: sample it at grid.points")
+        if not np.isfinite(out).all():
+            raise ValueError(f"{name} has {np.count_nonzero(~np.isfinite(out))} NaN or infinite values: clean it first")
+        return out
+
+
+@dataclass(frozen=True)
+class Torus(Grid):
+    """The flat torus ∏[0, Lⱼ) with ``shape`` points, the first at the origin.
+
+    Parameters
+    ----------
+    shape : points along each of 1, 2 or 3 axes.
+    lengths : periods, one for each axis; all 1 unless given.
+
+    Examples
+    --------
+    >>> torus = Torus((4, 8), lengths=(1.0, 2.0))
+    >>> torus.spacing, torus.points.shape
+    ((0.25, 0.25), (2, 4, 8))
+    """
+
+    def neighbours(self, j: int, width: int) -> NDArray[np.intp]:
+        """Indices along axis ``j`` of the points −width … n+width−1: periodic."""
+        n = self.shape[j]
+        return np.arange(-width, n + width) % n
+
+    def fold(self, points: Array) -> Array:
+        """Bring points (dim, …) back into the fundamental cell."""
+        return points - np.reshape(self.lengths, (-1,) + (1,) * (points.ndim - 1)) * np.floor(
+            points / np.reshape(self.lengths, (-1,) + (1,) * (points.ndim - 1))
+        )
+
+
+@dataclass(frozen=True)
+class Box(Grid):
+    """The box ∏[0, Lⱼ] with ``shape`` cell centres; functions are extended by even reflection.
+
+    Transport maps of the box onto itself satisfy ∂φ(Ω) = Ω; in the even extension this is ∂u/∂n = 0.
+
+    Parameters
+    ----------
+    shape : cells along each of 1, 2 or 3 axes; values live at their centres (i + ½)h.
+    lengths : side lengths; all 1 unless given.
+
+    Examples
+    --------
+    >>> Box((4,)).axis(0)
+    array([0.125, 0.375, 0.625, 0.875])
+    """
+
+    @property
+    def offset(self) -> float:
+        """Half a cell: values live at cell centres."""
+        return 0.5
+
+    def neighbours(self, j: int, width: int) -> NDArray[np.intp]:
+        """Indices along axis ``j`` of the points −width … n+width−1: reflected at the walls."""
+        n = self.shape[j]
+        i = np.arange(-width, n + width) % (2 * n)
+        return np.where(i < n, i, 2 * n - 1 - i)
+
+    def fold(self, points: Array) -> Array:
+        """Reflect points (dim, …) back into the box."""
+        lengths = np.reshape(self.lengths, (-1,) + (1,) * (points.ndim - 1))
+        return lengths - np.abs(points % (2 * lengths) - lengths)
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """Weighted points in ℝᵈ, or on a torus when ``period`` is given (points are then wrapped into it).
+
+    Parameters
+    ----------
+    points : (n, dim) coordinates.
+    weights : (n,) masses ≥ 0 with a positive sum, normalised here; uniform unless given.
+    period : None for ℝᵈ, or one period for each coordinate.
+
+    Raises
+    ------
+    ValueError : non-finite points, negative or non-finite or all-zero weights, shapes that disagree.
+
+    Examples
+    --------
+    >>> Cloud([[0.0], [1.5]], weights=[1, 3], period=1.0).points.ravel()
+    array([0. , 0.5])
+    """
+
+    points: Array
+    weights: Array | None = None
+    period: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        points = np.array(self.points, dtype=np.float64, order="C")
+        if points.ndim != 2 or points.size == 0 or not np.isfinite(points).all():
+            raise ValueError(f"points of shape {points.shape}: give a finite array of shape (n, dim), n ≥ 1")
+        n, dim = points.shape
+        weights = np.full(n, 1.0 / n) if self.weights is None else np.array(self.weights, dtype=np.float64)
+        if weights.shape != (n,) or not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() <= 0:
+            raise ValueError(f"weights: give {n} finite numbers ≥ 0 with a positive sum (they are normalised for you)")
+        if self.period is not None:
+            period = tuple(float(p) for p in np.broadcast_to(self.period, (dim,)))
+            if not all(0 < p < np.inf for p in period):
+                raise ValueError(f"period={self.period}: give one positive period, or one for each of {dim} axes")
+            points = points - np.floor(points / period) * period
+            object.__setattr__(self, "period", period)
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "weights", weights / weights.sum())
+
+    @property
+    def size(self) -> int:
+        """Number of points n."""
+        return self.points.shape[0]
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the space."""
+        return self.points.shape[1]
