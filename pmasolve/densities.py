@@ -1,0 +1,126 @@
+"""Negative log-densities that can be evaluated anywhere: given by a formula or by samples on a grid.
+
+Both kinds are callables  points (dim, …) → values (…)  and know the constant that makes e^{−f} a probability density
+for the quadrature of the grid, the same quadrature that Sinkhorn's discrete marginals use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.ndimage import map_coordinates, spline_filter
+
+from .domains import Array, Box, Grid, Torus
+
+Formula = Callable[..., ArrayLike]
+
+
+class NegativeLogDensity(Protocol):
+    """f with ∫e^{−f} = 1, evaluated at any points (dim, …)."""
+
+    def __call__(self, points: Array) -> Array: ...
+
+
+@dataclass(frozen=True)
+class Analytic:
+    """f(x, y, …) from a vectorised callable, plus the constant that normalises it."""
+
+    formula: Formula
+    shift: float
+
+    def __call__(self, points: Array) -> Array:
+        return np.asarray(self.formula(*points), dtype=np.float64) + self.shift
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """f from its samples on a grid, by interpolating B-splines (periodic, or reflected at the walls of a box).
+
+    The order of accuracy is ``degree`` + 1 where f is smooth.  Cost: about 0.4 µs a point in 2D at degree 5, one thread.
+    """
+
+    grid: Grid
+    coefficients: Array
+    degree: int
+
+    @classmethod
+    def interpolate(cls, grid: Grid, samples: Array, degree: int = 5) -> Sampled:
+        """The spline of odd ``degree`` 1, 3 or 5 through the samples at ``grid.points``."""
+        if degree not in (1, 3, 5):
+            raise ValueError(f"degree={degree}: splines of degree 1, 3 or 5 are offered")
+        return cls(grid, spline_filter(samples, order=degree, mode=_mode(grid)), degree)
+
+    def __call__(self, points: Array) -> Array:
+        column = (-1,) + (1,) * (points.ndim - 1)
+        index = points / np.reshape(self.grid.spacing, column) - self.grid.offset
+        return map_coordinates(self.coefficients, index, order=self.degree, mode=_mode(self.grid), prefilter=False)
+
+
+def _mode(grid: Grid) -> str:
+    match grid:
+        case Torus():
+            return "grid-wrap"
+        case Box():
+            return "reflect"
+        case _:
+            raise ValueError(f"{grid!r}: splines need a Torus or a Box")
+
+
+def from_formula(grid: Grid, formula: Formula, name: str) -> Analytic:
+    """Normalise a callable negative log-density on ``grid`` and check that it is finite and, on a torus, periodic.
+
+    Raises
+    ------
+    ValueError : values that are not finite, a wrong shape, or values that change by a period of the torus.
+    """
+    raw = Analytic(formula, 0.0)
+    samples = np.broadcast_to(raw(grid.points), grid.shape)
+    samples = grid.values(samples, name)
+    if isinstance(grid, Torus):
+        _check_periodic(grid, raw, samples, name)
+    return Analytic(formula, log_mass(grid, samples))
+
+
+def from_samples(grid: Grid, samples: ArrayLike, name: str, degree: int) -> Sampled:
+    """Normalise a sampled negative log-density and interpolate it by splines of the given degree."""
+    values = grid.values(samples, name)
+    return Sampled.interpolate(grid, values + log_mass(grid, values), degree)
+
+
+def log_mass(grid: Grid, f: Array) -> float:
+    """log ∫e^{−f}, the constant to add to f."""
+    low = float(f.min())
+    return float(np.log(grid.integral(np.exp(low - f)))) - low
+
+
+def negative_log(grid: Grid, density: ArrayLike, name: str) -> Array:
+    """−log of a positive density given on the grid, of any mass.
+
+    Raises
+    ------
+    ValueError : a value that is zero, negative, NaN or infinite, with the number of such values.
+    """
+    values = grid.values(density, name)
+    if (bad := np.count_nonzero(values <= 0)) > 0:
+        raise ValueError(
+            f"{name} has {bad} values ≤ 0 (least {values.min():.3g}): the Monge–Ampère flow needs a positive density; "
+            f"add a floor, for example {name} + 1e-3·max({name})"
+        )
+    return -np.log(values)
+
+
+def _check_periodic(torus: Torus, raw: Analytic, samples: Array, name: str) -> None:
+    scale = 1.0 + float(np.max(np.abs(samples)))
+    for j, length in enumerate(torus.lengths):
+        moved = torus.points.copy()
+        moved[j] += length
+        gap = float(np.max(np.abs(raw(moved) - samples)))
+        if not gap <= 1e-9 * scale:
+            raise ValueError(
+                f"{name} is not periodic: it changes by {gap:.3g} over the period {length:g} of axis {j}; "
+                "use 2π·x/length inside trigonometric functions, or set the torus's lengths"
+            )

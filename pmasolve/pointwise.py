@@ -1,0 +1,144 @@
+"""The algebra at every grid point: log det, inverse and least eigenvalue of I + D²u, and tr(G⁻¹D²v) − b·∇v.
+
+Symmetric matrices are packed by rows of the upper triangle: (xx), (xx, xy, yy), (xx, xy, xz, yy, yz, zz); all arrays are
+(rows, N).  Every kernel makes one pass over memory and runs on all threads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from .domains import Array
+
+
+def packed(dim: int) -> list[tuple[int, int]]:
+    """The index pairs (i, j), i ≤ j, in the order of the packed rows."""
+    return [(i, j) for i in range(dim) for j in range(i, dim)]
+
+
+@njit(cache=True, parallel=True, error_model="numpy")
+def _invert_1d(H, logdet, inverse):
+    for i in prange(H.shape[1]):
+        a = 1.0 + H[0, i]
+        good = a > 0.0
+        logdet[i] = np.log(a) if good else -np.inf
+        inverse[0, i] = 1.0 / a
+
+
+@njit(cache=True, parallel=True, error_model="numpy")
+def _invert_2d(H, logdet, inverse):
+    for i in prange(H.shape[1]):
+        a, b, c = 1.0 + H[0, i], H[1, i], 1.0 + H[2, i]
+        det = a * c - b * b
+        good = (a > 0.0) and (det > 0.0)
+        logdet[i] = np.log(det) if good else -np.inf
+        inverse[0, i], inverse[1, i], inverse[2, i] = c / det, -b / det, a / det
+
+
+@njit(cache=True, parallel=True, error_model="numpy")
+def _invert_3d(H, logdet, inverse):
+    for i in prange(H.shape[1]):
+        a, b, c = 1.0 + H[0, i], H[1, i], H[2, i]
+        d, e, f = 1.0 + H[3, i], H[4, i], 1.0 + H[5, i]
+        A, B, C = d * f - e * e, c * e - b * f, b * e - c * d
+        det = a * A + b * B + c * C
+        good = (a > 0.0) and (a * d - b * b > 0.0) and (det > 0.0)
+        logdet[i] = np.log(det) if good else -np.inf
+        inverse[0, i], inverse[1, i], inverse[2, i] = A / det, B / det, C / det
+        inverse[3, i], inverse[4, i] = (a * f - c * c) / det, (b * c - a * e) / det
+        inverse[5, i] = (a * d - b * b) / det
+
+
+@njit(cache=True, parallel=True)
+def _contract_1d(S, H, b, D, out):
+    for i in prange(H.shape[1]):
+        out[i] = S[0, i] * H[0, i] - b[0, i] * D[0, i]
+
+
+@njit(cache=True, parallel=True)
+def _contract_2d(S, H, b, D, out):
+    for i in prange(H.shape[1]):
+        out[i] = (
+            S[0, i] * H[0, i] + 2.0 * S[1, i] * H[1, i] + S[2, i] * H[2, i] - b[0, i] * D[0, i] - b[1, i] * D[1, i]
+        )
+
+
+@njit(cache=True, parallel=True)
+def _contract_3d(S, H, b, D, out):
+    for i in prange(H.shape[1]):
+        trace = S[0, i] * H[0, i] + S[3, i] * H[3, i] + S[5, i] * H[5, i]
+        cross = S[1, i] * H[1, i] + S[2, i] * H[2, i] + S[4, i] * H[4, i]
+        out[i] = trace + 2.0 * cross - b[0, i] * D[0, i] - b[1, i] * D[1, i] - b[2, i] * D[2, i]
+
+
+@njit(cache=True, parallel=True)
+def _extremes_1d(H, low, high):
+    for i in prange(H.shape[1]):
+        low[i] = high[i] = H[0, i]
+
+
+@njit(cache=True, parallel=True)
+def _extremes_2d(H, low, high):
+    for i in prange(H.shape[1]):
+        middle, half = 0.5 * (H[0, i] + H[2, i]), 0.5 * (H[0, i] - H[2, i])
+        radius = np.sqrt(half * half + H[1, i] * H[1, i])
+        low[i], high[i] = middle - radius, middle + radius
+
+
+@njit(cache=True, parallel=True)
+def _extremes_3d(H, low, high):
+    """Eigenvalues of a symmetric 3 × 3 matrix by the trigonometric formula (Smith, CACM 4, 1961)."""
+    for i in prange(H.shape[1]):
+        q = (H[0, i] + H[3, i] + H[5, i]) / 3.0
+        a, d, f = H[0, i] - q, H[3, i] - q, H[5, i] - q
+        b, c, e = H[1, i], H[2, i], H[4, i]
+        p = np.sqrt((a * a + d * d + f * f + 2.0 * (b * b + c * c + e * e)) / 6.0)
+        low[i] = high[i] = q
+        if p > 0.0:
+            det = a * (d * f - e * e) + b * (c * e - b * f) + c * (b * e - c * d)
+            angle = np.arccos(min(1.0, max(-1.0, 0.5 * det / (p * p * p)))) / 3.0
+            high[i] = q + 2.0 * p * np.cos(angle)
+            low[i] = q + 2.0 * p * np.cos(angle + 2.0943951023931953)  # 2π/3
+
+
+_INVERT = {1: _invert_1d, 2: _invert_2d, 3: _invert_3d}
+_CONTRACT = {1: _contract_1d, 2: _contract_2d, 3: _contract_3d}
+_EXTREMES = {1: _extremes_1d, 2: _extremes_2d, 3: _extremes_3d}
+
+
+def log_det_inverse(D2u: Array) -> tuple[Array, Array]:
+    """log det(I + D²u), −inf where that matrix is not positive definite, and the packed inverse.
+
+    ``D2u`` is packed, (dim(dim+1)/2, *shape).
+    """
+    flat = D2u.reshape(D2u.shape[0], -1)
+    logdet, inverse = np.empty(flat.shape[1]), np.empty_like(flat)
+    _INVERT[D2u.ndim - 1](flat, logdet, inverse)
+    return logdet.reshape(D2u.shape[1:]), inverse.reshape(D2u.shape)
+
+
+def contract(inverse: Array, D2v: Array, b: Array, Dv: Array) -> Array:
+    """tr(G⁻¹ D²v) − b·∇v."""
+    out = np.empty(D2v.shape[1:])
+    flat = (array.reshape(array.shape[0], -1) for array in (inverse, D2v, b, Dv))
+    _CONTRACT[D2v.ndim - 1](*flat, out.reshape(-1))
+    return out
+
+
+def extreme_eigenvalues(D2u: Array) -> tuple[float, float]:
+    """Least and greatest eigenvalue of I + D²u over all points."""
+    flat = D2u.reshape(D2u.shape[0], -1)
+    low, high = np.empty(flat.shape[1]), np.empty(flat.shape[1])
+    _EXTREMES[D2u.ndim - 1](flat, low, high)
+    return 1.0 + float(low.min()), 1.0 + float(high.max())
+
+
+def apply(S: Array, v: Array) -> Array:
+    """The packed symmetric matrices S times the vectors v (dim, *shape)."""
+    out = np.zeros_like(v)
+    for row, (i, j) in enumerate(packed(v.shape[0])):
+        out[i] += S[row] * v[j]
+        if i != j:
+            out[j] += S[row] * v[i]
+    return out

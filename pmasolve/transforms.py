@@ -1,0 +1,252 @@
+"""Planned transforms of a grid: real FFTs on the torus, cosine transforms on the box.
+
+A transform turns values into coefficients and evaluates any derivative from them; ``pack`` and ``unpack`` turn the coefficients
+into a real vector with the same Euclidean norm as the values (Parseval), the state that the time integrator sees.
+pyfftw serves where it is installed (planned once, no allocation), scipy.fft otherwise.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import scipy.fft
+from numba import get_num_threads
+from numpy.typing import NDArray
+
+from .domains import Array, Box, Grid, Torus
+
+try:
+    import pyfftw
+except ImportError:  # optional, extra "fast"
+    pyfftw = None
+
+Coefficients = NDArray[np.float64] | NDArray[np.complex128]
+
+
+class Transform(Protocol):
+    """Values on a grid ⇄ coefficients of a trigonometric series."""
+
+    @property
+    def wavenumbers(self) -> tuple[Array, ...]:
+        """Wavenumbers of each axis in radians per unit length, shaped to broadcast against the coefficients."""
+        ...
+
+    @property
+    def isometry(self) -> Array:
+        """Factors (broadcastable) that make the coefficients' Euclidean norm that of the values."""
+        ...
+
+    def forward(self, values: Array) -> Coefficients:
+        """Coefficients of the values; the caller owns the result."""
+        ...
+
+    def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
+        """∂^orders of the series at the grid points, written to ``out``; the coefficients are left alone."""
+        ...
+
+    def keep_redundant(self, coefficients: Coefficients, original: Coefficients) -> Coefficients:
+        """Put back, in place, those parts of ``original`` that no real function has and no operator sees."""
+        ...
+
+    def as_vector(self, coefficients: Coefficients) -> Array:
+        """A flat real view of the coefficients."""
+        ...
+
+    def as_coefficients(self, vector: Array) -> Coefficients:
+        """The view back."""
+        ...
+
+
+class TorusTransform:
+    """Real FFT of a periodic grid; the last axis holds the half spectrum."""
+
+    def __init__(self, torus: Torus) -> None:
+        self.torus = torus
+        self.shape = (*torus.shape[:-1], torus.shape[-1] // 2 + 1)
+        self._work = np.empty(self.shape, dtype=np.complex128)
+        self._plan = _Pyfftw(torus.shape, self._work) if pyfftw else _Scipy(torus.shape)
+
+    @cached_property
+    def wavenumbers(self) -> tuple[Array, ...]:
+        """2πm/L of each axis, the Nyquist wavenumber positive."""
+        dim = self.torus.dim
+        out = []
+        for j, (n, length) in enumerate(zip(self.torus.shape, self.torus.lengths, strict=True)):
+            modes = np.arange(n // 2 + 1.0) if j == dim - 1 else np.fft.fftfreq(n, 1.0 / n)
+            out.append((2 * np.pi / length) * modes.reshape((-1,) + (1,) * (dim - 1 - j)))
+        return tuple(out)
+
+    @cached_property
+    def isometry(self) -> Array:
+        """1/√N, times √2 for the columns that stand for a conjugate pair."""
+        n = self.torus.shape[-1]
+        paired = np.full(n // 2 + 1, np.sqrt(2.0))
+        paired[0] = 1.0
+        if n % 2 == 0:
+            paired[-1] = 1.0
+        return paired / np.sqrt(self.torus.size)
+
+    @cached_property
+    def _odd(self) -> tuple[NDArray[np.complex128], ...]:
+        """i·k of each axis, zero at Nyquist, where an odd derivative of a real series vanishes on the grid."""
+        out = []
+        for k, n in zip(self.wavenumbers, self.torus.shape, strict=True):
+            ik = 1j * k
+            if n % 2 == 0:
+                ik.ravel()[n // 2] = 0.0
+            out.append(ik)
+        return tuple(out)
+
+    def _factors(self, orders: tuple[int, ...]) -> list[NDArray]:
+        """One multiplier for each differentiated axis: (ik)^order."""
+        return [
+            self._odd[j] * (-(self.wavenumbers[j] ** 2)) ** (order // 2)
+            if order % 2
+            else (-(self.wavenumbers[j] ** 2)) ** (order // 2)
+            for j, order in enumerate(orders)
+            if order
+        ]
+
+    def forward(self, values: Array) -> NDArray[np.complex128]:
+        """rfftn."""
+        return self._plan.forward(values)
+
+    def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
+        """irfftn of the coefficients times (ik)^orders."""
+        source = coefficients
+        for factor in self._factors(orders):
+            source = np.multiply(source, factor, out=self._work)
+        if source is not self._work:
+            np.copyto(self._work, source)
+        return self._plan.backward(self._work, out)
+
+    def keep_redundant(self, coefficients: Coefficients, original: Coefficients) -> NDArray[np.complex128]:
+        """Two planes of the half spectrum hold both k and −k; their anti-Hermitian parts belong to no real function."""
+        n = self.torus.shape[-1]
+        for plane in (0, n // 2) if n % 2 == 0 else (0,):
+            coefficients[..., plane] += _anti_hermitian(original[..., plane] - coefficients[..., plane])
+        return coefficients
+
+    def as_vector(self, coefficients: Coefficients) -> Array:
+        """Real and imaginary parts, interleaved."""
+        return coefficients.reshape(-1).view(np.float64)
+
+    def as_coefficients(self, vector: Array) -> NDArray[np.complex128]:
+        """Pairs of reals as complex numbers."""
+        return vector.view(np.complex128).reshape(self.shape)
+
+
+def _anti_hermitian(plane: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """½(c(k) − c(−k)*)."""
+    axes = tuple(range(plane.ndim))
+    return 0.5 * (plane - np.conj(np.roll(np.flip(plane, axes), 1, axes)))
+
+
+class _Scipy:
+    """pocketfft, allocating."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def forward(self, values: Array) -> NDArray[np.complex128]:
+        return scipy.fft.rfftn(values, workers=get_num_threads())
+
+    def backward(self, coefficients: NDArray[np.complex128], out: Array) -> Array:
+        out[...] = scipy.fft.irfftn(coefficients, s=self.shape, workers=get_num_threads(), overwrite_x=True)
+        return out
+
+
+class _Pyfftw:
+    """FFTW, planned once (ESTIMATE: the same plan, hence the same rounding, in every run)."""
+
+    def __init__(self, shape: tuple[int, ...], work: NDArray[np.complex128]) -> None:
+        values = np.empty(shape)
+        flags = ("FFTW_ESTIMATE", "FFTW_UNALIGNED")
+        axes, threads = tuple(range(len(shape))), get_num_threads() if values.size > 1 << 14 else 1
+        self._forward = pyfftw.FFTW(values, work, axes=axes, threads=threads, flags=flags)
+        self._backward = pyfftw.FFTW(
+            work, values, axes=axes, direction="FFTW_BACKWARD", threads=threads, flags=(*flags, "FFTW_DESTROY_INPUT")
+        )
+        self._scale = 1.0 / values.size
+
+    def forward(self, values: Array) -> NDArray[np.complex128]:
+        out = np.empty(self._forward.output_shape, dtype=np.complex128)
+        self._forward.update_arrays(np.ascontiguousarray(values), out)
+        self._forward.execute()
+        return out
+
+    def backward(self, coefficients: NDArray[np.complex128], out: Array) -> Array:
+        self._backward.update_arrays(coefficients, out)
+        self._backward.execute()
+        out *= self._scale
+        return out
+
+
+class BoxTransform:
+    """Cosine transform of a grid of cell centres: the even reflection's real series, on the box's own points."""
+
+    isometry = np.ones(1)
+
+    def __init__(self, box: Box) -> None:
+        self.box = box
+
+    @cached_property
+    def wavenumbers(self) -> tuple[Array, ...]:
+        """πm/L of each axis."""
+        dim = self.box.dim
+        return tuple(
+            (np.pi / length) * np.arange(float(n)).reshape((-1,) + (1,) * (dim - 1 - j))
+            for j, (n, length) in enumerate(zip(self.box.shape, self.box.lengths, strict=True))
+        )
+
+    def forward(self, values: Array) -> Array:
+        """Orthonormal DCT-II along every axis."""
+        return scipy.fft.dctn(values, norm="ortho", workers=get_num_threads())
+
+    def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
+        """Cosine series stay cosine series under even derivatives and become sine series under odd ones."""
+        series = np.array(coefficients)
+        for j, order in enumerate(orders):
+            series *= (-1.0) ** ((order + 1) // 2) * self.wavenumbers[j] ** order
+        even = tuple(j for j, order in enumerate(orders) if order % 2 == 0)
+        if even:
+            series = scipy.fft.idctn(series, axes=even, norm="ortho", workers=get_num_threads(), overwrite_x=True)
+        for j, order in enumerate(orders):
+            if order % 2:
+                series = _sine_series(series, j)
+        out[...] = series
+        return out
+
+    def keep_redundant(self, coefficients: Coefficients, original: Coefficients) -> Array:
+        """A cosine series has no redundancy."""
+        return coefficients
+
+    def as_vector(self, coefficients: Coefficients) -> Array:
+        """The coefficients, flat."""
+        return coefficients.reshape(-1)
+
+    def as_coefficients(self, vector: Array) -> Array:
+        """The coefficients, in the shape of the grid."""
+        return vector.reshape(self.box.shape)
+
+
+def _sine_series(series: Array, axis: int) -> Array:
+    """∑ₘ sₘ sin(πm(i+½)/n): the DST counts its modes from 1, so the coefficients move down by one."""
+    series = np.roll(series, -1, axis=axis)  # m = 0 carries no sine and lands, as zero, on the Nyquist mode
+    last = [slice(None)] * series.ndim
+    last[axis] = slice(-1, None)
+    series[tuple(last)] = 0.0
+    return scipy.fft.idst(series, axis=axis, type=2, norm="ortho", workers=get_num_threads(), overwrite_x=True)
+
+
+def plan(grid: Grid) -> Transform:
+    """The transform that belongs to a grid."""
+    match grid:
+        case Torus():
+            return TorusTransform(grid)
+        case Box():
+            return BoxTransform(grid)
+        case _:
+            raise ValueError(f"{grid!r}: transforms need a Torus or a Box")
