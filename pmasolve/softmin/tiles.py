@@ -48,11 +48,15 @@ class Pass(NamedTuple):
     limit: np.ndarray
 
 
+def reach_of(n: int, kappa: float, reflect: bool) -> int:
+    """How far images can matter: the best one lies within half a period, one beyond the reach is 2^−T below it."""
+    period = 2 * n if reflect else n
+    return period // 2 + ceil((TOLERANCE + 1) / (2 * kappa * period)) + 2
+
+
 def prepare(n: int, kappa: float, reflect: bool) -> Pass:
     """Tabulate the stretched kernels of one axis."""
-    period = 2 * n if reflect else n
-    # the best image lies within half a period; beyond the reach an image is 2^−T below it
-    reach = period // 2 + ceil((TOLERANCE + 1) / (2 * kappa * period)) + 2
+    reach = reach_of(n, kappa, reflect)
     width = sqrt(80 / (2 * kappa * np.log(2)))
     block = 16 if width < 12 else 32 if width < 60 else 64 if width < 250 else 128
     rows, half, limit = [], [], []
@@ -140,11 +144,7 @@ def tile(b, axis, y0, y1, first, last, p0, p1, best0, best1, sources, starts, ac
     q = 2.0**c
     yc, xc = (y0 + y1) >> 1, (p0 + p1) >> 1
     D = np.float64(xc - yc)
-    limit = axis.limit[c + CLASSES]
-    first, last = max(first, xc - limit), min(last, xc + limit)
     count = last - first + 1
-    if count < 1:
-        return -np.inf
     ref = b[p0]  # not b[xc], which may lie in a void
     tilt, bend = 2.0 * kappa * D, kappa * (1.0 - 1.0 / q)
     top = VOID * 2
@@ -161,9 +161,16 @@ def tile(b, axis, y0, y1, first, last, p0, p1, best0, best1, sources, starts, ac
     sure = min(best0 - level - t0 * (lift + curl * t0), best1 - level - t1 * (lift + curl * t1))
     if sure < BEFORE:
         return -np.inf
+    # sources beyond the limit, whose kernel vanishes, had to enter the maximum but need no product
+    limit = axis.limit[c + CLASSES]
+    skip = max(0, xc - limit - first)
+    first, last = first + skip, min(last, xc + limit)
+    count = last - first + 1
+    if count < 1:
+        return -np.inf
     padded = (count + LANES - 1) // LANES * LANES
     for i in range(count):
-        v = sources[i] - top
+        v = sources[i + skip] - top
         sources[i] = exp2(v if v > FLOOR else FLOOR)
     kernel_starts(c, axis.half[c + CLASSES], axis.base[c + CLASSES], first - xc, count, y0 - yc, starts)
     for i in range(count, padded):
@@ -213,6 +220,9 @@ def one_line(b, axis, n, low, arg, high, best, stack, sources, starts, acc, out,
             )  # fmt: skip
             if bits > -np.inf:
                 stats[LOWEST] = min(stats[LOWEST], bits)
+                if concave:
+                    slope = np.float64(max(1, arg[y1] - arg[y0])) / np.float64(m)
+                    stats[STEEPEST] = max(stats[STEEPEST], slope, 1.0 / slope)
                 continue
             stats[SPLITS] += 1
             if m == 1:
