@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import factorial, log, sqrt
+from typing import Any
 
 import numba
 import numpy as np
@@ -25,7 +26,7 @@ SQRT2 = sqrt(2.0)
 SCALE = 2 / log(2)
 
 
-def jit(function: Callable[..., object]) -> Callable[..., object]:
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile without the guards that block vectorisation; sums keep their order, products may be fused.
 
     NaN never enters: the engines refuse it at their door.
@@ -33,7 +34,7 @@ def jit(function: Callable[..., object]) -> Callable[..., object]:
     return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})(function)
 
 
-def strict_jit(function: Callable[..., object]) -> Callable[..., object]:
+def strict_jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile without any licence to rearrange: for code that lives off rounding."""
     return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
 
