@@ -12,7 +12,7 @@ import numpy as np
 from sksundae.cvode import CVODE, CVODEJacTimes, CVODEPrecond
 
 from .domains import Array
-from .trajectories import CONVEXITY_LOST, REACHED, STEP_LIMIT, Outcome
+from .trajectories import CONVEXITY_LOST, REACHED, STEP_LIMIT
 
 # What a refused state reports as its derivative: finite, so that it cannot poison the run, and large enough to fail every
 # convergence and error test of the attempt, after which CVODE shrinks the step.

@@ -167,9 +167,7 @@ class DifferenceOperators:
         h, shape = self.grid.spacing[axis], self.grid.shape
         block = (int(np.prod(shape[:axis])), shape[axis], int(np.prod(shape[axis + 1 :])))
         first, second = np.array(_FIRST[self.order]) / h, np.array(_SECOND[self.order]) / h**2
-        _differences(
-            values.reshape(block), self._neighbours[axis], first, second, D.reshape(block), D2.reshape(block)
-        )
+        _differences(values.reshape(block), self._neighbours[axis], first, second, D.reshape(block), D2.reshape(block))
 
     def jet(self, coefficients: Coefficients) -> Jet:
         """One inverse transform, then differences."""

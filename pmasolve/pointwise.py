@@ -59,9 +59,7 @@ def _contract_1d(S, H, b, D, out):
 @njit(cache=True, parallel=True)
 def _contract_2d(S, H, b, D, out):
     for i in prange(H.shape[1]):
-        out[i] = (
-            S[0, i] * H[0, i] + 2.0 * S[1, i] * H[1, i] + S[2, i] * H[2, i] - b[0, i] * D[0, i] - b[1, i] * D[1, i]
-        )
+        out[i] = S[0, i] * H[0, i] + 2.0 * S[1, i] * H[1, i] + S[2, i] * H[2, i] - b[0, i] * D[0, i] - b[1, i] * D[1, i]
 
 
 @njit(cache=True, parallel=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .densities import Formula, NegativeLogDensity, from_formula, from_samples, negative_log
-from .domains import Array, Box, Cloud, Grid, Torus
+from .domains import Array, Box, Grid, Torus
 
 
 @dataclass(frozen=True, eq=False)

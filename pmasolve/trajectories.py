@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from .domains import Array
 from .problems import Problem
-from .progress import progress_bar
+from .progress import Show, progress_bar
 
 
 @dataclass(frozen=True)
@@ -163,36 +163,54 @@ def evolve(
     """
     requested = _increasing(times)
     flow.admit(requested)
-    shape = flow.problem.domain.shape
-    start = np.zeros(shape) if initial is None else flow.problem.domain.values(initial, "initial")
-    began = time.perf_counter()
-    state, outcome = flow.start(start), REACHED
-    potentials: list[Array] = []
-    records: list[Mapping[str, float]] = []
+    domain = flow.problem.domain
+    start = np.zeros(domain.shape) if initial is None else domain.values(initial, "initial")
+    began, log = time.perf_counter(), _Log()
     with progress_bar(type(flow).__name__, float(requested[-1]), progress) as show:
-        try:
-            for until in requested:
-                while state.t < until and state.outcome.ok:
-                    state = flow.advance(state, float(until))
-                    records.append({"t": state.t, **state.record})
-                    show(state.t, state.record)
-                if not state.outcome.ok:
-                    outcome = state.outcome
-                    break
-                potentials.append(flow.potential(state))
-        except KeyboardInterrupt:
-            outcome = INTERRUPTED
+        outcome = _visit(flow, flow.start(start), requested, log, show)
     trajectory = Trajectory(
         flow,
-        requested[: len(potentials)],
-        np.stack(potentials) if potentials else np.empty((0, *shape)),
+        requested[: len(log.potentials)],
+        np.stack(log.potentials) if log.potentials else np.empty((0, *domain.shape)),
         outcome,
-        _columns(records),
+        _columns(log.records),
         _provenance(time.perf_counter() - began),
     )
     if throw and not outcome.ok:
         raise Stopped(trajectory)
     return trajectory
+
+
+@dataclass
+class _Log:
+    """What survives an interruption."""
+
+    potentials: list[Array] = field(default_factory=list)
+    records: list[Mapping[str, float]] = field(default_factory=list)
+
+
+def _visit(flow: Flow, state: State, times: Array, log: _Log, show: Show) -> Outcome:
+    def note(state: State) -> None:
+        log.records.append({"t": state.t, **state.record})
+        show(state.t, state.record)
+
+    try:
+        for until in times:
+            state = reach(flow, state, float(until), note)
+            if not state.outcome.ok:
+                return state.outcome
+            log.potentials.append(flow.potential(state))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return REACHED
+
+
+def reach(flow: Flow, state: Any, until: float, note: Callable[[Any], None] = lambda state: None) -> Any:
+    """Advance a flow's state to ``until``, or to the first outcome that is not ok: the only loop over time."""
+    while state.t < until and state.outcome.ok:
+        state = flow.advance(state, until)
+        note(state)
+    return state
 
 
 def _increasing(times: ArrayLike) -> Array:

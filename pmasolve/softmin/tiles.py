@@ -20,11 +20,10 @@ from math import ceil, sqrt
 from typing import NamedTuple
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 from ..domains import Array
-from .bits import FLOOR, VOID, exp2, jit, log2
+from .bits import FLOOR, exp2, jit, log2
 from .windows import CHUNK, TOLERANCE, edge, extend, is_concave, largest, least
 
 CLASSES = 6  # stretches 2^−6 … 2^6
