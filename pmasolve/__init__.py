@@ -17,7 +17,9 @@ from .sinkhorn import PLAIN as PLAIN
 from .sinkhorn import SYMMETRIC as SYMMETRIC
 from .sinkhorn import Gauge as Gauge
 from .sinkhorn import Sinkhorn as Sinkhorn
+from .trajectories import Event as Event
 from .trajectories import Outcome as Outcome
 from .trajectories import Stopped as Stopped
 from .trajectories import Trajectory as Trajectory
 from .trajectories import evolve as evolve
+from .trajectories import resume as resume
