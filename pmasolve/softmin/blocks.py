@@ -13,12 +13,12 @@ safe without a running maximum, and the cost falls with ε as the plan concentra
 
 from __future__ import annotations
 
-from math import log
+from math import log, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import njit, types
 from numba.extending import intrinsic
 
 from ..domains import Array
@@ -107,12 +107,25 @@ def peak(h, squares, c):
 
 
 @njit
-def first(values, value):
-    """Index of ``value`` in ``values``."""
+def index_of(values, value):
+    """Index of the first ``value`` in ``values``."""
     for i in range(values.shape[0]):
         if values[i] == value:
             return i
     return 0
+
+
+@njit
+def place(target, tile, signs, shifts, y, centres):
+    """Fill y (images, dim, TILE) and centres (images, dim, 1) with the images σ∘y + s of a tile; return its size."""
+    low = tile * TILE
+    count = min(TILE, target.points.shape[1] - low)
+    for g in range(signs.shape[0]):
+        for j in range(signs.shape[1]):
+            centres[g, j, 0] = signs[g, j] * target.centres[tile, j] + shifts[g, j]
+            for k in range(count):
+                y[g, j, k] = signs[g, j] * target.points[j, low + k] + shifts[g, j]
+    return count
 
 
 @njit
@@ -121,23 +134,9 @@ def coarse_bounds(source, tops, centre, half, c, out):
     for b in range(out.shape[0]):
         gap2 = 0.0
         for j in range(centre.shape[0]):
-            gap = abs(source.centres[b, j] - centre[j]) - source.halves[b, j] - half[j]
+            gap = abs(source.centres[b, j] - centre[j, 0]) - source.halves[b, j] - half[j]
             gap2 += gap * gap if gap > 0 else 0.0
         out[b] = tops[b] - c * gap2
-
-
-@njit
-def raise_shift(x, i, height, y, c, shift):
-    """Use source i as a lower bound: shift = max(shift, h[i] − c|x[i]−y|²); return the smallest shift."""
-    least = np.inf
-    for k in range(shift.shape[0]):
-        value = 0.0
-        for j in range(x.shape[0]):
-            value += (x[j, i] - y[j, k]) ** 2
-        value = height - c * value
-        shift[k] = value if value > shift[k] else shift[k]
-        least = min(least, shift[k])
-    return least
 
 
 @njit
@@ -147,7 +146,41 @@ def block_peak(source, h, b, centre, c, squares):
     high = min(low + BLOCK, h.shape[0])
     square_distances(source.points, low, centre, 0, squares[: high - low])
     top = peak(h[low:high], squares[: high - low], c)
-    return top, low + first(squares[: high - low], top)
+    return top, low + index_of(squares[: high - low], top)
+
+
+@njit
+def raise_shift(x, i, height, y, c, shift):
+    """Use source i as a lower bound: shift = max(shift, h[i] − c|x[i]−y|²); return the smallest shift."""
+    least = np.inf
+    for k in range(shift.shape[0]):
+        square = 0.0
+        for j in range(x.shape[0]):
+            square += (x[j, i] - y[j, k]) * (x[j, i] - y[j, k])
+        value = height - c * square
+        shift[k] = value if value > shift[k] else shift[k]
+        least = shift[k] if shift[k] < least else least
+    return least
+
+
+@njit
+def find_shifts(source, h, tops, y, centres, half, c, cut, shift, squares, peaks):
+    """Fill ``peaks`` (images, blocks) with M, −inf where skipped, and raise ``shift`` to a term of every target's sum."""
+    best, g0, b0 = -np.inf, 0, 0
+    for g in range(peaks.shape[0]):
+        coarse_bounds(source, tops, centres[g], half, c, peaks[g])
+        for b in range(peaks.shape[1]):
+            if peaks[g, b] > best:
+                best, g0, b0 = peaks[g, b], g, b
+    _, i = block_peak(source, h, b0, centres[g0], c, squares)
+    least = raise_shift(source.points, i, h[i], y[g0], c, shift)
+    for g in range(peaks.shape[0]):
+        for b in range(peaks.shape[1]):
+            if peaks[g, b] < least - cut:
+                peaks[g, b] = -np.inf
+            else:
+                peaks[g, b], i = block_peak(source, h, b, centres[g], c, squares)
+                least = raise_shift(source.points, i, h[i], y[g], c, shift)
 
 
 @njit
@@ -158,84 +191,50 @@ def upper_bound(source, b, top, centre, y, k, c):
         delta = y[j, k] - centre[j, 0]
         along += (source.centres[b, j] - centre[j, 0]) * delta
         delta2 += delta * delta
-    return top + c * (2 * along + 2 * source.radii[b] * np.sqrt(delta2) - delta2)
+    return top + c * (2 * along + 2 * source.radii[b] * sqrt(delta2) - delta2)
 
 
 @njit
-def move(points, sign, shift):
-    """The image σ∘y + s of points (dim, count)."""
-    out = np.empty_like(points)
-    for j in range(points.shape[0]):
-        out[j] = sign[j] * points[j] + shift[j]
-    return out
+def add_blocks(source, h, peaks, y, centres, c, least, exact, shift, squares, total):
+    """Visit the blocks whose bound is above shift + least: raise the shift to their exact maximum, or else add their
 
-
-@njit
-def find_shifts(source, h, tops, y, centres, half, c, cut, shift, squares):
-    """Fill ``shift`` for a tile given by its images y (images, dim, count); return M, (images, blocks), −inf if skipped."""
-    peaks = np.empty((y.shape[0], tops.shape[0]))
-    for g in range(y.shape[0]):
-        coarse_bounds(source, tops, centres[g, :, 0], half, c, peaks[g])
-    best = np.argmax(peaks)
-    g, b = best // tops.shape[0], best % tops.shape[0]
-    top, i = block_peak(source, h, b, centres[g], c, squares)
-    least = raise_shift(source.points, i, h[i], y[g], c, shift)
-    for g in range(y.shape[0]):
-        for b in range(tops.shape[0]):
-            if peaks[g, b] < least - cut:
-                peaks[g, b] = -np.inf
-            else:
-                peaks[g, b], i = block_peak(source, h, b, centres[g], c, squares)
-                least = raise_shift(source.points, i, h[i], y[g], c, shift)
-    return peaks
-
-
-@njit
-def close_gaps(source, h, peaks, y, centres, c, shift, squares):
-    """Where an upper bound exceeds the shift by more than GAP, raise the shift to the exact maximum of that block."""
-    for g in range(y.shape[0]):
-        for b in range(peaks.shape[1]):
-            low = b * BLOCK
-            high = min(low + BLOCK, h.shape[0])
-            for k in range(shift.shape[0]):
-                if upper_bound(source, b, peaks[g, b], centres[g], y[g], k, c) > shift[k] + GAP:
-                    square_distances(source.points, low, y[g], k, squares[: high - low])
-                    shift[k] = max(shift[k], peak(h[low:high], squares[: high - low], c))
-
-
-@njit
-def add_blocks(source, h, peaks, y, centres, c, cut, shift, squares):
-    """Σ exp(h − c|x−y|² − shift) over the blocks that matter, and how many pairs that took."""
-    total, pairs = np.zeros(shift.shape[0]), 0
-    for g in range(y.shape[0]):
+    sum of exp(h − c|x−y|² − shift) to ``total``.  Returns the number of pairs visited.
+    """
+    pairs = 0
+    for g in range(peaks.shape[0]):
         for b in range(peaks.shape[1]):
             if peaks[g, b] == -np.inf:
                 continue
             low = b * BLOCK
             high = min(low + BLOCK, h.shape[0])
             for k in range(shift.shape[0]):
-                if upper_bound(source, b, peaks[g, b], centres[g], y[g], k, c) >= shift[k] - cut:
-                    square_distances(source.points, low, y[g], k, squares[: high - low])
+                if upper_bound(source, b, peaks[g, b], centres[g], y[g], k, c) < shift[k] + least:
+                    continue
+                square_distances(source.points, low, y[g], k, squares[: high - low])
+                if exact:
+                    top = peak(h[low:high], squares[: high - low], c)
+                    shift[k] = top if top > shift[k] else shift[k]
+                else:
                     total[k] += shifted_sum(h[low:high], squares[: high - low], c, shift[k])
-                    pairs += high - low
-    return total, pairs
+                pairs += high - low
+    return pairs
 
 
-@njit(parallel=True, cache=True)
-def log_sums(source, h, tops, target, signs, shifts, c, cut):
-    """log Σ_g Σ_i exp(h[i] − c|x[i] − g·y[k]|²) for each target k, and the number of pairs summed."""
-    count = target.points.shape[1]
-    out, pairs = np.empty(count), np.zeros(target.centres.shape[0], np.int64)
-    for tile in prange(target.centres.shape[0]):
-        low, high = tile * TILE, min(tile * TILE + TILE, count)
-        images, dim = signs.shape
-        y, centres = np.empty((images, dim, high - low)), np.empty((images, dim, 1))
-        for g in range(images):
-            y[g] = move(target.points[:, low:high], signs[g], shifts[g])
-            centres[g] = move(target.centres[tile].reshape(dim, 1), signs[g], shifts[g])
-        shift, squares = np.full(high - low, -np.inf), np.empty(BLOCK)
-        peaks = find_shifts(source, h, tops, y, centres, target.halves[tile], c, cut, shift, squares)
-        close_gaps(source, h, peaks, y, centres, c, shift, squares)
-        total, pairs[tile] = add_blocks(source, h, peaks, y, centres, c, cut, shift, squares)
-        out[low:high] = shift + np.log(total)
-    return out, pairs.sum()
+@njit(cache=True, nogil=True)
+def log_sums(source, h, tops, target, signs, shifts, c, cut, begin, end, out):
+    """out[k] = log Σ_g Σ_i exp(h[i] − c|x[i] − g·y[k]|²) for the targets of tiles begin … end−1; returns pairs summed."""
+    images, dim = signs.shape
+    y, centres = np.empty((images, dim, TILE)), np.empty((images, dim, 1))
+    peaks, squares = np.empty((images, tops.shape[0])), np.empty(BLOCK)
+    shifts_of_tile, totals, pairs = np.empty(TILE), np.empty(TILE), 0
+    for tile in range(begin, end):
+        count = place(target, tile, signs, shifts, y, centres)
+        shift, total = shifts_of_tile[:count], totals[:count]
+        for k in range(count):
+            shift[k], total[k] = -np.inf, 0.0
+        find_shifts(source, h, tops, y, centres, target.halves[tile], c, cut, shift, squares, peaks)
+        add_blocks(source, h, peaks, y, centres, c, GAP, True, shift, squares, total)
+        pairs += add_blocks(source, h, peaks, y, centres, c, -cut, False, shift, squares, total)
+        for k in range(count):
+            out[tile * TILE + k] = shift[k] + log(total[k])
+    return pairs

@@ -7,10 +7,12 @@ a CPU, and falls like ε^{dim/2} for small ε.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import log
 
 import numpy as np
+from numba import get_num_threads
 from numpy.typing import NDArray
 
 from ..domains import Array
@@ -19,6 +21,8 @@ from .nodes import NEGLIGIBLE, Geometry, Nodes, exponents, geometry, images
 from .waves import log_sums_by_waves, waves
 
 Order = NDArray[np.intp]
+
+SHARES = 8  # pieces of work for each thread: pruned tiles cost unequal times
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,15 @@ class FusedKernel:
         h = h[x.order]
         tops = np.maximum.reduceat(h, np.arange(0, h.size, BLOCK))
         cut = NEGLIGIBLE + log(h.size * len(signs))
-        values, summed = log_sums(x.blocks, h, tops, y.tiles, signs, shifts, 0.5 / self.space.eps, cut)
-        self.tally["summed"] += int(summed)
-        out = np.empty_like(values)
+        values, out = np.empty(y.order.size), np.empty(y.order.size)
+        ends = np.linspace(0, len(y.tiles.radii), 1 + min(len(y.tiles.radii), SHARES * get_num_threads())).astype(int)
+
+        def share(begin: int, end: int) -> int:
+            c = 0.5 / self.space.eps
+            return log_sums(x.blocks, h, tops, y.tiles, signs, shifts, c, cut, begin, end, values)
+
+        with ThreadPoolExecutor(get_num_threads()) as pool:
+            self.tally["summed"] += sum(pool.map(share, ends[:-1], ends[1:]))
         out[y.order] = values
         return out
 
