@@ -7,6 +7,9 @@ The first use of a formula compiles it (seconds, kept on disk by KeOps), which n
 from __future__ import annotations
 
 import importlib
+import os
+import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -23,6 +26,10 @@ from ..domains import Array
 from .nodes import Geometry, Nodes, exponents, geometry, reflections
 
 BACKENDS = {"auto": "auto", "cpu": "CPU", "cuda": "GPU"}
+REMEDY = (
+    "install pykeops and a C++ compiler (g++ or clang++ on the PATH, or named by CXX), clear the KeOps cache, "
+    "or use the engine Fused(), which needs neither"
+)
 SAMPLE = 16  # targets summed again in double precision, to measure what single precision reached
 
 
@@ -52,8 +59,14 @@ class KeOps:
     def bind(self, source: Nodes, target: Nodes, eps: float) -> KeOpsKernel:
         """Prepare the sums in both directions for one ε (see ``Softmin``)."""
         space = geometry(source, target, eps)
-        if reason := why_not():
-            raise ValueError(f"KeOps cannot run here: {reason}, or use the engine Fused(), which needs no compiler")
+        reason = why_not()
+        if reason is None:
+            try:  # one pair, so that a compiler which fails does so here and not in the middle of a run
+                log_sums(space.source[:1], np.zeros(1), space.target[:1], space, self)
+            except Exception as error:  # KeOps reports a failed compilation as ModuleNotFoundError, RuntimeError, …
+                reason = f"its formula did not compile ({type(error).__name__}: {error}); {REMEDY}"
+        if reason is not None:
+            raise ValueError(f"KeOps cannot run here: {reason}")
         return KeOpsKernel(self, space)
 
 
@@ -104,16 +117,16 @@ def log_sums(x: Array, h: Array, y: Array, space: Geometry, options: KeOps) -> A
     """log Σ_i exp(h_i) K_ε(x_i, y_j) for each j; h finite."""
     top = h.max()  # taken out in double precision: single precision then rounds small numbers only
 
-    def lazy(array: Array) -> Any:
-        return module.LazyTensor(np.ascontiguousarray(array, dtype=options.dtype))
+    def cast(array: Array) -> Array:
+        return np.ascontiguousarray(array, dtype=options.dtype)
 
-    module = pykeops()
-    exponent = lazy((h - top)[None, :, None])
+    module = pykeops()  # Vi, Vj, Pm and not shapes: a cloud of one point must not become a parameter and a new formula
+    exponent = module.Vj(cast((h - top)[:, None]))
     for axes, log_kernel in axis_kernels(space):
-        nodes = lazy(y[:, None, axes]), lazy(x[None, :, axes])
-        period = None if space.periods is None else lazy(space.periods[axes])
-        exponent = exponent + log_kernel(nodes[1] - nodes[0], period, space.eps)
-    # KeOps prints while it compiles, and numpy warns of nothing here: stdout belongs to the caller
+        displacement = module.Vj(cast(x[:, axes])) - module.Vi(cast(y[:, axes]))
+        period = None if space.periods is None else module.Pm(cast(space.periods[axes]))
+        exponent = exponent + log_kernel(displacement, period, space.eps)
+    # KeOps prints while it compiles; standard output belongs to the caller
     with redirect_stdout(StringIO()):
         out = exponent.logsumexp(axis=1, backend=BACKENDS[options.device])
     return np.asarray(out, dtype=np.float64).ravel() + top
@@ -176,14 +189,13 @@ def pykeops() -> ModuleType:
 
 @cache
 def why_not() -> str | None:
-    """Why KeOps cannot run on this machine, with the remedy; None when it can (it compiled and summed one formula)."""
+    """Why KeOps cannot run on this machine, with the remedy; None when it can.  Compiles nothing; ``bind`` does."""
     try:
-        with redirect_stdout(StringIO()):
-            one = pykeops().LazyTensor(np.zeros((1, 1, 1)))
-            value = (one + one).logsumexp(axis=1, backend="CPU")
-    except Exception as error:  # KeOps fails in many ways: missing module, missing library, failed compiler
-        return (
-            f"it could not compile a test formula ({type(error).__name__}: {str(error).splitlines()[0][:200]}); "
-            "install pykeops and a C++ compiler (g++ or clang++ on the PATH, or named by CXX)"
-        )
-    return None if np.asarray(value).ravel()[0] == 0 else "its test formula gave a wrong value; clear the KeOps cache"
+        pykeops()
+        config = importlib.import_module("keopscore.config").config
+    except Exception as error:  # a missing package, but also a missing library, or a cache folder that is read-only
+        return f"pykeops does not import ({type(error).__name__}: {error}); {REMEDY}"
+    compiler = config.get_cxx_compiler()
+    if compiler is None or shutil.which(shlex.split(compiler)[0]) is None:
+        return f"it finds no C++ compiler (CXX={os.environ.get('CXX', '')!r}); {REMEDY}"
+    return None

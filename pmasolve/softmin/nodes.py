@@ -53,7 +53,7 @@ def geometry(source: Nodes, target: Nodes, eps: float) -> Geometry:
         raise ValueError(f"eps={eps}: the kernel exp(−|x−y|²/2ε) needs a finite ε > 0; choose one")
     if source.dim != target.dim:
         raise ValueError(
-            f"source has dimension {source.dim}, target {target.dim}: both must live in one space; drop or add coordinates"
+            f"source has dimension {source.dim}, target {target.dim}: both need the same; drop or add coordinates"
         )
     periods, reflects = space(source)
     if (periods, reflects) != space(target):
@@ -117,7 +117,7 @@ def reflections(dim: int) -> Array:
 def images(geometry: Geometry) -> tuple[Array, Array]:
     """Signs σ and shifts s, each (count, dim), of the images that can matter to 1e-20.
 
-    Displacements satisfy |d| < L for points in one cell, or |d| < 2L/2 = L between a box and its reflections, so the
+    Displacements of points in one cell, or of a box and its reflections in the doubled torus, satisfy |d| ≤ L, so the
     image d + mL, |m| ≥ 1, can compete with the nearest one only while (|m|−1)²L² < 2ε·NEGLIGIBLE.
     """
     dim = geometry.dim
