@@ -1,7 +1,7 @@
 """The compiled loops of the engine ``Fused``: log-sums of Gaussians, block of sources by tile of targets.
 
-Writing c = 1/2ε, a pair contributes exp(h − c|x−y|²).  For a tile of targets y = y₀ + δ and a block of sources of centre
-x̄ and radius ρ one maximum M = max(h − c|x−y₀|²), taken at x*, tells two things about every target of the tile:
+Writing c = 1/2ε, a pair contributes exp(h − c|x−y|²).  For a tile of targets y = y₀ + δ and a block of sources of
+centre x̄ and radius ρ one maximum M = max(h − c|x−y₀|²), taken at x*, tells two things about every target of the tile:
 
     below:  L(y) = h* − c|x*−y|²  is one of the terms, so the shift L never underflows the sum;
     above:  h − c|x−y|² ≤ M + 2c(x̄−y₀)·δ + 2cρ|δ| − c|δ|²  for all x of the block.
@@ -165,7 +165,7 @@ def raise_shift(x, i, height, y, c, shift):
 
 @njit
 def find_shifts(source, h, tops, y, centres, half, c, cut, shift, squares, peaks):
-    """Fill ``peaks`` (images, blocks) with M, −inf where skipped, and raise ``shift`` to a term of every target's sum."""
+    """Fill ``peaks`` (images, blocks) with M, −inf where skipped; raise ``shift`` to a term of every target's sum."""
     best, g0, b0 = -np.inf, 0, 0
     for g in range(peaks.shape[0]):
         coarse_bounds(source, tops, centres[g], half, c, peaks[g])
@@ -222,7 +222,10 @@ def add_blocks(source, h, peaks, y, centres, c, least, exact, shift, squares, to
 
 @njit(cache=True, nogil=True)
 def log_sums(source, h, tops, target, signs, shifts, c, cut, begin, end, out):
-    """out[k] = log Σ_g Σ_i exp(h[i] − c|x[i] − g·y[k]|²) for the targets of tiles begin … end−1; returns pairs summed."""
+    """out[k] = log Σ_g Σ_i exp(h[i] − c|x[i] − g·y[k]|²) for the targets of tiles begin … end−1.
+
+    Memory: one bound for each image and block.  Returns the number of pairs summed.
+    """
     images, dim = signs.shape
     y, centres = np.empty((images, dim, TILE)), np.empty((images, dim, 1))
     peaks, squares = np.empty((images, tops.shape[0])), np.empty(BLOCK)

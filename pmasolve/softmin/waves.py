@@ -2,13 +2,16 @@
 
     θ(d) = √(2πε)/L · Σ_{|k|≤K} q^{k²} exp(2πikd/L),     q = exp(−2π²ε/L²)
 
-From ε = 0.05 L² on, K ≤ 6 terms give 1e-17 and min θ / max θ ≥ 0.16 for each axis, so the sum has no cancellation that
-matters.  Cost (n + m)·∏(2K+1) instead of n·m.
+The sum cancels by at most max θ / min θ ≈ ½exp(L²/8ε) for each axis.  The series is used where the product of
+these over the axes is below exp(LOSS) (in the plane from ε = 0.057 L² on); K ≤ 8 modes then give 1e-17.  Cost
+(n + m)·∏(2K+1)
+instead of n·m.
 """
 
 from __future__ import annotations
 
 from functools import reduce
+from math import log, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +19,9 @@ from numpy.typing import NDArray
 from ..domains import Array
 from .nodes import Geometry, reflections
 
-LARGE = 0.05  # ε/L² from which the series is used
+LOSS = 3.0  # nats of cancellation allowed: 20 units of rounding
 TINY = 40.0  # nats of the first neglected mode
-MOST = 2500  # modes; beyond, sums over images are no dearer
+MOST = 500_000  # modes; beyond, neither method is good
 CHUNK = 1 << 20  # complex phases held at a time
 
 Modes = list[NDArray[np.intp]]
@@ -26,11 +29,13 @@ Modes = list[NDArray[np.intp]]
 
 def waves(space: Geometry) -> Modes | None:
     """Wave numbers 0…K for each axis, or None where the series is not short."""
-    if space.periods is None or (space.eps < LARGE * space.periods**2).any():
+    if space.periods is None:
+        return None
+    if np.maximum(space.periods**2 / (8 * space.eps) - log(2), 0).sum() > LOSS:
         return None
     most = np.sqrt(TINY / (2 * np.pi**2 * space.eps)) * space.periods
     modes = [np.arange(-int(k), int(k) + 1) for k in most]
-    return modes if np.prod([len(k) for k in modes]) <= MOST else None
+    return modes if prod(len(k) for k in modes) <= MOST else None
 
 
 def log_sums_by_waves(x: Array, h: Array, y: Array, space: Geometry, modes: Modes) -> Array:
