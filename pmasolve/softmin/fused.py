@@ -34,7 +34,7 @@ class Fused:
     -----
     On a torus or in a box the images of the points are summed, those that matter: one or two for small ε, about
     (1 + 10√ε/L)^dim in general, and Fourier modes for large ε (``waves``).  On a torus of dimension 4 and more with
-    ε between 0.01 and 0.09 L² that is expensive; KeOps is then the better engine.
+    ε between 0.01 and 0.1 L² that is expensive; KeOps is then the better engine.
     """
 
     def bind(self, source: Nodes, target: Nodes, eps: float) -> FusedKernel:

@@ -2,10 +2,9 @@
 
     θ(d) = √(2πε)/L · Σ_{|k|≤K} q^{k²} exp(2πikd/L),     q = exp(−2π²ε/L²)
 
-The sum cancels by at most max θ / min θ ≈ ½exp(L²/8ε) for each axis.  The series is used where the product of
-these over the axes is below exp(LOSS) (in the plane from ε = 0.057 L² on); K ≤ 8 modes then give 1e-17.  Cost
-(n + m)·∏(2K+1)
-instead of n·m.
+The sum cancels by at most max θ / min θ ≈ ½exp(L²/8ε) for each axis.  The series is used where the product of these
+over the axes is below exp(LOSS), in the plane from ε = 0.074 L² on; K ≤ 6 modes then give 1e-17.
+Cost (n + m)·∏(2K+1) instead of n·m.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from ..domains import Array
 from .nodes import Geometry, reflections
 
-LOSS = 3.0  # nats of cancellation allowed: 20 units of rounding
+LOSS = 2.0  # nats of cancellation allowed: 7 units of rounding
 TINY = 40.0  # nats of the first neglected mode
 MOST = 500_000  # modes; beyond, neither method is good
 CHUNK = 1 << 20  # complex phases held at a time
