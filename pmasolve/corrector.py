@@ -105,6 +105,10 @@ class Richardson:
         grid = self.problem.domain
         return grid.sup(grid.gauge(extrapolate(potentials) - extrapolate(potentials[1:])))
 
+    def fields(self, state: RichardsonState) -> Mapping[str, Array]:
+        """Nothing beside the potential."""
+        return {}
+
     def map(self, u: Array) -> Array:
         """x + ∇u."""
         return self.ladder[0].map(u)

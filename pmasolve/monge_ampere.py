@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from .domains import Array
-from .integrator import Integrator
+from .integrator import Integrator, System
 from .operators import Fourier, Jet, Operators, Space, jet_of
 from .pointwise import apply, contract, extreme_eigenvalues, log_det_inverse, packed
 from .problems import Problem
@@ -135,12 +136,21 @@ class Evolution:
         return self.transform.as_vector(self.transform.keep_redundant(z, c))
 
 
+class PotentialSystem(System, Protocol):
+    """A system that remembers the linearisation at the last potential it admitted."""
+
+    @property
+    def here(self) -> Linearisation | None:
+        """None if the last state tried was refused."""
+        ...
+
+
 @dataclass(eq=False)
 class MongeAmpereState:
     """The integrator and what it knows."""
 
     integrator: Integrator
-    evolution: Evolution
+    evolution: PotentialSystem
     record: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -221,12 +231,17 @@ class MongeAmpere:
         """One step of the integrator, or the interpolant at ``until``."""
         before = state.integrator.reached
         state.integrator.advance(until)
-        state.record = self._record(state, state.integrator.reached - before)
+        state.record = step_record(self.problem, state, state.integrator.reached - before)
         return state
 
     def potential(self, state: MongeAmpereState) -> Array:
         """u on the grid."""
+        assert isinstance(state.evolution, Evolution)
         return state.evolution.values(state.integrator.y)
+
+    def fields(self, state: MongeAmpereState) -> Mapping[str, Array]:
+        """Nothing beside the potential."""
+        return {}
 
     def map(self, u: Array) -> Array:
         """x + ∇u."""
@@ -236,17 +251,19 @@ class MongeAmpere:
         """log ρ = −g(x+∇u) + log det(I + D²u)."""
         return linearise_at(self.problem, self.operators, u).log_density
 
-    def _record(self, state: MongeAmpereState, dt: float) -> dict[str, float]:
-        counts, grid = state.integrator.counts, self.problem.domain
-        work = {"dt": dt, "derivatives": counts.derivatives, "jacobian_products": counts.jacobian_products}
-        here = state.evolution.here
-        if here is None:  # the last state tried was refused
-            return work
-        density = np.exp(here.log_density)
-        return {
-            **work,
-            "min_eigenvalue": 1.0 / extreme_eigenvalues(here.inverse)[1],
-            "mass": grid.integral(density),
-            "kl": grid.integral(density * here.speed),
-            "speed": grid.sup(grid.gauge(here.speed)),
-        }
+
+def step_record(problem: Problem, state: MongeAmpereState, dt: float) -> dict[str, float]:
+    """Diagnostics of the step of size ``dt`` that led to this state."""
+    counts, grid = state.integrator.counts, problem.domain
+    work = {"dt": dt, "derivatives": counts.derivatives, "jacobian_products": counts.jacobian_products}
+    here = state.evolution.here
+    if here is None:  # the last state tried was refused
+        return work
+    density = np.exp(here.log_density)
+    return {
+        **work,
+        "min_eigenvalue": 1.0 / extreme_eigenvalues(here.inverse)[1],
+        "mass": grid.integral(density),
+        "kl": grid.integral(density * here.speed),
+        "speed": grid.sup(grid.gauge(here.speed)),
+    }

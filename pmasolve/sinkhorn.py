@@ -167,6 +167,10 @@ class Sinkhorn:
         v = self.half_step(self.iterate_of(potential))
         return (self.half_step(self.half_step_back(v)) - v) / self.eps - self.problem.g
 
+    def fields(self, state: SinkhornState) -> Mapping[str, Array]:
+        """Nothing beside the potential."""
+        return {}
+
     def map(self, u: Array) -> Array:
         """x + ∇u."""
         return self.problem.domain.points + self.operators.gradient(u)

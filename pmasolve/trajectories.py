@@ -124,6 +124,10 @@ class Flow(Protocol):
         """u at the state's time."""
         ...
 
+    def fields(self, state: Any) -> Mapping[str, Array]:
+        """Other functions on the grid that the flow carries along, by name."""
+        ...
+
     def map(self, u: Array) -> Array:
         """x + ∇u."""
         ...
@@ -144,6 +148,7 @@ class Trajectory:
     potentials : (m, *shape), u with φ = |x|²/2 + u.
     outcome : named outcome with advice.
     latest : time and potential of the last step taken, from which `resume` goes on.
+    fields : other functions that the flow carries along, (m, *shape) each, by name.
     records : diagnostics of every step: arrays by name, all with one entry a step (``t`` among them).
     provenance : versions, machine, seconds.
     """
@@ -153,6 +158,7 @@ class Trajectory:
     potentials: Array
     outcome: Outcome
     latest: tuple[float, Array]
+    fields: Mapping[str, Array] = field(default_factory=dict)
     records: Mapping[str, Array] = field(default_factory=dict)
     provenance: Mapping[str, str | float] = field(default_factory=dict)
 
@@ -246,6 +252,7 @@ def resume(
         np.concatenate([trajectory.potentials, new.potentials]),
         new.outcome,
         new.latest,
+        {},
         {name: np.concatenate([trajectory.records.get(name, np.empty(0)), new.records[name]]) for name in new.records},
         new.provenance,
     )
@@ -261,6 +268,7 @@ class _Log:
     state: Any
     times: list[float] = field(default_factory=list)
     potentials: list[Array] = field(default_factory=list)
+    fields: list[Mapping[str, Array]] = field(default_factory=list)
     records: list[Mapping[str, float]] = field(default_factory=list)
 
 
@@ -277,6 +285,7 @@ def _run(
         np.stack(log.potentials) if log.potentials else np.empty((0, *shape)),
         outcome,
         (log.state.t, flow.potential(log.state)),
+        {name: np.stack([fields[name] for fields in log.fields]) for name in (log.fields[0] if log.fields else ())},
         _columns(log.records),
         _provenance(time.perf_counter() - began),
     )
@@ -295,6 +304,7 @@ def _visit(flow: Flow, times: Array, events: Sequence[Event], log: _Log, show: S
     def keep() -> None:
         log.times.append(log.state.t)
         log.potentials.append(flow.potential(log.state))
+        log.fields.append(flow.fields(log.state))
 
     try:
         for until in times:
