@@ -10,7 +10,6 @@ leaves less than 1e−17 of the sum behind, for every ε.
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from ..domains import Array, Box, Grid, Torus

@@ -11,7 +11,7 @@ is replaced by tiles, block by block.  The kernel is symmetric: backward is forw
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
@@ -23,14 +23,14 @@ import numpy as np
 from ..domains import Array, Box, Grid
 from .bits import LN2, LOG2E
 from .kernel import axis_log_kernel
-from .matrix import SURE, direct_lines, scale_lines, smallest, unscale_lines
+from .matrix import direct_lines, scale_lines, unscale_lines
 from .protocol import Nodes
 from .tiles import LANES, LOWEST, ROUGH, SPLITS, STEEPEST, Pass, prepare, reach_of, tile_lines
 
 SMALL = 300_000  # points below which handing work to threads costs more than it saves
 LARGEST_MATRIX = 8192  # nodes of an axis beyond which its kernel matrix (0.5 GB) is not made
 FARTHEST = 4  # periods an image may be away for tiles to look at it; beyond, sum directly
-BLOCK = 2**15  # numbers in one block of lines for a matrix product: 256 kB stay in the cache
+SHEET = 2**17  # numbers in one matrix product: 1 MB, and few enough calls for BLAS to use its threads
 
 
 class Method(Enum):
@@ -158,13 +158,12 @@ class Tally:
     tile_lines: int = 0
     statistics: Array = field(default_factory=lambda: np.zeros(4))
 
-    def add(self, results: list[Array | None], lines: int) -> None:
-        """Count one pass from the results of its blocks: None for a matrix product, statistics for tiles."""
-        tiled = [s for s in results if s is not None]
-        self.tile_passes += bool(tiled)
-        self.matrix_passes += not tiled
-        self.tile_lines += lines if tiled else 0
-        for s in tiled:
+    def add(self, results: list[Array], lines: int) -> None:
+        """Count one pass from the statistics of the blocks, if any, that went through tiles."""
+        self.tile_passes += bool(results)
+        self.matrix_passes += not results
+        self.tile_lines += lines
+        for s in results:
             self.statistics[[SPLITS, ROUGH]] += s[[SPLITS, ROUGH]]
             self.statistics[LOWEST] = min(self.statistics[LOWEST], s[LOWEST])
             self.statistics[STEEPEST] = max(self.statistics[STEEPEST], s[STEEPEST])
@@ -186,45 +185,42 @@ def _one_pass(axis: Axis, lines: Array, scales: tuple[float, float], tally: Tall
     """Log-sums along the last axis of (R, n), transposed: (n, R)."""
     rows, n = lines.shape
     out = np.empty((n, rows))
+    # products one after the other, since BLAS has threads of its own; whatever they leave goes to tiles on ours
+    blocks = _blocks(rows, max(256, SHEET // n) if axis.matrix_first else max(LANES, rows // 32 // LANES * LANES))
+    if axis.matrix_first:
+        blocks = [block for block in blocks if not _by_matrix(axis, lines, block, scales, out)]
 
-    def block(r0: int, r1: int) -> Array | None:
-        if axis.matrix_first and _by_matrix(axis, lines, r0, r1, scales, out):
-            return None
-        return _by_tiles(axis, lines, r0, r1, scales, out)
+    def tiles(block: tuple[int, int]) -> Array:
+        return _by_tiles(axis, lines, block, scales, out)
 
-    tally.add(_over_blocks(block, rows, n, axis.matrix_first), rows)
+    alone = rows * n < SMALL or threads() == 1 or len(blocks) < 2
+    results = map(tiles, blocks) if alone else _pool(os.getpid()).map(tiles, blocks)
+    tally.add(list(results), sum(r1 - r0 for r0, r1 in blocks))
     return out
 
 
-def _by_matrix(axis: Axis, lines: Array, r0: int, r1: int, scales: tuple[float, float], out: Array) -> bool:
+def _blocks(rows: int, step: int) -> list[tuple[int, int]]:
+    return [(r, min(r + step, rows)) for r in range(0, rows, step)]
+
+
+def _by_matrix(axis: Axis, lines: Array, block: tuple[int, int], scales: tuple[float, float], out: Array) -> bool:
     """One block by a scaled matrix product; False, with nothing written, if it cannot be certified."""
+    r0, r1 = block
     scaled, tops = np.empty((r1 - r0, axis.n)), np.empty(r1 - r0)
-    if scale_lines(lines, r0, r1, scales[0], scaled, tops) > SURE:
+    if not scale_lines(lines, r0, r1, scales[0], scaled, tops):
         return False
-    sums = axis.matrix @ scaled.T
-    if smallest(sums) < 2.0**-SURE:
-        return False
-    unscale_lines(sums, tops, scales[1], out, r0)
-    return True
+    return unscale_lines(axis.matrix @ scaled.T, tops, scales[1], out, r0)
 
 
-def _by_tiles(axis: Axis, lines: Array, r0: int, r1: int, scales: tuple[float, float], out: Array) -> Array:
-    """One block by tiles, or term by term where ε is too large for them."""
+def _by_tiles(axis: Axis, lines: Array, block: tuple[int, int], scales: tuple[float, float], out: Array) -> Array:
+    """One block by tiles, or term by term where ε is too large for them; the statistics."""
+    r0, r1 = block
     statistics = np.zeros(4)
     if axis.tiles_reach:
         tile_lines(lines, r0, r1, scales[0], axis.tiles, scales[1], out, statistics)
     else:
         direct_lines(lines, r0, r1, scales[0], axis.log_kernel, scales[1], out)
     return statistics
-
-
-def _over_blocks(block: Callable[[int, int], Array | None], rows: int, n: int, matrix: bool) -> list[Array | None]:
-    """Run ``block`` over all rows, on threads where there is enough to do."""
-    step = max(LANES, (BLOCK // n if matrix else rows // 32) // LANES * LANES)
-    starts = range(0, rows, step)
-    if rows * n < SMALL or threads() == 1:
-        return [block(r, min(r + step, rows)) for r in starts]
-    return list(_pool(os.getpid()).map(lambda r: block(r, min(r + step, rows)), starts))
 
 
 def threads() -> int:

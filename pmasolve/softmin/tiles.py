@@ -20,12 +20,11 @@ from math import ceil, sqrt
 from typing import NamedTuple
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 from ..domains import Array
-from .bits import FLOOR, VOID, exp2, jit, log2
-from .windows import CHUNK, TOLERANCE, edge, extend, is_concave, largest, least
+from .bits import CHUNK, FLOOR, exp2, jit, largest, least, log2
+from .windows import TOLERANCE, edge, extend, is_concave
 
 CLASSES = 6  # stretches 2^−6 … 2^6
 BEFORE, AFTER = -900.0, -929.0  # certificates of a tile before and after its product, in bits
@@ -83,11 +82,16 @@ def reach_of(n: int, kappa: float, reflect: bool) -> int:
     return period // 2 + ceil((TOLERANCE + 1) / (2 * kappa * period)) + 2
 
 
+def block_of(kappa: float) -> int:
+    """Outputs of a tile, from the half-width (in nodes) of the kernel above e^−80: measured optimum."""
+    width = sqrt(80 / (2 * kappa * np.log(2)))
+    return 32 if width < 20 else 64 if width < 60 else 128
+
+
 def prepare(n: int, kappa: float, reflect: bool) -> Pass:
     """Tabulate the stretched kernels of one axis."""
     reach = reach_of(n, kappa, reflect)
-    width = sqrt(80 / (2 * kappa * np.log(2)))
-    block = 16 if width < 12 else 32 if width < 60 else 64 if width < 250 else 128
+    block = block_of(kappa)
     tables, starts, limits, size = [], [], [], 0
     for c in range(-CLASSES, CLASSES + 1):
         table, offsets = _stretched(kappa, c, n + 2 * reach, block)
@@ -158,10 +162,12 @@ def load(b, iota, xc, ref, tilt, bend, row):
 
 
 @jit
-def exponentiate(row, top):
-    """row = 2^(row − top), flushed at 2^−1000."""
+def load_exponentials(b, iota, xc, ref, tilt, bend, row):
+    """row = 2^(what ``load`` gives), flushed at 2^−1000."""
+    centre = np.float64(xc)
     for i in range(row.size):
-        v = row[i] - top
+        s = iota[i] - centre
+        v = b[i] - ref - s * (tilt + bend * s)
         row[i] = exp2(v if v > FLOOR else FLOOR)
 
 
@@ -174,27 +180,36 @@ def finish(sums, iota, t0, level, tilt, curl, out):
 
 
 @jit
+def ceiling(axis, q, best0, best1, t0, t1, s0, s1):
+    """A bound for the exponents of all sources s0 … s1, from G_y ≤ best at either edge: no source need be looked at."""
+    bend = axis.kappa / q
+    far0, far1 = max(abs(s0 - q * t0), abs(s1 - q * t0)), max(abs(s0 - q * t1), abs(s1 - q * t1))
+    return min(best0 + bend * far0 * far0, best1 + bend * far1 * far1)
+
+
+@jit
 def fill_sources(axis, edges, r, y0, y1, q, left, right, work):
     """Sources s = left … right of line r, that of s at index s − left; return (level, tilt, can every sum be certified?)."""
     kappa, yc = axis.kappa, (y0 + y1) >> 1
     p0, p1 = edges.arg[r, y0], edges.arg[r, y1]
     first, stop, xc = edges.low[r, y0], edges.high[r, y1] + 1, (p0 + p1) >> 1
     D = np.float64(xc - yc - axis.reach)
-    tilt, curl = 2.0 * kappa * D, kappa * (q - 1.0)
+    tilt, curl, bend = 2.0 * kappa * D, kappa * (q - 1.0), kappa * (1.0 - 1.0 / q)
+    t0, t1 = np.float64(y0 - yc), np.float64(y1 - yc)
+    # what the certified edges would be on the scale of the sources: the largest term of each
+    edge0 = edges.best[r, y0] - t0 * (tilt + curl * t0)
+    edge1 = edges.best[r, y1] - t1 * (tilt + curl * t1)
+    level = ceiling(axis, q, edge0, edge1, t0, t1, np.float64(first - xc), np.float64(stop - 1 - xc))
+    b, iota, row = work.b[r, first:stop], work.iota[first:stop], work.sources[r]
     begin, end = first - xc - left, stop - xc - left
-    row = work.sources[r]
     part = row[begin:end]
     ref = work.b[r, p0]  # not b[xc], which may lie in a void
-    load(work.b[r, first:stop], work.iota[first:stop], xc, ref, tilt, kappa * (1.0 - 1.0 / q), part)
-    top = largest(part, work.lanes)
-    level = top + ref - kappa * D * D
-    t0, t1 = np.float64(y0 - yc), np.float64(y1 - yc)
-    sure = min(
-        edges.best[r, y0] - level - t0 * (tilt + curl * t0),
-        edges.best[r, y1] - level - t1 * (tilt + curl * t1),
-    )
+    if min(edge0, edge1) - level < BEFORE:  # the bound is too crude; the maximum itself may do
+        load(b, iota, xc, ref, tilt, bend, part)
+        level = largest(part, work.lanes) + ref - kappa * D * D
+    sure = min(edge0, edge1) - level
     if sure > BEFORE:
-        exponentiate(part, top)
+        load_exponentials(b, iota, xc, level + kappa * D * D, tilt, bend, part)
         row[:begin] = 0.0
         row[end : right - left + 1 + STEP] = 0.0
     return level, tilt, sure
@@ -248,33 +263,29 @@ def single(b, kappa, y, first, last, best):
 
 
 @jit
-def outer_edges(axis, edges, concave, n, work):
-    """Edges 0 and n of the group, between which all others lie."""
-    kappa, reach = axis.kappa, axis.reach
-    end = n + 2 * reach
-    for r in range(GROUP):
-        b = work.b[r]
-        first, p, last, best = edge(
-            b, work.iota, kappa, concave[r], reach, 0, 0, 2 * reach, 2 * reach, work.g, work.lanes
-        )
-        edges.low[r, 0], edges.arg[r, 0], edges.high[r, 0], edges.best[r, 0] = first, p, last, best
-        first, p, last = first + n, p + n, last + n
-        if axis.reflect:
-            first, p, last, best = edge(
-                b, work.iota, kappa, concave[r], reach + n, first - n, p - n, end, end, work.g, work.lanes
-            )
-        edges.low[r, n], edges.arg[r, n], edges.high[r, n], edges.best[r, n] = first, p, last, best
+def put_edge(axis, edges, concave, r, y, first, p0, p1, last, work):
+    """Edge y of line r, its argmax in p0 … p1 and its window in first … last."""
+    first, p, last, best = edge(
+        work.b[r], work.iota, axis.kappa, concave[r], y + axis.reach, first, p0, p1, last, work.g, work.lanes
+    )
+    edges.low[r, y], edges.arg[r, y], edges.high[r, y], edges.best[r, y] = first, p, last, best
 
 
 @jit
-def inner_edge(axis, edges, concave, y0, ym, y1, work):
-    """Edge ym of the group from those on both sides."""
+def new_edge(axis, edges, concave, n, y0, y, y1, work):
+    """Edge y of the group from those on both sides; edge 0 from nothing, edge n as its image or, between walls, above it."""
     for r in range(GROUP):
-        first, p, last, best = edge(
-            work.b[r], work.iota, axis.kappa, concave[r], ym + axis.reach,
-            edges.low[r, y0], edges.arg[r, y0], edges.arg[r, y1], edges.high[r, y1], work.g, work.lanes,
-        )  # fmt: skip
-        edges.low[r, ym], edges.arg[r, ym], edges.high[r, ym], edges.best[r, ym] = first, p, last, best
+        first, p0 = (edges.low[r, y0], edges.arg[r, y0]) if y > 0 else (0, 0)
+        p1, last = n + 2 * axis.reach, n + 2 * axis.reach
+        if y == 0:
+            p1, last = 2 * axis.reach, 2 * axis.reach
+        elif y < n:
+            p1, last = edges.arg[r, y1], edges.high[r, y1]
+        if y == n and not axis.reflect:
+            edges.low[r, n], edges.arg[r, n] = first + n, p0 + n
+            edges.high[r, n], edges.best[r, n] = edges.high[r, 0] + n, edges.best[r, 0]
+        else:
+            put_edge(axis, edges, concave, r, y, first, p0, p1, last, work)
 
 
 @jit
@@ -290,10 +301,10 @@ def note(edges, concave, y0, y1, bits, stats):
 @jit
 def one_group(axis, edges, n, work, concave, out, stats):
     """All outputs of a group of extended lines: halve the outputs until they fit a tile and the tile is certified."""
-    outer_edges(axis, edges, concave, n, work)
-    stack = work.stack
+    stack, depth = work.stack, 1
     stack[0, 0], stack[0, 1] = 0, n
-    depth = 1
+    for y in (0, n):
+        new_edge(axis, edges, concave, n, 0, y, y, work)
     while depth > 0:
         depth -= 1
         y0, y1 = stack[depth, 0], stack[depth, 1]
@@ -310,7 +321,7 @@ def one_group(axis, edges, n, work, concave, out, stats):
                     out[r, y0] = single(work.b[r], axis.kappa, y0 + axis.reach, low, high, best)
                 continue
         ym = y0 + (m >> 1) if m <= 2 * LANES else y0 + ((m >> 1) + LANES - 1) // LANES * LANES
-        inner_edge(axis, edges, concave, y0, ym, y1, work)
+        new_edge(axis, edges, concave, n, y0, ym, y1, work)
         stack[depth, 0], stack[depth, 1] = ym, y1
         stack[depth + 1, 0], stack[depth + 1, 1] = y0, ym
         depth += 2
@@ -323,10 +334,12 @@ def space(n, axis):
     shape = (GROUP, n + 1)
     edges = Edges(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape))
     work = Scratch(
-        np.empty((GROUP, span)), np.arange(span + axis.block) * 1.0, np.empty(span + CHUNK), np.empty(CHUNK),
+        np.empty((GROUP, span)), np.empty(span + axis.block), np.empty(span + CHUNK), np.empty(CHUNK),
         np.empty((GROUP, 2 * span + STEP)), np.empty((GROUP, axis.block + LANES)), np.empty((GROUP, 2)),
         np.empty((128, 2), np.int64),
     )  # fmt: skip
+    for i in range(work.iota.size):
+        work.iota[i] = np.float64(i)
     return edges, work
 
 
