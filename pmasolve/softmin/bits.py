@@ -1,6 +1,7 @@
 """exp2 and log2 that the compiler can vectorise; log-sum-exp engines work in bits, h / ln 2.
 
-Both avoid float–integer conversions, which AVX2 lacks for 64 bits: adding 1.5·2⁵² leaves the rounded number in the low bits.
+Both avoid float–integer conversions, which AVX2 lacks for 64 bits: adding 1.5·2⁵² leaves the rounded number in the low
+bits.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ For each line a, with m = max a, in bits,
 
     out[y] = m + log2 Σₓ K(x, y) 2^(a[x] − m) .
 
-Terms below 2^−1000 are flushed, n of them at most.  So a sum is certified by being above 2^−900.  That is sure beforehand if
-no a[x] lies more than 900 bits below the maximum, since K(0) ≥ 1; and it is looked at afterwards in any case.
+Terms below 2^−1000 are flushed, n of them at most.  So a sum is certified by being above 2^−900.  That is sure
+beforehand if no a[x] lies more than 900 bits below the maximum, since K(0) ≥ 1; and it is looked at afterwards
+in any case.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def unscale_lines(sums, tops, scale, out, r0):
 
 @jit
 def direct_lines(lines, r0, r1, scale, log_kernel, scale_out, out):
-    """Lines r0 … r1−1 summed term by term against a log-kernel in bits: for wild data and ε beyond the reach of tiles."""
+    """Lines r0 … r1−1 summed term by term against a log-kernel in bits: for wild data and ε too large for tiles."""
     n = lines.shape[1]
     a, terms, lanes = np.empty(n), np.empty(n), np.empty(CHUNK)
     for r in range(r0, r1):
