@@ -10,7 +10,7 @@ import numpy as np
 from .bits import CHUNK, FLOOR, exp2, jit, log2
 from .stretch import LANES, STEP
 from .tiles import GROUP, Edges, Scratch, tile
-from .windows import edge, extend, is_concave
+from .windows import count_kinks, edge, extend, is_concave
 
 SPLITS, ROUGH, LOWEST, STEEPEST = range(4)  # slots of the statistics
 
@@ -29,8 +29,9 @@ def single(b, kappa, y, first, last, best):
 @jit
 def put_edge(axis, edges, concave, r, y, first, p0, p1, last, work):
     """Edge y of line r, its argmax in p0 … p1 and its window in first … last."""
+    smooth = concave[r] or work.kinks[r, last] == work.kinks[r, first + 1]
     first, p, last, best = edge(
-        work.b[r], work.iota, axis.kappa, concave[r], y + axis.reach, first, p0, p1, last, work.g, work.lanes
+        work.b[r], work.iota, axis.kappa, smooth, y + axis.reach, first, p0, p1, last, work.g, work.lanes
     )
     edges.low[r, y], edges.arg[r, y], edges.high[r, y], edges.best[r, y] = first, p, last, best
 
@@ -98,7 +99,7 @@ def space(n, axis):
     shape = (GROUP, n + 1)
     edges = Edges(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape))
     work = Scratch(
-        np.empty((GROUP, span)), np.empty(span + axis.block), np.empty(span + CHUNK), np.empty(CHUNK),
+        np.empty((GROUP, span)), np.empty((GROUP, span), np.int64), np.empty(span + axis.block), np.empty(span + CHUNK), np.empty(CHUNK),
         np.empty((GROUP, 2 * span + STEP)), np.empty((GROUP, axis.block + LANES)), np.empty((GROUP, 2)),
         np.empty((128, 2), np.int64),
     )  # fmt: skip
@@ -119,6 +120,8 @@ def tile_lines(lines, r0, r1, scale, axis, scale_out, out, stats):
             for r in range(GROUP):  # an incomplete group repeats the last line
                 extend(lines[min(start + group + r, r1 - 1)], scale, axis.reflect, axis.reach, work.b[r])
                 concave[r] = is_concave(work.b[r], axis.kappa, axis.reach, n)
+                if not concave[r]:
+                    count_kinks(work.b[r], axis.kappa, work.kinks[r])
                 stats[ROUGH] += not concave[r] and group + r < rows
             one_group(axis, edges, n, work, concave, buffer[group : group + GROUP], stats)
         for y in range(n):

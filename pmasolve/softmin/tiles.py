@@ -43,6 +43,7 @@ class Scratch(NamedTuple):
     """Space for one group of lines."""
 
     b: Array
+    kinks: Integers
     iota: Array
     g: Array
     lanes: Array

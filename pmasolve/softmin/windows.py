@@ -47,6 +47,16 @@ def is_concave(b, kappa, start, n):
 
 
 @jit
+def count_kinks(b, kappa, kinks):
+    """kinks[x] = number of z < x where G_y is not concave: between two kinks a line may be searched as if it were."""
+    total = 0
+    kinks[0], kinks[1] = 0, 0
+    for x in range(1, b.size - 1):
+        total += b[x - 1] - 2.0 * b[x] + b[x + 1] > 2.0 * kappa
+        kinks[x + 1] = total
+
+
+@jit
 def parabola(b, iota, kappa, y, first, last, g):
     """g[i] = G_y(first + i) up to ``last``."""
     part, x, target = b[first : last + 1], iota[first : last + 1], g[: last + 1 - first]
