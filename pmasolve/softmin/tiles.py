@@ -26,7 +26,7 @@ from ..domains import Array
 from .bits import FLOOR, exp2, jit, largest, least, log2
 from .stretch import CLASSES, LANES, STEP, Integers, stretch_class
 
-BEFORE, AFTER = -900.0, -929.0  # certificates of a tile before and after its product, in bits
+BEFORE, AFTER = -600.0, -929.0  # bits a tile must promise (rounding: 600 · 1e−16) before its product, and keep after it
 GROUP = 4  # lines that share the loads of a kernel row
 
 
