@@ -176,7 +176,7 @@ def test_mass_identity(grid: Grid, eps: float) -> None:
     u = eps * kernel.backward(-v / eps - g + w)
     v = eps * kernel.forward(-u / eps - f + w)
     plan = -u / eps - f + kernel.backward(-v / eps - g + w)
-    assert abs(grid.integral(np.exp(plan)) - 1) < 1e-12
+    assert abs(grid.integral(np.exp(plan)) - 1) < 1e-12 + ROUNDING * np.ptp(u) / eps
 
 
 def test_input_may_be_strided_and_is_not_changed() -> None:

@@ -99,10 +99,16 @@ def space(n, axis):
     shape = (GROUP, n + 1)
     edges = Edges(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape))
     work = Scratch(
-        np.empty((GROUP, span)), np.empty((GROUP, span), np.int64), np.empty(span + axis.block), np.empty(span + CHUNK), np.empty(CHUNK),
-        np.empty((GROUP, 2 * span + STEP)), np.empty((GROUP, axis.block + LANES)), np.empty((GROUP, 2)),
-        np.empty((128, 2), np.int64),
-    )  # fmt: skip
+        b=np.empty((GROUP, span)),
+        kinks=np.empty((GROUP, span), np.int64),
+        iota=np.empty(span + axis.block),
+        g=np.empty(span + CHUNK),
+        lanes=np.empty(CHUNK),
+        sources=np.empty((GROUP, 2 * span + STEP)),
+        acc=np.empty((GROUP, axis.block + LANES)),
+        level=np.empty((GROUP, 2)),
+        stack=np.empty((128, 2), np.int64),
+    )
     for i in range(work.iota.size):
         work.iota[i] = np.float64(i)
     return edges, work

@@ -29,7 +29,7 @@ from .matrix import direct_lines, scale_lines, unscale_lines
 from .protocol import Nodes
 from .stretch import LANES, Pass, block_of, prepare, reach_of
 
-SMALL = 300_000  # points below which handing work to threads costs more than it saves
+SMALL = 100_000  # points below which handing work to threads costs more than it saves
 LARGEST_MATRIX = 4096  # nodes of an axis beyond which its kernel matrix (128 MB) is not made
 FARTHEST = 4  # periods an image may be away for tiles to look at it; beyond, sum directly
 SHEET = 2**17  # numbers in one matrix product: 1 MB, and few enough calls for BLAS to use its threads
