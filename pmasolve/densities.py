@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.ndimage import map_coordinates, spline_filter
+from scipy.ndimage import map_coordinates, spline_filter1d
 
 from .domains import Array, Box, Grid, Torus
 
@@ -52,12 +52,21 @@ class Sampled:
         """The spline of odd ``degree`` 1, 3 or 5 through the samples at ``grid.points``."""
         if degree not in (1, 3, 5):
             raise ValueError(f"degree={degree}: splines of degree 1, 3 or 5 are offered")
-        return cls(grid, spline_filter(samples, order=degree, mode=_mode(grid)), degree)
+        return cls(grid, _coefficients(grid, samples, degree), degree)
 
     def __call__(self, points: Array) -> Array:
         column = (-1,) + (1,) * (points.ndim - 1)
         index = points / np.reshape(self.grid.spacing, column) - self.grid.offset
         return map_coordinates(self.coefficients, index, order=self.degree, mode=_mode(self.grid), prefilter=False)
+
+
+def _coefficients(grid: Grid, samples: Array, degree: int) -> Array:
+    """B-spline coefficients; on a box those of the even reflection, because SciPy's own "reflect" is inexact on short axes."""
+    out = samples
+    for j, n in enumerate(grid.shape if degree > 1 else ()):  # SciPy refuses degree 1, whose coefficients are the samples
+        line = np.concatenate([out, np.flip(out, j)], axis=j) if isinstance(grid, Box) else out
+        out = np.take(spline_filter1d(line, order=degree, axis=j, mode="grid-wrap"), range(n), axis=j)
+    return out
 
 
 def _mode(grid: Grid) -> str:
