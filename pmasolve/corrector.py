@@ -81,11 +81,16 @@ class Richardson:
         states = tuple(flow.start(initial) for flow in self.ladder)
         return RichardsonState(0.0, states, _worst(states), {})
 
+    def resume(self, potential: Array, t: float) -> RichardsonState:
+        """All runs start again from the extrapolated potential; the expansion holds from there as from any other."""
+        states = tuple(flow.resume(potential, t) for flow in self.ladder)
+        return RichardsonState(t, states, _worst(states), {})
+
     def advance(self, state: RichardsonState, until: float) -> RichardsonState:
         """One step of the largest ε, 2^level steps of the others."""
         k = round(state.t / self.eps) + 1
         t = until if k >= round(until / self.eps) else k * self.eps
-        states = tuple(reach(flow, s, t) for flow, s in zip(self.ladder, state.ladder, strict=True))
+        states = tuple(reach(flow, s, t)[0] for flow, s in zip(self.ladder, state.ladder, strict=True))
         return RichardsonState(t, states, _worst(states), {"error_estimate": self.error_estimate(states)})
 
     def potential(self, state: RichardsonState) -> Array:
@@ -99,6 +104,10 @@ class Richardson:
             return float("nan")
         grid = self.problem.domain
         return grid.sup(grid.gauge(extrapolate(potentials) - extrapolate(potentials[1:])))
+
+    def fields(self, state: RichardsonState) -> Mapping[str, Array]:
+        """Nothing beside the potential."""
+        return {}
 
     def map(self, u: Array) -> Array:
         """x + ∇u."""

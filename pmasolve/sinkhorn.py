@@ -10,15 +10,14 @@ symmetric gauge χ = φ + (ε/2)f (Berman, arXiv 1712.03082; Deb, Kim, Pal, Schi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from .domains import Array
-from .monge_ampere import linearise
-from .operators import Fourier, Operators, Space, jet_of
-from .pointwise import extreme_eigenvalues
+from .monge_ampere import convexity, linearise_at
+from .operators import Fourier, Operators, Space
 from .problems import Problem
 from .softmin.protocol import Kernel, Softmin
 from .softmin.separable import Separable
@@ -73,7 +72,8 @@ class Sinkhorn:
     Notes
     -----
     Records of each step: ``marginal_error`` = ∫|p_X − e^{−f}| with p_X = e^{−f} exp((φ_k − φ_{k−1})/ε), ``mass`` = ∫p_X (1 up
-    to rounding), ``fastest`` and ``slowest`` the sup and inf of (φ_k − φ_{k−1})/ε, which decrease and increase with k.
+    to rounding), ``fastest`` and ``slowest`` the sup and inf of (φ_k − φ_{k−1})/ε, which decrease and increase with k,
+    ``speed`` its distance from its mean.
     Rounding of a potential limits every log-sum to about osc(u)/ε · 10⁻¹⁶.
     Cost: two log-sum passes of the engine for each axis and iteration.  Memory: a few arrays of the grid.
 
@@ -126,6 +126,10 @@ class Sinkhorn:
             u = u + self.eps * self.gauge.density * self.log_density(initial)
         return SinkhornState(0, 0.0, u, None, outcome)
 
+    def resume(self, potential: Array, t: float) -> SinkhornState:
+        """φ_k with k = t/ε from what `potential` returned."""
+        return SinkhornState(round(t / self.eps), t, self.iterate_of(potential), None, self._resolution(potential))
+
     def half_step(self, u: Array) -> Array:
         """v with ψ = |y|²/2 + v, from φ = |x|²/2 + u: v = ε log ∫exp(−|x−y|²/2ε − u/ε − f) dx."""
         return self.eps * (self.kernel.forward(-u / self.eps - self.problem.f) + np.log(self.problem.domain.cell))
@@ -141,7 +145,7 @@ class Sinkhorn:
         k, record = state.k + 1, self._record((u - state.u) / self.eps)
         arrived = k >= round(until / self.eps)
         if not np.isfinite(record["mass"]):
-            return SinkhornState(k, k * self.eps, u, v, NOT_FINITE, record)
+            return replace(state, outcome=NOT_FINITE, record=record)
         outcome = self._resolution(u) if arrived else REACHED
         return SinkhornState(k, until if arrived else k * self.eps, u, v, outcome, record)
 
@@ -163,13 +167,17 @@ class Sinkhorn:
         v = self.half_step(self.iterate_of(potential))
         return (self.half_step(self.half_step_back(v)) - v) / self.eps - self.problem.g
 
+    def fields(self, state: SinkhornState) -> Mapping[str, Array]:
+        """Nothing beside the potential."""
+        return {}
+
     def map(self, u: Array) -> Array:
         """x + ∇u."""
         return self.problem.domain.points + self.operators.gradient(u)
 
     def log_density(self, u: Array) -> Array:
         """log ρ = −g(x+∇u) + log det(I + D²u)."""
-        return linearise(self.problem, self.operators, jet_of(self.operators, u)).log_density
+        return linearise_at(self.problem, self.operators, u).log_density
 
     def _record(self, speed: Array) -> dict[str, float]:
         grid, weight = self.problem.domain, np.exp(-self.problem.f)
@@ -179,11 +187,12 @@ class Sinkhorn:
             "mass": 1.0 + grid.integral(weight * ratio),
             "fastest": float(speed.max()),
             "slowest": float(speed.min()),
+            "speed": grid.sup(grid.gauge(speed)),
         }
 
     def _resolution(self, u: Array) -> Outcome:
-        """The grid's quadrature error for this potential, architecture-free: exp(−2π²ε/(h² max(φ″, 1/φ″)))."""
-        low, high = extreme_eigenvalues(jet_of(self.operators, u).D2)
+        """Whether the grid resolves ε for this potential: exp(−2π²ε/(h² max(φ″, 1/φ″)))."""
+        low, high = convexity(self.operators, u)
         if not low > 0:
             raise ValueError(
                 f"I + D²u has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u is not strictly convex; "
