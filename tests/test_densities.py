@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pmasolve import Box, Torus
+from pmasolve import Box, Spline, Torus
 from pmasolve.convergence import running_orders
-from pmasolve.densities import Sampled, from_formula, from_samples, log_mass, negative_log
+from pmasolve.densities import from_formula, from_samples, log_mass, negative_log
 
 SMOOTH = {
     Torus: lambda x, y: np.sin(2 * np.pi * x) * np.exp(0.5 * np.cos(2 * np.pi * y)),
@@ -24,17 +24,18 @@ def test_spline_order(kind, degree: int, order: int) -> None:
     for n in sizes:
         grid = kind((n, n))
         inside = points if kind is Torus else grid.fold(points)
-        spline = Sampled.interpolate(grid, SMOOTH[kind](*grid.points), degree)
+        spline = Spline(degree).of(grid, SMOOTH[kind](*grid.points))
         errors.append(np.max(np.abs(spline(points) - SMOOTH[kind](*inside))))
     orders = running_orders(1.0 / sizes, np.array(errors))
     print(f"\n{kind.__name__} degree {degree}:", orders)
     assert abs(orders[-1] - order) < 0.1, orders
 
 
+@pytest.mark.parametrize("degree", [1, 3, 5])
 @pytest.mark.parametrize("grid", [Torus((16,), (2.0,)), Box((9, 12)), Box((4, 5)), Torus((6, 7, 8))], ids=str)
-def test_splines_interpolate_and_are_normalised(grid) -> None:
+def test_splines_interpolate_and_are_normalised(grid, degree: int) -> None:
     samples = np.random.default_rng(4).standard_normal(grid.shape)
-    density = from_samples(grid, samples, "f", 5)
+    density = from_samples(grid, samples, "f", Spline(degree))
     values = density(grid.points)
     assert np.ptp(values - samples) < 1e-12
     assert grid.integral(np.exp(-values)) == pytest.approx(1.0, rel=1e-12)

@@ -12,7 +12,9 @@ from pmasolve import (
     FORWARD,
     PLAIN,
     SYMMETRIC,
+    Event,
     FiniteDifference,
+    LinearisedMongeAmpere,
     MongeAmpere,
     Outcome,
     Problem,
@@ -21,6 +23,7 @@ from pmasolve import (
     Stopped,
     Torus,
     evolve,
+    resume,
 )
 from pmasolve.softmin.dense import Dense
 from pmasolve.trajectories import INTERRUPTED, REACHED
@@ -29,6 +32,7 @@ EPS = 1 / 512
 FLOWS = {
     "MongeAmpere": lambda p: MongeAmpere(p, rtol=1e-9),
     "MongeAmpere, differences": lambda p: MongeAmpere(p, space=FiniteDifference(4), rtol=1e-9),
+    "LinearisedMongeAmpere": lambda p: LinearisedMongeAmpere(p, p.f / 2, rtol=1e-9),
     "Sinkhorn, plain": lambda p: Sinkhorn(p, EPS, gauge=PLAIN),
     "Sinkhorn, symmetric": lambda p: Sinkhorn(p, EPS, gauge=SYMMETRIC),
     "Sinkhorn, forward": lambda p: Sinkhorn(p, EPS, gauge=FORWARD),
@@ -77,6 +81,14 @@ class Toy:
                 raise self.ending
             return ToyState(t, state.u, state.k + 1, self.ending)
         return ToyState(t, state.u + (t - state.t), state.k + 1)
+
+    def resume(self, potential: np.ndarray, t: float) -> ToyState:
+        """Go on."""
+        return ToyState(t, potential)
+
+    def fields(self, state: ToyState) -> dict[str, np.ndarray]:
+        """The step count, as a field."""
+        return {"k": np.full(4, state.k)}
 
     def potential(self, state: ToyState) -> np.ndarray:
         """u."""
@@ -212,14 +224,51 @@ def test_intermediate_times_change_nothing(name: str, line: Problem) -> None:
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_going_on_from_a_potential(name: str, line: Problem) -> None:
-    """The advice of INTERRUPTED: evolve again from the last potential."""
-    if name in ("Sinkhorn, forward", "Richardson"):
-        pytest.skip("the start of this flow is not a potential of its trajectory")
+def test_resume(name: str, line: Problem) -> None:
     flow, start = FLOWS[name](line), T1_START(line.domain.points)
     whole = evolve(flow, [8 * EPS, 16 * EPS], initial=start)
-    rest = evolve(flow, [8 * EPS], initial=whole.potentials[0])
-    assert np.max(np.abs(rest.potentials[0] - whole.potentials[1])) < (1e-9 if "Monge" in name else 1e-15)
+    first = evolve(flow, [8 * EPS], initial=start)
+    if name == "LinearisedMongeAmpere":
+        with pytest.raises(ValueError, match="evolve it from t = 0"):
+            resume(first, [16 * EPS])
+        return
+    both = resume(first, [16 * EPS])
+    assert np.array_equal(both.times, whole.times)
+    assert np.array_equal(both.potentials[0], whole.potentials[0])
+    # CVODE restarts at order 1; Richardson's runs restart together: the estimate of its error is the yardstick
+    tolerance = 5e-9 if "Monge" in name else 1e-15
+    if name == "Richardson":
+        tolerance = whole.records["error_estimate"][-1]
+    assert np.max(np.abs(both.potentials[1] - whole.potentials[1])) < tolerance
+    with pytest.raises(ValueError, match="later"):
+        resume(whole, [8 * EPS])
+
+
+def test_resume_after_an_interruption() -> None:
+    flow = Toy(bad=3, ending=KeyboardInterrupt())
+    run = evolve(flow, [0.25, 1.0], throw=False)
+    assert run.latest[0] == 0.5  # between the requested times
+    rest = resume(run, [0.75, 1.0], throw=False)  # fewer than three steps are left
+    assert np.array_equal(rest.times, [0.25, 0.75, 1.0])
+    assert np.allclose(rest.potentials, rest.times[:, None], atol=1e-15)
+    assert rest.outcome is REACHED
+
+
+def test_events_end_a_run_well() -> None:
+    run = evolve(Toy(), [1.0, 2.0], events=[Event("k", above=2.5)])
+    assert run.outcome.ok
+    assert run.outcome.name == "event: k above 2.5"
+    assert np.array_equal(run.times, [0.75])
+    assert np.all(run.fields["k"] == 3)
+    with pytest.raises(ValueError, match="records t, k"):
+        evolve(Toy(), [1.0], events=[Event("entropy", below=0)])
+
+
+def test_steady_state_by_an_event(line: Problem) -> None:
+    run = evolve(MongeAmpere(line, rtol=1e-9), [9.0], events=[Event("speed", below=1e-6)])
+    assert run.outcome.name.startswith("event: speed")
+    assert run.times[0] < 1
+    assert np.ptp(line.f + run.log_density(0)) < 1e-5
 
 
 @pytest.mark.parametrize("name", FLOWS)
