@@ -17,6 +17,7 @@ from .integrator import Integrator
 from .monge_ampere import Evolution, Linearisation, MongeAmpere, MongeAmpereState, step_record
 from .operators import Fourier, Operators, Space
 from .problems import Problem
+from .trajectories import ErrorEstimate, Trajectory
 
 
 class LinearisedEvolution:
@@ -119,6 +120,10 @@ class LinearisedMongeAmpere:
     def fields(self, state: MongeAmpereState) -> Mapping[str, Array]:
         """w on the grid."""
         return {"w": self._part(state, 1)}
+
+    def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
+        """Of the potentials, as `MongeAmpere.error_estimate`."""
+        return self.flow.error_estimate(trajectory)
 
     def map(self, u: Array) -> Array:
         """x + ∇u."""

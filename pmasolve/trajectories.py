@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .domains import Array
+from .domains import Array, Grid
 from .problems import Problem
 from .progress import Show, progress_bar
 
@@ -128,6 +128,10 @@ class Flow(Protocol):
         """Other functions on the grid that the flow carries along, by name."""
         ...
 
+    def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
+        """Errors of one of this flow's trajectories."""
+        ...
+
     def map(self, u: Array) -> Array:
         """x + ∇u."""
         ...
@@ -135,6 +139,27 @@ class Flow(Protocol):
     def log_density(self, u: Array) -> Array:
         """log ρ for a potential of this flow."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorEstimate:
+    """Estimated sup errors of the potentials, constants removed, one for each time of a trajectory.
+
+    Attributes
+    ----------
+    times : (m,).
+    time : (m,), from stepping (a tighter tolerance, a smaller ε).
+    space : (m,), from the grid (a finer grid, a higher order, the quadrature).
+    """
+
+    times: Array
+    time: Array
+    space: Array
+
+    @property
+    def total(self) -> Array:
+        """Both together."""
+        return self.time + self.space
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +173,7 @@ class Trajectory:
     potentials : (m, *shape), u with φ = |x|²/2 + u.
     outcome : named outcome with advice.
     latest : time and potential of the last step taken, from which `resume` goes on.
+    initial : u₀.
     fields : other functions that the flow carries along, (m, *shape) each, by name.
     records : diagnostics of every step: arrays by name, all with one entry a step (``t`` among them).
     provenance : versions, machine, seconds.
@@ -158,9 +184,14 @@ class Trajectory:
     potentials: Array
     outcome: Outcome
     latest: tuple[float, Array]
+    initial: Array
     fields: Mapping[str, Array] = field(default_factory=dict)
     records: Mapping[str, Array] = field(default_factory=dict)
     provenance: Mapping[str, str | float] = field(default_factory=dict)
+
+    def error_estimate(self) -> ErrorEstimate:
+        """How far the potentials are from the flow's exact ones, in time and in space: what the flow knows, see there."""
+        return self.flow.error_estimate(self)
 
     @property
     def gauged(self) -> Array:
@@ -212,7 +243,7 @@ def evolve(
     flow.admit(requested)
     domain = flow.problem.domain
     start = np.zeros(domain.shape) if initial is None else domain.values(initial, "initial")
-    return _run(flow, flow.start(start), requested, events, throw, progress)
+    return _run(flow, flow.start(start), start, requested, events, throw, progress)
 
 
 def resume(
@@ -245,13 +276,14 @@ def resume(
         raise ValueError(f"times={times}: the trajectory has reached t={t:g} already; ask for later times")
     flow = trajectory.flow
     flow.admit(requested)
-    new = _run(flow, flow.resume(potential, t), requested, events, False, progress)
+    new = _run(flow, flow.resume(potential, t), trajectory.initial, requested, events, False, progress)
     joined = Trajectory(
         flow,
         np.concatenate([trajectory.times, new.times]),
         np.concatenate([trajectory.potentials, new.potentials]),
         new.outcome,
         new.latest,
+        trajectory.initial,
         {},
         {name: np.concatenate([trajectory.records.get(name, np.empty(0)), new.records[name]]) for name in new.records},
         new.provenance,
@@ -273,7 +305,13 @@ class _Log:
 
 
 def _run(
-    flow: Flow, state: Any, times: Array, events: Sequence[Event], throw: bool, progress: bool | None
+    flow: Flow,
+    state: Any,
+    initial: Array,
+    times: Array,
+    events: Sequence[Event],
+    throw: bool,
+    progress: bool | None,
 ) -> Trajectory:
     began, log = time.perf_counter(), _Log(state)
     with progress_bar(type(flow).__name__, float(times[-1]), progress) as show:
@@ -285,6 +323,7 @@ def _run(
         np.stack(log.potentials) if log.potentials else np.empty((0, *shape)),
         outcome,
         (log.state.t, flow.potential(log.state)),
+        initial,
         {name: np.stack([fields[name] for fields in log.fields]) for name in (log.fields[0] if log.fields else ())},
         _columns(log.records),
         _provenance(time.perf_counter() - began),
@@ -347,3 +386,8 @@ def _provenance(seconds: float) -> dict[str, str | float]:
     names = ("pmasolve", "numpy", "scipy", "numba", "scikit-sundae")
     versions: dict[str, str | float] = {name: version(name) for name in names}
     return {**versions, "python": platform.python_version(), "machine": platform.machine(), "seconds": seconds}
+
+
+def sup_distances(domain: Grid, a: Array, b: Array) -> Array:
+    """sup |aᵢ − bᵢ|, constants removed, for each pair of potentials (m, *shape)."""
+    return np.array([domain.sup(domain.gauge(x - y)) for x, y in zip(a, b, strict=True)])
