@@ -44,8 +44,8 @@ class Richardson:
 
     Notes
     -----
-    Records of each coarse step: ``error_estimate``, the sup distance (constants removed) between the last two
-    extrapolations: an estimate of the error of the last but one, hence a safe one of the result.
+    Records of each coarse step: ``error_estimate``, the sup distance (constants removed) from the extrapolation
+    without the finest run: an estimate of that one's error, hence a safe one of the result's.
     Cost: 2^levels − 1 Sinkhorn iterations for each coarse step.
 
     Examples
@@ -100,12 +100,12 @@ class Richardson:
         return extrapolate(self._potentials(state.ladder))
 
     def _last_change(self, states: tuple[SinkhornState, ...]) -> float:
-        """sup distance between extrapolations with and without the coarsest run; NaN with one level."""
+        """sup distance between extrapolations with and without the finest run; NaN with one level."""
         potentials = self._potentials(states)
         if self.levels < 2:
             return float("nan")
         grid = self.problem.domain
-        return grid.sup(grid.gauge(extrapolate(potentials) - extrapolate(potentials[1:])))
+        return grid.sup(grid.gauge(extrapolate(potentials) - extrapolate(potentials[:-1])))
 
     def fields(self, state: RichardsonState) -> Mapping[str, Array]:
         """Nothing beside the potential."""

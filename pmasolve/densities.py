@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.ndimage import map_coordinates, spline_filter
+from scipy.ndimage import map_coordinates, spline_filter1d
 
 from .domains import Array, Box, Grid, Torus
 
@@ -59,7 +59,7 @@ class Spline:
 
     def of(self, grid: Grid, samples: Array) -> Sampled:
         """Solve for the coefficients."""
-        return Sampled(grid, spline_filter(samples, order=self.degree, mode=_mode(grid)), self.degree)
+        return Sampled(grid, _coefficients(grid, samples, self.degree), self.degree)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +74,15 @@ class Sampled:
         column = (-1,) + (1,) * (points.ndim - 1)
         index = points / np.reshape(self.grid.spacing, column) - self.grid.offset
         return map_coordinates(self.coefficients, index, order=self.degree, mode=_mode(self.grid), prefilter=False)
+
+
+def _coefficients(grid: Grid, samples: Array, degree: int) -> Array:
+    """B-spline coefficients; on a box those of the even reflection, because SciPy's own "reflect" is inexact on short axes."""
+    out = samples
+    for j, n in enumerate(grid.shape if degree > 1 else ()):  # SciPy refuses degree 1, whose coefficients are the samples
+        line = np.concatenate([out, np.flip(out, j)], axis=j) if isinstance(grid, Box) else out
+        out = np.take(spline_filter1d(line, order=degree, axis=j, mode="grid-wrap"), range(n), axis=j)
+    return out
 
 
 def _mode(grid: Grid) -> str:

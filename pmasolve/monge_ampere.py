@@ -117,13 +117,15 @@ class Evolution:
         """The last admissible state serves unless the integrator has moved on."""
         if self.here is None or not np.array_equal(y, self._y):
             self.derivative(y)
-        assert self.here is not None
+        if self.here is None:  # refused: the attempt must fail, any linearisation will do
+            return
         diagonal = [row for row, (i, j) in enumerate(packed(self.problem.domain.dim)) if i == j]
         self._diffusion = float(np.mean(self.here.inverse[diagonal]))
 
     def jacobian_times(self, v: Array) -> Array:
         """𝓛v."""
-        assert self.here is not None
+        if self.here is None:
+            return np.zeros_like(v)
         return self.vector(self.here.times(self.operators.jet(self.coefficients(v), self._jet)))
 
     def precondition(self, r: Array, gamma: float) -> Array:
