@@ -242,15 +242,17 @@ class BoxTransform:
 
     def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
         """Cosine series stay cosine series under even derivatives and become sine series under odd ones."""
-        series = np.array(coefficients)
+        series, workers = coefficients, get_num_threads()
         for j, order in enumerate(orders):
-            series *= (-1.0) ** ((order + 1) // 2) * self.wavenumbers[j] ** order
+            if order:
+                series = series * ((-1.0) ** ((order + 1) // 2) * self.wavenumbers[j] ** order)
+        odd = tuple(j for j, order in enumerate(orders) if order % 2)
         even = tuple(j for j, order in enumerate(orders) if order % 2 == 0)
+        fresh = series is not coefficients
         if even:
-            series = scipy.fft.idctn(series, axes=even, norm="ortho", workers=get_num_threads(), overwrite_x=True)
-        for j, order in enumerate(orders):
-            if order % 2:
-                series = _sine_series(series, j)
+            series = scipy.fft.idctn(series, axes=even, norm="ortho", workers=workers, overwrite_x=fresh)
+        if odd:
+            series = scipy.fft.idstn(_sines(series, odd), axes=odd, type=2, norm="ortho", workers=workers, overwrite_x=True)
         out[...] = series
         return out
 
@@ -267,13 +269,16 @@ class BoxTransform:
         return vector.reshape(self.box.shape)
 
 
-def _sine_series(series: Array, axis: int) -> Array:
-    """∑ₘ sₘ sin(πm(i+½)/n): the DST counts its modes from 1, so the coefficients move down by one."""
-    series = np.roll(series, -1, axis=axis)  # m = 0 carries no sine and lands, as zero, on the Nyquist mode
-    last = [slice(None)] * series.ndim
-    last[axis] = slice(-1, None)
-    series[tuple(last)] = 0.0
-    return scipy.fft.idst(series, axis=axis, type=2, norm="ortho", workers=get_num_threads(), overwrite_x=True)
+def _sines(series: Array, odd: tuple[int, ...]) -> Array:
+    """Coefficients of ∑ₘ sₘ sin(πm(i+½)/n) as the DST has them: it counts modes from 1, so they move down by one.
+
+    m = 0 carries no sine; the last sine, m = n, is absent from the derivative of a cosine series.
+    """
+    out = np.zeros_like(series)
+    to = tuple(slice(None, -1) if j in odd else slice(None) for j in range(series.ndim))
+    of = tuple(slice(1, None) if j in odd else slice(None) for j in range(series.ndim))
+    out[to] = series[of]
+    return out
 
 
 def plan(grid: Grid) -> Transform:
