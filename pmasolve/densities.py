@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import map_coordinates, spline_filter1d
 
 from .domains import Array, Box, Grid, Torus
+from .threads import blocks, each
 
 Formula = Callable[..., ArrayLike]
 
@@ -33,7 +34,10 @@ class Analytic:
     shift: float
 
     def __call__(self, points: Array) -> Array:
-        return np.asarray(self.formula(*points), dtype=np.float64) + self.shift
+        def evaluate(block: Array, out: Array) -> None:
+            np.add(self.formula(*block), self.shift, out=out)
+
+        return _pointwise(evaluate, points)
 
 
 class Interpolation(Protocol):
@@ -71,15 +75,28 @@ class Sampled:
     degree: int
 
     def __call__(self, points: Array) -> Array:
-        column = (-1,) + (1,) * (points.ndim - 1)
-        index = points / np.reshape(self.grid.spacing, column) - self.grid.offset
-        return map_coordinates(self.coefficients, index, order=self.degree, mode=_mode(self.grid), prefilter=False)
+        def evaluate(block: Array, out: Array) -> None:
+            index = block / np.reshape(self.grid.spacing, (-1, 1)) - self.grid.offset
+            mode, order = _mode(self.grid), self.degree
+            map_coordinates(self.coefficients, index, output=out, order=order, mode=mode, prefilter=False)
+
+        return _pointwise(evaluate, points)
+
+
+def _pointwise(evaluate: Callable[[Array, Array], None], points: Array) -> Array:
+    """evaluate(points (dim, n), out (n,)) on blocks of the points: on all threads, and with small temporaries."""
+    flat, out = points.reshape(points.shape[0], -1), np.empty(points.shape[1:])
+    flat_out = out.reshape(-1)
+    each(lambda b: evaluate(flat[:, b], flat_out[b]), blocks(out.size, out.size))
+    return out
 
 
 def _coefficients(grid: Grid, samples: Array, degree: int) -> Array:
     """B-spline coefficients; on a box those of the even reflection, because SciPy's own "reflect" is inexact on short axes."""
     out = samples
-    for j, n in enumerate(grid.shape if degree > 1 else ()):  # SciPy refuses degree 1, whose coefficients are the samples
+    for j, n in enumerate(
+        grid.shape if degree > 1 else ()
+    ):  # SciPy refuses degree 1, whose coefficients are the samples
         line = np.concatenate([out, np.flip(out, j)], axis=j) if isinstance(grid, Box) else out
         out = np.take(spline_filter1d(line, order=degree, axis=j, mode="grid-wrap"), range(n), axis=j)
     return out

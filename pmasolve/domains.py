@@ -7,7 +7,6 @@ values have shape ``grid.shape``; all arrays of vectors have shape ``(dim, *grid
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -69,9 +68,9 @@ class Grid:
         """Position of the first point in units of h: 0 on the torus, ½ (cell centres) on the box."""
         return 0.0
 
-    @cached_property
+    @property
     def points(self) -> Array:
-        """Coordinates of the grid points, shape (dim, *shape)."""
+        """Coordinates of the grid points, shape (dim, *shape); made anew at each call, not kept."""
         return np.stack(np.meshgrid(*(self.axis(j) for j in range(self.dim)), indexing="ij"))
 
     def displaced(self, displacement: Array) -> Array:

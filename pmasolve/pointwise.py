@@ -137,11 +137,23 @@ def extreme_eigenvalues(S: Array) -> tuple[float, float]:
     return float(low.min()), float(high.max())
 
 
+@njit(cache=True, nogil=True)
+def _apply(S, row, v):
+    dim = v.shape[0]
+    product = np.empty(dim)
+    for i in range(v.shape[1]):
+        for a in range(dim):
+            product[a] = 0.0
+            for b in range(dim):
+                product[a] += S[row[a, b], i] * v[b, i]
+        for a in range(dim):
+            v[a, i] = product[a]
+
+
 def apply(S: Array, v: Array) -> Array:
-    """The packed symmetric matrices S times the vectors v (dim, *shape)."""
-    out = np.zeros_like(v)
-    for row, (i, j) in enumerate(packed(v.shape[0])):
-        out[i] += S[row] * v[j]
-        if i != j:
-            out[j] += S[row] * v[i]
-    return out
+    """The packed symmetric matrices S times the vectors v (dim, *shape), written over v."""
+    dim = v.shape[0]
+    row = np.array([[packed(dim).index((min(a, b), max(a, b))) for b in range(dim)] for a in range(dim)])
+    flat_S, flat_v = S.reshape(S.shape[0], -1), v.reshape(dim, -1)
+    each(lambda b: _apply(flat_S[:, b], row, flat_v[:, b]), blocks(flat_v.shape[1], flat_v.shape[1]))
+    return v

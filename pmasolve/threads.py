@@ -18,15 +18,16 @@ SMALL = 1 << 17  # points below which handing blocks to threads costs more than 
 
 
 def blocks(n: int, points: int) -> list[slice]:
-    """Slices of range(n) for an array with so many points: one if it is small, two for each thread otherwise."""
-    parts = 1 if points < SMALL else 2 * get_num_threads()
+    """Slices of range(n) for an array with so many points: one if it is small, else at least two for each thread."""
+    parts = 1 if points < SMALL else max(2 * get_num_threads(), points // SMALL)
     return [slice(int(a), int(b)) for a, b in pairwise(np.linspace(0, n, min(n, parts) + 1).astype(int))]
 
 
 def each(work: Callable[..., None], *arguments: list) -> None:
     """work(a₀, b₀, …), work(a₁, b₁, …), … on all threads; exceptions come back."""
-    if len(arguments[0]) == 1:
-        work(*(argument[0] for argument in arguments))
+    if len(arguments[0]) == 1 or get_num_threads() == 1:
+        for row in zip(*arguments, strict=True):
+            work(*row)
     else:
         list(_pool(get_num_threads()).map(work, *arguments))
 

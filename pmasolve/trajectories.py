@@ -322,7 +322,7 @@ def _run(
         np.array(log.times),
         np.stack(log.potentials) if log.potentials else np.empty((0, *shape)),
         outcome,
-        (log.state.t, flow.potential(log.state)),
+        _latest(flow, log),
         initial,
         {name: np.stack([fields[name] for fields in log.fields]) for name in (log.fields[0] if log.fields else ())},
         _columns(log.records),
@@ -331,6 +331,11 @@ def _run(
     if throw and not outcome.ok:
         raise Stopped(trajectory)
     return trajectory
+
+
+def _latest(flow: Flow, log: _Log) -> tuple[float, Array]:
+    kept = log.times and log.times[-1] == log.state.t
+    return log.state.t, log.potentials[-1] if kept else flow.potential(log.state)
 
 
 def _visit(flow: Flow, times: Array, events: Sequence[Event], log: _Log, show: Show) -> Outcome:
