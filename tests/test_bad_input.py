@@ -41,14 +41,20 @@ MISTAKES = {
     "cloud of NaN": (lambda: Cloud([[np.nan]]), ["points", "finite"]),
     "cloud without mass": (lambda: Cloud([[0.0]], weights=[0.0]), ["weights", "positive sum"]),
     "cloud with period 0": (lambda: Cloud([[0.0]], period=0.0), ["period=", "positive"]),
-    "density with zeros": (lambda: Problem.from_densities(TORUS, HOLE, ONE), ["mu has 8 values ≤ 0", "positive", "floor"]),
+    "density with zeros": (
+        lambda: Problem.from_densities(TORUS, HOLE, ONE),
+        ["mu has 8 values ≤ 0", "positive", "floor"],
+    ),
     "callable with zeros": (
         lambda: Problem.from_densities(TORUS, lambda x: ONE, lambda y: np.sin(np.pi * y) ** 2),
         ["nu has 1 values ≤ 0", "positive", "floor"],
     ),
     "density with NaN": (lambda: Problem.from_densities(TORUS, DIP, ONE), ["mu has 1 NaN", "clean"]),
     "f with NaN": (lambda: Problem(TORUS, ONE, DIP), ["g has 1 NaN", "clean"]),
-    "infinite formula": (lambda: Problem(TORUS, lambda x: x / 0 if False else np.full_like(x, np.inf), ONE), ["f has 32 NaN or inf"]),
+    "infinite formula": (
+        lambda: Problem(TORUS, lambda x: x / 0 if False else np.full_like(x, np.inf), ONE),
+        ["f has 32 NaN or inf"],
+    ),
     "wrong shape": (lambda: Problem(TORUS, np.zeros(33), ONE), ["f has shape (33,)", "(32,)", "grid.points"]),
     "not periodic": (lambda: Problem(TORUS, lambda x: x, ONE), ["f is not periodic", "period 1 of axis 0", "lengths"]),
     "period forgotten": (lambda: Problem(TORUS, lambda x: np.cos(x), ONE), ["not periodic", "2π"]),
@@ -66,9 +72,15 @@ MISTAKES = {
     "eps negative, ladder": (lambda: Richardson(PROBLEM, -1.0), ["eps=-1.0", "positive"]),
     "no levels": (lambda: Richardson(PROBLEM, 1e-2, levels=0), ["levels=0", "at least one"]),
     "dense, eps 0": (lambda: Dense().bind(TORUS, TORUS, 0.0), ["eps=0", "positive"]),
-    "dense, too many pairs": (lambda: Dense(pairs=10).bind(TORUS, TORUS, 0.1), ["32 × 32 pairs", "pairs=10", "Separable"]),
+    "dense, too many pairs": (
+        lambda: Dense(pairs=10).bind(TORUS, TORUS, 0.1),
+        ["32 × 32 pairs", "pairs=10", "Separable"],
+    ),
     "separable, two grids": (lambda: Separable().bind(TORUS, Torus((16,)), 0.1), ["same grid", "Dense"]),
-    "direction of wrong shape": (lambda: LinearisedMongeAmpere(PROBLEM, np.zeros(5)), ["direction has shape (5,)", "(32,)"]),
+    "direction of wrong shape": (
+        lambda: LinearisedMongeAmpere(PROBLEM, np.zeros(5)),
+        ["direction has shape (5,)", "(32,)"],
+    ),
     "times decrease": (lambda: evolve(MongeAmpere(PROBLEM), [0.2, 0.1]), ["times=[0.2, 0.1]", "increasing", "example"]),
     "times repeat": (lambda: evolve(MongeAmpere(PROBLEM), [0.1, 0.1]), ["strictly increasing"]),
     "times negative": (lambda: evolve(MongeAmpere(PROBLEM), [-0.1, 0.1]), ["times=[-0.1, 0.1]", "≥ 0"]),
@@ -79,7 +91,10 @@ MISTAKES = {
         ["t=0.025 is not a multiple of eps=0.01", "nearest"],
     ),
     "times no multiples, ladder": (lambda: evolve(Richardson(PROBLEM, 0.01), [0.015]), ["t=0.015", "multiple of eps"]),
-    "start of wrong shape": (lambda: evolve(MongeAmpere(PROBLEM), [0.1], initial=np.zeros((32, 1))), ["initial has shape (32, 1)"]),
+    "start of wrong shape": (
+        lambda: evolve(MongeAmpere(PROBLEM), [0.1], initial=np.zeros((32, 1))),
+        ["initial has shape (32, 1)"],
+    ),
     "start with NaN": (lambda: evolve(Sinkhorn(PROBLEM, 0.1), [0.1], initial=DIP), ["initial has 1 NaN", "clean"]),
     "start not convex": (
         lambda: evolve(MongeAmpere(PROBLEM), [0.1], initial=np.cos(2 * np.pi * X[0])),

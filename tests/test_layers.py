@@ -73,7 +73,9 @@ def test_imports_point_down(name: str) -> None:
     for target in imported(name):
         below = target.split(".")[0]
         assert below in RANK, f"{name} imports {target}: give it its place in LAYERS"
-        assert RANK[below] < RANK[layer] or below == layer == "softmin", f"{name} imports {target}, which is not below it"
+        assert RANK[below] < RANK[layer] or below == layer == "softmin", (
+            f"{name} imports {target}, which is not below it"
+        )
 
 
 def test_no_cycles_inside_the_engines() -> None:
@@ -151,7 +153,13 @@ def test_public_names_exist_and_are_written_twice() -> None:
 
 
 def test_optional_libraries_have_one_importer_each() -> None:
-    owners = {"sksundae": "integrator", "matplotlib": "report", "pykeops": "softmin.keops", "pyfftw": "transforms", "finufft": "spectral"}
+    owners = {
+        "sksundae": "integrator",
+        "matplotlib": "report",
+        "pykeops": "softmin.keops",
+        "pyfftw": "transforms",
+        "finufft": "spectral",
+    }
     for name, tree in TREES.items():
         for node in ast.walk(tree):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []

@@ -19,11 +19,15 @@ SPACES = [Fourier(), FiniteDifference(2), FiniteDifference(4), FiniteDifference(
 def box_problem(n: int) -> Problem:
     """Two densities that are smooth under reflection."""
     return Problem.from_densities(
-        Box((n, n)), lambda x, y: 1 + 0.3 * np.cos(np.pi * x) * np.cos(np.pi * y), lambda x, y: 1 + 0.3 * np.cos(np.pi * y)
+        Box((n, n)),
+        lambda x, y: 1 + 0.3 * np.cos(np.pi * x) * np.cos(np.pi * y),
+        lambda x, y: 1 + 0.3 * np.cos(np.pi * y),
     )
 
 
-@pytest.mark.parametrize("make", [lambda: t1(64), lambda: t2(32), lambda: box_problem(32)], ids=["line", "plane", "box"])
+@pytest.mark.parametrize(
+    "make", [lambda: t1(64), lambda: t2(32), lambda: box_problem(32)], ids=["line", "plane", "box"]
+)
 def test_linearisation_against_central_differences(make) -> None:
     """𝓛w = DA(φ)[w]; the continuous formula, hence spectrally close to the derivative of the discrete A."""
     problem = make()
@@ -45,7 +49,9 @@ def test_linearisation_against_central_differences(make) -> None:
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
-@pytest.mark.parametrize("make", [lambda: t1(32), lambda: t2(24), lambda: box_problem(24)], ids=["line", "plane", "box"])
+@pytest.mark.parametrize(
+    "make", [lambda: t1(32), lambda: t2(24), lambda: box_problem(24)], ids=["line", "plane", "box"]
+)
 def test_system_jacobian_in_coefficients(make, space) -> None:
     """What CVODE sees: derivative and jacobian_times agree up to the truncation error of the chain rule."""
     problem = make()
@@ -93,7 +99,10 @@ def test_steady_state_of_a_known_problem(dim: int) -> None:
     print(f"\ndim {dim}: distance from the known potential {error:.1e}")
     assert error < (1e-10 if dim < 3 else 1e-8)
     assert run.records["kl"][-1] < 1e-10
-    assert np.max(np.abs(run.map(0) - problem.domain.points - known.u.gradient(problem.domain.points))) < 20 * error + 1e-10
+    assert (
+        np.max(np.abs(run.map(0) - problem.domain.points - known.u.gradient(problem.domain.points)))
+        < 20 * error + 1e-10
+    )
 
 
 @pytest.mark.parametrize("order", [2, 4, 6])

@@ -59,7 +59,9 @@ def test_right_signs_pass(check, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("signs", [(-1, 1, 1), (1, -1, 1), (0, 1, 1), (1, 1, 0.5)], ids=["-g", "-f", "no g", "half log det"])
+@pytest.mark.parametrize(
+    "signs", [(-1, 1, 1), (1, -1, 1), (0, 1, 1), (1, 1, 0.5)], ids=["-g", "-f", "no g", "half log det"]
+)
 def test_wrong_signs_fail(check, signs, monkeypatch) -> None:
     monkeypatch.setattr(monge_ampere, "linearise", wrong_linearise(*signs))
     assert check() > 1e-4
@@ -118,7 +120,9 @@ def test_kernel_needs_all_images(eps: float) -> None:
 # --- the gauge: half of it ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("gauge", [SYMMETRIC, Gauge("flipped", source=0.5, returned=-0.5), Gauge("one-sided", source=-0.5)], ids=str)
+@pytest.mark.parametrize(
+    "gauge", [SYMMETRIC, Gauge("flipped", source=0.5, returned=-0.5), Gauge("one-sided", source=-0.5)], ids=str
+)
 def test_symmetric_gauge_needs_its_sign_and_both_halves(gauge: Gauge) -> None:
     problem, t = t1(96), 1 / 32
     start = T1_START(problem.domain.points)

@@ -90,7 +90,9 @@ def test_iterates_by_the_heat_semigroup(eps: float) -> None:
     k = np.fft.rfftfreq(64, 1 / 64)
 
     def half(h: np.ndarray) -> np.ndarray:
-        return eps * np.log(np.sqrt(TAU * eps) * np.fft.irfft(np.exp(-2 * (np.pi * k) ** 2 * eps) * np.fft.rfft(np.exp(h)), 64))
+        return eps * np.log(
+            np.sqrt(TAU * eps) * np.fft.irfft(np.exp(-2 * (np.pi * k) ** 2 * eps) * np.fft.rfft(np.exp(h)), 64)
+        )
 
     u = T1_START(problem.domain.points)
     v = half(-u / eps - problem.f)
@@ -108,7 +110,9 @@ def test_engines_agree(engine, eps: float, name: str) -> None:
     problems = {
         "line": LINE,
         "plane": PLANE,
-        "long torus": Problem(Torus((24, 16), (1.0, 0.6)), lambda x, y: np.cos(TAU * x), lambda x, y: np.sin(TAU * y / 0.6)),
+        "long torus": Problem(
+            Torus((24, 16), (1.0, 0.6)), lambda x, y: np.cos(TAU * x), lambda x, y: np.sin(TAU * y / 0.6)
+        ),
         "box": Problem(Box((18, 14)), lambda x, y: np.cos(np.pi * x), lambda x, y: np.sin(3 * y) + x),
     }
     problem = problems[name]
