@@ -36,12 +36,12 @@ def test_linearisation_against_central_differences(make) -> None:
     u = 0.004 * np.cos(omega * grid.points[0]) + 0.003 * np.cos(omega * grid.points[-1])
     w = np.cos(omega * grid.points[0]) * np.cos(2 * omega * grid.points[-1])
 
-    def A(values: np.ndarray) -> np.ndarray:
+    def speed(values: np.ndarray) -> np.ndarray:
         return linearise_at(problem, operators, values).speed
 
     h = 1e-5
     # fourth-order central difference: its own error is far below the tolerance
-    expected = (8 * (A(u + h * w) - A(u - h * w)) - (A(u + 2 * h * w) - A(u - 2 * h * w))) / (12 * h)
+    expected = (8 * (speed(u + h * w) - speed(u - h * w)) - (speed(u + 2 * h * w) - speed(u - 2 * h * w))) / (12 * h)
     exact = linearise_at(problem, operators, u).times(jet_of(operators, w))
     error = np.max(np.abs(exact - expected)) / np.max(np.abs(expected))
     print(f"\n{grid}: relative error of the Jacobian product {error:.1e}")
@@ -80,10 +80,10 @@ def test_error_follows_rtol(rtol: float) -> None:
     operators, t = Fourier().on(problem.domain), 1 / 32
     start = T1_START(problem.domain.points)
 
-    def A(_, u: np.ndarray) -> np.ndarray:
+    def speed(_, u: np.ndarray) -> np.ndarray:
         return linearise_at(problem, operators, u).speed
 
-    exact = solve_ivp(A, (0, t), start, method="DOP853", rtol=1e-13, atol=1e-15).y[:, -1]
+    exact = solve_ivp(speed, (0, t), start, method="DOP853", rtol=1e-13, atol=1e-15).y[:, -1]
     u = evolve(MongeAmpere(problem, rtol=rtol), [t], initial=start).potentials[-1]
     error = np.max(np.abs(u - exact))
     print(f"\nrtol {rtol:.0e}: error {error:.1e}")
