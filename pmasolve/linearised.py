@@ -14,7 +14,7 @@ import numpy as np
 
 from .domains import Array
 from .integrator import Integrator
-from .monge_ampere import Evolution, Linearisation, MongeAmpere, MongeAmpereState, step_record
+from .monge_ampere import Evolution, Linearisation, MongeAmpere, MongeAmpereState, local_tolerance, step_record
 from .operators import Fourier, Operators, Space
 from .problems import Problem
 from .trajectories import ErrorEstimate, Trajectory
@@ -100,7 +100,7 @@ class LinearisedMongeAmpere:
         assert isinstance(base, Evolution)
         y = np.concatenate([base.vector(initial), base.vector(self.direction)])
         system = LinearisedEvolution(base)
-        return MongeAmpereState(Integrator(system, y, self.rtol * base.scale), system)
+        return MongeAmpereState(Integrator(system, y, local_tolerance(self.rtol) * base.scale), system)
 
     def resume(self, potential: Array, t: float) -> MongeAmpereState:
         """w is not known from the potential alone."""
