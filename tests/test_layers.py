@@ -12,7 +12,7 @@ import pmasolve
 ROOT = Path(pmasolve.__file__).parent
 # Lower layers first; modules on one line may not import each other.  A folder counts as one layer.
 LAYERS = [
-    ["domains"],
+    ["domains", "threads"],
     ["progress"],
     ["densities"],
     ["spectral"],

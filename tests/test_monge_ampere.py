@@ -203,7 +203,6 @@ def work(n: int) -> tuple[int, int]:
     return int(run.records["derivatives"][-1]), int(run.records["jacobian_products"][-1])
 
 
-@pytest.mark.threads
 @pytest.mark.parametrize("n", [256, pytest.param(512, marks=pytest.mark.slow)])
 def test_work_does_not_grow_with_the_grid(n: int) -> None:
     """Right-hand sides and Jacobian products cost the same transforms: their sum is the work."""
