@@ -252,7 +252,9 @@ class BoxTransform:
         if even:
             series = scipy.fft.idctn(series, axes=even, norm="ortho", workers=workers, overwrite_x=fresh)
         if odd:
-            series = scipy.fft.idstn(_sines(series, odd), axes=odd, type=2, norm="ortho", workers=workers, overwrite_x=True)
+            series = scipy.fft.idstn(
+                _sines(series, odd), axes=odd, type=2, norm="ortho", workers=workers, overwrite_x=True
+            )
         out[...] = series
         return out
 
