@@ -93,10 +93,10 @@ def _pointwise(evaluate: Callable[[Array, Array], None], points: Array) -> Array
 
 def _coefficients(grid: Grid, samples: Array, degree: int) -> Array:
     """B-spline coefficients; on a box those of the even reflection, because SciPy's own "reflect" is inexact on short axes."""
+    if degree == 1:  # SciPy's filters refuse it: the coefficients are the samples
+        return samples
     out = samples
-    for j, n in enumerate(
-        grid.shape if degree > 1 else ()
-    ):  # SciPy refuses degree 1, whose coefficients are the samples
+    for j, n in enumerate(grid.shape):
         line = np.concatenate([out, np.flip(out, j)], axis=j) if isinstance(grid, Box) else out
         out = np.take(spline_filter1d(line, order=degree, axis=j, mode="grid-wrap"), range(n), axis=j)
     return out

@@ -55,9 +55,7 @@ def random_waves(rng: np.random.Generator, shape: tuple[int, ...], lengths: tupl
 
 def t1(n: int = 64) -> Problem:
     """T1: 1 + 0.3 cos 2πx to 1 + 0.3 sin 2πy."""
-    return Problem.from_densities(
-        Torus((n,)), lambda x: 1 + 0.3 * np.cos(TAU * x), lambda y: 1 + 0.3 * np.sin(TAU * y)
-    )
+    return Problem.from_densities(Torus((n,)), lambda x: 1 + 0.3 * np.cos(TAU * x), lambda y: 1 + 0.3 * np.sin(TAU * y))
 
 
 T1_START = Waves((0.006,), ((1,),), (0.7,))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numba
 import numpy as np
 import pytest
 from cases import t1, t2
@@ -17,15 +16,6 @@ def _strict_floating_point() -> Iterator[None]:
     """Overflow, division by zero and invalid operations are errors in every test."""
     with np.errstate(all="raise", under="ignore"):
         yield
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Small grids: on a loaded machine waiting for a second thread costs ten times the work; mark ``threads`` to have all."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(before if request.node.get_closest_marker("threads") else 1)
-    yield
-    numba.set_num_threads(before)
 
 
 @pytest.fixture

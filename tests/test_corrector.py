@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cases import T1_START, T2_START, t1, t2
 
-from pmasolve import Box, MongeAmpere, Problem, Richardson, Study, compare, evolve
+from pmasolve import Box, MongeAmpere, Problem, Richardson, Study, Torus, compare, evolve
 from pmasolve.convergence import Band
 from pmasolve.corrector import extrapolate
 from pmasolve.softmin.dense import Dense
@@ -14,9 +14,9 @@ from pmasolve.softmin.dense import Dense
 
 def test_pma_and_extrapolated_sinkhorn_agree_in_the_plane() -> None:
     """Two solvers with nothing in common but the grid."""
-    problem = t2(64)
+    problem = t2(96)
     start, times = T2_START(problem.domain.points), [0.01, 0.03]
-    a = evolve(Richardson(problem, 0.01, levels=6, quadrature=1e-9), times, initial=start)
+    a = evolve(Richardson(problem, 0.01, levels=6), times, initial=start)
     b = evolve(MongeAmpere(problem, rtol=1e-11), times, initial=start)
     with_constants = np.max(np.abs(a.potentials - b.potentials))
     print(f"\nsup distance {with_constants:.1e}, constants included\n{compare(a, b)}")
@@ -26,7 +26,9 @@ def test_pma_and_extrapolated_sinkhorn_agree_in_the_plane() -> None:
 
 def test_they_agree_on_the_box() -> None:
     problem = Problem.from_densities(
-        Box((40, 40)), lambda x, y: 1 + 0.3 * np.cos(np.pi * x) * np.cos(np.pi * y), lambda x, y: 1 + 0.3 * np.cos(np.pi * y)
+        Box((40, 40)),
+        lambda x, y: 1 + 0.3 * np.cos(np.pi * x) * np.cos(np.pi * y),
+        lambda x, y: 1 + 0.3 * np.cos(np.pi * y),
     )
     a = evolve(Richardson(problem, 0.02, levels=5), [0.04])
     b = evolve(MongeAmpere(problem, rtol=1e-11), [0.04])
@@ -35,21 +37,39 @@ def test_they_agree_on_the_box() -> None:
     assert distance < 1e-9
 
 
-@pytest.mark.parametrize("levels", [1, 2, 3])
+@pytest.mark.parametrize("levels", [1, 2])
 def test_orders(levels: int) -> None:
-    """2, 4, 6 in the largest ε, against PMA."""
-    problem, t = t1(96), 1 / 32
+    """2 and 4 in the largest ε, against PMA."""
+    problem, t = t1(192), 1 / 32
     start = T1_START(problem.domain.points)
-    limit = evolve(MongeAmpere(problem, rtol=1e-13), [t], initial=start).potentials[0]
+    limit = evolve(MongeAmpere(problem, rtol=1e-12), [t], initial=start).potentials[0]
 
     def errors(eps: float) -> dict[str, float]:
         run = evolve(Richardson(problem, eps, levels=levels), [t], initial=start)
         return {"sup": float(np.max(np.abs(run.potentials[0] - limit)))}
 
-    exponents = {1: (8, 9, 10), 2: (7, 8, 9), 3: (6, 7, 8)}[levels]
-    study = Study.over("eps", [2.0**-j for j in exponents], errors)
+    study = Study.over("eps", [2.0**-j for j in (9, 10, 11)], errors)
     print(f"\n{levels} levels\n{study.table()}")
-    assert study.verdict("sup", Band(2 * levels - 0.15 * levels, 2 * levels + 0.15 * levels))
+    assert study.verdict("sup", Band(2 * levels - 0.15, 2 * levels + 0.15))
+
+
+def test_order_of_three_levels() -> None:
+    """Towards 6, on a mild problem: round-off is reached before the order is.  Reference: six levels of a finer ladder."""
+    problem = Problem.from_densities(
+        Torus((128,)), lambda x: 1 + 0.05 * np.cos(2 * np.pi * x), lambda y: 1 + 0.05 * np.sin(2 * np.pi * y)
+    )
+    t = 1 / 16
+    limit = evolve(Richardson(problem, 2.0**-7, levels=6, quadrature=1), [t]).potentials[0]
+
+    def errors(eps: float) -> dict[str, float]:
+        return {"sup": float(np.max(np.abs(evolve(Richardson(problem, eps, levels=3), [t]).potentials[0] - limit)))}
+
+    study = Study.over("eps", [2.0**-j for j in (5, 6, 7, 8)], errors)
+    print(f"\n{study.table()}")
+    orders = study.orders("sup")
+    assert np.all(np.diff(orders) > 0)
+    assert 5.5 < orders[-1] < 6.15
+    assert study.errors["sup"][-1] < 1e-11
 
 
 @pytest.mark.parametrize("eps", [2.0**-6, 2.0**-7, 2.0**-8])
@@ -57,7 +77,7 @@ def test_orders(levels: int) -> None:
 def test_error_estimate_is_an_upper_bound(eps: float, levels: int) -> None:
     problem, times = t1(96), [2.0**-6, 2.0**-5]
     start = T1_START(problem.domain.points)
-    limit = evolve(MongeAmpere(problem, rtol=1e-13), times, initial=start)
+    limit = evolve(MongeAmpere(problem, rtol=1e-12), times, initial=start)
     run = evolve(Richardson(problem, eps, levels=levels), times, initial=start)
     errors = compare(run, limit).sup
     estimates = [run.records["error_estimate"][np.argmin(np.abs(run.records["t"] - t))] for t in times]

@@ -25,7 +25,7 @@ def test_spline_order(kind, degree: int, order: int) -> None:
         grid = kind((n, n))
         inside = points if kind is Torus else grid.fold(points)
         spline = Spline(degree).of(grid, SMOOTH[kind](*grid.points))
-        errors.append(np.max(np.abs(spline(points) - SMOOTH[kind](*inside))))
+        errors.append(np.sqrt(np.mean((spline(points) - SMOOTH[kind](*inside)) ** 2)))
     orders = running_orders(1.0 / sizes, np.array(errors))
     print(f"\n{kind.__name__} degree {degree}:", orders)
     assert abs(orders[-1] - order) < 0.1, orders

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from pmasolve import Box, Cloud, Torus
 
-GRIDS = [Torus((6,)), Torus((5, 8), (1.0, 2.5)), Torus((4, 5, 6)), Box((7,), (0.5,)), Box((4, 6)), Box((4, 5, 6), (1, 2, 3))]
+GRIDS = [
+    Torus((6,)),
+    Torus((5, 8), (1.0, 2.5)),
+    Torus((4, 5, 6)),
+    Box((7,), (0.5,)),
+    Box((4, 6)),
+    Box((4, 5, 6), (1, 2, 3)),
+]
 
 
 @pytest.mark.parametrize("grid", GRIDS, ids=str)

@@ -11,6 +11,7 @@ from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, Problem, Torus
 from pmasolve.convergence import running_orders
 from pmasolve.monge_ampere import Evolution, linearise_at
 from pmasolve.operators import jet_of
+from pmasolve.trajectories import CONVEXITY_LOST
 
 SPACES = [Fourier(), FiniteDifference(2), FiniteDifference(4), FiniteDifference(6)]
 
@@ -18,11 +19,15 @@ SPACES = [Fourier(), FiniteDifference(2), FiniteDifference(4), FiniteDifference(
 def box_problem(n: int) -> Problem:
     """Two densities that are smooth under reflection."""
     return Problem.from_densities(
-        Box((n, n)), lambda x, y: 1 + 0.3 * np.cos(np.pi * x) * np.cos(np.pi * y), lambda x, y: 1 + 0.3 * np.cos(np.pi * y)
+        Box((n, n)),
+        lambda x, y: 1 + 0.3 * np.cos(np.pi * x) * np.cos(np.pi * y),
+        lambda x, y: 1 + 0.3 * np.cos(np.pi * y),
     )
 
 
-@pytest.mark.parametrize("make", [lambda: t1(64), lambda: t2(32), lambda: box_problem(32)], ids=["line", "plane", "box"])
+@pytest.mark.parametrize(
+    "make", [lambda: t1(64), lambda: t2(32), lambda: box_problem(32)], ids=["line", "plane", "box"]
+)
 def test_linearisation_against_central_differences(make) -> None:
     """𝓛w = DA(φ)[w]; the continuous formula, hence spectrally close to the derivative of the discrete A."""
     problem = make()
@@ -31,12 +36,12 @@ def test_linearisation_against_central_differences(make) -> None:
     u = 0.004 * np.cos(omega * grid.points[0]) + 0.003 * np.cos(omega * grid.points[-1])
     w = np.cos(omega * grid.points[0]) * np.cos(2 * omega * grid.points[-1])
 
-    def A(values: np.ndarray) -> np.ndarray:
+    def speed(values: np.ndarray) -> np.ndarray:
         return linearise_at(problem, operators, values).speed
 
     h = 1e-5
     # fourth-order central difference: its own error is far below the tolerance
-    expected = (8 * (A(u + h * w) - A(u - h * w)) - (A(u + 2 * h * w) - A(u - 2 * h * w))) / (12 * h)
+    expected = (8 * (speed(u + h * w) - speed(u - h * w)) - (speed(u + 2 * h * w) - speed(u - 2 * h * w))) / (12 * h)
     exact = linearise_at(problem, operators, u).times(jet_of(operators, w))
     error = np.max(np.abs(exact - expected)) / np.max(np.abs(expected))
     print(f"\n{grid}: relative error of the Jacobian product {error:.1e}")
@@ -44,7 +49,9 @@ def test_linearisation_against_central_differences(make) -> None:
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
-@pytest.mark.parametrize("make", [lambda: t1(32), lambda: t2(24), lambda: box_problem(24)], ids=["line", "plane", "box"])
+@pytest.mark.parametrize(
+    "make", [lambda: t1(32), lambda: t2(24), lambda: box_problem(24)], ids=["line", "plane", "box"]
+)
 def test_system_jacobian_in_coefficients(make, space) -> None:
     """What CVODE sees: derivative and jacobian_times agree up to the truncation error of the chain rule."""
     problem = make()
@@ -73,10 +80,10 @@ def test_error_follows_rtol(rtol: float) -> None:
     operators, t = Fourier().on(problem.domain), 1 / 32
     start = T1_START(problem.domain.points)
 
-    def A(_, u: np.ndarray) -> np.ndarray:
+    def speed(_, u: np.ndarray) -> np.ndarray:
         return linearise_at(problem, operators, u).speed
 
-    exact = solve_ivp(A, (0, t), start, method="DOP853", rtol=1e-13, atol=1e-15).y[:, -1]
+    exact = solve_ivp(speed, (0, t), start, method="DOP853", rtol=1e-13, atol=1e-15).y[:, -1]
     u = evolve(MongeAmpere(problem, rtol=rtol), [t], initial=start).potentials[-1]
     error = np.max(np.abs(u - exact))
     print(f"\nrtol {rtol:.0e}: error {error:.1e}")
@@ -92,7 +99,10 @@ def test_steady_state_of_a_known_problem(dim: int) -> None:
     print(f"\ndim {dim}: distance from the known potential {error:.1e}")
     assert error < (1e-10 if dim < 3 else 1e-8)
     assert run.records["kl"][-1] < 1e-10
-    assert np.max(np.abs(run.map(0) - problem.domain.points - known.u.gradient(problem.domain.points))) < 20 * error + 1e-10
+    assert (
+        np.max(np.abs(run.map(0) - problem.domain.points - known.u.gradient(problem.domain.points)))
+        < 20 * error + 1e-10
+    )
 
 
 @pytest.mark.parametrize("order", [2, 4, 6])
@@ -189,22 +199,23 @@ def test_splines_follow_formulas() -> None:
 def work(n: int) -> tuple[int, int]:
     """Right-hand sides and Jacobian products of one run at rtol 1e-6."""
     problem = t2(n)
-    run = evolve(MongeAmpere(problem, rtol=1e-6), [0.5], initial=T2_START(problem.domain.points))
+    run = evolve(MongeAmpere(problem, rtol=1e-6), [0.1], initial=T2_START(problem.domain.points))
     return int(run.records["derivatives"][-1]), int(run.records["jacobian_products"][-1])
 
 
-@pytest.mark.threads
 @pytest.mark.parametrize("n", [256, pytest.param(512, marks=pytest.mark.slow)])
 def test_work_does_not_grow_with_the_grid(n: int) -> None:
+    """Right-hand sides and Jacobian products cost the same transforms: their sum is the work."""
     coarse, fine = work(64), work(n)
     print(f"\nright-hand sides and Jacobian products: 64² {coarse}, {n}² {fine}")
-    assert np.all(np.abs(np.array(fine) / np.array(coarse) - 1) <= 0.1)
+    assert abs(sum(fine) / sum(coarse) - 1) <= 0.1
 
 
-def test_lost_convexity_is_named() -> None:
-    """White noise of amplitude 12 on 16 points: no c-convex grid function solves the discrete equation."""
-    noise = 12 * np.random.default_rng(8).standard_normal(16)
-    run = evolve(MongeAmpere(Problem(Torus((16,)), noise, np.zeros(16))), [1.0], throw=False)
-    print(f"\n{run.outcome}")
-    assert not run.outcome.ok
-    assert run.outcome.advice
+@pytest.mark.parametrize(("shape", "amplitude"), [((16,), 12.0), ((32,), 12.0), ((16, 16), 3.0), ((16, 16), 6.0)])
+def test_lost_convexity_is_named(shape: tuple[int, ...], amplitude: float) -> None:
+    """White noise as −log density: the discrete flow leaves the convex functions, and must say so."""
+    noise = amplitude * np.random.default_rng(8).standard_normal(shape)
+    run = evolve(MongeAmpere(Problem(Torus(shape), noise, np.zeros(shape)), rtol=1e-6), [1.0], throw=False)
+    assert run.outcome is CONVEXITY_LOST
+    assert run.times.size == 0
+    assert 0 < run.latest[0] < 1e-2

@@ -61,9 +61,7 @@ def test_symbol_is_that_of_the_second_derivatives(space, grid) -> None:
     coefficients = operators.transform.forward(u)
     diagonal = [row for row, (i, j) in enumerate(packed(grid.dim)) if i == j]
     laplacian = operators.jet(coefficients).D2[diagonal].sum(axis=0)
-    by_symbol = operators.transform.derivative(
-        -operators.symbol * coefficients, (0,) * grid.dim, np.empty(grid.shape)
-    )
+    by_symbol = operators.transform.derivative(-operators.symbol * coefficients, (0,) * grid.dim, np.empty(grid.shape))
     assert np.all(operators.symbol >= 0)
     assert np.max(np.abs(laplacian - by_symbol)) < 1e-12 * np.max(operators.symbol)
 

@@ -1,0 +1,168 @@
+"""The shape of the package: imports point down, nothing is hidden, everything public is described."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pmasolve
+
+ROOT = Path(pmasolve.__file__).parent
+# Lower layers first; modules on one line may not import each other.  A folder counts as one layer.
+LAYERS = [
+    ["domains", "threads"],
+    ["progress"],
+    ["densities"],
+    ["spectral"],
+    ["problems"],
+    ["trajectories"],
+    ["transforms", "pointwise"],
+    ["operators"],
+    ["softmin"],
+    ["integrator"],
+    ["monge_ampere"],
+    ["linearised"],
+    ["sinkhorn"],
+    ["corrector"],
+    ["gaussian", "mirror", "newton"],
+    ["transport", "particles"],
+    ["convergence"],
+    ["report"],
+    ["storage"],
+    ["cli"],
+    ["__main__"],
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+def module_of(name: str) -> str:
+    """The dotted name inside the package: softmin/dense.py is softmin.dense."""
+    return name.removesuffix(".py").replace("/", ".")
+
+
+def imported(name: str) -> set[str]:
+    """Modules of the package that a file imports, dotted, without ``pmasolve.``."""
+    here = module_of(name).split(".")[:-1]
+    found = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = here[: len(here) - node.level + 1]
+            target = [*base, *(node.module.split(".") if node.module else [])]
+            names = [target] if node.module else [[*base, alias.name] for alias in node.names]
+            found |= {".".join(parts) for parts in names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pmasolve"):
+            found.add(node.module.removeprefix("pmasolve").removeprefix("."))
+        elif isinstance(node, ast.Import):
+            found |= {a.name.removeprefix("pmasolve.") for a in node.names if a.name.startswith("pmasolve.")}
+    return {target for target in found if target}
+
+
+def functions(tree: ast.Module) -> list[ast.FunctionDef]:
+    """All functions and methods."""
+    return [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_imports_point_down(name: str) -> None:
+    layer = module_of(name).split(".")[0]
+    assert layer in RANK, f"{name}: give the new module its place in LAYERS"
+    for target in imported(name):
+        below = target.split(".")[0]
+        assert below in RANK, f"{name} imports {target}: give it its place in LAYERS"
+        assert RANK[below] < RANK[layer] or below == layer == "softmin", (
+            f"{name} imports {target}, which is not below it"
+        )
+
+
+def test_no_cycles_inside_the_engines() -> None:
+    graph = {module_of(name): imported(name) for name in TREES}
+    done: set[str] = set()
+
+    def visit(module: str, above: tuple[str, ...]) -> None:
+        assert module not in above, f"cycle: {' → '.join((*above, module))}"
+        if module not in done:
+            for target in graph.get(module, ()):
+                visit(target, (*above, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_no_import_is_hidden_in_a_function(name: str) -> None:
+    hidden = [
+        f"{function.name}, line {node.lineno}"
+        for function in functions(TREES[name])
+        for node in ast.walk(function)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
+    assert not hidden, f"{name}: {hidden}"
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_public_names_are_described(name: str) -> None:
+    """Modules, public classes, public functions and public methods; a protocol's __call__ needs none."""
+    tree = TREES[name]
+    missing = [] if ast.get_docstring(tree) or not tree.body else ["the module"]
+
+    def look(nodes: list[ast.stmt], prefix: str) -> None:
+        for node in nodes:
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_"):
+                if not ast.get_docstring(node):
+                    missing.append(prefix + node.name)
+                if isinstance(node, ast.ClassDef):
+                    look(node.body, f"{node.name}.")
+
+    look([node for node in tree.body if not getattr(node, "name", "_").startswith("_")], "")
+    assert not missing, f"{name}: no docstring on {missing}"
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_long_functions_say_why(name: str) -> None:
+    for function in functions(TREES[name]):
+        documented = ast.get_docstring(function) is not None
+        body = function.body[1:] if documented else function.body
+        length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+        assert length <= 40 or documented, f"{name}: {function.name} has {length} lines and no docstring"
+
+
+def test_no_module_called_utils() -> None:
+    names = {part for name in TREES for part in module_of(name).split(".")}
+    assert not names & {"utils", "util", "helpers", "misc", "common", "base", "core"}
+
+
+def test_public_names_exist_and_are_written_twice() -> None:
+    """`from .x import Y as Y` and nothing else: a name that does not exist cannot be exported."""
+    tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    names = []
+    for node in tree.body[1:]:
+        assert isinstance(node, ast.ImportFrom), f"line {node.lineno}: only imports belong here"
+        assert node.level == 1
+        for alias in node.names:
+            assert alias.asname == alias.name, f"{alias.name}: write `{alias.name} as {alias.name}`"
+            names.append(alias.name)
+    assert names
+    assert all(hasattr(pmasolve, name) for name in names)
+    assert len(set(names)) == len(names)
+
+
+def test_optional_libraries_have_one_importer_each() -> None:
+    owners = {
+        "sksundae": "integrator",
+        "matplotlib": "report",
+        "pykeops": "softmin.keops",
+        "pyfftw": "transforms",
+        "finufft": "spectral",
+    }
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for library in {n.split(".")[0] for n in names} & set(owners):
+                assert module_of(name) == owners[library], f"{name} imports {library}: leave that to {owners[library]}"
