@@ -140,8 +140,10 @@ class TorusTransform:
 
 def _anti_hermitian(plane: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """½(c(k) − c(−k)*)."""
-    axes = tuple(range(plane.ndim))
-    return 0.5 * (plane - np.conj(np.roll(np.flip(plane, axes), 1, axes)))
+    mirrored = np.conj(plane)
+    for axis in range(plane.ndim):  # one at a time: in 1D the plane is a number, and np.roll refuses an empty tuple of axes
+        mirrored = np.roll(np.flip(mirrored, axis), 1, axis)
+    return 0.5 * (plane - mirrored)
 
 
 class _Scipy:
