@@ -74,6 +74,12 @@ class Grid:
         """Coordinates of the grid points, shape (dim, *shape)."""
         return np.stack(np.meshgrid(*(self.axis(j) for j in range(self.dim)), indexing="ij"))
 
+    def displaced(self, displacement: Array) -> Array:
+        """x + displacement, written over the displacement (dim, *shape)."""
+        for j in range(self.dim):
+            displacement[j] += self.axis(j).reshape((-1,) + (1,) * (self.dim - 1 - j))
+        return displacement
+
     def integral(self, values: Array) -> float:
         """∫ values dx."""
         return float(np.sum(values)) * self.cell
@@ -127,9 +133,8 @@ class Torus(Grid):
 
     def fold(self, points: Array) -> Array:
         """Bring points (dim, …) back into the fundamental cell."""
-        return points - np.reshape(self.lengths, (-1,) + (1,) * (points.ndim - 1)) * np.floor(
-            points / np.reshape(self.lengths, (-1,) + (1,) * (points.ndim - 1))
-        )
+        lengths = np.reshape(self.lengths, (-1,) + (1,) * (points.ndim - 1))
+        return points - lengths * np.floor(points / lengths)
 
 
 @dataclass(frozen=True)

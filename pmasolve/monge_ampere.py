@@ -7,27 +7,28 @@ it is kept as orthonormal coefficients, in which the preconditioner is diagonal 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from .domains import Array
-from .integrator import Integrator
+from .integrator import Integrator, System
 from .operators import Fourier, Jet, Operators, Space, jet_of
 from .pointwise import apply, contract, extreme_eigenvalues, log_det_inverse, packed
 from .problems import Problem
-from .trajectories import Outcome
+from .trajectories import ErrorEstimate, Outcome, Trajectory, evolve, sup_distances
+from .transforms import resample
 
 
 @dataclass(frozen=True, eq=False)
 class Linearisation:
     """A(φ) = f − g(∇φ) + log det D²φ at one potential, and its derivative 𝓛w = tr(G⁻¹D²w) − ∇g(∇φ)·∇w."""
 
+    problem: Problem
     operators: Operators
-    jet: Jet
-    speed: Array  # A(φ)
-    log_density: Array  # log ρ = A − f
+    speed: Array  # A(φ); −inf where φ is not convex
     inverse: Array  # G⁻¹, packed
     composed: Array  # g(∇φ)
 
@@ -35,6 +36,11 @@ class Linearisation:
     def convex(self) -> bool:
         """Whether I + D²u is positive definite, and everything finite, at every point."""
         return bool(np.isfinite(self.speed).all())
+
+    @property
+    def log_density(self) -> Array:
+        """log ρ = A − f."""
+        return self.speed - self.problem.f
 
     @cached_property
     def drift(self) -> Array:
@@ -46,14 +52,26 @@ class Linearisation:
         return contract(self.inverse, jet.D2, self.drift, jet.D)
 
 
-def linearise(problem: Problem, operators: Operators, jet: Jet) -> Linearisation:
-    """Evaluate A and prepare 𝓛 at the potential with this jet."""
-    logdet, inverse = log_det_inverse(jet.D2)
-    if not np.isfinite(logdet).all():  # not convex: the map may be anywhere, g is not asked
-        return Linearisation(operators, jet, logdet, logdet, inverse, logdet)
-    composed = problem.target(problem.domain.points + jet.D)
-    log_density = logdet - composed
-    return Linearisation(operators, jet, problem.f + log_density, log_density, inverse, composed)
+def linearise(problem: Problem, operators: Operators, jet: Jet, inverse: Array | None = None) -> Linearisation:
+    """Evaluate A and prepare 𝓛 at the potential with this jet, whose gradient is overwritten by the map."""
+    speed, inverse = log_det_inverse(jet.D2, inverse)
+    if not np.isfinite(speed).all():  # not convex: the map may be anywhere, g is not asked
+        return Linearisation(problem, operators, speed, inverse, speed)
+    composed = problem.target(problem.domain.displaced(jet.D))
+    speed -= composed
+    speed += problem.f
+    return Linearisation(problem, operators, speed, inverse, composed)
+
+
+def linearise_at(problem: Problem, operators: Operators, u: Array) -> Linearisation:
+    """The same at a potential given by its values."""
+    return linearise(problem, operators, jet_of(operators, u))
+
+
+def convexity(operators: Operators, u: Array) -> tuple[float, float]:
+    """Least and greatest eigenvalue of D²φ = I + D²u over the grid."""
+    low, high = extreme_eigenvalues(jet_of(operators, u).D2)
+    return 1.0 + low, 1.0 + high
 
 
 class Evolution:
@@ -66,11 +84,15 @@ class Evolution:
         self.scale = 4 * np.pi**2 / kappa2  # mean squared period: the unit of u and w
         self.here: Linearisation | None = None
         self._y = np.empty(0)
+        self._jet = Jet.empty(problem.domain)  # reused: allocating costs more than arithmetic
+        self._inverse = np.empty_like(self._jet.D2)
         self._diffusion = 1.0
 
     def vector(self, values: Array) -> Array:
         """State of a function on the grid."""
-        return self.transform.as_vector(self.transform.forward(values) * self.lift)
+        coefficients = self.transform.forward(values)
+        coefficients *= self.lift
+        return self.transform.as_vector(coefficients)
 
     def coefficients(self, y: Array) -> Array:
         """Coefficients of u, the function with state y."""
@@ -83,7 +105,9 @@ class Evolution:
 
     def derivative(self, y: Array) -> Array | None:
         """A(φ), or None where φ is not convex."""
-        here = linearise(self.problem, self.operators, self.operators.jet(self.coefficients(y)))
+        self.here = None
+        jet = self.operators.jet(self.coefficients(y), self._jet)
+        here = linearise(self.problem, self.operators, jet, self._inverse)
         if not here.convex:
             return None
         self.here, self._y = here, y.copy()
@@ -91,7 +115,7 @@ class Evolution:
 
     def linearise(self, y: Array) -> None:
         """The last admissible state serves unless the integrator has moved on."""
-        if not np.array_equal(y, self._y):
+        if self.here is None or not np.array_equal(y, self._y):
             self.derivative(y)
         assert self.here is not None
         diagonal = [row for row, (i, j) in enumerate(packed(self.problem.domain.dim)) if i == j]
@@ -100,7 +124,7 @@ class Evolution:
     def jacobian_times(self, v: Array) -> Array:
         """𝓛v."""
         assert self.here is not None
-        return self.vector(self.here.times(self.operators.jet(self.coefficients(v))))
+        return self.vector(self.here.times(self.operators.jet(self.coefficients(v), self._jet)))
 
     def precondition(self, r: Array, gamma: float) -> Array:
         """(1 − γāΔ)⁻¹ r with ā the mean of G⁻¹'s diagonal.
@@ -113,12 +137,21 @@ class Evolution:
         return self.transform.as_vector(self.transform.keep_redundant(z, c))
 
 
+class PotentialSystem(System, Protocol):
+    """A system that remembers the linearisation at the last potential it admitted."""
+
+    @property
+    def here(self) -> Linearisation | None:
+        """None if the last state tried was refused."""
+        ...
+
+
 @dataclass(eq=False)
 class MongeAmpereState:
     """The integrator and what it knows."""
 
     integrator: Integrator
-    evolution: Evolution
+    evolution: PotentialSystem
     record: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -147,8 +180,8 @@ class MongeAmpere:
     -----
     Every state that the integrator tries is tested: where I + D²u is not positive definite the step is shrunk, and if
     that does not help the run ends with the outcome `CONVEXITY_LOST`.  Records of each step: step size ``dt``, work
-    (``derivatives``, ``jacobian_products``, cumulative), ``min_eigenvalue`` of I + D²u, ``mass`` ∫ρ_t and
-    ``kl`` = KL(ρ_t | e^{−f}), the last three at the last Newton iterate of the step.
+    (``derivatives``, ``jacobian_products``, cumulative), ``min_eigenvalue`` of I + D²u, ``mass`` ∫ρ_t,
+    ``kl`` = KL(ρ_t | e^{−f}) and ``speed`` = sup |∂ₜu − mean|, the last four at the last Newton iterate of the step.
     Cost: 2 + dim(dim+3)/2 transforms for each right-hand side and Jacobian product; their number does not grow with the grid.
 
     References
@@ -181,26 +214,56 @@ class MongeAmpere:
 
     def start(self, initial: Array) -> MongeAmpereState:
         """Check that the start is strictly convex and hand it to the integrator."""
-        low, _ = extreme_eigenvalues(jet_of(self.operators, initial).D2)
+        return self.resume(initial, 0.0)
+
+    def resume(self, potential: Array, t: float) -> MongeAmpereState:
+        """A fresh integrator at time t."""
+        low, _ = convexity(self.operators, potential)
         if not low > 0:
             raise ValueError(
                 f"initial: I + D²u₀ has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u₀ is not strictly convex; "
                 "start from a smaller u₀, or from 0"
             )
         evolution = Evolution(self.problem, self.operators)
-        integrator = Integrator(evolution, evolution.vector(initial), self.rtol * evolution.scale)
+        integrator = Integrator(evolution, evolution.vector(potential), self.rtol * evolution.scale, t)
         return MongeAmpereState(integrator, evolution)
 
     def advance(self, state: MongeAmpereState, until: float) -> MongeAmpereState:
         """One step of the integrator, or the interpolant at ``until``."""
         before = state.integrator.reached
         state.integrator.advance(until)
-        state.record = self._record(state, state.integrator.reached - before)
+        state.record = step_record(self.problem, state, state.integrator.reached - before)
         return state
 
     def potential(self, state: MongeAmpereState) -> Array:
         """u on the grid."""
+        assert isinstance(state.evolution, Evolution)
         return state.evolution.values(state.integrator.y)
+
+    def fields(self, state: MongeAmpereState) -> Mapping[str, Array]:
+        """Nothing beside the potential."""
+        return {}
+
+    def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
+        """Time: against a run at a tenth of the tolerance.  Space: that run against one on a grid refined twice along each axis.
+
+        Both are sup distances with constants removed, on the trajectory's own grid.  Cost: that of the two runs, 2^dim times
+        the trajectory's and more.  For an estimate that shares nothing with this solver see `corrector.certify`.
+        """
+        grid = self.problem.domain
+        finer = replace(grid, shape=tuple(2 * n for n in grid.shape))
+        tight = evolve(replace(self, rtol=max(0.1 * self.rtol, 1e-13)), trajectory.times, initial=trajectory.initial)
+        fine = evolve(
+            replace(tight.flow, problem=self.problem.on(finer)),
+            trajectory.times,
+            initial=resample(trajectory.initial, grid, finer),
+        )
+        reference = np.stack([resample(u, finer, grid) for u in fine.potentials])
+        return ErrorEstimate(
+            trajectory.times,
+            sup_distances(grid, trajectory.potentials, tight.potentials),
+            sup_distances(grid, tight.potentials, reference),
+        )
 
     def map(self, u: Array) -> Array:
         """x + ∇u."""
@@ -208,17 +271,21 @@ class MongeAmpere:
 
     def log_density(self, u: Array) -> Array:
         """log ρ = −g(x+∇u) + log det(I + D²u)."""
-        return linearise(self.problem, self.operators, jet_of(self.operators, u)).log_density
+        return linearise_at(self.problem, self.operators, u).log_density
 
-    def _record(self, state: MongeAmpereState, dt: float) -> dict[str, float]:
-        here, counts, grid = state.evolution.here, state.integrator.counts, self.problem.domain
-        assert here is not None
-        density = np.exp(here.log_density)
-        return {
-            "dt": dt,
-            "derivatives": counts.derivatives,
-            "jacobian_products": counts.jacobian_products,
-            "min_eigenvalue": extreme_eigenvalues(here.jet.D2)[0],
-            "mass": grid.integral(density),
-            "kl": grid.integral(density * here.speed),
-        }
+
+def step_record(problem: Problem, state: MongeAmpereState, dt: float) -> dict[str, float]:
+    """Diagnostics of the step of size ``dt`` that led to this state."""
+    counts, grid = state.integrator.counts, problem.domain
+    work = {"dt": dt, "derivatives": counts.derivatives, "jacobian_products": counts.jacobian_products}
+    here = state.evolution.here
+    if here is None:  # the last state tried was refused
+        return work
+    density = np.exp(here.log_density)
+    return {
+        **work,
+        "min_eigenvalue": 1.0 / extreme_eigenvalues(here.inverse)[1],
+        "mass": grid.integral(density),
+        "kl": grid.integral(density * here.speed),
+        "speed": grid.sup(grid.gauge(here.speed)),
+    }

@@ -26,6 +26,11 @@ class Jet:
     D: Array
     D2: Array
 
+    @classmethod
+    def empty(cls, grid: Grid) -> Jet:
+        """Room for one."""
+        return cls(np.empty((grid.dim, *grid.shape)), np.empty((len(packed(grid.dim)), *grid.shape)))
+
 
 class Operators(Protocol):
     """Derivatives on one grid."""
@@ -38,8 +43,8 @@ class Operators(Protocol):
         """Symbol of −Δ in the transform's basis, ≥ 0."""
         ...
 
-    def jet(self, coefficients: Coefficients) -> Jet:
-        """Gradient and Hessian of the function with these coefficients."""
+    def jet(self, coefficients: Coefficients, out: Jet | None = None) -> Jet:
+        """Gradient and Hessian of the function with these coefficients, in ``out`` if given."""
         ...
 
     def gradient(self, values: Array) -> Array:
@@ -98,17 +103,15 @@ class FourierOperators:
         """|k|²."""
         return sum(k**2 for k in self.transform.wavenumbers) + np.zeros(1)
 
-    def jet(self, coefficients: Coefficients) -> Jet:
+    def jet(self, coefficients: Coefficients, out: Jet | None = None) -> Jet:
         """All first and second derivatives, one inverse transform each."""
-        dim = self.grid.dim
-        units = np.eye(dim, dtype=int)
-        pairs = packed(dim)
-        D, D2 = np.empty((dim, *self.grid.shape)), np.empty((len(pairs), *self.grid.shape))
-        for i in range(dim):
-            self.transform.derivative(coefficients, tuple(units[i]), D[i])
-        for row, (i, j) in enumerate(pairs):
-            self.transform.derivative(coefficients, tuple(units[i] + units[j]), D2[row])
-        return Jet(D, D2)
+        out = out or Jet.empty(self.grid)
+        units = np.eye(self.grid.dim, dtype=int)
+        for i, unit in enumerate(units):
+            self.transform.derivative(coefficients, tuple(unit), out.D[i])
+        for row, (i, j) in enumerate(packed(self.grid.dim)):
+            self.transform.derivative(coefficients, tuple(units[i] + units[j]), out.D2[row])
+        return out
 
     def gradient(self, values: Array) -> Array:
         """Derivatives of the interpolant of ``values``."""
@@ -169,18 +172,18 @@ class DifferenceOperators:
         first, second = np.array(_FIRST[self.order]) / h, np.array(_SECOND[self.order]) / h**2
         _differences(values.reshape(block), self._neighbours[axis], first, second, D.reshape(block), D2.reshape(block))
 
-    def jet(self, coefficients: Coefficients) -> Jet:
+    def jet(self, coefficients: Coefficients, out: Jet | None = None) -> Jet:
         """One inverse transform, then differences."""
-        values = np.empty(self.grid.shape)
+        out = out or Jet.empty(self.grid)
+        values, unused = np.empty(self.grid.shape), np.empty(self.grid.shape)
         self.transform.derivative(coefficients, (0,) * self.grid.dim, values)
-        dim, pairs = self.grid.dim, packed(self.grid.dim)
-        D, D2, unused = np.empty((dim, *values.shape)), np.empty((len(pairs), *values.shape)), np.empty_like(values)
-        for i in range(dim):
-            self._along(values, i, D[i], D2[pairs.index((i, i))])
+        pairs = packed(self.grid.dim)
+        for i in range(self.grid.dim):
+            self._along(values, i, out.D[i], out.D2[pairs.index((i, i))])
         for row, (i, j) in enumerate(pairs):
             if i != j:
-                self._along(D[i], j, D2[row], unused)
-        return Jet(D, D2)
+                self._along(out.D[i], j, out.D2[row], unused)
+        return out
 
     def gradient(self, values: Array) -> Array:
         """First differences."""

@@ -105,15 +105,16 @@ _CONTRACT = {1: _contract_1d, 2: _contract_2d, 3: _contract_3d}
 _EXTREMES = {1: _extremes_1d, 2: _extremes_2d, 3: _extremes_3d}
 
 
-def log_det_inverse(D2u: Array) -> tuple[Array, Array]:
-    """log det(I + D²u), −inf where that matrix is not positive definite, and the packed inverse.
+def log_det_inverse(D2u: Array, inverse: Array | None = None) -> tuple[Array, Array]:
+    """log det(I + D²u), −inf where that matrix is not positive definite, and the packed inverse (in ``inverse`` if given).
 
     ``D2u`` is packed, (dim(dim+1)/2, *shape).
     """
+    inverse = np.empty_like(D2u) if inverse is None else inverse
     flat = D2u.reshape(D2u.shape[0], -1)
-    logdet, inverse = np.empty(flat.shape[1]), np.empty_like(flat)
-    _INVERT[D2u.ndim - 1](flat, logdet, inverse)
-    return logdet.reshape(D2u.shape[1:]), inverse.reshape(D2u.shape)
+    logdet = np.empty(flat.shape[1])
+    _INVERT[D2u.ndim - 1](flat, logdet, inverse.reshape(flat.shape))
+    return logdet.reshape(D2u.shape[1:]), inverse
 
 
 def contract(inverse: Array, D2v: Array, b: Array, Dv: Array) -> Array:
@@ -124,12 +125,12 @@ def contract(inverse: Array, D2v: Array, b: Array, Dv: Array) -> Array:
     return out
 
 
-def extreme_eigenvalues(D2u: Array) -> tuple[float, float]:
-    """Least and greatest eigenvalue of I + D²u over all points."""
-    flat = D2u.reshape(D2u.shape[0], -1)
+def extreme_eigenvalues(S: Array) -> tuple[float, float]:
+    """Least and greatest eigenvalue over all points of the packed symmetric matrices S (dim(dim+1)/2, *shape)."""
+    flat = S.reshape(S.shape[0], -1)
     low, high = np.empty(flat.shape[1]), np.empty(flat.shape[1])
-    _EXTREMES[D2u.ndim - 1](flat, low, high)
-    return 1.0 + float(low.min()), 1.0 + float(high.max())
+    _EXTREMES[S.ndim - 1](flat, low, high)
+    return float(low.min()), float(high.max())
 
 
 def apply(S: Array, v: Array) -> Array:

@@ -10,19 +10,18 @@ symmetric gauge χ = φ + (ε/2)f (Berman, arXiv 1712.03082; Deb, Kim, Pal, Schi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from .domains import Array
-from .monge_ampere import linearise
-from .operators import Fourier, Operators, Space, jet_of
-from .pointwise import extreme_eigenvalues
+from .monge_ampere import convexity, linearise_at
+from .operators import Fourier, Operators, Space
 from .problems import Problem
 from .softmin.protocol import Kernel, Softmin
 from .softmin.separable import Separable
-from .trajectories import NOT_FINITE, REACHED, Outcome
+from .trajectories import NOT_FINITE, REACHED, ErrorEstimate, Outcome, Trajectory, evolve, sup_distances
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,13 @@ class Gauge:
     source: float = 0.0  # a
     density: float = 0.0  # b
     returned: float = 0.0  # c
+    order: int = 1  # in ε, of the distance from PMA
 
 
 PLAIN = Gauge("plain")
 """φ₀ = u₀: first order in ε for the potential and for its gradient."""
 
-SYMMETRIC = Gauge("symmetric", source=-0.5, returned=0.5)
+SYMMETRIC = Gauge("symmetric", source=-0.5, returned=0.5, order=2)
 """φ₀ = u₀ − (ε/2)f and back: second order, errors in even powers of ε only."""
 
 FORWARD = Gauge("forward", source=0.5, density=1.0)
@@ -73,7 +73,8 @@ class Sinkhorn:
     Notes
     -----
     Records of each step: ``marginal_error`` = ∫|p_X − e^{−f}| with p_X = e^{−f} exp((φ_k − φ_{k−1})/ε), ``mass`` = ∫p_X (1 up
-    to rounding), ``fastest`` and ``slowest`` the sup and inf of (φ_k − φ_{k−1})/ε, which decrease and increase with k.
+    to rounding), ``fastest`` and ``slowest`` the sup and inf of (φ_k − φ_{k−1})/ε, which decrease and increase with k,
+    ``speed`` its distance from its mean.
     Rounding of a potential limits every log-sum to about osc(u)/ε · 10⁻¹⁶.
     Cost: two log-sum passes of the engine for each axis and iteration.  Memory: a few arrays of the grid.
 
@@ -126,6 +127,10 @@ class Sinkhorn:
             u = u + self.eps * self.gauge.density * self.log_density(initial)
         return SinkhornState(0, 0.0, u, None, outcome)
 
+    def resume(self, potential: Array, t: float) -> SinkhornState:
+        """φ_k with k = t/ε from what `potential` returned."""
+        return SinkhornState(round(t / self.eps), t, self.iterate_of(potential), None, self._resolution(potential))
+
     def half_step(self, u: Array) -> Array:
         """v with ψ = |y|²/2 + v, from φ = |x|²/2 + u: v = ε log ∫exp(−|x−y|²/2ε − u/ε − f) dx."""
         return self.eps * (self.kernel.forward(-u / self.eps - self.problem.f) + np.log(self.problem.domain.cell))
@@ -141,7 +146,7 @@ class Sinkhorn:
         k, record = state.k + 1, self._record((u - state.u) / self.eps)
         arrived = k >= round(until / self.eps)
         if not np.isfinite(record["mass"]):
-            return SinkhornState(k, k * self.eps, u, v, NOT_FINITE, record)
+            return replace(state, outcome=NOT_FINITE, record=record)
         outcome = self._resolution(u) if arrived else REACHED
         return SinkhornState(k, until if arrived else k * self.eps, u, v, outcome, record)
 
@@ -163,13 +168,31 @@ class Sinkhorn:
         v = self.half_step(self.iterate_of(potential))
         return (self.half_step(self.half_step_back(v)) - v) / self.eps - self.problem.g
 
+    def fields(self, state: SinkhornState) -> Mapping[str, Array]:
+        """Nothing beside the potential."""
+        return {}
+
+    def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
+        """Distance from PMA.  Time: by halving ε, given the order in ε of the gauge.  Space: of the quadrature, at the worst time.
+
+        The quadrature estimate is 2t·exp(−2π²ε/(h² max(φ″, 1/φ″))).  Cost: twice that of the trajectory.
+        """
+        finer = evolve(replace(self, eps=self.eps / 2, quadrature=1.0), trajectory.times, initial=trajectory.initial)
+        distances = sup_distances(self.problem.domain, trajectory.potentials, finer.potentials)
+        stiffest = max(self._stiffness(u) for u in trajectory.potentials)
+        return ErrorEstimate(
+            trajectory.times,
+            distances / (1.0 - 0.5**self.gauge.order),
+            2 * trajectory.times * np.exp(-2 * np.pi**2 * self.eps / stiffest),
+        )
+
     def map(self, u: Array) -> Array:
         """x + ∇u."""
         return self.problem.domain.points + self.operators.gradient(u)
 
     def log_density(self, u: Array) -> Array:
         """log ρ = −g(x+∇u) + log det(I + D²u)."""
-        return linearise(self.problem, self.operators, jet_of(self.operators, u)).log_density
+        return linearise_at(self.problem, self.operators, u).log_density
 
     def _record(self, speed: Array) -> dict[str, float]:
         grid, weight = self.problem.domain, np.exp(-self.problem.f)
@@ -179,18 +202,22 @@ class Sinkhorn:
             "mass": 1.0 + grid.integral(weight * ratio),
             "fastest": float(speed.max()),
             "slowest": float(speed.min()),
+            "speed": grid.sup(grid.gauge(speed)),
         }
 
-    def _resolution(self, u: Array) -> Outcome:
-        """The grid's quadrature error for this potential, architecture-free: exp(−2π²ε/(h² max(φ″, 1/φ″)))."""
-        low, high = extreme_eigenvalues(jet_of(self.operators, u).D2)
+    def _stiffness(self, u: Array) -> float:
+        """h² max(φ″, 1/φ″): the quadrature error is exp(−2π²ε/this)."""
+        low, high = convexity(self.operators, u)
         if not low > 0:
             raise ValueError(
                 f"I + D²u has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u is not strictly convex; "
                 "start from a smaller initial potential, or from 0"
             )
-        stiffest = max(self.problem.domain.spacing) ** 2 * max(high, 1.0 / low)
-        least = stiffest * -np.log(self.quadrature) / (2 * np.pi**2)
+        return max(self.problem.domain.spacing) ** 2 * max(high, 1.0 / low)
+
+    def _resolution(self, u: Array) -> Outcome:
+        """Whether the grid resolves ε for this potential."""
+        least = self._stiffness(u) * -np.log(self.quadrature) / (2 * np.pi**2)
         return REACHED if self.eps >= least else _unresolved(self.eps, least)
 
 

@@ -1,17 +1,22 @@
 """Planned transforms of a grid: real FFTs on the torus, cosine transforms on the box.
 
-A transform turns values into coefficients and evaluates any derivative from them; ``pack`` and ``unpack`` turn the coefficients
-into a real vector with the same Euclidean norm as the values (Parseval), the state that the time integrator sees.
+A transform turns values into coefficients and evaluates any derivative from them; ``isometry`` and ``as_vector`` make the
+coefficients a real vector with the same Euclidean norm as the values (Parseval), the state that the time integrator sees.
 pyfftw serves where it is installed (planned once, no allocation), scipy.fft otherwise.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, cached_property
+from itertools import pairwise
+from math import prod
 from typing import Protocol
 
 import numpy as np
 import scipy.fft
+import scipy.signal
 from numba import get_num_threads
 from numpy.typing import NDArray
 
@@ -66,7 +71,7 @@ class TorusTransform:
         self.torus = torus
         self.shape = (*torus.shape[:-1], torus.shape[-1] // 2 + 1)
         self._work = np.empty(self.shape, dtype=np.complex128)
-        self._plan = _Pyfftw(torus.shape, self._work) if pyfftw else _Scipy(torus.shape)
+        self._plan = _Pyfftw(torus.shape) if pyfftw else _Scipy(torus.shape)
 
     @cached_property
     def wavenumbers(self) -> tuple[Array, ...]:
@@ -141,7 +146,9 @@ class TorusTransform:
 def _anti_hermitian(plane: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """½(c(k) − c(−k)*)."""
     mirrored = np.conj(plane)
-    for axis in range(plane.ndim):  # one at a time: in 1D the plane is a number, and np.roll refuses an empty tuple of axes
+    for axis in range(
+        plane.ndim
+    ):  # one at a time: in 1D the plane is a number, and np.roll refuses an empty tuple of axes
         mirrored = np.roll(np.flip(mirrored, axis), 1, axis)
     return 0.5 * (plane - mirrored)
 
@@ -160,30 +167,78 @@ class _Scipy:
         return out
 
 
-class _Pyfftw:
-    """FFTW, planned once (ESTIMATE: the same plan, hence the same rounding, in every run)."""
+SMALL = 1 << 17  # points below which handing blocks to threads costs more than it saves
 
-    def __init__(self, shape: tuple[int, ...], work: NDArray[np.complex128]) -> None:
-        values = np.empty(shape)
-        flags = ("FFTW_ESTIMATE", "FFTW_UNALIGNED")
-        axes, threads = tuple(range(len(shape))), get_num_threads() if values.size > 1 << 14 else 1
-        self._forward = pyfftw.FFTW(values, work, axes=axes, threads=threads, flags=flags)
-        self._backward = pyfftw.FFTW(
-            work, values, axes=axes, direction="FFTW_BACKWARD", threads=threads, flags=(*flags, "FFTW_DESTROY_INPUT")
-        )
-        self._scale = 1.0 / values.size
+
+class _Pyfftw:
+    """FFTW, planned once (ESTIMATE: the same plan, hence the same rounding, in every run).
+
+    Threads take blocks of rows for the last axis and blocks of columns for the others: FFTW's own threads spin at
+    barriers and become many times slower than one thread as soon as a core is taken by somebody else.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        values, half = _aligned(shape, np.float64), (*shape[:-1], shape[-1] // 2 + 1)
+        work = _aligned(half, np.complex128)
+        parts = 1 if values.size < SMALL else 2 * get_num_threads()
+        self.half, self._scale = half, 1.0 / values.size
+        self._rows = _blocks(shape[0], parts) if len(shape) > 1 else [slice(None)]
+        self._columns = _blocks(half[-1], parts) if len(shape) > 1 else []
+        last, others = (len(shape) - 1,), tuple(range(len(shape) - 1))
+        flags = ("FFTW_ESTIMATE",) if shape[-1] % 2 == 0 else ("FFTW_ESTIMATE", "FFTW_UNALIGNED")
+
+        def along(source: NDArray, target: NDArray, axes: tuple[int, ...], direction: str) -> pyfftw.FFTW:
+            extra = ("FFTW_DESTROY_INPUT",) if direction == "FFTW_BACKWARD" else ()
+            return pyfftw.FFTW(source, target, axes=axes, direction=direction, threads=1, flags=(*flags, *extra))
+
+        self._to_half = [along(values[r], work[r], last, "FFTW_FORWARD") for r in self._rows]
+        self._from_half = [along(work[r], values[r], last, "FFTW_BACKWARD") for r in self._rows]
+        self._across = [along(work[..., c], work[..., c], others, "FFTW_FORWARD") for c in self._columns]
+        self._back = [along(work[..., c], work[..., c], others, "FFTW_BACKWARD") for c in self._columns]
 
     def forward(self, values: Array) -> NDArray[np.complex128]:
-        out = np.empty(self._forward.output_shape, dtype=np.complex128)
-        self._forward.update_arrays(np.ascontiguousarray(values), out)
-        self._forward.execute()
+        source, out = np.ascontiguousarray(values), np.empty(self.half, dtype=np.complex128)
+        _each(lambda plan, r: _run(plan, source[r], out[r]), self._to_half, self._rows)
+        _each(lambda plan, c: _run(plan, out[..., c], out[..., c]), self._across, self._columns)
         return out
 
     def backward(self, coefficients: NDArray[np.complex128], out: Array) -> Array:
-        self._backward.update_arrays(coefficients, out)
-        self._backward.execute()
-        out *= self._scale
+        def last(plan: pyfftw.FFTW, r: slice) -> None:
+            _run(plan, coefficients[r], out[r])
+            out[r] *= self._scale
+
+        _each(lambda plan, c: _run(plan, coefficients[..., c], coefficients[..., c]), self._back, self._columns)
+        _each(last, self._from_half, self._rows)
         return out
+
+
+def _run(plan: pyfftw.FFTW, source: NDArray, target: NDArray) -> None:
+    plan.update_arrays(source, target)
+    plan.execute()
+
+
+def _each(work: Callable[[pyfftw.FFTW, slice], None], plans: list[pyfftw.FFTW], blocks: list[slice]) -> None:
+    if len(plans) <= 1:
+        for plan, block in zip(plans, blocks, strict=True):
+            work(plan, block)
+    else:
+        list(_pool(get_num_threads()).map(work, plans, blocks))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)
+
+
+def _blocks(n: int, parts: int) -> list[slice]:
+    edges = np.linspace(0, n, min(n, parts) + 1).astype(int)
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def _aligned(shape: tuple[int, ...], dtype: type) -> NDArray:
+    """An array aligned to 16 bytes and no more, so that plans made with it accept any NumPy array."""
+    size = prod(shape) * np.dtype(dtype).itemsize
+    return pyfftw.empty_aligned(size + 16, dtype="uint8", n=64)[16 : 16 + size].view(dtype).reshape(shape)
 
 
 class BoxTransform:
@@ -252,3 +307,23 @@ def plan(grid: Grid) -> Transform:
             return BoxTransform(grid)
         case _:
             raise ValueError(f"{grid!r}: transforms need a Torus or a Box")
+
+
+def resample(values: Array, grid: Grid, target: Grid) -> Array:
+    """The trigonometric interpolant of values on ``grid`` at the points of another grid of the same domain.
+
+    Coefficients are cut or padded with zeros, axis by axis.
+    """
+    for j in range(grid.dim):
+        values = np.moveaxis(_resample_last(np.moveaxis(values, j, -1), target.shape[j], grid), -1, j)
+    return np.ascontiguousarray(values)
+
+
+def _resample_last(values: Array, n: int, grid: Grid) -> Array:
+    old = values.shape[-1]
+    if isinstance(grid, Torus):
+        return scipy.signal.resample(values, n, axis=-1)
+    series = scipy.fft.dct(values, norm="forward", axis=-1)[..., :n]
+    return scipy.fft.idct(
+        np.pad(series, [(0, 0)] * (values.ndim - 1) + [(0, max(0, n - old))]), norm="forward", axis=-1
+    )

@@ -1,0 +1,128 @@
+"""Half-iterations on clouds in the unit square: ns for each pair of points, peers side by side in one run.
+
+    python benchmarks/clouds.py --n 20000 --eps 0.1 0.001 --repeat 5
+
+"all pairs" is ε = 0.1, where nothing can be skipped; at small ε ``Fused`` skips pairs below rounding and the number
+is the time over *all* pairs, the one that matters to a user.  Every row is checked against KeOps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numba
+import numpy as np
+
+from pmasolve.domains import Array, Cloud
+from pmasolve.softmin.fused import Fused
+from pmasolve.softmin.keops import KeOps, why_not
+
+Run = Callable[[], Array]
+PEERS = {"ott": "OTT-JAX", "geomloss": "GeomLoss"}
+
+
+def clouds(n: int, dim: int, eps: float, period: float | None) -> tuple[Cloud, Cloud, Array]:
+    """Two random clouds and a smooth potential, h = −u/ε."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((n, dim)), rng.random((n, dim)) ** 1.3
+    return Cloud(x, period=period), Cloud(y, period=period), -0.05 * np.cos(2 * np.pi * x).sum(axis=1) / eps
+
+
+def dense(source: Cloud, target: Cloud, h: Array, eps: float) -> dict[str, Run]:
+    """The half-iterations of POT (its log-domain Sinkhorn with its own log-sum-exp) and of SciPy, dense matrices."""
+    from ot.backend import NumpyBackend
+    from scipy.special import logsumexp
+
+    matrix = -((source.points[:, None, :] - target.points[None]) ** 2).sum(axis=-1) / (2 * eps)
+    return {
+        "POT, log domain": lambda: NumpyBackend().logsumexp(matrix + h[:, None], axis=0),
+        "SciPy logsumexp": lambda: logsumexp(matrix + h[:, None], axis=0),
+    }
+
+
+def ott(source: Cloud, target: Cloud, h: Array, eps: float) -> dict[str, Run]:
+    """OTT-JAX, point-cloud geometry in double precision, on line."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    from ott.geometry import costs, pointcloud
+
+    cost = costs.SqEuclidean()
+    geometry = pointcloud.PointCloud(source.points, target.points, cost_fn=cost, epsilon=2 * eps, batch_size=1024)
+    zero = np.zeros(target.size)
+    apply = jax.jit(lambda f: geometry.apply_lse_kernel(f, zero, 2 * eps, axis=0)[0] / (2 * eps))
+    return {"OTT-JAX": lambda: np.asarray(apply(2 * eps * h).block_until_ready())}
+
+
+def geomloss(source: Cloud, target: Cloud, h: Array, eps: float) -> dict[str, Run]:
+    """GeomLoss, its tensorised softmin in double precision."""
+    import torch
+    from geomloss.sinkhorn_samples import softmin_tensorized
+
+    x, y = torch.from_numpy(source.points)[None], torch.from_numpy(target.points)[None]
+    cost = ((y[:, :, None] - x[:, None]) ** 2).sum(-1) / 2
+    exponents = torch.from_numpy(h)[None]
+    return {"GeomLoss, tensorised": lambda: -softmin_tensorized(eps, cost, exponents)[0].numpy() / eps}
+
+
+def compare(runs: dict[str, Run], repeat: int) -> tuple[dict[str, float], dict[str, Array]]:
+    """Median seconds of each, taken in turns so that the machine's other work falls on all."""
+    values = {name: run() for name, run in runs.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeat):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: median(s) for name, s in seconds.items()}, values
+
+
+def report(runs: dict[str, Run], pairs: int, repeat: int) -> None:
+    """Print one block: ns for each pair, ratio to the first row, largest difference from the first row."""
+    seconds, values = compare(runs, repeat)
+    first = next(iter(runs))
+    for name in runs:
+        ratio, difference = seconds[first] / seconds[name], np.abs(values[name] - values[first]).max()
+        print(f"  {name:24s} {seconds[name] / pairs * 1e9:9.3f} ns/pair   {ratio:7.1f} x   differs by {difference:.0e}")
+
+
+def main() -> None:
+    """Parse the command line and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n", type=int, default=10_000, help="points in each cloud")
+    parser.add_argument("--small", type=int, default=2_000, help="points for the peers that store the matrix")
+    parser.add_argument("--dim", type=int, default=2)
+    parser.add_argument("--eps", type=float, nargs="+", default=[0.1, 1e-2, 1e-3, 1e-4])
+    parser.add_argument("--period", type=float, default=None)
+    parser.add_argument("--repeat", type=int, default=5)
+    options = parser.parse_args()
+    print(f"threads {numba.get_num_threads()}, float64, dimension {options.dim}, period {options.period}")
+    for eps in options.eps:
+        table(options.n, options, eps, {})
+    if options.period is None:
+        table(options.small, options, options.eps[0], {"dense": dense, "ott": ott, "geomloss": geomloss})
+
+
+def table(n: int, options: argparse.Namespace, eps: float, peers: dict[str, Callable[..., dict[str, Run]]]) -> None:
+    """One comparison at one size and one ε."""
+    source, target, h = clouds(n, options.dim, eps, options.period)
+    engines = {"Fused": Fused()} if why_not() else {"KeOps": KeOps(device="cpu"), "Fused": Fused()}
+    kernels = {name: engine.bind(source, target, eps) for name, engine in engines.items()}
+    runs: dict[str, Run] = {name: (lambda kernel=kernel: kernel.forward(h)) for name, kernel in kernels.items()}
+    for name, peer in peers.items():
+        if name in PEERS and importlib.util.find_spec(name) is None:
+            print(f"  {PEERS[name]}: not installed, not measured")
+        else:
+            runs |= peer(source, target, h, eps)
+    kernels["Fused"].forward(h)
+    share = kernels["Fused"].report["summed"] / kernels["Fused"].report["pairs"]
+    print(f"n = {n}, eps = {eps:g}: Fused sums {share:.3f} images for each pair")
+    report(runs, n * n, options.repeat)
+
+
+if __name__ == "__main__":
+    main()
