@@ -55,7 +55,7 @@ def _problem(case: Case) -> Problem:
 
 
 @cache
-def reference(case: Case, rtol: float = 1e-10) -> Trajectory:
+def reference(case: Case, rtol: float = 1e-11) -> Trajectory:
     """PMA at the final time by the PDE solver, Fourier in space."""
     return evolve(MongeAmpere(case.problem, rtol=rtol), [case.t], initial=case.initial)
 
