@@ -93,6 +93,10 @@ class Band:
     last: int = 2
     below: float = np.inf
 
+    def __str__(self) -> str:
+        size = f", finest error ≤ {self.below:g}" if np.isfinite(self.below) else ""
+        return f"last {self.last} running order{'s' * (self.last > 1)} in [{self.low:g}, {self.high:g}]{size}"
+
     def admits(self, orders: Array, errors: Array) -> bool:
         """Whether orders and size are both within."""
         observed = orders[-self.last :]
