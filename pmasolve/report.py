@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from io import StringIO
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from .convergence import Study
 from .domains import Array
 from .trajectories import Trajectory
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+FAINT = ("x", "+", "1", "2")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 STYLE = {
     "font.size": 8,
@@ -36,6 +39,7 @@ STYLE = {
     "svg.hashsalt": "pmasolve",  # the same figure gives the same file
 }
 PANEL = (3.4, 2.8)  # inches: one column of a journal
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SYMBOLS = {"eps": "ε", "h": "h", "rtol": "rtol"}
 
 
@@ -79,33 +83,59 @@ def curves_of(studies: Mapping[str, Study], norms: Sequence[str]) -> list[Curve]
 
 
 def plot_panels(panels: Mapping[str, Sequence[Curve]], parameter: str, *, slopes: Sequence[float] = ()) -> Figure:
-    """Panels of curves side by side, two to a row, each with its title."""
+    """Panels of curves side by side, two to a row, each with its title; equal labels look equal and share one legend."""
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
+    looks = _looks([curve for curves in panels.values() for curve in curves])
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axis, (title, curves) in zip(axes, panels.items(), strict=False):
-            _draw_orders(axis, curves, slopes)
+            for curve in curves:
+                errors = np.where(curve.errors > 0, curve.errors, np.nan)  # an error of 0 has no logarithm
+                axis.loglog(curve.values, errors, label=curve.label, **looks[curve.label])
+            for slope in slopes:
+                _reference(axis, [curve for curve in curves if not curve.faint], slope)
             axis.set(title=title, xlabel=SYMBOLS.get(parameter, parameter), ylabel="error")
+            _mark_values(axis, curves)
         for axis in axes[len(panels) :]:
             axis.remove()
+        entries = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns if len(entries) > 1 else 1)
     return figure
 
 
-def _draw_orders(axis: Axes, curves: Sequence[Curve], slopes: Sequence[float]) -> None:
-    looks = cycle(zip(OKABE_ITO, MARKERS, strict=True))
-    for curve in curves:
-        errors = np.where(curve.errors > 0, curve.errors, np.nan)  # an error of 0 has no logarithm
-        if curve.faint:
-            axis.loglog(curve.values, errors, "--", color="0.55", marker="x", markersize=3, linewidth=0.8, label=curve.label)
-        else:
-            color, marker = next(looks)
-            axis.loglog(curve.values, errors, "-", color=color, marker=marker, label=curve.label)
-    for slope in slopes:
-        _reference(axis, [curve for curve in curves if not curve.faint], slope)
-    if curves:
-        axis.legend(loc="best")
+def _looks(curves: Sequence[Curve]) -> dict[str, dict[str, Any]]:
+    """A colour and a marker for each label; a grey marker for the faint ones."""
+    plain, faint = (list(dict.fromkeys(c.label for c in curves if c.faint is wanted)) for wanted in (False, True))
+    bright = {
+        label: {"color": color, "marker": marker}
+        for label, color, marker in zip(plain, cycle(OKABE_ITO), cycle(MARKERS), strict=False)
+    }
+    grey = {
+        label: {"color": "0.55", "marker": marker, "linestyle": "--", "markersize": 4, "linewidth": 0.8}
+        for label, marker in zip(faint, cycle(FAINT), strict=False)
+    }
+    return {**grey, **bright}
+
+
+def _mark_values(axis: Axes, curves: Sequence[Curve]) -> None:
+    """Ticks at the values that were run, as powers of two or 1/n where they are; on the other axis at powers of ten."""
+    values = np.unique(np.concatenate([curve.values for curve in curves])) if curves else np.array([1.0])
+    axis.set_xticks(values, [_tick(value) for value in values])
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_minor_locator(NullLocator())
+    low, high = axis.get_ylim()
+    if np.log10(high / low) < 1.2:  # fewer than two powers of ten in sight
+        axis.set_ylim(low / 4, high * 4)
+
+
+def _tick(value: float) -> str:
+    mantissa, exponent = np.frexp(value)
+    if mantissa == 0.5:
+        return "2" + str(exponent - 1).translate(SUPERSCRIPT)
+    n = round(1 / value)
+    return f"1/{n}" if n > 1 and abs(n * value - 1) < 1e-9 else f"{value:.3g}"
 
 
 def _reference(axis: Axes, curves: Sequence[Curve], slope: float) -> None:

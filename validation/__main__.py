@@ -12,7 +12,7 @@ from rich.table import Table
 
 from . import suite
 from .claims import Check, ClaimModule, Level, Result, Row
-from .output import prepare, write
+from .output import draw, prepare, write
 
 app = typer.Typer(add_completion=False)
 INTERRUPTED = 130  # what shells expect after Ctrl-C
@@ -40,10 +40,12 @@ def main(
 def run_all(modules: tuple[ClaimModule, ...], level: Level, out: Path, console: Console) -> int:
     """Run, print and write; the exit code."""
     results: list[Result] = []
+    figures: dict[str, str] = {}
     try:
         for module in modules:
             results.append(_run_one(module, level, console))
-            write(results, level, out)
+            figures[module.CLAIM.name] = draw(results[-1], out)
+            write(results, figures, level, out)
     except KeyboardInterrupt:
         console.print(f"interrupted; {len(results)} of {len(modules)} claims are in {out}", soft_wrap=True)
         return INTERRUPTED

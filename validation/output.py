@@ -37,15 +37,25 @@ def prepare(directory: Path) -> None:
     probe.unlink()
 
 
-def write(results: Sequence[Result], level: Level, directory: Path) -> None:
-    """Everything; called after each claim, so that an interrupted run keeps what it has."""
+def draw(result: Result, directory: Path) -> str:
+    """Save the figure of one claim as SVG and PDF; its <svg> element for the report, empty if the claim got nowhere."""
+    if not result.rows:
+        return ""
+    drawn = figure(result)
+    drawn.draw_without_rendering()
+    drawn.set_layout_engine("none")  # it is settled now, and costs more than the drawing
+    save_figure(drawn, directory / result.claim.name, formats=("pdf",))
+    inline = svg(drawn)
+    (directory / f"{result.claim.name}.svg").write_text(inline, "utf-8")
+    return inline
+
+
+def write(results: Sequence[Result], figures: Mapping[str, str], level: Level, directory: Path) -> None:
+    """Data and report; called after each claim, so that an interrupted run keeps what it has."""
     about = provenance(level, results)
-    drawn = {result.claim.name: figure(result) for result in results if result.rows}
-    for name, each in drawn.items():
-        save_figure(each, directory / name)
     record = {**about, "claims": [as_record(result) for result in results]}
     (directory / "results.json").write_text(json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False), "utf-8")
-    (directory / "report.html").write_text(html(results, about, {name: svg(each) for name, each in drawn.items()}), "utf-8")
+    (directory / "report.html").write_text(html(results, about, figures), "utf-8")
 
 
 def provenance(level: Level, results: Sequence[Result]) -> dict[str, Any]:
@@ -123,7 +133,7 @@ def figure(result: Result) -> Figure:
     for check in (row.check for row in result.rows):
         problem, _, detail = check.case.partition(", ")
         for norm, demand in check.demands.items():
-            name = f"broken: {check.mutation}, {norm}" if check.mutation else f"{detail}, {norm}".removeprefix(", ")
+            name = f"broken: {check.mutation}" if check.mutation else f"{detail}, {norm}".removeprefix(", ")
             panels.setdefault(problem, []).append(Curve(name, check.study.values, check.study.errors[norm], bool(check.mutation)))
             slopes |= {float(round(demand.low))} if hasattr(demand, "low") else set()
     return plot_panels(panels, result.rows[0].check.study.parameter, slopes=sorted(slopes))
