@@ -15,6 +15,10 @@ from .monge_ampere import MongeAmpere as MongeAmpere
 from .operators import FiniteDifference as FiniteDifference
 from .operators import Fourier as Fourier
 from .problems import Problem as Problem
+from .report import latex_table as latex_table
+from .report import plot_orders as plot_orders
+from .report import plot_trajectory as plot_trajectory
+from .report import save_figure as save_figure
 from .sinkhorn import FORWARD as FORWARD
 from .sinkhorn import PLAIN as PLAIN
 from .sinkhorn import SYMMETRIC as SYMMETRIC

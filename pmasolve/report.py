@@ -1,0 +1,257 @@
+"""Tables and plots for papers; the only importer of matplotlib.
+
+Figures are made without pyplot: no state, no window, the same on a machine without a display.  Colours are those of Okabe and Ito
+(distinct for all common kinds of colour vision), and every curve has a marker of its own besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from .convergence import Study
+from .domains import Array
+from .trajectories import Trajectory
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+FAINT = ("x", "+", "1", "2")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 6.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "pmasolve",  # the same figure gives the same file
+}
+PANEL = (3.4, 2.8)  # inches: one column of a journal
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SYMBOLS = {"eps": "ε", "h": "h", "rtol": "rtol"}
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Errors against a parameter; ``faint`` curves are drawn grey and dashed, for contrast."""
+
+    label: str
+    values: Array
+    errors: Array
+    faint: bool = False
+
+
+def plot_orders(studies: Mapping[str, Study], *, norms: Sequence[str] = ("sup",), slopes: Sequence[float] = ()) -> Figure:
+    """Errors against the parameter, both logarithmic, one curve for each study and norm, with reference slopes.
+
+    Parameters
+    ----------
+    studies : by the label of their curves; all with the same parameter.
+    norms : which errors to draw.
+    slopes : orders to draw as dotted lines.
+
+    Examples
+    --------
+    >>> study = Study.over("h", [0.1, 0.05, 0.025], lambda h: {"sup": 3 * h**2})
+    >>> len(plot_orders({"central differences": study}, slopes=[2]).axes)
+    1
+    """
+    curves = curves_of(studies, norms)
+    parameter = next(iter(studies.values())).parameter
+    return plot_panels({"": curves}, parameter, slopes=slopes)
+
+
+def curves_of(studies: Mapping[str, Study], norms: Sequence[str]) -> list[Curve]:
+    """One curve for each study and norm; the norm is named where there are several."""
+    return [
+        Curve(f"{label}, {norm}" if len(norms) > 1 else label, study.values, study.errors[norm])
+        for label, study in studies.items()
+        for norm in norms
+    ]
+
+
+def plot_panels(panels: Mapping[str, Sequence[Curve]], parameter: str, *, slopes: Sequence[float] = ()) -> Figure:
+    """Panels of curves side by side, two to a row, each with its title; equal labels look equal and share one legend."""
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    looks = _looks([curve for curves in panels.values() for curve in curves])
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
+        axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for axis, (title, curves) in zip(axes, panels.items(), strict=False):
+            for curve in curves:
+                errors = np.where(curve.errors > 0, curve.errors, np.nan)  # an error of 0 has no logarithm
+                axis.loglog(curve.values, errors, label=curve.label, **looks[curve.label])
+            for slope in slopes:
+                _reference(axis, [curve for curve in curves if not curve.faint], slope)
+            axis.set(title=title, xlabel=SYMBOLS.get(parameter, parameter), ylabel="error")
+            _mark_values(axis, curves)
+        for axis in axes[len(panels) :]:
+            axis.remove()
+        entries = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns if len(entries) > 1 else 1)
+    return figure
+
+
+def _looks(curves: Sequence[Curve]) -> dict[str, dict[str, Any]]:
+    """A colour and a marker for each label; a grey marker for the faint ones."""
+    plain, faint = (list(dict.fromkeys(c.label for c in curves if c.faint is wanted)) for wanted in (False, True))
+    bright = {
+        label: {"color": color, "marker": marker}
+        for label, color, marker in zip(plain, cycle(OKABE_ITO), cycle(MARKERS), strict=False)
+    }
+    grey = {
+        label: {"color": "0.55", "marker": marker, "linestyle": "--", "markersize": 4, "linewidth": 0.8}
+        for label, marker in zip(faint, cycle(FAINT), strict=False)
+    }
+    return {**grey, **bright}
+
+
+def _mark_values(axis: Axes, curves: Sequence[Curve]) -> None:
+    """Ticks at the values that were run, as powers of two or 1/n where they are; on the other axis at powers of ten."""
+    values = np.unique(np.concatenate([curve.values for curve in curves])) if curves else np.array([1.0])
+    axis.set_xticks(values, [_tick(value) for value in values])
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_minor_locator(NullLocator())
+    low, high = axis.get_ylim()
+    if np.log10(high / low) < 1.2:  # fewer than two powers of ten in sight
+        axis.set_ylim(low / 4, high * 4)
+
+
+def _tick(value: float) -> str:
+    mantissa, exponent = np.frexp(value)
+    if mantissa == 0.5:
+        return "2" + str(exponent - 1).translate(SUPERSCRIPT)
+    n = round(1 / value)
+    return f"1/{n}" if n > 1 and abs(n * value - 1) < 1e-9 else f"{value:.3g}"
+
+
+def _reference(axis: Axes, curves: Sequence[Curve], slope: float) -> None:
+    """A dotted line of the given slope below the curve whose overall order is nearest to it."""
+    nearest = min(curves, key=lambda curve: abs(_overall_order(curve) - slope), default=None)
+    if nearest is None or abs(_overall_order(nearest) - slope) > 0.5:
+        return
+    values, errors = nearest.values, nearest.errors
+    line = 0.5 * errors[-1] * (values / values[-1]) ** slope
+    axis.loglog(values, line, ":", color="0.4", linewidth=0.8)
+    middle = float(np.sqrt(values[0] * values[-1]))
+    height = 0.5 * errors[-1] * (middle / values[-1]) ** slope
+    axis.annotate(f"slope {slope:g}", (middle, height), (3, -3), textcoords="offset points", va="top", fontsize=6.5)
+
+
+def _overall_order(curve: Curve) -> float:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        order = np.log(curve.errors[0] / curve.errors[-1]) / np.log(curve.values[0] / curve.values[-1])
+    return float(order) if np.isfinite(order) else np.inf
+
+
+def plot_trajectory(trajectory: Trajectory, i: int = -1) -> Figure:
+    """What the flow did until ``times[i]``.
+
+    In 1D the potentials and the densities of all times up to it; in 2D its density and the displacement ∇u, with arrows.
+
+    Raises
+    ------
+    ValueError : three dimensions; slice the arrays and plot those.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(2 * PANEL[0], PANEL[1]), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        match trajectory.flow.problem.domain.dim:
+            case 1:
+                _draw_line(trajectory, range(trajectory.times.size)[i], left, right)
+            case 2:
+                _draw_plane(trajectory, range(trajectory.times.size)[i], left, right)
+            case dim:
+                raise ValueError(f"a trajectory in {dim} dimensions: plot_trajectory draws 1 or 2; slice the arrays")
+    return figure
+
+
+def _draw_line(trajectory: Trajectory, last: int, left: Axes, right: Axes) -> None:
+    x = trajectory.flow.problem.domain.axis(0)
+    colors = matplotlib.colormaps["cividis"](np.linspace(0.0, 0.85, last + 1))
+    for j in range(last + 1):
+        left.plot(x, trajectory.gauged[j], color=colors[j], label=f"t = {trajectory.times[j]:.3g}")
+        right.plot(x, np.exp(trajectory.log_density(j)), color=colors[j])
+    right.plot(x, np.exp(-trajectory.flow.problem.f), "k:", label="$e^{-f}$")
+    left.set(xlabel="x", ylabel="u, mean removed")
+    right.set(xlabel="x", ylabel=r"density $\rho_t$")
+    left.legend(loc="best")
+    right.legend(loc="best")
+
+
+def _draw_plane(trajectory: Trajectory, i: int, left: Axes, right: Axes) -> None:
+    grid = trajectory.flow.problem.domain
+    displacement = trajectory.map(i) - grid.points
+    pictures = (
+        (left, np.exp(trajectory.log_density(i)), rf"density $\rho_t$, t = {trajectory.times[i]:.3g}"),
+        (right, np.hypot(*displacement), r"displacement $|\nabla u|$"),
+    )
+    for axis, values, title in pictures:
+        image = axis.pcolormesh(*grid.points, values, cmap="cividis", shading="nearest", rasterized=True)
+        axis.set(title=title, xlabel="x", ylabel="y", aspect="equal")
+        axis.figure.colorbar(image, ax=axis, shrink=0.85)
+    every = tuple(slice(n // 32, None, max(1, n // 16)) for n in grid.shape)
+    arrows = (*grid.points[(slice(None), *every)], *displacement[(slice(None), *every)])
+    right.quiver(*arrows, color="white", angles="xy", pivot="tail", width=0.006)
+
+
+def save_figure(figure: Figure, path: str | Path, *, formats: Sequence[str] = ("svg", "pdf")) -> list[Path]:
+    """Write ``path`` once for each format, with the format's suffix, without dates: equal figures are equal files."""
+    targets = [Path(f"{path}.{suffix}") for suffix in formats]
+    with matplotlib.rc_context(STYLE):
+        for target in targets:
+            figure.savefig(target, metadata=_metadata(target.suffix))
+    return targets
+
+
+def svg(figure: Figure) -> str:
+    """The <svg> element alone, to be put into HTML: no declaration, no links, no fonts."""
+    out = StringIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(out, format="svg", metadata=_metadata(".svg"))
+    return out.getvalue()[out.getvalue().index("<svg") :]
+
+
+def _metadata(suffix: str) -> dict[str, None]:
+    keys = {".svg": ("Date", "Creator", "Format", "Type"), ".pdf": ("CreationDate", "Creator", "Producer")}
+    return dict.fromkeys(keys.get(suffix, ()))
+
+
+def latex_table(study: Study, *, norms: Sequence[str] | None = None, caption: str = "") -> str:
+    """Values, errors and running orders as a LaTeX table (package booktabs).
+
+    Examples
+    --------
+    >>> study = Study.over("h", [0.1, 0.05], lambda h: {"sup": h**2})
+    >>> print(latex_table(study).splitlines()[3])
+    $h$ & sup & order \\\\
+    """
+    chosen = tuple(study.errors) if norms is None else norms
+    symbol = {"eps": r"\varepsilon", "rtol": r"\mathrm{rtol}"}.get(study.parameter, study.parameter)
+    head = " & ".join([f"${symbol}$", *(f"{norm} & order" for norm in chosen)])
+    lines = [r"\begin{table}", rf"\begin{{tabular}}{{r{'rr' * len(chosen)}}}", r"\toprule", head + r" \\", r"\midrule"]
+    for i, value in enumerate(study.values):
+        cells = [_scientific(value)]
+        for norm in chosen:
+            cells += [_scientific(study.errors[norm][i]), f"{study.orders(norm)[i - 1]:.2f}" if i else "--"]
+        lines.append(" & ".join(cells) + r" \\")
+    tail = [r"\bottomrule", r"\end{tabular}", *([rf"\caption{{{caption}}}"] if caption else []), r"\end{table}"]
+    return "\n".join(lines + tail)
+
+
+def _scientific(value: float) -> str:
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return rf"${mantissa} \cdot 10^{{{int(exponent)}}}$"

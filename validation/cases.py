@@ -1,0 +1,132 @@
+"""The test problems, and the runs that several claims share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+from pmasolve import PLAIN, Gauge, MongeAmpere, Problem, Sinkhorn, Torus, Trajectory, evolve
+from pmasolve.domains import Array
+
+from .claims import Level
+from .densities import real_pair
+
+Formula = Callable[..., Array]
+TAU = 2 * np.pi
+
+# Quadrature error relative to ε that is accepted: four digits below the smallest relative error any claim measures.
+QUADRATURE = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A test problem on the unit torus: f, g, the start u₀ and the final time; ``n`` points along each axis."""
+
+    name: str
+    words: str
+    dim: int
+    f: Formula
+    g: Formula
+    u0: Formula
+    t: float
+    n: int
+    eps: tuple[float, ...]
+
+    @property
+    def problem(self) -> Problem:
+        """The problem on n points along each axis; one object for all claims."""
+        return _problem(self)
+
+    @property
+    def initial(self) -> Array:
+        """u₀ on the grid."""
+        return self.u0(*self.problem.domain.points)
+
+    def on(self, n: int) -> Case:
+        """The same problem on another grid."""
+        return replace(self, n=n)
+
+
+@cache
+def _problem(case: Case) -> Problem:
+    return Problem(Torus((case.n,) * case.dim), case.f, case.g)
+
+
+@cache
+def reference(case: Case, rtol: float = 1e-11) -> Trajectory:
+    """PMA at the final time by the PDE solver, Fourier in space."""
+    return evolve(MongeAmpere(case.problem, rtol=rtol), [case.t], initial=case.initial)
+
+
+@cache
+def sinkhorn(case: Case, eps: float, gauge: Gauge = PLAIN) -> Trajectory:
+    """Sinkhorn at the final time."""
+    flow = Sinkhorn(case.problem, eps, gauge=gauge, quadrature=QUADRATURE)
+    return evolve(flow, [case.t], initial=case.initial)
+
+
+def powers(first: int, last: int) -> tuple[float, ...]:
+    """2^−first, …, 2^−last."""
+    return tuple(2.0**-j for j in range(first, last + 1))
+
+
+ANALYTIC_1D = Case(
+    "1D analytic",
+    "period 1, e^{−f} = 1 + 0.3 cos 2πx, e^{−g} = 1 + 0.3 sin 2πy, u₀ = 0.006 cos(2πx + 0.7), t = 1/32",
+    1,
+    lambda x: -np.log(1 + 0.3 * np.cos(TAU * x)),
+    lambda y: -np.log(1 + 0.3 * np.sin(TAU * y)),
+    lambda x: 0.006 * np.cos(TAU * x + 0.7),
+    1 / 32,
+    128,
+    powers(8, 12),
+)
+ANALYTIC_2D = Case(
+    "2D analytic",
+    "f = 0.4 cos 2πx + 0.3 sin 2π(x+y), g = 0.3 sin 2πy − 0.3 cos 2π(x−y), "
+    "u₀ = 0.004 cos(2πx + 0.7) + 0.003 sin 2π(x−y), t = 1/32",
+    2,
+    lambda x, y: 0.4 * np.cos(TAU * x) + 0.3 * np.sin(TAU * (x + y)),
+    lambda x, y: 0.3 * np.sin(TAU * y) - 0.3 * np.cos(TAU * (x - y)),
+    lambda x, y: 0.004 * np.cos(TAU * x + 0.7) + 0.003 * np.sin(TAU * (x - y)),
+    1 / 32,
+    64,
+    powers(7, 10),
+)
+REAL_1D = Case(
+    "1D real",
+    "middle columns of photograph and elevation model, smoothed (see validation/densities.py), u₀ = 0, t = 1/64",
+    1,
+    real_pair(1)[0],
+    real_pair(1)[1],
+    lambda x: 0.0 * x,
+    1 / 64,
+    128,
+    powers(9, 12),
+)
+REAL_2D = Case(
+    "2D real",
+    "photograph (source) and elevation model (target), smoothed to the 128² torus (see validation/densities.py), u₀ = 0, t = 1/64",
+    2,
+    real_pair(2)[0],
+    real_pair(2)[1],
+    lambda x, y: 0.0 * x,
+    1 / 64,
+    128,
+    powers(9, 12),
+)
+QUICK = (ANALYTIC_1D, ANALYTIC_2D, REAL_1D, REAL_2D)
+FULL = (
+    replace(ANALYTIC_1D, n=256, eps=powers(8, 14)),
+    replace(ANALYTIC_2D, n=128, eps=powers(7, 12)),
+    replace(REAL_1D, n=256, eps=powers(9, 14)),
+    replace(REAL_2D, eps=powers(9, 13)),
+)
+WORDS = "; ".join(f"{case.name}: {case.words}" for case in QUICK)
+
+
+def cases(level: Level) -> tuple[Case, ...]:
+    """The four test problems with the grids and ε of a level."""
+    return QUICK if level is Level.QUICK else FULL

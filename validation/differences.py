@@ -1,0 +1,73 @@
+"""Claim: Fourier and finite differences solve the same equation, and the differences have their orders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pmasolve import Band, FiniteDifference, MongeAmpere, Study, compare, evolve
+
+from .cases import ANALYTIC_1D, ANALYTIC_2D, REAL_1D, REAL_2D, WORDS, Case, reference
+from .claims import Check, Claim, Level
+
+CLAIM = Claim(
+    name="differences",
+    title="Fourier against finite differences of order 2, 4 and 6",
+    statement="(∫|u_p − u_F|²)^½ = C_p h^p + o(h^p) for central differences of order p = 2, 4, 6 against Fourier on the same grid, PMA at time t",
+    source="central differences: textbook; equation: arXiv 1712.03082, arXiv 2307.16421",
+    expected="orders 2, 4 and 6 in h, and errors of the stated size",
+    tolerance="last two running orders within 0.1 of p (0.15 for p = 6), finest error below a written number",
+    problem=WORDS + "; rtol 1e-11 for both solvers",
+    mutations="the stencil of order 2 presented as order 4",
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Grids for one test problem, and the largest error accepted on the finest, by order."""
+
+    case: Case
+    points: tuple[int, ...]
+    below: dict[int, float]
+
+
+PLANS = {
+    Level.QUICK: (
+        Plan(ANALYTIC_1D, (24, 32, 48, 64), {2: 3e-6, 4: 1.2e-8, 6: 1.6e-10}),
+        Plan(ANALYTIC_2D, (48, 64, 96), {2: 3.5e-6, 4: 3e-9}),
+        Plan(REAL_1D, (64, 96, 128), {2: 1e-6, 4: 2e-9}),
+        Plan(REAL_2D, (64, 96, 128), {2: 1.3e-6, 4: 2e-9}),
+    ),
+    Level.FULL: (
+        Plan(ANALYTIC_1D, (24, 32, 48, 64), {2: 3e-6, 4: 1.2e-8, 6: 1.6e-10}),
+        Plan(ANALYTIC_2D, (32, 48, 64, 96), {2: 3.5e-6, 4: 3e-9, 6: 2e-10}),
+        Plan(REAL_1D, (48, 64, 96, 128), {2: 1e-6, 4: 2e-9, 6: 2e-10}),
+        Plan(REAL_2D, (64, 96, 128, 192), {2: 6e-7, 4: 4e-10}),
+    ),
+}
+
+
+def study(level: Level) -> Iterator[Check]:
+    """Every order on every problem, then the mutation on the cheapest."""
+    for plan in PLANS[level]:
+        for order in plan.below:
+            yield Check(f"{plan.case.name}, order {order}", errors(plan, order), {"l2": band(plan, order)})
+    plan = PLANS[level][0]
+    yield Check(plan.case.name, errors(plan, 2), {"l2": band(plan, 4)}, "order 2 presented as order 4")
+
+
+def band(plan: Plan, order: int) -> Band:
+    """What is accepted."""
+    width = 0.1 if order < 6 else 0.15
+    return Band(order - width, order + width, below=plan.below[order])
+
+
+def errors(plan: Plan, order: int) -> Study:
+    """Differences of one order against Fourier, over the grids."""
+    grids = {1.0 / n: plan.case.on(n) for n in plan.points}
+    return Study.over("h", tuple(grids), lambda h: _error(grids[h], order))
+
+
+def _error(case: Case, order: int) -> dict[str, float]:
+    flow = MongeAmpere(case.problem, space=FiniteDifference(order), rtol=1e-11)
+    return compare(evolve(flow, [case.t], initial=case.initial), reference(case)).last()

@@ -1,0 +1,40 @@
+"""All claims, and how one is run."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+
+from . import berman, differences, gradient_limit, identities, one_step, symmetric
+from .claims import ClaimModule, Level, Result, Row
+
+CLAIMS: tuple[ClaimModule, ...] = (one_step, berman, gradient_limit, symmetric, differences, identities)
+
+
+def chosen(names: Sequence[str], claims: Sequence[ClaimModule] | None = None) -> tuple[ClaimModule, ...]:
+    """The claims of these names in the suite's order, all of them if none is named.
+
+    Raises
+    ------
+    ValueError : a name that no claim has, with the names there are.
+    """
+    claims = CLAIMS if claims is None else claims
+    known = [module.CLAIM.name for module in claims]
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no claim is called {', '.join(unknown)}; the claims are {', '.join(known)}")
+    return tuple(module for module in claims if not names or module.CLAIM.name in names)
+
+
+def run(module: ClaimModule, level: Level, note: Callable[[Row], None]) -> Result:
+    """Run one claim, telling ``note`` of every check; a crash ends the claim, not the suite."""
+    rows: list[Row] = []
+    began = time.perf_counter()
+    try:
+        for check in module.study(level):
+            rows.append(Row(check, time.perf_counter() - began))
+            note(rows[-1])
+            began = time.perf_counter()
+    except Exception:  # whatever went wrong is the result, and the other claims still run
+        return Result(module.CLAIM, tuple(rows), traceback.format_exc())
+    return Result(module.CLAIM, tuple(rows))
