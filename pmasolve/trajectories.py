@@ -81,7 +81,7 @@ class Stopped(RuntimeError):
 
 
 class State(Protocol):
-    """What a flow needs to go on."""
+    """What a flow needs to go on.  States of flows with half steps also hold ``v``, that of the last half step or None."""
 
     @property
     def t(self) -> float:
@@ -125,7 +125,7 @@ class Flow(Protocol):
         ...
 
     def map(self, u: Array) -> Array:
-        """x + ∇u."""
+        """x + ∇u; flows whose states hold v take it as a second argument."""
         ...
 
     def log_density(self, u: Array) -> Array:
@@ -146,6 +146,7 @@ class Trajectory:
     latest : time and potential of the last step taken, from which `resume` goes on.
     records : diagnostics of every step: arrays by name, all with one entry a step (``t`` among them).
     provenance : versions, machine, seconds.
+    halves : (m, *codomain.shape), v of the half step before each potential, where the flow has them (NaN at t = 0); or None.
     """
 
     flow: Flow
@@ -155,6 +156,7 @@ class Trajectory:
     latest: tuple[float, Array]
     records: Mapping[str, Array] = field(default_factory=dict)
     provenance: Mapping[str, str | float] = field(default_factory=dict)
+    halves: Array | None = None
 
     @property
     def gauged(self) -> Array:
@@ -163,7 +165,8 @@ class Trajectory:
 
     def map(self, i: int) -> Array:
         """x + ∇u at ``times[i]``, shape (dim, *shape)."""
-        return self.flow.map(self.potentials[i])
+        half = () if self.halves is None else (self.halves[i],)
+        return self.flow.map(self.potentials[i], *half)
 
     def log_density(self, i: int) -> Array:
         """log ρ_t at ``times[i]``, where ρ_t = (∇φ*)_# e^{−g} = e^{−g(∇φ)} det D²φ."""
@@ -248,6 +251,7 @@ def resume(
         new.latest,
         {name: np.concatenate([trajectory.records.get(name, np.empty(0)), new.records[name]]) for name in new.records},
         new.provenance,
+        _halves(flow, [*_rows(trajectory), *_rows(new)]),
     )
     if throw and not joined.outcome.ok:
         raise Stopped(joined)
@@ -261,6 +265,7 @@ class _Log:
     state: Any
     times: list[float] = field(default_factory=list)
     potentials: list[Array] = field(default_factory=list)
+    halves: list[Array | None] = field(default_factory=list)
     records: list[Mapping[str, float]] = field(default_factory=list)
 
 
@@ -279,6 +284,7 @@ def _run(
         (log.state.t, flow.potential(log.state)),
         _columns(log.records),
         _provenance(time.perf_counter() - began),
+        _halves(flow, log.halves),
     )
     if throw and not outcome.ok:
         raise Stopped(trajectory)
@@ -295,6 +301,7 @@ def _visit(flow: Flow, times: Array, events: Sequence[Event], log: _Log, show: S
     def keep() -> None:
         log.times.append(log.state.t)
         log.potentials.append(flow.potential(log.state))
+        log.halves.append(getattr(log.state, "v", None))
 
     try:
         for until in times:
@@ -326,6 +333,17 @@ def _increasing(times: ArrayLike) -> Array:
     if out.ndim != 1 or out.size == 0 or not np.isfinite(out).all() or out[0] < 0 or np.any(np.diff(out) <= 0):
         raise ValueError(f"times={times}: give finite, strictly increasing times ≥ 0, for example [0.01, 0.02]")
     return out
+
+
+def _rows(trajectory: Trajectory) -> Sequence[Array | None]:
+    return (None,) * trajectory.times.size if trajectory.halves is None else tuple(trajectory.halves)
+
+
+def _halves(flow: Flow, rows: Sequence[Array | None]) -> Array | None:
+    if all(v is None for v in rows):
+        return None
+    unknown = np.full(flow.problem.codomain.shape, np.nan)
+    return np.stack([unknown if v is None else v for v in rows])
 
 
 def _columns(records: Sequence[Mapping[str, float]]) -> dict[str, Array]:
