@@ -57,8 +57,9 @@ class Cloud:
         if weights.shape != (n,) or not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() <= 0:
             raise ValueError(f"weights: give {n} finite numbers ≥ 0 with a positive sum (they are normalised for you)")
         if self.period is not None:
-            period = tuple(float(p) for p in np.broadcast_to(self.period, (dim,)))
-            if not all(0 < p < np.inf for p in period):
+            period = tuple(np.atleast_1d(self.period).astype(float).tolist())
+            period = period * dim if len(period) == 1 else period
+            if len(period) != dim or not all(0 < p < np.inf for p in period):
                 raise ValueError(f"period={self.period}: give one positive period, or one for each of {dim} axes")
             points = points - np.floor(points / period) * period
             object.__setattr__(self, "period", period)
