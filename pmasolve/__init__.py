@@ -5,9 +5,12 @@ from .convergence import Comparison as Comparison
 from .convergence import Study as Study
 from .convergence import compare as compare
 from .corrector import Richardson as Richardson
+from .corrector import certify as certify
+from .densities import Spline as Spline
 from .domains import Box as Box
 from .domains import Cloud as Cloud
 from .domains import Torus as Torus
+from .linearised import LinearisedMongeAmpere as LinearisedMongeAmpere
 from .monge_ampere import MongeAmpere as MongeAmpere
 from .operators import FiniteDifference as FiniteDifference
 from .operators import Fourier as Fourier
@@ -23,6 +26,8 @@ from .softmin import Dense as Dense
 from .softmin import Fused as Fused
 from .softmin import KeOps as KeOps
 from .softmin import Separable as Separable
+from .storage import load as load
+from .storage import save as save
 from .trajectories import Event as Event
 from .trajectories import Outcome as Outcome
 from .trajectories import Stopped as Stopped

@@ -81,6 +81,11 @@ class Cloud:
         """Shape (n,) of the arrays of values."""
         return (self.size,)
 
+    @property
+    def signature(self) -> Array:
+        """What tells this cloud from others, but for the weights: points, and the period in a last row (∞ in ℝᵈ)."""
+        return np.vstack([self.points, self.period or (np.inf,) * self.dim])
+
     def __eq__(self, other: object) -> bool:
         """The same points, weights and period."""
         if not isinstance(other, Cloud):

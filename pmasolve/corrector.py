@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 
+import numpy as np
+
 from .domains import Array
 from .problems import Problem
 from .sinkhorn import SYMMETRIC, Sinkhorn, SinkhornState
 from .softmin.protocol import Softmin
-from .trajectories import REACHED, Outcome, reach
+from .trajectories import REACHED, ErrorEstimate, Outcome, Trajectory, evolve, reach, sup_distances
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +43,8 @@ class Richardson:
 
     Notes
     -----
-    Records of each coarse step: ``error_estimate``, the sup distance (constants removed) between the last two
-    extrapolations: an estimate of the error of the last but one, hence a safe one of the result.
+    Records of each coarse step: ``error_estimate``, the sup distance (constants removed) from the extrapolation
+    without the finest run: an estimate of that one's error, hence a safe one of the result's.
     Cost: 2^levels − 1 Sinkhorn iterations for each coarse step.
 
     Examples
@@ -90,19 +92,29 @@ class Richardson:
         k = round(state.t / self.eps) + 1
         t = until if k >= round(until / self.eps) else k * self.eps
         states = tuple(reach(flow, s, t)[0] for flow, s in zip(self.ladder, state.ladder, strict=True))
-        return RichardsonState(t, states, _worst(states), {"error_estimate": self.error_estimate(states)})
+        return RichardsonState(t, states, _worst(states), {"error_estimate": self._last_change(states)})
 
     def potential(self, state: RichardsonState) -> Array:
         """The extrapolated χ."""
         return extrapolate(self._potentials(state.ladder))
 
-    def error_estimate(self, states: tuple[SinkhornState, ...]) -> float:
-        """sup distance between extrapolations with and without the coarsest run; NaN with one level."""
+    def _last_change(self, states: tuple[SinkhornState, ...]) -> float:
+        """sup distance between extrapolations with and without the finest run; NaN with one level."""
         potentials = self._potentials(states)
         if self.levels < 2:
             return float("nan")
         grid = self.problem.domain
-        return grid.sup(grid.gauge(extrapolate(potentials) - extrapolate(potentials[1:])))
+        return grid.sup(grid.gauge(extrapolate(potentials) - extrapolate(potentials[:-1])))
+
+    def fields(self, state: RichardsonState) -> Mapping[str, Array]:
+        """Nothing beside the potential."""
+        return {}
+
+    def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
+        """Time: the recorded distance between the last two extrapolations.  Space: of the quadrature with the least ε."""
+        recorded = trajectory.records["error_estimate"][np.searchsorted(trajectory.records["t"], trajectory.times)]
+        space = self.ladder[-1].error_estimate(trajectory).space
+        return ErrorEstimate(trajectory.times, recorded, space)
 
     def map(self, u: Array) -> Array:
         """x + ∇u."""
@@ -126,3 +138,39 @@ def extrapolate(values: list[Array]) -> Array:
 
 def _worst(states: tuple[SinkhornState, ...]) -> Outcome:
     return next((state.outcome for state in states if not state.outcome.ok), REACHED)
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """Distance of a trajectory from extrapolated Sinkhorn, and the latter's own estimated error, (m,) each."""
+
+    times: Array
+    distance: Array
+    own_error: Array
+
+    def __str__(self) -> str:
+        rows = zip(self.times, self.distance, self.own_error, strict=True)
+        return "\n".join(f"t={t:<10.4g} distance {d:.2e}   own error {e:.2e}" for t, d, e in rows)
+
+
+def certify(trajectory: Trajectory, eps: float, *, levels: int = 4) -> Certificate:
+    """Check a PMA trajectory by a code that shares nothing with its solver but the grid: `Richardson` to the same times.
+
+    Parameters
+    ----------
+    trajectory : of any flow over a torus or a box.
+    eps : largest ε of the ladder; the trajectory's times are its multiples.
+    levels : runs of the ladder.
+
+    Examples
+    --------
+    >>> from pmasolve import MongeAmpere, Problem, Torus, evolve
+    >>> problem = Problem(Torus((64,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> flow = evolve(MongeAmpere(problem, rtol=1e-10), times=[0.02])
+    >>> bool(certify(flow, eps=0.01).distance[0] < 1e-8)
+    True
+    """
+    problem = trajectory.flow.problem
+    other = evolve(Richardson(problem, eps, levels=levels), trajectory.times, initial=trajectory.initial)
+    distance = sup_distances(problem.domain, trajectory.potentials, other.potentials)
+    return Certificate(trajectory.times, distance, other.error_estimate().total)

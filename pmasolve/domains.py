@@ -53,6 +53,11 @@ class Grid:
         return tuple(length / n for length, n in zip(self.lengths, self.shape, strict=True))
 
     @property
+    def signature(self) -> Array:
+        """What, with the shape of its arrays, tells this grid from others: the lengths."""
+        return np.array(self.lengths)
+
+    @property
     def volume(self) -> float:
         """Volume of the domain."""
         return prod(self.lengths)

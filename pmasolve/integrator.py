@@ -60,6 +60,7 @@ class Integrator:
     def __init__(self, system: System, y: Array, tolerance: float, t: float = 0.0) -> None:
         self.system, self.counts = system, Counts()
         self.t, self.y, self.reached, self.outcome = t, y, t, REACHED
+        self._refused = False  # was the last state tried?
         self._solver = CVODE(
             self._derivative,
             rtol=0.0,
@@ -78,10 +79,10 @@ class Integrator:
         if self.reached < until:
             result = self._solver.step(until, method="onestep")
             self.counts.steps += 1
-            self.reached = result.t if result.success else self.reached
-            if not result.success:
+            if not result.success or self._refused:  # at tiny steps CVODE may accept one built on a refused state
                 self.outcome = CONVEXITY_LOST if self.counts.refusals > refusals else STEP_LIMIT
                 return
+            self.reached = result.t
         if self.reached >= until:
             result = self._solver.step(until, method="normal")
             self.t = until
@@ -92,6 +93,7 @@ class Integrator:
     def _derivative(self, t: float, y: Array, out: Array) -> None:
         self.counts.derivatives += 1
         value = self.system.derivative(y)
+        self._refused = value is None
         if value is None:
             self.counts.refusals += 1
             out.fill(REFUSAL)

@@ -78,13 +78,14 @@ class Plan:
         ValueError : a trajectory of another flow, or the start, before which there is no half step.
         """
         flow = trajectory.flow
-        if trajectory.halves is None or np.isnan(trajectory.halves[i]).any():
+        v = trajectory.fields["v"][i] if "v" in trajectory.fields else np.array(np.nan)
+        if np.isnan(v).any():
             raise ValueError(
                 f"{type(flow).__name__} at t={trajectory.times[i]:g} has no half step: take an entry with t > 0 of a Sinkhorn "
                 "trajectory, or Plan.after(problem, eps, u) for the plan after the next half step"
             )
         u = flow.iterate_of(trajectory.potentials[i])  # type: ignore[attr-defined]
-        return cls(flow.problem, flow.eps, u, trajectory.halves[i], flow.softmin)  # type: ignore[attr-defined]
+        return cls(flow.problem, flow.eps, u, v, flow.softmin)  # type: ignore[attr-defined]
 
     @classmethod
     def after(cls, problem: Problem, eps: float, u: ArrayLike, softmin: Softmin | None = None) -> Plan:

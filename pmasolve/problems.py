@@ -8,8 +8,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .densities import Formula, NegativeLogDensity, from_formula, from_samples, negative_log
+from .densities import (
+    Formula,
+    Interpolation,
+    NegativeLogDensity,
+    Spline,
+    from_formula,
+    from_samples,
+    negative_log,
+    on_grid,
+)
 from .domains import Array, Box, Cloud, Grid, Torus
+
+SPLINE = Spline()
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +61,8 @@ class Problem:
     ----------
     domain : the torus or the box, with its grid.
     f, g : vectorised callables f(x, y, …), negative log-densities up to any constant; or arrays of their values on
-        the grid.  Arrays are evaluated off the grid by periodic splines of ``degree`` 5 (see `densities.Sampled`).
+        the grid.
+    interpolation : how arrays are evaluated off the grid: `Spline(5)` unless given, or `spectral.Spectral()`.
 
     Attributes
     ----------
@@ -77,21 +89,23 @@ class Problem:
     source: NegativeLogDensity
     target: NegativeLogDensity
 
-    def __init__(self, domain: Grid, f: Formula | ArrayLike, g: Formula | ArrayLike, *, degree: int = 5) -> None:
+    def __init__(
+        self, domain: Grid, f: Formula | ArrayLike, g: Formula | ArrayLike, *, interpolation: Interpolation = SPLINE
+    ) -> None:
         if not isinstance(domain, (Torus, Box)):
             raise ValueError(f"domain={domain!r}: give a Torus or a Box; for points use Problem.from_samples")
         object.__setattr__(self, "domain", domain)
         object.__setattr__(self, "codomain", domain)
-        object.__setattr__(self, "source", _density(domain, f, "f", degree))
-        object.__setattr__(self, "target", _density(domain, g, "g", degree))
+        object.__setattr__(self, "source", _density(domain, f, "f", interpolation))
+        object.__setattr__(self, "target", _density(domain, g, "g", interpolation))
 
     @classmethod
     def from_densities(
-        cls, domain: Grid, mu: Formula | ArrayLike, nu: Formula | ArrayLike, *, degree: int = 5
+        cls, domain: Grid, mu: Formula | ArrayLike, nu: Formula | ArrayLike, *, interpolation: Interpolation = SPLINE
     ) -> Problem:
         """The problem of two positive densities, arrays on the grid or vectorised callables, of any mass.
 
-        Array-valued densities are composed with x + ∇u by splines of −log ν, accurate to order ``degree`` + 1.
+        Array-valued densities are composed with x + ∇u by ``interpolation`` of −log ν, splines of degree 5 (order 6) unless given.
 
         Raises
         ------
@@ -103,7 +117,7 @@ class Problem:
         >>> bool(np.all(problem.f == 0))
         True
         """
-        return cls(domain, _minus_log(domain, mu, "mu"), _minus_log(domain, nu, "nu"), degree=degree)
+        return cls(domain, _minus_log(domain, mu, "mu"), _minus_log(domain, nu, "nu"), interpolation=interpolation)
 
     @classmethod
     def from_samples(
@@ -167,6 +181,10 @@ class Problem:
         """g on the grid."""
         return self.target(self.domain.points)
 
+    def on(self, domain: Grid) -> Problem:
+        """The same densities on another grid of the same domain."""
+        return _assembled(domain, domain, on_grid(self.source, domain), on_grid(self.target, domain))
+
     def swapped(self) -> Problem:
         """The problem with source and target exchanged: its flow is the Legendre dual (arXiv 2307.16421)."""
         return _assembled(self.codomain, self.domain, self.target, self.source)
@@ -193,8 +211,8 @@ def _cloud(points: ArrayLike, weights: ArrayLike | None, period: float | tuple[f
         raise ValueError(f"{name}: {error}") from None
 
 
-def _density(domain: Grid, f: Formula | ArrayLike, name: str, degree: int) -> NegativeLogDensity:
-    return from_formula(domain, f, name) if callable(f) else from_samples(domain, f, name, degree)
+def _density(domain: Grid, f: Formula | ArrayLike, name: str, interpolation: Interpolation) -> NegativeLogDensity:
+    return from_formula(domain, f, name) if callable(f) else from_samples(domain, f, name, interpolation)
 
 
 def _minus_log(domain: Grid, density: Formula | ArrayLike, name: str) -> Formula | Array:

@@ -36,6 +36,10 @@ class Reading(Protocol):
         """log ρ at the nodes."""
         ...
 
+    def stiffness(self, u: Array) -> float:
+        """h² max(φ″, 1/φ″) of a grid: its quadrature error is exp(−2π²ε/this)."""
+        ...
+
     def resolution(self, u: Array, quadrature: float) -> Outcome:
         """REACHED, or the outcome that names the least ε these nodes resolve."""
         ...
@@ -67,16 +71,19 @@ class OnGrid:
         """log ρ = −g(x+∇u) + log det(I + D²u)."""
         return linearise_at(self.problem, self.operators, u).log_density
 
-    def resolution(self, u: Array, quadrature: float) -> Outcome:
-        """Whether the error exp(−2π²ε/(h² max(φ″, 1/φ″))) is at most ``quadrature``."""
+    def stiffness(self, u: Array) -> float:
+        """h² max(φ″, 1/φ″); a ``ValueError`` where φ is not strictly convex."""
         low, high = convexity(self.operators, u)
         if not low > 0:
             raise ValueError(
                 f"I + D²u has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u is not strictly convex; "
                 "start from a smaller initial potential, or from 0"
             )
-        stiffest = max(self.problem.domain.spacing) ** 2 * max(high, 1.0 / low)
-        least = stiffest * -np.log(quadrature) / (2 * np.pi**2)
+        return max(self.problem.domain.spacing) ** 2 * max(high, 1.0 / low)
+
+    def resolution(self, u: Array, quadrature: float) -> Outcome:
+        """Whether the grid resolves ε for this potential."""
+        least = self.stiffness(u) * -np.log(quadrature) / (2 * np.pi**2)
         return REACHED if self.eps >= least else _unresolved(self.eps, least)
 
 
@@ -106,6 +113,12 @@ class OnCloud:
         raise ValueError(
             "ρ = e^(−g(∇φ)) det D²φ needs the target's density e^(−g), and samples carry weights only; "
             "for the marginal of the plan use log_source_marginal, for densities Problem.from_densities on a grid"
+        )
+
+    def stiffness(self, u: Array) -> float:
+        """The distance of samples from PMA cannot be estimated: a ``ValueError``."""
+        raise ValueError(
+            "errors against PMA need densities, and samples carry weights only; see Plan.gap for the plan's own"
         )
 
     def resolution(self, u: Array, quadrature: float) -> Outcome:

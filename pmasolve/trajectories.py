@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .domains import Array
+from .domains import Array, Grid
 from .problems import Problem
 from .progress import Show, progress_bar
 
@@ -81,7 +81,7 @@ class Stopped(RuntimeError):
 
 
 class State(Protocol):
-    """What a flow needs to go on.  States of flows with half steps also hold ``v``, that of the last half step or None."""
+    """What a flow needs to go on."""
 
     @property
     def t(self) -> float:
@@ -124,13 +124,42 @@ class Flow(Protocol):
         """u at the state's time."""
         ...
 
+    def fields(self, state: Any) -> Mapping[str, Array]:
+        """Other functions on the grid that the flow carries along, by name."""
+        ...
+
+    def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
+        """Errors of one of this flow's trajectories."""
+        ...
+
     def map(self, u: Array) -> Array:
-        """x + ∇u; flows whose states hold v take it as a second argument."""
+        """x + ∇u; flows with a field ``v``, the half step before u, take it as a second argument."""
         ...
 
     def log_density(self, u: Array) -> Array:
         """log ρ for a potential of this flow."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorEstimate:
+    """Estimated sup errors of the potentials, constants removed, one for each time of a trajectory.
+
+    Attributes
+    ----------
+    times : (m,).
+    time : (m,), from stepping (a tighter tolerance, a smaller ε).
+    space : (m,), from the grid (a finer grid, a higher order, the quadrature).
+    """
+
+    times: Array
+    time: Array
+    space: Array
+
+    @property
+    def total(self) -> Array:
+        """Both together."""
+        return self.time + self.space
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +173,10 @@ class Trajectory:
     potentials : (m, *shape), u with φ = |x|²/2 + u.
     outcome : named outcome with advice.
     latest : time and potential of the last step taken, from which `resume` goes on.
+    initial : u₀.
+    fields : other functions that the flow carries along, by name, (m, *shape) each, or (m, *codomain.shape) on the target side.
     records : diagnostics of every step: arrays by name, all with one entry a step (``t`` among them).
     provenance : versions, machine, seconds.
-    halves : (m, *codomain.shape), v of the half step before each potential, where the flow has them (NaN at t = 0); or None.
     """
 
     flow: Flow
@@ -154,9 +184,14 @@ class Trajectory:
     potentials: Array
     outcome: Outcome
     latest: tuple[float, Array]
+    initial: Array
+    fields: Mapping[str, Array] = field(default_factory=dict)
     records: Mapping[str, Array] = field(default_factory=dict)
     provenance: Mapping[str, str | float] = field(default_factory=dict)
-    halves: Array | None = None
+
+    def error_estimate(self) -> ErrorEstimate:
+        """How far the potentials are from the flow's exact ones, in time and in space: what the flow knows, see there."""
+        return self.flow.error_estimate(self)
 
     @property
     def gauged(self) -> Array:
@@ -165,7 +200,7 @@ class Trajectory:
 
     def map(self, i: int) -> Array:
         """x + ∇u at ``times[i]``, shape (dim, *shape)."""
-        half = () if self.halves is None else (self.halves[i],)
+        half = (self.fields["v"][i],) if "v" in self.fields else ()
         return self.flow.map(self.potentials[i], *half)
 
     def log_density(self, i: int) -> Array:
@@ -209,7 +244,7 @@ def evolve(
     flow.admit(requested)
     domain = flow.problem.domain
     start = np.zeros(domain.shape) if initial is None else domain.values(initial, "initial")
-    return _run(flow, flow.start(start), requested, events, throw, progress)
+    return _run(flow, flow.start(start), start, requested, events, throw, progress)
 
 
 def resume(
@@ -242,16 +277,17 @@ def resume(
         raise ValueError(f"times={times}: the trajectory has reached t={t:g} already; ask for later times")
     flow = trajectory.flow
     flow.admit(requested)
-    new = _run(flow, flow.resume(potential, t), requested, events, False, progress)
+    new = _run(flow, flow.resume(potential, t), trajectory.initial, requested, events, False, progress)
     joined = Trajectory(
         flow,
         np.concatenate([trajectory.times, new.times]),
         np.concatenate([trajectory.potentials, new.potentials]),
         new.outcome,
         new.latest,
+        trajectory.initial,
+        _joined(trajectory, new),
         {name: np.concatenate([trajectory.records.get(name, np.empty(0)), new.records[name]]) for name in new.records},
         new.provenance,
-        _halves(flow, [*_rows(trajectory), *_rows(new)]),
     )
     if throw and not joined.outcome.ok:
         raise Stopped(joined)
@@ -265,12 +301,18 @@ class _Log:
     state: Any
     times: list[float] = field(default_factory=list)
     potentials: list[Array] = field(default_factory=list)
-    halves: list[Array | None] = field(default_factory=list)
+    fields: list[Mapping[str, Array]] = field(default_factory=list)
     records: list[Mapping[str, float]] = field(default_factory=list)
 
 
 def _run(
-    flow: Flow, state: Any, times: Array, events: Sequence[Event], throw: bool, progress: bool | None
+    flow: Flow,
+    state: Any,
+    initial: Array,
+    times: Array,
+    events: Sequence[Event],
+    throw: bool,
+    progress: bool | None,
 ) -> Trajectory:
     began, log = time.perf_counter(), _Log(state)
     with progress_bar(type(flow).__name__, float(times[-1]), progress) as show:
@@ -282,9 +324,10 @@ def _run(
         np.stack(log.potentials) if log.potentials else np.empty((0, *shape)),
         outcome,
         (log.state.t, flow.potential(log.state)),
+        initial,
+        {name: np.stack([fields[name] for fields in log.fields]) for name in (log.fields[0] if log.fields else ())},
         _columns(log.records),
         _provenance(time.perf_counter() - began),
-        _halves(flow, log.halves),
     )
     if throw and not outcome.ok:
         raise Stopped(trajectory)
@@ -301,7 +344,7 @@ def _visit(flow: Flow, times: Array, events: Sequence[Event], log: _Log, show: S
     def keep() -> None:
         log.times.append(log.state.t)
         log.potentials.append(flow.potential(log.state))
-        log.halves.append(getattr(log.state, "v", None))
+        log.fields.append(flow.fields(log.state))
 
     try:
         for until in times:
@@ -335,15 +378,10 @@ def _increasing(times: ArrayLike) -> Array:
     return out
 
 
-def _rows(trajectory: Trajectory) -> Sequence[Array | None]:
-    return (None,) * trajectory.times.size if trajectory.halves is None else tuple(trajectory.halves)
-
-
-def _halves(flow: Flow, rows: Sequence[Array | None]) -> Array | None:
-    if all(v is None for v in rows):
-        return None
-    unknown = np.full(flow.problem.codomain.shape, np.nan)
-    return np.stack([unknown if v is None else v for v in rows])
+def _joined(old: Trajectory, new: Trajectory) -> dict[str, Array]:
+    if old.times.size == 0 or new.times.size == 0:
+        return dict(old.fields or new.fields)
+    return {name: np.concatenate([old.fields[name], new.fields[name]]) for name in new.fields if name in old.fields}
 
 
 def _columns(records: Sequence[Mapping[str, float]]) -> dict[str, Array]:
@@ -355,3 +393,8 @@ def _provenance(seconds: float) -> dict[str, str | float]:
     names = ("pmasolve", "numpy", "scipy", "numba", "scikit-sundae")
     versions: dict[str, str | float] = {name: version(name) for name in names}
     return {**versions, "python": platform.python_version(), "machine": platform.machine(), "seconds": seconds}
+
+
+def sup_distances(domain: Grid, a: Array, b: Array) -> Array:
+    """sup |aᵢ − bᵢ|, constants removed, for each pair of potentials (m, *shape)."""
+    return np.array([domain.sup(domain.gauge(x - y)) for x, y in zip(a, b, strict=True)])

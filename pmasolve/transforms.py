@@ -7,19 +7,18 @@ pyfftw serves where it is installed (planned once, no allocation), scipy.fft oth
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, cached_property
-from itertools import pairwise
+from functools import cached_property
 from math import prod
 from typing import Protocol
 
 import numpy as np
 import scipy.fft
+import scipy.signal
 from numba import get_num_threads
 from numpy.typing import NDArray
 
 from .domains import Array, Box, Grid, Torus
+from .threads import blocks, each
 
 try:
     import pyfftw
@@ -144,8 +143,12 @@ class TorusTransform:
 
 def _anti_hermitian(plane: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """½(c(k) − c(−k)*)."""
-    axes = tuple(range(plane.ndim))
-    return 0.5 * (plane - np.conj(np.roll(np.flip(plane, axes), 1, axes)))
+    mirrored = np.conj(plane)
+    for axis in range(
+        plane.ndim
+    ):  # one at a time: in 1D the plane is a number, and np.roll refuses an empty tuple of axes
+        mirrored = np.roll(np.flip(mirrored, axis), 1, axis)
+    return 0.5 * (plane - mirrored)
 
 
 class _Scipy:
@@ -162,9 +165,6 @@ class _Scipy:
         return out
 
 
-SMALL = 1 << 17  # points below which handing blocks to threads costs more than it saves
-
-
 class _Pyfftw:
     """FFTW, planned once (ESTIMATE: the same plan, hence the same rounding, in every run).
 
@@ -175,10 +175,9 @@ class _Pyfftw:
     def __init__(self, shape: tuple[int, ...]) -> None:
         values, half = _aligned(shape, np.float64), (*shape[:-1], shape[-1] // 2 + 1)
         work = _aligned(half, np.complex128)
-        parts = 1 if values.size < SMALL else 2 * get_num_threads()
         self.half, self._scale = half, 1.0 / values.size
-        self._rows = _blocks(shape[0], parts) if len(shape) > 1 else [slice(None)]
-        self._columns = _blocks(half[-1], parts) if len(shape) > 1 else []
+        self._rows = blocks(shape[0], values.size) if len(shape) > 1 else [slice(None)]
+        self._columns = blocks(half[-1], values.size) if len(shape) > 1 else []
         last, others = (len(shape) - 1,), tuple(range(len(shape) - 1))
         flags = ("FFTW_ESTIMATE",) if shape[-1] % 2 == 0 else ("FFTW_ESTIMATE", "FFTW_UNALIGNED")
 
@@ -193,8 +192,9 @@ class _Pyfftw:
 
     def forward(self, values: Array) -> NDArray[np.complex128]:
         source, out = np.ascontiguousarray(values), np.empty(self.half, dtype=np.complex128)
-        _each(lambda plan, r: _run(plan, source[r], out[r]), self._to_half, self._rows)
-        _each(lambda plan, c: _run(plan, out[..., c], out[..., c]), self._across, self._columns)
+        each(lambda plan, r: _run(plan, source[r], out[r]), self._to_half, self._rows)
+        if self._columns:
+            each(lambda plan, c: _run(plan, out[..., c], out[..., c]), self._across, self._columns)
         return out
 
     def backward(self, coefficients: NDArray[np.complex128], out: Array) -> Array:
@@ -202,32 +202,15 @@ class _Pyfftw:
             _run(plan, coefficients[r], out[r])
             out[r] *= self._scale
 
-        _each(lambda plan, c: _run(plan, coefficients[..., c], coefficients[..., c]), self._back, self._columns)
-        _each(last, self._from_half, self._rows)
+        if self._columns:
+            each(lambda plan, c: _run(plan, coefficients[..., c], coefficients[..., c]), self._back, self._columns)
+        each(last, self._from_half, self._rows)
         return out
 
 
 def _run(plan: pyfftw.FFTW, source: NDArray, target: NDArray) -> None:
     plan.update_arrays(source, target)
     plan.execute()
-
-
-def _each(work: Callable[[pyfftw.FFTW, slice], None], plans: list[pyfftw.FFTW], blocks: list[slice]) -> None:
-    if len(plans) <= 1:
-        for plan, block in zip(plans, blocks, strict=True):
-            work(plan, block)
-    else:
-        list(_pool(get_num_threads()).map(work, plans, blocks))
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads)
-
-
-def _blocks(n: int, parts: int) -> list[slice]:
-    edges = np.linspace(0, n, min(n, parts) + 1).astype(int)
-    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 def _aligned(shape: tuple[int, ...], dtype: type) -> NDArray:
@@ -259,15 +242,17 @@ class BoxTransform:
 
     def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
         """Cosine series stay cosine series under even derivatives and become sine series under odd ones."""
-        series = np.array(coefficients)
+        series, workers = coefficients, get_num_threads()
         for j, order in enumerate(orders):
-            series *= (-1.0) ** ((order + 1) // 2) * self.wavenumbers[j] ** order
+            if order:
+                series = series * ((-1.0) ** ((order + 1) // 2) * self.wavenumbers[j] ** order)
+        odd = tuple(j for j, order in enumerate(orders) if order % 2)
         even = tuple(j for j, order in enumerate(orders) if order % 2 == 0)
+        fresh = series is not coefficients
         if even:
-            series = scipy.fft.idctn(series, axes=even, norm="ortho", workers=get_num_threads(), overwrite_x=True)
-        for j, order in enumerate(orders):
-            if order % 2:
-                series = _sine_series(series, j)
+            series = scipy.fft.idctn(series, axes=even, norm="ortho", workers=workers, overwrite_x=fresh)
+        if odd:
+            series = scipy.fft.idstn(_sines(series, odd), axes=odd, type=2, norm="ortho", workers=workers, overwrite_x=True)
         out[...] = series
         return out
 
@@ -284,13 +269,16 @@ class BoxTransform:
         return vector.reshape(self.box.shape)
 
 
-def _sine_series(series: Array, axis: int) -> Array:
-    """∑ₘ sₘ sin(πm(i+½)/n): the DST counts its modes from 1, so the coefficients move down by one."""
-    series = np.roll(series, -1, axis=axis)  # m = 0 carries no sine and lands, as zero, on the Nyquist mode
-    last = [slice(None)] * series.ndim
-    last[axis] = slice(-1, None)
-    series[tuple(last)] = 0.0
-    return scipy.fft.idst(series, axis=axis, type=2, norm="ortho", workers=get_num_threads(), overwrite_x=True)
+def _sines(series: Array, odd: tuple[int, ...]) -> Array:
+    """Coefficients of ∑ₘ sₘ sin(πm(i+½)/n) as the DST has them: it counts modes from 1, so they move down by one.
+
+    m = 0 carries no sine; the last sine, m = n, is absent from the derivative of a cosine series.
+    """
+    out = np.zeros_like(series)
+    to = tuple(slice(None, -1) if j in odd else slice(None) for j in range(series.ndim))
+    of = tuple(slice(1, None) if j in odd else slice(None) for j in range(series.ndim))
+    out[to] = series[of]
+    return out
 
 
 def plan(grid: Grid) -> Transform:
@@ -302,3 +290,23 @@ def plan(grid: Grid) -> Transform:
             return BoxTransform(grid)
         case _:
             raise ValueError(f"{grid!r}: transforms need a Torus or a Box")
+
+
+def resample(values: Array, grid: Grid, target: Grid) -> Array:
+    """The trigonometric interpolant of values on ``grid`` at the points of another grid of the same domain.
+
+    Coefficients are cut or padded with zeros, axis by axis.
+    """
+    for j in range(grid.dim):
+        values = np.moveaxis(_resample_last(np.moveaxis(values, j, -1), target.shape[j], grid), -1, j)
+    return np.ascontiguousarray(values)
+
+
+def _resample_last(values: Array, n: int, grid: Grid) -> Array:
+    old = values.shape[-1]
+    if isinstance(grid, Torus):
+        return scipy.signal.resample(values, n, axis=-1)
+    series = scipy.fft.dct(values, norm="forward", axis=-1)[..., :n]
+    return scipy.fft.idct(
+        np.pad(series, [(0, 0)] * (values.ndim - 1) + [(0, max(0, n - old))]), norm="forward", axis=-1
+    )

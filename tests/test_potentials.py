@@ -239,7 +239,7 @@ def test_pythagoras(space, rng):
     best = dense(Plan.of(flow, 2))
     first = Plan.after(problem, eps, np.zeros(problem.domain.shape))  # (φ₀, ψ₁)
     middle = Plan.of(flow, 0)  # (φ₁, ψ₁)
-    last = Plan(problem, eps, flow.potentials[0], flow.halves[1])  # (φ₁, ψ₂)
+    last = Plan(problem, eps, flow.potentials[0], flow.fields["v"][1])  # (φ₁, ψ₂)
 
     def kl(p, q):
         return np.sum(p * np.log(p / q))

@@ -1,0 +1,36 @@
+"""Blocks of an array shared among threads, by a pool that sleeps when it has nothing to do.
+
+Compiled loops and planned transforms release the interpreter lock, so plain threads serve; parallel regions that spin at barriers
+(OpenMP, parfors) cost milliseconds each as soon as another process takes a core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+from numba import get_num_threads
+
+SMALL = 1 << 17  # points below which handing blocks to threads costs more than it saves
+
+
+def blocks(n: int, points: int) -> list[slice]:
+    """Slices of range(n) for an array with so many points: one if it is small, two for each thread otherwise."""
+    parts = 1 if points < SMALL else 2 * get_num_threads()
+    return [slice(int(a), int(b)) for a, b in pairwise(np.linspace(0, n, min(n, parts) + 1).astype(int))]
+
+
+def each(work: Callable[..., None], *arguments: list) -> None:
+    """work(a₀, b₀, …), work(a₁, b₁, …), … on all threads; exceptions come back."""
+    if len(arguments[0]) == 1:
+        work(*(argument[0] for argument in arguments))
+    else:
+        list(_pool(get_num_threads()).map(work, *arguments))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="pmasolve")

@@ -1,0 +1,60 @@
+"""Formulas and splines: normalised, evaluated anywhere, of the declared order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pmasolve import Box, Spline, Torus
+from pmasolve.convergence import running_orders
+from pmasolve.densities import from_formula, from_samples, log_mass, negative_log
+
+SMOOTH = {
+    Torus: lambda x, y: np.sin(2 * np.pi * x) * np.exp(0.5 * np.cos(2 * np.pi * y)),
+    Box: lambda x, y: np.cos(np.pi * x) * np.exp(0.5 * np.cos(np.pi * y)),  # even at every wall
+}
+
+
+@pytest.mark.parametrize("kind", [Torus, Box])
+@pytest.mark.parametrize(("degree", "order"), [(1, 2), (3, 4), (5, 6)])
+def test_spline_order(kind, degree: int, order: int) -> None:
+    points = np.random.default_rng(3).uniform(-1.0, 2.0, (2, 4000))  # also outside the fundamental cell
+    sizes = np.array([32, 64, 128])
+    errors = []
+    for n in sizes:
+        grid = kind((n, n))
+        inside = points if kind is Torus else grid.fold(points)
+        spline = Spline(degree).of(grid, SMOOTH[kind](*grid.points))
+        errors.append(np.max(np.abs(spline(points) - SMOOTH[kind](*inside))))
+    orders = running_orders(1.0 / sizes, np.array(errors))
+    print(f"\n{kind.__name__} degree {degree}:", orders)
+    assert abs(orders[-1] - order) < 0.1, orders
+
+
+@pytest.mark.parametrize("degree", [1, 3, 5])
+@pytest.mark.parametrize("grid", [Torus((16,), (2.0,)), Box((9, 12)), Box((4, 5)), Torus((6, 7, 8))], ids=str)
+def test_splines_interpolate_and_are_normalised(grid, degree: int) -> None:
+    samples = np.random.default_rng(4).standard_normal(grid.shape)
+    density = from_samples(grid, samples, "f", Spline(degree))
+    values = density(grid.points)
+    assert np.ptp(values - samples) < 1e-12
+    assert grid.integral(np.exp(-values)) == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("constant", [0.0, 800.0, -800.0])
+def test_formula_is_normalised_whatever_its_constant(constant: float) -> None:
+    grid = Torus((32, 16), (1.0, 2.0))
+    density = from_formula(grid, lambda x, y: np.cos(2 * np.pi * x) + np.sin(np.pi * y) + constant, "f")
+    assert grid.integral(np.exp(-density(grid.points))) == pytest.approx(1.0, rel=1e-11)
+
+
+def test_scalar_formula_is_the_uniform_density() -> None:
+    grid = Torus((8, 8), (1.0, 3.0))
+    density = from_formula(grid, lambda x, y: 5.0, "f")
+    assert float(density(np.zeros((2, 1)))) == pytest.approx(np.log(3.0), rel=1e-14)
+
+
+def test_log_mass_and_negative_log() -> None:
+    grid = Torus((8,))
+    density = 1 + 0.5 * np.cos(2 * np.pi * grid.points[0])
+    assert log_mass(grid, negative_log(grid, 7 * density, "mu")) == pytest.approx(np.log(7), rel=1e-14)

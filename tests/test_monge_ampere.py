@@ -1,0 +1,210 @@
+"""PMA: its linearisation, its steady state, its orders in space and time, its dual, its cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cases import KNOWN, T1_START, T2_START, Waves, interpolant, t1, t2
+from scipy.integrate import solve_ivp
+
+from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, evolve
+from pmasolve.convergence import running_orders
+from pmasolve.monge_ampere import Evolution, linearise_at
+from pmasolve.operators import jet_of
+
+SPACES = [Fourier(), FiniteDifference(2), FiniteDifference(4), FiniteDifference(6)]
+
+
+def box_problem(n: int) -> Problem:
+    """Two densities that are smooth under reflection."""
+    return Problem.from_densities(
+        Box((n, n)), lambda x, y: 1 + 0.3 * np.cos(np.pi * x) * np.cos(np.pi * y), lambda x, y: 1 + 0.3 * np.cos(np.pi * y)
+    )
+
+
+@pytest.mark.parametrize("make", [lambda: t1(64), lambda: t2(32), lambda: box_problem(32)], ids=["line", "plane", "box"])
+def test_linearisation_against_central_differences(make) -> None:
+    """𝓛w = DA(φ)[w]; the continuous formula, hence spectrally close to the derivative of the discrete A."""
+    problem = make()
+    grid, operators = problem.domain, Fourier().on(problem.domain)
+    omega = np.pi if isinstance(grid, Box) else 2 * np.pi
+    u = 0.004 * np.cos(omega * grid.points[0]) + 0.003 * np.cos(omega * grid.points[-1])
+    w = np.cos(omega * grid.points[0]) * np.cos(2 * omega * grid.points[-1])
+
+    def A(values: np.ndarray) -> np.ndarray:
+        return linearise_at(problem, operators, values).speed
+
+    h = 1e-5
+    # fourth-order central difference: its own error is far below the tolerance
+    expected = (8 * (A(u + h * w) - A(u - h * w)) - (A(u + 2 * h * w) - A(u - 2 * h * w))) / (12 * h)
+    exact = linearise_at(problem, operators, u).times(jet_of(operators, w))
+    error = np.max(np.abs(exact - expected)) / np.max(np.abs(expected))
+    print(f"\n{grid}: relative error of the Jacobian product {error:.1e}")
+    assert error < 1e-8
+
+
+@pytest.mark.parametrize("space", SPACES, ids=str)
+@pytest.mark.parametrize("make", [lambda: t1(32), lambda: t2(24), lambda: box_problem(24)], ids=["line", "plane", "box"])
+def test_system_jacobian_in_coefficients(make, space) -> None:
+    """What CVODE sees: derivative and jacobian_times agree up to the truncation error of the chain rule."""
+    problem = make()
+    system = Evolution(problem, space.on(problem.domain))
+    omega = np.pi if isinstance(problem.domain, Box) else 2 * np.pi
+    y = system.vector(0.004 * np.cos(omega * problem.domain.points[0]))
+    v = system.vector(np.cos(omega * problem.domain.points[-1]))
+    h = 1e-5
+    expected = (system.derivative(y + h * v) - system.derivative(y - h * v)) / (2 * h)
+    assert system.derivative(y) is not None
+    system.linearise(y)
+    error = np.linalg.norm(system.jacobian_times(v) - expected) / np.linalg.norm(expected)
+    assert error < (1e-6 if isinstance(space, Fourier) else 2e-2)
+
+
+def test_refused_state_is_refused() -> None:
+    problem = t1(32)
+    system = Evolution(problem, Fourier().on(problem.domain))
+    assert system.derivative(system.vector(0.5 * np.cos(2 * np.pi * problem.domain.points[0]))) is None
+
+
+@pytest.mark.parametrize("rtol", [1e-4, 1e-6, 1e-8, 1e-10])
+def test_error_follows_rtol(rtol: float) -> None:
+    """Against Runge–Kutta of order 8 on the same semi-discrete system: no line of the integrator in common."""
+    problem = t1(24)
+    operators, t = Fourier().on(problem.domain), 1 / 32
+    start = T1_START(problem.domain.points)
+
+    def A(_, u: np.ndarray) -> np.ndarray:
+        return linearise_at(problem, operators, u).speed
+
+    exact = solve_ivp(A, (0, t), start, method="DOP853", rtol=1e-13, atol=1e-15).y[:, -1]
+    u = evolve(MongeAmpere(problem, rtol=rtol), [t], initial=start).potentials[-1]
+    error = np.max(np.abs(u - exact))
+    print(f"\nrtol {rtol:.0e}: error {error:.1e}")
+    assert error < 5 * rtol  # the tolerance is that of one step; errors of the constant add up
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_steady_state_of_a_known_problem(dim: int) -> None:
+    known, shape = KNOWN[dim], {1: (64,), 2: (32, 36), 3: (16, 16, 16)}[dim]
+    problem = known.problem(shape)
+    run = evolve(MongeAmpere(problem, rtol=1e-10), [1.0])
+    error = problem.domain.sup(problem.domain.gauge(run.potentials[-1] - known.u(problem.domain.points)))
+    print(f"\ndim {dim}: distance from the known potential {error:.1e}")
+    assert error < (1e-10 if dim < 3 else 1e-8)
+    assert run.records["kl"][-1] < 1e-10
+    assert np.max(np.abs(run.map(0) - problem.domain.points - known.u.gradient(problem.domain.points))) < 20 * error + 1e-10
+
+
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_order_in_space(order: int) -> None:
+    known, sizes = KNOWN[2], np.array([16, 24, 32, 48])
+    errors = []
+    for n in sizes:
+        problem = known.problem((n, n))
+        run = evolve(MongeAmpere(problem, space=FiniteDifference(order), rtol=1e-10), [0.8])
+        grid = problem.domain
+        errors.append(grid.sup(grid.gauge(run.potentials[-1] - known.u(grid.points))))
+    orders = running_orders(1.0 / sizes, np.array(errors))
+    print(f"\norder {order}: errors", np.array2string(np.array(errors), precision=2), "orders", np.round(orders, 3))
+    assert np.all(np.abs(orders[-2:] - order) < 0.15), orders
+
+
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_order_in_space_at_finite_time_on_the_box(order: int) -> None:
+    sizes, t = np.array([24, 32, 48]), [0.02]
+    errors = []
+    for n in sizes:
+        fourier, differences = (
+            evolve(MongeAmpere(box_problem(n), space=space, rtol=1e-10), t).potentials[0]
+            for space in (Fourier(), FiniteDifference(order))
+        )
+        errors.append(np.max(np.abs(fourier - differences)))
+    orders = running_orders(1.0 / sizes, np.array(errors))
+    print(f"\nbox, order {order}:", np.round(orders, 3))
+    assert np.all(np.abs(orders - order) < 0.15), orders
+
+
+def conjugate_start(u0: Waves, grid: Torus) -> np.ndarray:
+    """v with |y|²/2 + v the Legendre transform of |x|²/2 + u₀: solve x + ∇u₀(x) = y by Newton's method."""
+    y = grid.points
+    x = y - u0.gradient(y)
+    for _ in range(20):
+        J = np.eye(grid.dim) + u0.hessian(x)
+        residual = np.moveaxis(x + u0.gradient(x) - y, 0, -1)
+        x = x - np.moveaxis(np.linalg.solve(J, residual[..., None])[..., 0], -1, 0)
+    return -u0(x) - 0.5 * np.sum((y - x) ** 2, axis=0)
+
+
+@pytest.mark.parametrize(("problem", "u0"), [(t1(64), T1_START), (t2(32), T2_START)], ids=["line", "plane"])
+def test_legendre_dual_solves_the_swapped_problem(problem: Problem, u0: Waves) -> None:
+    """ψ_t = φ_t*, constants included (arXiv 2307.16421): v(∇φ(x)) = −u − |∇u|²/2."""
+    grid, times = problem.domain, [0.005, 0.03]
+    primal = evolve(MongeAmpere(problem, rtol=1e-11), times, initial=u0(grid.points))
+    dual = evolve(MongeAmpere(problem.swapped(), rtol=1e-11), times, initial=conjugate_start(u0, grid))
+    for i in range(2):
+        u, y = primal.potentials[i], primal.map(i)
+        expected = -u - 0.5 * np.sum((y - grid.points) ** 2, axis=0)
+        v = interpolant(grid, dual.potentials[i], y.reshape(grid.dim, -1)).reshape(grid.shape)
+        error = np.max(np.abs(v - expected))
+        print(f"\ndim {grid.dim}, t = {times[i]}: {error:.1e}")
+        assert error < 1e-9
+
+
+def test_mass_is_conserved_and_entropy_falls(plane: Problem) -> None:
+    run = evolve(MongeAmpere(plane, rtol=1e-8), [0.1], initial=T2_START(plane.domain.points))
+    assert np.max(np.abs(run.records["mass"] - 1)) < 1e-12
+    assert np.all(np.diff(run.records["kl"]) < 1e-12)
+    assert np.all(run.records["min_eigenvalue"] > 0)
+
+
+def test_constants_commute(line: Problem) -> None:
+    start = T1_START(line.domain.points)
+    a, b = (evolve(MongeAmpere(line, rtol=1e-10), [0.02], initial=start + c).potentials[0] for c in (0.0, 7.0))
+    assert np.max(np.abs(b - a - 7.0)) < 1e-10
+
+
+def test_speed_obeys_the_maximum_principle(line: Problem) -> None:
+    """sup ∂ₜφ falls and inf ∂ₜφ rises."""
+    flow = MongeAmpere(line, rtol=1e-10)
+    run = evolve(flow, np.linspace(0, 0.05, 6), initial=T1_START(line.domain.points))
+    speeds = np.stack([line.f + run.log_density(i) for i in range(6)])
+    assert np.all(np.diff(speeds.max(axis=1)) < 0)
+    assert np.all(np.diff(speeds.min(axis=1)) > 0)
+
+
+def test_splines_follow_formulas() -> None:
+    """Densities given as arrays: composed by splines of degree 5, error of order 6."""
+    sizes, errors = np.array([16, 24, 32]), []
+    for n in sizes:
+        exact = t2(n)
+        sampled = Problem(exact.domain, exact.f, exact.g)
+        a, b = (evolve(MongeAmpere(p, rtol=1e-11), [0.02]).potentials[0] for p in (exact, sampled))
+        errors.append(np.max(np.abs(a - b)))
+    orders = running_orders(1.0 / sizes, np.array(errors))
+    print("\nsplines in the flow:", np.array(errors), np.round(orders, 2))
+    assert orders[-1] > 5.5
+    assert errors[-1] < 1e-8
+
+
+def work(n: int) -> tuple[int, int]:
+    """Right-hand sides and Jacobian products of one run at rtol 1e-6."""
+    problem = t2(n)
+    run = evolve(MongeAmpere(problem, rtol=1e-6), [0.5], initial=T2_START(problem.domain.points))
+    return int(run.records["derivatives"][-1]), int(run.records["jacobian_products"][-1])
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("n", [256, pytest.param(512, marks=pytest.mark.slow)])
+def test_work_does_not_grow_with_the_grid(n: int) -> None:
+    coarse, fine = work(64), work(n)
+    print(f"\nright-hand sides and Jacobian products: 64² {coarse}, {n}² {fine}")
+    assert np.all(np.abs(np.array(fine) / np.array(coarse) - 1) <= 0.1)
+
+
+def test_lost_convexity_is_named() -> None:
+    """White noise of amplitude 12 on 16 points: no c-convex grid function solves the discrete equation."""
+    noise = 12 * np.random.default_rng(8).standard_normal(16)
+    run = evolve(MongeAmpere(Problem(Torus((16,)), noise, np.zeros(16))), [1.0], throw=False)
+    print(f"\n{run.outcome}")
+    assert not run.outcome.ok
+    assert run.outcome.advice

@@ -1,0 +1,88 @@
+"""The algebra at every point, against numpy.linalg."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pmasolve.pointwise import apply, contract, extreme_eigenvalues, log_det_inverse, packed
+
+DIMS = [1, 2, 3]
+SHAPES = {1: (500,), 2: (20, 25), 3: (8, 8, 8)}
+
+
+def pack(matrices: np.ndarray) -> np.ndarray:
+    """(*shape, dim, dim) to (rows, *shape)."""
+    return np.stack([matrices[..., i, j] for i, j in packed(matrices.shape[-1])])
+
+
+def symmetric(dim: int, seed: int) -> np.ndarray:
+    """Random symmetric matrices, (*shape, dim, dim)."""
+    a = np.random.default_rng(seed).standard_normal((*SHAPES[dim], dim, dim))
+    return 0.5 * (a + np.swapaxes(a, -1, -2))
+
+
+def positive(dim: int) -> np.ndarray:
+    """Random positive definite matrices with condition numbers up to 1e3."""
+    rng = np.random.default_rng(10 + dim)
+    q = np.linalg.qr(rng.standard_normal((*SHAPES[dim], dim, dim)))[0]
+    return np.einsum("...ij,...j,...kj->...ik", q, 10.0 ** rng.uniform(-1.5, 1.5, (*SHAPES[dim], dim)), q)
+
+
+@pytest.mark.parametrize("dim", DIMS)
+def test_log_det_and_inverse(dim: int) -> None:
+    G = np.eye(dim) + symmetric(dim, dim) / 6 / dim
+    logdet, inverse = log_det_inverse(pack(G - np.eye(dim)))
+    assert np.allclose(logdet, np.linalg.slogdet(G)[1], rtol=0, atol=1e-14)
+    assert np.allclose(inverse, pack(np.linalg.inv(G)), rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("dim", DIMS)
+def test_ill_conditioned_inverse(dim: int) -> None:
+    G = positive(dim)
+    _, inverse = log_det_inverse(pack(G - np.eye(dim)))
+    exact = pack(np.linalg.inv(G))
+    eigenvalues = np.linalg.eigvalsh(G)
+    condition = (1 + eigenvalues[..., -1]) * (1 + 1 / eigenvalues[..., 0])  # of G stored as G − I
+    assert np.all(np.abs(inverse - exact) <= 2e-15 * condition**2 * np.max(np.abs(exact), axis=0))
+
+
+@pytest.mark.parametrize("dim", DIMS)
+def test_indefinite_matrices_are_refused(dim: int) -> None:
+    G = 2 * symmetric(dim, 30 + dim)
+    logdet, _ = log_det_inverse(pack(G - np.eye(dim)))
+    definite = np.linalg.eigvalsh(G)[..., 0] > 0
+    assert 0 < definite.sum() < definite.size
+    assert np.array_equal(np.isfinite(logdet), definite)
+    assert np.all(logdet[~definite] == -np.inf)
+
+
+@pytest.mark.parametrize("signs", [(-1, -1), (-1, -1, 1), (1, -1, -1), (-1, 1, -1), (-1,)])
+def test_positive_determinant_is_not_enough(signs: tuple[int, ...]) -> None:
+    dim = len(signs)
+    H = pack(np.broadcast_to(np.diag(signs) - np.eye(dim), (*SHAPES[dim], dim, dim)))
+    assert np.all(log_det_inverse(H)[0] == -np.inf)
+
+
+@pytest.mark.parametrize("dim", DIMS)
+def test_contract(dim: int) -> None:
+    S, H = symmetric(dim, 1), symmetric(dim, 2)
+    b, D = np.random.default_rng(5).standard_normal((2, dim, *SHAPES[dim]))
+    expected = np.einsum("...ij,...ij->...", S, H) - np.sum(b * D, axis=0)
+    assert np.allclose(contract(pack(S), pack(H), b, D), expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("dim", DIMS)
+def test_extreme_eigenvalues(dim: int) -> None:
+    H = symmetric(dim, 7)
+    low, high = extreme_eigenvalues(pack(H))
+    exact = np.linalg.eigvalsh(H)
+    assert low == pytest.approx(exact.min(), abs=1e-12)
+    assert high == pytest.approx(exact.max(), abs=1e-12)
+    assert extreme_eigenvalues(np.zeros_like(pack(H))) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("dim", DIMS)
+def test_apply(dim: int) -> None:
+    S, v = symmetric(dim, 8), np.random.default_rng(9).standard_normal((dim, *SHAPES[dim]))
+    assert np.allclose(apply(pack(S), v), np.einsum("...ij,j...->i...", S, v), rtol=0, atol=1e-14)

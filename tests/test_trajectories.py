@@ -1,0 +1,288 @@
+"""The contract of `evolve`, over a toy flow and over every flow of the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from cases import T1_START
+
+from pmasolve import (
+    FORWARD,
+    PLAIN,
+    SYMMETRIC,
+    Event,
+    FiniteDifference,
+    LinearisedMongeAmpere,
+    MongeAmpere,
+    Outcome,
+    Problem,
+    Richardson,
+    Sinkhorn,
+    Stopped,
+    Torus,
+    evolve,
+    resume,
+)
+from pmasolve.softmin.dense import Dense
+from pmasolve.trajectories import INTERRUPTED, REACHED
+
+EPS = 1 / 512
+FLOWS = {
+    "MongeAmpere": lambda p: MongeAmpere(p, rtol=1e-9),
+    "MongeAmpere, differences": lambda p: MongeAmpere(p, space=FiniteDifference(4), rtol=1e-9),
+    "LinearisedMongeAmpere": lambda p: LinearisedMongeAmpere(p, p.f / 2, rtol=1e-9),
+    "Sinkhorn, plain": lambda p: Sinkhorn(p, EPS, gauge=PLAIN),
+    "Sinkhorn, symmetric": lambda p: Sinkhorn(p, EPS, gauge=SYMMETRIC),
+    "Sinkhorn, forward": lambda p: Sinkhorn(p, EPS, gauge=FORWARD),
+    "Sinkhorn, dense": lambda p: Sinkhorn(p, EPS, softmin=Dense()),
+    "Richardson": lambda p: Richardson(p, EPS, levels=2),
+}
+TIMES = [2 * EPS, 5 * EPS, 16 * EPS]
+
+
+@dataclass(frozen=True)
+class ToyState:
+    """Steps taken."""
+
+    t: float
+    u: np.ndarray
+    k: int = 0
+    outcome: Outcome = REACHED
+
+    @property
+    def record(self) -> dict[str, float]:
+        """The count."""
+        return {"k": self.k}
+
+
+@dataclass(frozen=True)
+class Toy:
+    """u(t) = u₀ + t in steps of at most dt; at step ``bad`` it does what it is told."""
+
+    dt: float = 0.25
+    bad: int = -1
+    ending: Outcome | BaseException = REACHED
+    problem: Problem = field(default_factory=lambda: Problem(Torus((4,)), np.zeros(4), np.zeros(4)))
+
+    def admit(self, times: np.ndarray) -> None:
+        """All."""
+
+    def start(self, initial: np.ndarray) -> ToyState:
+        """At 0."""
+        return ToyState(0.0, initial)
+
+    def advance(self, state: ToyState, until: float) -> ToyState:
+        """One step."""
+        t = min(until, state.t + self.dt)
+        if state.k + 1 == self.bad:
+            if isinstance(self.ending, BaseException):
+                raise self.ending
+            return ToyState(t, state.u, state.k + 1, self.ending)
+        return ToyState(t, state.u + (t - state.t), state.k + 1)
+
+    def resume(self, potential: np.ndarray, t: float) -> ToyState:
+        """Go on."""
+        return ToyState(t, potential)
+
+    def fields(self, state: ToyState) -> dict[str, np.ndarray]:
+        """The step count, as a field."""
+        return {"k": np.full(4, state.k)}
+
+    def potential(self, state: ToyState) -> np.ndarray:
+        """u."""
+        return state.u
+
+    def map(self, u: np.ndarray) -> np.ndarray:
+        """The identity."""
+        return self.problem.domain.points
+
+    def log_density(self, u: np.ndarray) -> np.ndarray:
+        """Uniform."""
+        return 0 * u
+
+
+def test_toy_visits_exactly_the_requested_times() -> None:
+    times = [0.0, 0.1, 0.7, 1.0]
+    run = evolve(Toy(), times, initial=np.arange(4.0))
+    assert np.array_equal(run.times, times)
+    assert np.allclose(run.potentials, np.arange(4.0) + np.array(times)[:, None], atol=1e-15)
+    assert run.outcome is REACHED
+    assert np.array_equal(run.records["k"], np.arange(1, 7))
+    assert np.allclose(run.records["t"], [0.1, 0.35, 0.6, 0.7, 0.95, 1.0])
+    assert np.max(np.abs(run.gauged.mean(axis=1))) < 1e-15
+
+
+def test_scalar_time_and_start_at_zero() -> None:
+    run = evolve(Toy(), 0.5)
+    assert run.potentials.shape == (1, 4)
+    assert np.all(run.potentials == 0.5)
+
+
+BROKEN = Outcome("broken", False, "buy another")
+
+
+def test_bad_outcome_keeps_what_was_reached() -> None:
+    run = evolve(Toy(bad=4, ending=BROKEN), [0.25, 0.5, 0.75, 1.0], throw=False)
+    assert run.outcome is BROKEN
+    assert np.array_equal(run.times, [0.25, 0.5, 0.75])
+    assert run.potentials.shape == (3, 4)
+    assert run.records["k"][-1] == 4
+
+
+def test_throw_raises_with_the_advice_and_the_trajectory() -> None:
+    with pytest.raises(Stopped, match="broken: buy another") as caught:
+        evolve(Toy(bad=3, ending=BROKEN), [0.25, 1.0])
+    assert np.array_equal(caught.value.trajectory.times, [0.25])
+
+
+def test_interruption_keeps_what_was_computed() -> None:
+    flow = Toy(bad=3, ending=KeyboardInterrupt())
+    run = evolve(flow, [0.25, 0.5, 0.75], throw=False)
+    assert run.outcome is INTERRUPTED
+    assert np.array_equal(run.times, [0.25, 0.5])
+    with pytest.raises(Stopped, match="interrupted") as caught:
+        evolve(flow, [0.25, 0.5, 0.75])
+    assert np.array_equal(caught.value.trajectory.potentials, run.potentials)
+
+
+def test_interruption_before_the_first_time() -> None:
+    run = evolve(Toy(bad=1, ending=KeyboardInterrupt()), [0.25], throw=False)
+    assert run.times.shape == (0,)
+    assert run.potentials.shape == (0, 4)
+    assert run.records == {}
+
+
+def test_other_exceptions_are_not_swallowed() -> None:
+    with pytest.raises(ZeroDivisionError):
+        evolve(Toy(bad=2, ending=ZeroDivisionError()), [1.0], throw=False)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, ZeroDivisionError])
+def test_integrator_lets_exceptions_through(line: Problem, kind, monkeypatch) -> None:
+    """Raised inside a right-hand side, from which CVODE calls back."""
+    flow, calls = MongeAmpere(line), 0
+    original = type(flow.operators).jet
+
+    def jet(self, coefficients):
+        nonlocal calls
+        calls += 1
+        if calls > 60:
+            raise kind
+        return original(self, coefficients)
+
+    monkeypatch.setattr(type(flow.operators), "jet", jet)
+    times = np.linspace(0, 0.2, 101)[1:]
+    if kind is KeyboardInterrupt:
+        run = evolve(flow, times, throw=False)
+        assert run.outcome is INTERRUPTED
+        assert 0 < run.times.size < 100
+    else:
+        with pytest.raises(kind):
+            evolve(flow, times, throw=False)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_contract(name: str, line: Problem) -> None:
+    flow, start = FLOWS[name](line), T1_START(line.domain.points)
+    kept = start.copy()
+    run = evolve(flow, TIMES, initial=start)
+    assert np.array_equal(start, kept), "the start was changed"
+    assert np.array_equal(run.times, TIMES)
+    assert run.potentials.shape == (3, 64)
+    assert run.outcome.ok
+    assert run.flow is flow
+    t = run.records["t"]
+    assert np.all(np.diff(t) >= 0)
+    assert set(TIMES) <= set(t), "every requested time is one that was reached exactly"
+    assert all(column.shape == t.shape for column in run.records.values())
+    assert {"pmasolve", "numpy", "python", "machine", "seconds"} <= set(run.provenance)
+    for i in range(3):
+        assert run.map(i).shape == (1, 64)
+        mass = line.domain.integral(np.exp(run.log_density(i)))
+        # spectral: round-off; differences of order 4: what their error in D²u allows
+        assert mass == pytest.approx(1.0, abs=1e-11 if "differences" not in name else 1e-5)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_time_zero_is_the_start(name: str, line: Problem) -> None:
+    flow, start = FLOWS[name](line), T1_START(line.domain.points)
+    run = evolve(flow, [0.0, EPS], initial=start)
+    expected = start
+    if name == "Sinkhorn, forward":  # φ₀ = u₀ + ε(½f + log ρ₀)
+        expected = start + EPS * (0.5 * line.f + flow.log_density(start))
+    assert np.max(np.abs(run.potentials[0] - expected)) < 1e-15
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_intermediate_times_change_nothing(name: str, line: Problem) -> None:
+    flow, start = FLOWS[name](line), T1_START(line.domain.points)
+    many = evolve(flow, TIMES, initial=start).potentials[-1]
+    once = evolve(flow, TIMES[-1:], initial=start).potentials[-1]
+    assert np.max(np.abs(many - once)) <= (1e-10 if "Monge" in name else 0.0)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_resume(name: str, line: Problem) -> None:
+    flow, start = FLOWS[name](line), T1_START(line.domain.points)
+    whole = evolve(flow, [8 * EPS, 16 * EPS], initial=start)
+    first = evolve(flow, [8 * EPS], initial=start)
+    if name == "LinearisedMongeAmpere":
+        with pytest.raises(ValueError, match="evolve it from t = 0"):
+            resume(first, [16 * EPS])
+        return
+    both = resume(first, [16 * EPS])
+    assert np.array_equal(both.times, whole.times)
+    assert np.array_equal(both.potentials[0], whole.potentials[0])
+    # CVODE restarts at order 1; Richardson's runs restart together: the estimate of its error is the yardstick
+    tolerance = 5e-9 if "Monge" in name else 1e-15
+    if name == "Richardson":
+        tolerance = whole.records["error_estimate"][-1]
+    assert np.max(np.abs(both.potentials[1] - whole.potentials[1])) < tolerance
+    with pytest.raises(ValueError, match="later"):
+        resume(whole, [8 * EPS])
+
+
+def test_resume_after_an_interruption() -> None:
+    flow = Toy(bad=3, ending=KeyboardInterrupt())
+    run = evolve(flow, [0.25, 1.0], throw=False)
+    assert run.latest[0] == 0.5  # between the requested times
+    rest = resume(run, [0.75, 1.0], throw=False)  # fewer than three steps are left
+    assert np.array_equal(rest.times, [0.25, 0.75, 1.0])
+    assert np.allclose(rest.potentials, rest.times[:, None], atol=1e-15)
+    assert rest.outcome is REACHED
+
+
+def test_events_end_a_run_well() -> None:
+    run = evolve(Toy(), [1.0, 2.0], events=[Event("k", above=2.5)])
+    assert run.outcome.ok
+    assert run.outcome.name == "event: k above 2.5"
+    assert np.array_equal(run.times, [0.75])
+    assert np.all(run.fields["k"] == 3)
+    with pytest.raises(ValueError, match="records t, k"):
+        evolve(Toy(), [1.0], events=[Event("entropy", below=0)])
+
+
+def test_steady_state_by_an_event(line: Problem) -> None:
+    run = evolve(MongeAmpere(line, rtol=1e-9), [9.0], events=[Event("speed", below=1e-6)])
+    assert run.outcome.name.startswith("event: speed")
+    assert run.times[0] < 1
+    assert np.ptp(line.f + run.log_density(0)) < 1e-5
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_no_start_is_zero(name: str, line: Problem) -> None:
+    flow = FLOWS[name](line)
+    default = evolve(flow, [EPS]).potentials
+    assert np.array_equal(default, evolve(flow, [EPS], initial=np.zeros(64)).potentials)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_runs_are_reproducible(name: str, line: Problem) -> None:
+    assert np.array_equal(*(evolve(FLOWS[name](line), [4 * EPS]).potentials for _ in range(2)))
+
+
+def test_progress_bar_runs(line: Problem, capsys) -> None:
+    evolve(Sinkhorn(line, EPS), [4 * EPS], progress=True)
+    assert capsys.readouterr().out == ""  # it belongs on stderr

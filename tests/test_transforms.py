@@ -1,0 +1,133 @@
+"""Every derivative of a trigonometric polynomial is exact; Parseval; redundancy; both FFT libraries."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from cases import random_waves
+
+from pmasolve import Box, Torus, transforms
+from pmasolve.transforms import plan
+
+TORI = [
+    Torus((16,)),
+    Torus((15,), (2.5,)),
+    Torus((12, 10), (1.0, 0.7)),
+    Torus((9, 11), (3.0, 1.0)),
+    Torus((9, 8)),
+    Torus((8, 7), (0.5, 2.0)),
+    Torus((6, 7, 8), (1.0, 2.0, 0.5)),
+    Torus((7, 6, 5)),
+]
+BOXES = [Box((16,)), Box((15,), (2.5,)), Box((12, 9), (1.0, 0.7)), Box((6, 7, 8), (1.0, 2.0, 0.5))]
+LIBRARIES = ["pyfftw", "scipy"] if transforms.pyfftw else ["scipy"]
+
+
+@pytest.fixture(params=LIBRARIES)
+def _library(request, monkeypatch) -> None:
+    if request.param == "scipy":
+        monkeypatch.setattr(transforms, "pyfftw", None)
+
+
+def all_orders(dim: int) -> list[tuple[int, ...]]:
+    """All derivatives of order 0, 1, 2, and one of order 3."""
+    orders = [o for o in product(range(3), repeat=dim) if sum(o) <= 2]
+    return [*orders, (3,) + (0,) * (dim - 1), (1,) * (dim - 1) + (2,)]
+
+
+def frequency(grid) -> float:
+    """The largest wavenumber."""
+    return max(np.pi * n / length for n, length in zip(grid.shape, grid.lengths, strict=True))
+
+
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("torus", TORI, ids=str)
+def test_derivatives_on_the_torus(torus: Torus) -> None:
+    waves = random_waves(np.random.default_rng(torus.size), torus.shape, torus.lengths)
+    transform, out = plan(torus), np.empty(torus.shape)
+    coefficients = transform.forward(waves(torus.points))
+    kept = coefficients.copy()
+    for orders in all_orders(torus.dim):
+        transform.derivative(coefficients, orders, out)
+        error = np.max(np.abs(out - waves.derivative(torus.points, orders)))
+        assert error < 1e-13 * frequency(torus) ** sum(orders) * 10, orders
+        assert np.array_equal(coefficients, kept)
+
+
+@pytest.mark.parametrize("box", BOXES, ids=str)
+def test_derivatives_on_the_box(box: Box) -> None:
+    """Products of cosines, every mode of the grid; odd derivatives become sines."""
+    rng = np.random.default_rng(box.size)
+    transform, out = plan(box), np.empty(box.shape)
+    modes = [tuple(int(rng.integers(0, n)) for n in box.shape) for _ in range(5)]
+    modes.append(tuple(n - 1 for n in box.shape))
+    weights = rng.standard_normal(len(modes))
+
+    def exact(orders: tuple[int, ...]) -> np.ndarray:
+        total = np.zeros(box.shape)
+        for c, mode in zip(weights, modes, strict=True):
+            k = np.pi * np.array(mode) / np.array(box.lengths)
+            factors = [kj**o * np.cos(kj * x + 0.5 * np.pi * o) for kj, o, x in zip(k, orders, box.points, strict=True)]
+            total += c * np.prod(factors, axis=0)
+        return total
+
+    coefficients = transform.forward(exact((0,) * box.dim))
+    kept = coefficients.copy()
+    for orders in all_orders(box.dim):
+        transform.derivative(coefficients, orders, out)
+        assert np.max(np.abs(out - exact(orders))) < 1e-12 * frequency(box) ** sum(orders), orders
+        assert np.array_equal(coefficients, kept)
+
+
+def test_nyquist_has_even_derivatives_only() -> None:
+    torus, out = Torus((8,)), np.empty(8)
+    sawtooth = (-1.0) ** np.arange(8)
+    coefficients = plan(torus).forward(sawtooth)
+    assert np.max(np.abs(plan(torus).derivative(coefficients, (1,), out))) < 1e-13
+    assert np.allclose(plan(torus).derivative(coefficients, (2,), out), -((8 * np.pi) ** 2) * sawtooth, rtol=1e-13)
+
+
+@pytest.mark.parametrize("grid", TORI + BOXES, ids=str)
+def test_parseval_and_way_back(grid) -> None:
+    values = np.random.default_rng(1).standard_normal(grid.shape)
+    transform = plan(grid)
+    vector = transform.as_vector(transform.forward(values) * transform.isometry)
+    assert vector.dtype == np.float64
+    assert vector.ndim == 1
+    assert np.linalg.norm(vector) == pytest.approx(np.linalg.norm(values), rel=1e-13)
+    coefficients = transform.as_coefficients(vector) / transform.isometry
+    back = transform.derivative(coefficients, (0,) * grid.dim, np.empty(grid.shape))
+    assert np.allclose(back, values, rtol=0, atol=1e-13)
+
+
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("torus", TORI, ids=str)
+def test_redundant_parts_are_kept_and_seen_by_no_function(torus: Torus) -> None:
+    rng, transform = np.random.default_rng(2), plan(torus)
+    zero = (0,) * torus.dim
+    size = transform.forward(np.zeros(torus.shape)).size
+    original = transform.as_coefficients(rng.standard_normal(2 * size))  # belongs to no real function
+    damped = original / 3
+    seen = transform.derivative(damped, zero, np.empty(torus.shape))
+    kept = transform.keep_redundant(damped.copy(), original)
+    assert np.allclose(transform.derivative(kept, zero, np.empty(torus.shape)), seen, rtol=0, atol=1e-14)
+    # what remains once the real function is taken away is the original's, undamped
+    invisible = original - transform.forward(transform.derivative(original, zero, np.empty(torus.shape)))
+    assert np.allclose(kept - transform.forward(seen), invisible, rtol=0, atol=1e-12)
+    assert np.max(np.abs(invisible)) > 0.1
+
+
+@pytest.mark.parametrize("torus", TORI, ids=str)
+def test_real_functions_have_nothing_redundant(torus: Torus) -> None:
+    transform = plan(torus)
+    coefficients = transform.forward(np.random.default_rng(3).standard_normal(torus.shape))
+    assert np.allclose(transform.keep_redundant(coefficients / 3, coefficients), coefficients / 3, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("box", BOXES, ids=str)
+def test_cosines_have_nothing_redundant(box: Box) -> None:
+    transform = plan(box)
+    coefficients = transform.forward(np.random.default_rng(3).standard_normal(box.shape))
+    assert np.array_equal(transform.keep_redundant(coefficients / 3, coefficients), coefficients / 3)
