@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .domains import Array, Cloud, Grid
-from .potentials import Potential
+from .potentials import Potential, half_step
 from .problems import Measure, Problem
 from .rounding import filling
 from .softmin.default import default_engine
@@ -200,12 +200,10 @@ class Plan:
         return -spent - _integral(self.problem.nu, self.log_target_ratio, self.v)
 
     def _half_step(self, u: Array) -> Array:
-        mu = self.problem.mu
-        return self.eps * (self.kernel.forward(-u / self.eps + mu.log_density) + np.log(mu.cell))
+        return half_step(self.kernel.forward, self.problem.mu, u, self.eps)
 
     def _half_step_back(self, v: Array) -> Array:
-        nu = self.problem.nu
-        return self.eps * (self.kernel.backward(-v / self.eps + nu.log_density) + np.log(nu.cell))
+        return half_step(self.kernel.backward, self.problem.nu, v, self.eps)
 
     def _log_rows(self, x: Array) -> Array:
         nu = self.problem.nu

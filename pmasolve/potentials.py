@@ -9,6 +9,7 @@ The map ∇φ is the entropic out-of-sample map (Pooladian, Niles-Weed, arXiv 21
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -121,6 +122,11 @@ class Potential:
         where = Geometry(self._nodes.points, z, shape(nodes), (len(z),), self.eps, lengths, reflects)
         h = exponents(-self.other / self.eps + self.measure.log_density, shape(nodes))
         return displacement_moments(self._nodes, h, sort(z), where, second)
+
+
+def half_step(log_sums: Callable[[Array], Array], measure: Measure, u: Array, eps: float) -> Array:
+    """ε log ∫exp(−|x−y|²/2ε − u(x)/ε) μ(dx) at the other side's nodes, by an engine's ``forward`` or ``backward``."""
+    return eps * (log_sums(-u / eps + measure.log_density) + np.log(measure.cell))
 
 
 def wrapped(nodes: Grid | Cloud, z: Array) -> Array:

@@ -17,6 +17,7 @@ import numpy as np
 
 from .domains import Array
 from .operators import Fourier, Operators, Space
+from .potentials import half_step
 from .problems import Problem
 from .readings import Reading, reading
 from .softmin.default import default_engine
@@ -157,13 +158,11 @@ class Sinkhorn:
 
     def half_step(self, u: Array) -> Array:
         """v with ψ = |y|²/2 + v, from φ = |x|²/2 + u: v = ε log ∫exp(−|x−y|²/2ε − u/ε − f) dx."""
-        mu = self.problem.mu
-        return self.eps * (self.kernel.forward(-u / self.eps + mu.log_density) + np.log(mu.cell))
+        return half_step(self.kernel.forward, self.problem.mu, u, self.eps)
 
     def half_step_back(self, v: Array) -> Array:
         """u from v: the second half of an iteration."""
-        nu = self.problem.nu
-        return self.eps * (self.kernel.backward(-v / self.eps + nu.log_density) + np.log(nu.cell))
+        return half_step(self.kernel.backward, self.problem.nu, v, self.eps)
 
     def advance(self, state: SinkhornState, until: float) -> SinkhornState:
         """One iteration φ ↦ ψ ↦ φ."""

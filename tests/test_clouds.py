@@ -25,7 +25,9 @@ from pmasolve import (
     Torus,
     compare,
     evolve,
+    load,
     resume,
+    save,
 )
 from pmasolve.softmin import default_engine
 from pmasolve.softmin.keops import why_not
@@ -204,6 +206,28 @@ def test_stop_and_resume(rng):
     assert (rest.records["mass"] == whole.records["mass"]).all()
 
 
+def test_save_and_load(rng, tmp_path):
+    """A file holds all that a resumed run and its maps need, and belongs to its points and weights."""
+    x, y, a = rng.random((20, 2)), rng.random((15, 2)), rng.random(20)
+    a[3] = 0.0
+    flow = Sinkhorn(Problem.from_samples(x, y, a, period=1.0), 0.01)
+    whole = evolve(flow, [0.02, 0.05])
+    again = load(
+        save(evolve(flow, [0.02]), tmp_path / "run"), Sinkhorn(Problem.from_samples(x, y, a, period=1.0), 0.01)
+    )
+    rest = resume(again, [0.05])
+    assert (rest.potentials == whole.potentials).all()
+    assert (rest.map(0) == whole.map(0)).all()
+    for other in (
+        Problem.from_samples(x + 0.01, y, a, period=1.0),
+        Problem.from_samples(x, y + 0.01, a, period=1.0),
+        Problem.from_samples(x, y, period=1.0),
+        Problem.from_samples(x, y, a),
+    ):
+        with pytest.raises(ValueError, match="belongs to another problem"):
+            load(tmp_path / "run.npz", Sinkhorn(other, 0.01))
+
+
 @dataclass(frozen=True)
 class Counted:
     """A kernel from two functions."""
@@ -320,6 +344,8 @@ def test_refuses_what_needs_a_density(rng):
         flow.log_density(1)
     with pytest.raises(ValueError, match="there is none"):
         flow.map(0)
+    with pytest.raises(ValueError, match="errors against PMA need densities"):
+        flow.error_estimate()
     with pytest.raises(ValueError, match="have no derivatives"):
         _ = flow.flow.operators
     assert flow.outcome == Outcome("reached", True)

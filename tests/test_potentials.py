@@ -30,7 +30,7 @@ def problem_on(space, rng):
     return Problem.from_samples(x, y, 0.1 + rng.random(70), 0.1 + rng.random(55), period)
 
 
-SPACES = [(2, None), (1, 1.0), (2, (1.0, 1.3)), (3, None), Torus((24, 20), (1.0, 1.5)), Box((40,)), Box((16, 18))]
+SPACES = [(2, None), (1, 1.0), (2, (1.0, 1.3)), (3, None), Torus((24, 20), (1.0, 1.5)), Box((40,)), Box((12, 14))]
 
 
 @pytest.fixture(params=SPACES, ids=str)
