@@ -14,6 +14,8 @@ from .linearised import LinearisedMongeAmpere as LinearisedMongeAmpere
 from .monge_ampere import MongeAmpere as MongeAmpere
 from .operators import FiniteDifference as FiniteDifference
 from .operators import Fourier as Fourier
+from .plans import Plan as Plan
+from .potentials import Potential as Potential
 from .problems import Problem as Problem
 from .report import latex_table as latex_table
 from .report import plot_orders as plot_orders
@@ -24,6 +26,10 @@ from .sinkhorn import PLAIN as PLAIN
 from .sinkhorn import SYMMETRIC as SYMMETRIC
 from .sinkhorn import Gauge as Gauge
 from .sinkhorn import Sinkhorn as Sinkhorn
+from .softmin import Dense as Dense
+from .softmin import Fused as Fused
+from .softmin import KeOps as KeOps
+from .softmin import Separable as Separable
 from .storage import load as load
 from .storage import save as save
 from .trajectories import Event as Event

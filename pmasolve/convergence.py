@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .domains import Array, Grid
+from .domains import Array, Cloud, Grid
 from .trajectories import Trajectory
 
 
@@ -21,8 +21,9 @@ class Comparison:
     sup : sup |u − ũ|, means removed.
     l2 : (average |u − ũ|²)^½, means removed.
     gradient : sup |∇u − ∇ũ|.
-    density : sup |log ρ − log ρ̃|.
-    kl : KL(ρ | ρ̃) = ∫ρ log(ρ/ρ̃) − ρ + ρ̃, which is ≥ 0 also where the masses differ, as they do for finite differences.
+    density : sup |log ρ − log ρ̃|; NaN for samples, which have no densities.
+    kl : KL(ρ | ρ̃) = ∫ρ log(ρ/ρ̃) − ρ + ρ̃, which is ≥ 0 also where the masses differ, as they do for finite differences;
+        NaN for samples.
     """
 
     times: Array
@@ -64,24 +65,27 @@ def compare(a: Trajectory, b: Trajectory) -> Comparison:
     """
     grid = a.flow.problem.domain
     if b.flow.problem.domain != grid:
-        raise ValueError(f"the trajectories live on {grid} and {b.flow.problem.domain}: run both on one grid")
+        raise ValueError(f"the trajectories live on {grid} and {b.flow.problem.domain}: run both on the same nodes")
     if a.times.shape != b.times.shape or not np.allclose(a.times, b.times, rtol=1e-12, atol=0):
         raise ValueError(f"the trajectories have times {a.times} and {b.times}: evolve both to the same times")
     rows = [_errors(grid, a, b, i) for i in range(a.times.size)]
     return Comparison(a.times, **{name: np.array([row[name] for row in rows]) for name in rows[0]})
 
 
-def _errors(grid: Grid, a: Trajectory, b: Trajectory, i: int) -> dict[str, float]:
-    difference = grid.gauge(a.potentials[i] - b.potentials[i])
-    log_a = a.log_density(i)
-    ratio = log_a - b.log_density(i)
+def _errors(domain: Grid | Cloud, a: Trajectory, b: Trajectory, i: int) -> dict[str, float]:
+    difference = domain.gauge(a.potentials[i] - b.potentials[i])
     return {
-        "sup": grid.sup(difference),
-        "l2": grid.l2(difference),
-        "gradient": grid.sup(a.map(i) - b.map(i)),
-        "density": grid.sup(ratio),
-        "kl": grid.integral(np.exp(log_a) * (ratio + np.expm1(-ratio))),
+        "sup": domain.sup(difference),
+        "l2": domain.l2(difference),
+        "gradient": domain.sup(a.map(i) - b.map(i)),
+        **(_of_densities(domain, a, b, i) if isinstance(domain, Grid) else {"density": np.nan, "kl": np.nan}),
     }
+
+
+def _of_densities(grid: Grid, a: Trajectory, b: Trajectory, i: int) -> dict[str, float]:
+    log_rho = a.log_density(i)
+    ratio = log_rho - b.log_density(i)
+    return {"density": grid.sup(ratio), "kl": grid.integral(np.exp(log_rho) * (ratio + np.expm1(-ratio)))}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from .domains import Array
 from .problems import Problem
 from .sinkhorn import SYMMETRIC, Sinkhorn, SinkhornState
 from .softmin.protocol import Softmin
-from .softmin.separable import Separable
 from .trajectories import REACHED, ErrorEstimate, Outcome, Trajectory, evolve, reach, sup_distances
 
 
@@ -40,7 +39,7 @@ class Richardson:
     problem : densities on a torus or a box.
     eps : the largest ε; requested times are its multiples.
     levels : runs of the ladder, ≥ 1; the finest has ε/2^{levels−1} and must be resolved by the grid.
-    softmin : the engine of the log-sums.
+    softmin : the engine of the log-sums; the domain's own unless given.
 
     Notes
     -----
@@ -60,7 +59,7 @@ class Richardson:
     problem: Problem
     eps: float
     levels: int = field(default=2, kw_only=True)
-    softmin: Softmin = field(default=Separable(), kw_only=True)
+    softmin: Softmin | None = field(default=None, kw_only=True)
     quadrature: float = field(default=1e-12, kw_only=True)
 
     def __post_init__(self) -> None:

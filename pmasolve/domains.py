@@ -1,4 +1,4 @@
-"""Where things live: the torus, the box (a torus seen through reflections) and clouds of points.
+"""Where things live: the torus, the box (a torus seen through reflections) and, from `clouds`, clouds of points.
 
 A grid knows its points, its quadrature, its gauge and its norms, so that no other file has to.  All arrays of
 values have shape ``grid.shape``; all arrays of vectors have shape ``(dim, *grid.shape)``.
@@ -12,7 +12,9 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.float64]
+from .clouds import Array as Array
+from .clouds import Cloud as Cloud
+from .clouds import finite
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,11 @@ class Grid:
     def spacing(self) -> tuple[float, ...]:
         """Mesh width h of each axis."""
         return tuple(length / n for length, n in zip(self.lengths, self.shape, strict=True))
+
+    @property
+    def signature(self) -> Array:
+        """What, with the shape of its arrays, tells this grid from others: the lengths."""
+        return np.array(self.lengths)
 
     @property
     def volume(self) -> float:
@@ -101,12 +108,7 @@ class Grid:
 
     def values(self, array: ArrayLike, name: str) -> Array:
         """Check that ``array`` holds one finite number for each point and return it as contiguous float64."""
-        out = np.array(array, dtype=np.float64, order="C")
-        if out.shape != self.shape:
-            raise ValueError(f"{name} has shape {out.shape}, the grid has {self.shape}: sample it at grid.points")
-        if not np.isfinite(out).all():
-            raise ValueError(f"{name} has {np.count_nonzero(~np.isfinite(out))} NaN or infinite values: clean it first")
-        return out
+        return finite(array, name, self.shape, "the grid has {}: sample it at grid.points")
 
 
 @dataclass(frozen=True)
@@ -168,55 +170,3 @@ class Box(Grid):
         """Reflect points (dim, …) back into the box."""
         lengths = np.reshape(self.lengths, (-1,) + (1,) * (points.ndim - 1))
         return lengths - np.abs(points % (2 * lengths) - lengths)
-
-
-@dataclass(frozen=True, eq=False)
-class Cloud:
-    """Weighted points in ℝᵈ, or on a torus when ``period`` is given (points are then wrapped into it).
-
-    Parameters
-    ----------
-    points : (n, dim) coordinates.
-    weights : (n,) masses ≥ 0 with a positive sum, normalised here; uniform unless given.
-    period : None for ℝᵈ, or one period for each coordinate.
-
-    Raises
-    ------
-    ValueError : non-finite points, negative or non-finite or all-zero weights, shapes that disagree.
-
-    Examples
-    --------
-    >>> Cloud([[0.0], [1.5]], weights=[1, 3], period=1.0).points.ravel()
-    array([0. , 0.5])
-    """
-
-    points: Array
-    weights: Array | None = None
-    period: tuple[float, ...] | None = None
-
-    def __post_init__(self) -> None:
-        points = np.array(self.points, dtype=np.float64, order="C")
-        if points.ndim != 2 or points.size == 0 or not np.isfinite(points).all():
-            raise ValueError(f"points of shape {points.shape}: give a finite array of shape (n, dim), n ≥ 1")
-        n, dim = points.shape
-        weights = np.full(n, 1.0 / n) if self.weights is None else np.array(self.weights, dtype=np.float64)
-        if weights.shape != (n,) or not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() <= 0:
-            raise ValueError(f"weights: give {n} finite numbers ≥ 0 with a positive sum (they are normalised for you)")
-        if self.period is not None:
-            period = tuple(float(p) for p in np.broadcast_to(self.period, (dim,)))
-            if not all(0 < p < np.inf for p in period):
-                raise ValueError(f"period={self.period}: give one positive period, or one for each of {dim} axes")
-            points = points - np.floor(points / period) * period
-            object.__setattr__(self, "period", period)
-        object.__setattr__(self, "points", points)
-        object.__setattr__(self, "weights", weights / weights.sum())
-
-    @property
-    def size(self) -> int:
-        """Number of points n."""
-        return self.points.shape[0]
-
-    @property
-    def dim(self) -> int:
-        """Dimension of the space."""
-        return self.points.shape[1]

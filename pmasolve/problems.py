@@ -1,4 +1,4 @@
-"""Problem: two densities e^{−f} and e^{−g} on one domain; and problems whose answers are known."""
+"""Problem: two densities e^{−f} and e^{−g} on one domain, or two weighted clouds of points."""
 
 from __future__ import annotations
 
@@ -18,9 +18,39 @@ from .densities import (
     negative_log,
     on_grid,
 )
-from .domains import Array, Box, Grid, Torus
+from .domains import Array, Box, Cloud, Grid, Torus
 
 SPLINE = Spline()
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A probability measure on nodes: exp(log_density) times the weight ``cell`` that the quadrature gives every node.
+
+    On a grid log_density = −f and ``cell`` = h^d; on a cloud log_density = log weights (−inf for none) and ``cell`` = 1.
+    """
+
+    nodes: Grid | Cloud
+    log_density: Array
+    cell: float
+
+    def integral(self, values: Array) -> float:
+        """∫ values dμ; nodes without mass do not count, whatever their value."""
+        mass = np.exp(self.log_density)
+        return float(np.sum(np.multiply(mass, values, out=np.zeros(mass.shape), where=mass > 0))) * self.cell
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The negative log-density of samples: not known, so that asking for it is a ``ValueError``."""
+
+    name: str
+
+    def __call__(self, points: Array) -> Array:
+        raise ValueError(
+            f"the density of the {self.name} is not known: the problem was made from samples, which carry weights only; "
+            "use Sinkhorn in the plain gauge, or estimate densities on a grid and use Problem.from_densities"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +68,8 @@ class Problem:
     ----------
     source, target : f and g as callables of points (dim, …), normalised.
     f, g : their values on the grid, shape ``domain.shape``, with ∑ e^{−f} h^d = 1.
+    codomain : where the target lives: the domain again, or the target's cloud.
+    mu, nu : source and target as measures on nodes, for grids and clouds alike.
 
     Raises
     ------
@@ -52,7 +84,8 @@ class Problem:
     1.0
     """
 
-    domain: Grid
+    domain: Grid | Cloud
+    codomain: Grid | Cloud
     source: NegativeLogDensity
     target: NegativeLogDensity
 
@@ -62,6 +95,7 @@ class Problem:
         if not isinstance(domain, (Torus, Box)):
             raise ValueError(f"domain={domain!r}: give a Torus or a Box; for points use Problem.from_samples")
         object.__setattr__(self, "domain", domain)
+        object.__setattr__(self, "codomain", domain)
         object.__setattr__(self, "source", _density(domain, f, "f", interpolation))
         object.__setattr__(self, "target", _density(domain, g, "g", interpolation))
 
@@ -85,6 +119,58 @@ class Problem:
         """
         return cls(domain, _minus_log(domain, mu, "mu"), _minus_log(domain, nu, "nu"), interpolation=interpolation)
 
+    @classmethod
+    def from_samples(
+        cls,
+        x: ArrayLike,
+        y: ArrayLike,
+        a: ArrayLike | None = None,
+        b: ArrayLike | None = None,
+        period: float | tuple[float, ...] | None = None,
+    ) -> Problem:
+        """The problem of two weighted clouds, Σ aᵢ δ(xᵢ) and Σ bⱼ δ(yⱼ), in ℝᵈ or on a torus.
+
+        Parameters
+        ----------
+        x, y : (n, dim) and (m, dim) points; n and m may differ and points may repeat.
+        a, b : (n,) and (m,) weights ≥ 0 with positive sums, normalised here; uniform unless given.
+        period : None for ℝᵈ; one period, or one for each coordinate, for a torus.  Points outside are wrapped into [0, period).
+
+        Raises
+        ------
+        ValueError : points that are not finite or not (n, dim), dimensions that differ, weights that are negative, NaN,
+            infinite or all zero.
+
+        Notes
+        -----
+        Samples have no density: flows that need f or g (MongeAmpere, the other gauges of Sinkhorn) refuse them.
+
+        Examples
+        --------
+        >>> problem = Problem.from_samples([[0.0], [1.0], [2.0]], [[0.5], [1.5]], b=[1, 3])
+        >>> problem.domain.size, problem.nu.integral(np.array([0.0, 1.0]))
+        (3, 0.75)
+        """
+        source, target = _cloud(x, a, period, "x, a"), _cloud(y, b, period, "y, b")
+        if source.dim != target.dim:
+            raise ValueError(f"x has dimension {source.dim}, y has {target.dim}: both need the same number of columns")
+        return _assembled(source, target, Unknown("source"), Unknown("target"))
+
+    @property
+    def has_densities(self) -> bool:
+        """Whether f and g are known: not for samples."""
+        return not isinstance(self.source, Unknown)
+
+    @cached_property
+    def mu(self) -> Measure:
+        """The source as a measure on the nodes of ``domain``."""
+        return Measure(self.domain, -self.f, self.domain.cell) if self.has_densities else _counted(self.domain)
+
+    @cached_property
+    def nu(self) -> Measure:
+        """The target as a measure on the nodes of ``codomain``."""
+        return Measure(self.codomain, -self.g, self.codomain.cell) if self.has_densities else _counted(self.codomain)
+
     @cached_property
     def f(self) -> Array:
         """f on the grid."""
@@ -97,18 +183,32 @@ class Problem:
 
     def on(self, domain: Grid) -> Problem:
         """The same densities on another grid of the same domain."""
-        return _assembled(domain, on_grid(self.source, domain), on_grid(self.target, domain))
+        return _assembled(domain, domain, on_grid(self.source, domain), on_grid(self.target, domain))
 
     def swapped(self) -> Problem:
         """The problem with source and target exchanged: its flow is the Legendre dual (arXiv 2307.16421)."""
-        return _assembled(self.domain, self.target, self.source)
+        return _assembled(self.codomain, self.domain, self.target, self.source)
 
 
-def _assembled(domain: Grid, source: NegativeLogDensity, target: NegativeLogDensity) -> Problem:
+def _assembled(
+    domain: Grid | Cloud, codomain: Grid | Cloud, source: NegativeLogDensity, target: NegativeLogDensity
+) -> Problem:
     problem = object.__new__(Problem)
-    for name, value in (("domain", domain), ("source", source), ("target", target)):
+    for name, value in (("domain", domain), ("codomain", codomain), ("source", source), ("target", target)):
         object.__setattr__(problem, name, value)
     return problem
+
+
+def _counted(cloud: Cloud) -> Measure:
+    with np.errstate(divide="ignore"):
+        return Measure(cloud, np.log(cloud.weights), 1.0)
+
+
+def _cloud(points: ArrayLike, weights: ArrayLike | None, period: float | tuple[float, ...] | None, name: str) -> Cloud:
+    try:
+        return Cloud(points, weights, period)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _density(domain: Grid, f: Formula | ArrayLike, name: str, interpolation: Interpolation) -> NegativeLogDensity:

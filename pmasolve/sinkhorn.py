@@ -16,11 +16,12 @@ from functools import cached_property
 import numpy as np
 
 from .domains import Array
-from .monge_ampere import convexity, linearise_at
 from .operators import Fourier, Operators, Space
+from .potentials import half_step
 from .problems import Problem
+from .readings import Reading, reading
+from .softmin.default import default_engine
 from .softmin.protocol import Kernel, Softmin
-from .softmin.separable import Separable
 from .trajectories import NOT_FINITE, REACHED, ErrorEstimate, Outcome, Trajectory, evolve, sup_distances
 
 
@@ -59,16 +60,22 @@ class SinkhornState:
 
 @dataclass(frozen=True, eq=False)
 class Sinkhorn:
-    """Exact Sinkhorn iterates on a grid, φ_k at t = kε.
+    """Exact Sinkhorn iterates on a grid or on clouds of points, φ_k at t = kε.
 
     Parameters
     ----------
-    problem : densities on a torus or a box.
+    problem : densities on a torus or a box, or weighted samples (`Problem.from_samples`).
     eps : regularisation ε > 0 for the cost ½|x−y|², which is also the time step (for the cost |x−y|² it is half of its ε).
-    gauge : `PLAIN`, `SYMMETRIC` or `FORWARD`.
-    softmin : the engine of the log-sums; `softmin.Separable()` unless given.
+    gauge : `PLAIN`, `SYMMETRIC` or `FORWARD`; for samples, whose f is not known, `PLAIN` only.
+    softmin : the engine of the log-sums; unless given `softmin.Separable()` on grids, `softmin.Fused()` on clouds.
+    space : derivatives of potentials on grids, for maps, densities and the test of resolution; clouds use conditional means.
     quadrature : largest relative quadrature error exp(−2π²ε/(h² max(φ″, 1/φ″))) accepted; where the start or a requested
-        iterate exceeds it, the run ends with an outcome that names the least ε the grid resolves.  1 accepts all.
+        iterate exceeds it, the run ends with an outcome that names the least ε the grid resolves.  1 accepts all; clouds are
+        what they are and have no such test.
+
+    Raises
+    ------
+    ValueError : ε that is not positive and finite, a gauge that needs f for a problem made of samples.
 
     Notes
     -----
@@ -76,7 +83,8 @@ class Sinkhorn:
     to rounding), ``fastest`` and ``slowest`` the sup and inf of (φ_k − φ_{k−1})/ε, which decrease and increase with k,
     ``speed`` its distance from its mean.
     Rounding of a potential limits every log-sum to about osc(u)/ε · 10⁻¹⁶.
-    Cost: two log-sum passes of the engine for each axis and iteration.  Memory: a few arrays of the grid.
+    Cost: two log-sum passes of the engine for each axis and iteration; on clouds two passes over all pairs of points, less what
+    `Fused` can skip.  Memory: a few arrays of the nodes.
 
     Examples
     --------
@@ -89,23 +97,34 @@ class Sinkhorn:
     problem: Problem
     eps: float
     gauge: Gauge = field(default=PLAIN, kw_only=True)
-    softmin: Softmin = field(default=Separable(), kw_only=True)
+    softmin: Softmin | None = field(default=None, kw_only=True)
     space: Space = field(default=Fourier(), kw_only=True)
     quadrature: float = field(default=1e-12, kw_only=True)
 
     def __post_init__(self) -> None:
         if not 0 < self.eps < np.inf:
             raise ValueError(f"eps={self.eps}: the regularisation must be positive and finite, for example 1e-3")
+        if any((self.gauge.source, self.gauge.density, self.gauge.returned)) and not self.problem.has_densities:
+            raise ValueError(
+                f"gauge={self.gauge.name!r} adds multiples of f, and samples carry weights but no density e^(−f): "
+                "use gauge=PLAIN, or estimate the densities on a grid and use Problem.from_densities"
+            )
 
     @cached_property
     def kernel(self) -> Kernel:
-        """The engine, bound to the grid and ε."""
-        return self.softmin.bind(self.problem.domain, self.problem.domain, self.eps)
+        """The engine, bound to the nodes and ε."""
+        source, target = self.problem.domain, self.problem.codomain
+        return (self.softmin or default_engine(source, target)).bind(source, target, self.eps)
+
+    @property
+    def operators(self) -> Operators:
+        """Derivatives on a grid, for starts, maps and densities; the iteration itself needs none."""
+        return self.reading.operators
 
     @cached_property
-    def operators(self) -> Operators:
-        """Derivatives for starts, maps and densities; the iteration itself needs none."""
-        return self.space.on(self.problem.domain)
+    def reading(self) -> Reading:
+        """What can be read off a potential on this domain: map, density, resolution."""
+        return reading(self.problem, self.eps, self.space)
 
     def admit(self, times: Array) -> None:
         """Refuse times that are not multiples of ε: rounding k = t/ε would cost a whole order."""
@@ -121,23 +140,29 @@ class Sinkhorn:
 
     def start(self, initial: Array) -> SinkhornState:
         """φ₀ in the chosen gauge."""
-        u = initial + self.eps * self.gauge.source * self.problem.f
-        outcome = self._resolution(initial)
+        u = self._plus_f(initial, self.gauge.source)
+        outcome = self.reading.resolution(initial, self.quadrature)
         if self.gauge.density:
             u = u + self.eps * self.gauge.density * self.log_density(initial)
         return SinkhornState(0, 0.0, u, None, outcome)
 
     def resume(self, potential: Array, t: float) -> SinkhornState:
         """φ_k with k = t/ε from what `potential` returned."""
-        return SinkhornState(round(t / self.eps), t, self.iterate_of(potential), None, self._resolution(potential))
+        return SinkhornState(
+            round(t / self.eps),
+            t,
+            self.iterate_of(potential),
+            None,
+            self.reading.resolution(potential, self.quadrature),
+        )
 
     def half_step(self, u: Array) -> Array:
         """v with ψ = |y|²/2 + v, from φ = |x|²/2 + u: v = ε log ∫exp(−|x−y|²/2ε − u/ε − f) dx."""
-        return self.eps * (self.kernel.forward(-u / self.eps - self.problem.f) + np.log(self.problem.domain.cell))
+        return half_step(self.kernel.forward, self.problem.mu, u, self.eps)
 
     def half_step_back(self, v: Array) -> Array:
         """u from v: the second half of an iteration."""
-        return self.eps * (self.kernel.backward(-v / self.eps - self.problem.g) + np.log(self.problem.domain.cell))
+        return half_step(self.kernel.backward, self.problem.nu, v, self.eps)
 
     def advance(self, state: SinkhornState, until: float) -> SinkhornState:
         """One iteration φ ↦ ψ ↦ φ."""
@@ -147,83 +172,64 @@ class Sinkhorn:
         arrived = k >= round(until / self.eps)
         if not np.isfinite(record["mass"]):
             return replace(state, outcome=NOT_FINITE, record=record)
-        outcome = self._resolution(u) if arrived else REACHED
+        outcome = self.reading.resolution(u, self.quadrature) if arrived else REACHED
         return SinkhornState(k, until if arrived else k * self.eps, u, v, outcome, record)
 
     def potential(self, state: SinkhornState) -> Array:
         """u of φ_k, or of χ_k in the symmetric gauge."""
-        return state.u + self.eps * self.gauge.returned * self.problem.f
+        return self._plus_f(state.u, self.gauge.returned)
 
     def iterate_of(self, potential: Array) -> Array:
         """φ_k's u from a potential of this flow's trajectory: takes the gauge off."""
-        return potential - self.eps * self.gauge.returned * self.problem.f
+        return self._plus_f(potential, -self.gauge.returned)
 
     def log_source_marginal(self, potential: Array) -> Array:
-        """log p_Xγ_{k+1} = −f + (φ_{k+1} − φ_k)/ε, the x-marginal of the plan of (φ_k, ψ_{k+1})."""
+        """log p_Xγ_{k+1} = −f + (φ_{k+1} − φ_k)/ε, the x-marginal of the plan of (φ_k, ψ_{k+1}); log masses on a cloud."""
         u = self.iterate_of(potential)
-        return (self.half_step_back(self.half_step(u)) - u) / self.eps - self.problem.f
+        return (self.half_step_back(self.half_step(u)) - u) / self.eps + self.problem.mu.log_density
 
     def log_target_marginal(self, potential: Array) -> Array:
         """log p_Yγ_{k+3/2} = −g + (ψ_{k+2} − ψ_{k+1})/ε, the y-marginal of the plan of (φ_{k+1}, ψ_{k+1})."""
         v = self.half_step(self.iterate_of(potential))
-        return (self.half_step(self.half_step_back(v)) - v) / self.eps - self.problem.g
+        return (self.half_step(self.half_step_back(v)) - v) / self.eps + self.problem.nu.log_density
 
     def fields(self, state: SinkhornState) -> Mapping[str, Array]:
-        """Nothing beside the potential."""
-        return {}
+        """``v`` of the half step before the potential, ψ_k = |y|²/2 + v on the target nodes; NaN at the start, before any."""
+        return {"v": np.full(self.problem.codomain.shape, np.nan) if state.v is None else state.v}
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
         """Distance from PMA.  Time: by halving ε, given the order in ε of the gauge.  Space: of the quadrature, at the worst time.
 
         The quadrature estimate is 2t·exp(−2π²ε/(h² max(φ″, 1/φ″))).  Cost: twice that of the trajectory.
         """
+        stiffest = max(self.reading.stiffness(u) for u in trajectory.potentials)
         finer = evolve(replace(self, eps=self.eps / 2, quadrature=1.0), trajectory.times, initial=trajectory.initial)
         distances = sup_distances(self.problem.domain, trajectory.potentials, finer.potentials)
-        stiffest = max(self._stiffness(u) for u in trajectory.potentials)
         return ErrorEstimate(
             trajectory.times,
             distances / (1.0 - 0.5**self.gauge.order),
             2 * trajectory.times * np.exp(-2 * np.pi**2 * self.eps / stiffest),
         )
 
-    def map(self, u: Array) -> Array:
-        """x + ∇u."""
-        return self.problem.domain.points + self.operators.gradient(u)
+    def map(self, u: Array, v: Array | None = None) -> Array:
+        """x + ∇u, (dim, *shape); on a cloud the barycentric map of φ_k, from v, the half step before it."""
+        return self.reading.map(u, v)
 
     def log_density(self, u: Array) -> Array:
-        """log ρ = −g(x+∇u) + log det(I + D²u)."""
-        return linearise_at(self.problem, self.operators, u).log_density
+        """log ρ = −g(x+∇u) + log det(I + D²u); a ``ValueError`` for samples, which have no density."""
+        return self.reading.log_density(u)
+
+    def _plus_f(self, u: Array, factor: float) -> Array:
+        return u + self.eps * factor * self.problem.f if factor else u
 
     def _record(self, speed: Array) -> dict[str, float]:
-        grid, weight = self.problem.domain, np.exp(-self.problem.f)
-        ratio = np.expm1(speed)
+        domain, mu = self.problem.domain, self.problem.mu
+        with np.errstate(over="ignore"):  # where there is no mass, the ratio of masses may be anything
+            ratio = np.expm1(speed)
         return {
-            "marginal_error": grid.integral(weight * np.abs(ratio)),
-            "mass": 1.0 + grid.integral(weight * ratio),
+            "marginal_error": mu.integral(np.abs(ratio)),
+            "mass": 1.0 + mu.integral(ratio),
             "fastest": float(speed.max()),
             "slowest": float(speed.min()),
-            "speed": grid.sup(grid.gauge(speed)),
+            "speed": domain.sup(domain.gauge(speed)),
         }
-
-    def _stiffness(self, u: Array) -> float:
-        """h² max(φ″, 1/φ″): the quadrature error is exp(−2π²ε/this)."""
-        low, high = convexity(self.operators, u)
-        if not low > 0:
-            raise ValueError(
-                f"I + D²u has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u is not strictly convex; "
-                "start from a smaller initial potential, or from 0"
-            )
-        return max(self.problem.domain.spacing) ** 2 * max(high, 1.0 / low)
-
-    def _resolution(self, u: Array) -> Outcome:
-        """Whether the grid resolves ε for this potential."""
-        least = self._stiffness(u) * -np.log(self.quadrature) / (2 * np.pi**2)
-        return REACHED if self.eps >= least else _unresolved(self.eps, least)
-
-
-def _unresolved(eps: float, least: float) -> Outcome:
-    advice = (
-        f"eps={eps:.3g} is below {least:.3g}, the least that this grid resolves for this potential; take a larger ε, "
-        "refine the grid, or accept a larger quadrature error by quadrature=…"
-    )
-    return Outcome("eps unresolved", False, advice)

@@ -103,7 +103,8 @@ def load(path: str | os.PathLike[str], flow: Flow) -> Trajectory:
 
 def _fingerprint(flow: Flow) -> dict[str, Array]:
     problem = flow.problem
-    return {"f": problem.f, "g": problem.g, "lengths": np.array(problem.domain.lengths)}
+    where = {"lengths": problem.domain.signature, "target": problem.codomain.signature}
+    return {"f": -problem.mu.log_density, "g": -problem.nu.log_density, **where}
 
 
 def _named(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:

@@ -133,7 +133,7 @@ class Flow(Protocol):
         ...
 
     def map(self, u: Array) -> Array:
-        """x + ∇u."""
+        """x + ∇u; flows with a field ``v``, the half step before u, take it as a second argument."""
         ...
 
     def log_density(self, u: Array) -> Array:
@@ -174,7 +174,7 @@ class Trajectory:
     outcome : named outcome with advice.
     latest : time and potential of the last step taken, from which `resume` goes on.
     initial : u₀.
-    fields : other functions that the flow carries along, (m, *shape) each, by name.
+    fields : other functions that the flow carries along, by name, (m, *shape) each, or (m, *codomain.shape) on the target side.
     records : diagnostics of every step: arrays by name, all with one entry a step (``t`` among them).
     provenance : versions, machine, seconds.
     """
@@ -200,7 +200,8 @@ class Trajectory:
 
     def map(self, i: int) -> Array:
         """x + ∇u at ``times[i]``, shape (dim, *shape)."""
-        return self.flow.map(self.potentials[i])
+        half = (self.fields["v"][i],) if "v" in self.fields else ()
+        return self.flow.map(self.potentials[i], *half)
 
     def log_density(self, i: int) -> Array:
         """log ρ_t at ``times[i]``, where ρ_t = (∇φ*)_# e^{−g} = e^{−g(∇φ)} det D²φ."""
@@ -284,7 +285,7 @@ def resume(
         new.outcome,
         new.latest,
         trajectory.initial,
-        {},
+        _joined(trajectory, new),
         {name: np.concatenate([trajectory.records.get(name, np.empty(0)), new.records[name]]) for name in new.records},
         new.provenance,
     )
@@ -380,6 +381,12 @@ def _increasing(times: ArrayLike) -> Array:
     if out.ndim != 1 or out.size == 0 or not np.isfinite(out).all() or out[0] < 0 or np.any(np.diff(out) <= 0):
         raise ValueError(f"times={times}: give finite, strictly increasing times ≥ 0, for example [0.01, 0.02]")
     return out
+
+
+def _joined(old: Trajectory, new: Trajectory) -> dict[str, Array]:
+    if old.times.size == 0 or new.times.size == 0:
+        return dict(old.fields or new.fields)
+    return {name: np.concatenate([old.fields[name], new.fields[name]]) for name in new.fields if name in old.fields}
 
 
 def _columns(records: Sequence[Mapping[str, float]]) -> dict[str, Array]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from pmasolve import Problem, Sinkhorn, Study, Torus
 from pmasolve.domains import Array
 
@@ -27,7 +28,15 @@ CLAIM = Claim(
     mutations="e^{−f} dropped from the marginal; nearest image in place of the periodised kernel",
 )
 EPS = (0.2, 0.05, 0.02)
-NAMES = ("x-marginal", "y-marginal", "half-step marginal", "Pythagoras", "maximum principle", "nonexpansive", "heat kernel")
+NAMES = (
+    "x-marginal",
+    "y-marginal",
+    "half-step marginal",
+    "Pythagoras",
+    "maximum principle",
+    "nonexpansive",
+    "heat kernel",
+)
 DEMANDS = {name: AtMost(1e-11) for name in NAMES}
 DROPPED, NEAREST = "e^{−f} dropped from the marginal", "nearest image in place of the periodised kernel"
 

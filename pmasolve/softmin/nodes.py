@@ -14,6 +14,7 @@ from itertools import product
 import numpy as np
 
 from ..domains import Array, Box, Cloud, Grid, Torus
+from .kernel import log_theta
 
 Nodes = Grid | Cloud
 
@@ -127,3 +128,14 @@ def images(geometry: Geometry) -> tuple[Array, Array]:
     shifts = np.array(list(product(*(np.arange(-m, m + 1) for m in most)))) * geometry.periods
     signs = reflections(dim) if geometry.reflects else np.ones((1, dim))
     return np.repeat(signs, len(shifts), axis=0), np.tile(shifts, (len(signs), 1))
+
+
+def log_kernel(x: Array, nodes: Nodes, eps: float) -> Array:
+    """log K_ε between a few points (r, dim) and all nodes, (r, size)."""
+    periods, reflects = space(nodes)
+    y, out = points(nodes), np.zeros((len(x), nodes.size))
+    for j in range(nodes.dim):
+        period = None if periods is None else periods[j]
+        line = log_theta(x[:, None, j] - y[:, j], eps, period)
+        out += np.logaddexp(line, log_theta(x[:, None, j] + y[:, j], eps, period)) if reflects else line
+    return out

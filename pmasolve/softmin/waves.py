@@ -39,8 +39,37 @@ def waves(space: Geometry) -> Modes | None:
 
 def log_sums_by_waves(x: Array, h: Array, y: Array, space: Geometry, modes: Modes) -> Array:
     """log Σ_i exp(h_i) K_ε(x_i, y_j) by Fourier modes; x (n, dim), y (m, dim), h not all −inf."""
-    top = h.max()
-    mass = np.exp(h - top)
+    amplitudes, step = spectrum(x, h, space, modes)
+    sums = [(phases(y[j : j + step], space, modes) @ amplitudes).real for j in range(0, len(y), step)]
+    return np.log(np.concatenate(sums)) + log_size(h, space)
+
+
+def derivatives_by_waves(x: Array, h: Array, y: Array, space: Geometry, modes: Modes) -> tuple[Array, Array, Array]:
+    """L = log Σ_i exp(h_i) K_ε(x_i, y_j), ε∇L (dim, m) and ε(I + εD²L) (dim, dim, m) by Fourier modes."""
+    amplitudes, step = spectrum(x, h, space, modes)
+    grids = np.meshgrid(*(2 * np.pi * k / L for k, L in zip(modes, space.periods, strict=True)), indexing="ij")
+    wave = np.stack([grid.ravel() for grid in grids])
+    columns = [
+        amplitudes,
+        *(1j * wave * amplitudes),
+        *(-(wave[:, None] * wave).reshape(-1, wave.shape[1]) * amplitudes),
+    ]
+    matrix = np.stack(columns, axis=1)
+    rows = [(phases(y[j : j + step], space, modes) @ matrix).real for j in range(0, len(y), step)]
+    sums, dim = np.concatenate(rows).T, space.dim
+    slope = space.eps * sums[1 : 1 + dim] / sums[0]
+    bend = space.eps**2 * sums[1 + dim :].reshape(dim, dim, -1) / sums[0] - slope[:, None] * slope
+    return np.log(sums[0]) + log_size(h, space), slope, bend + space.eps * np.eye(dim)[:, :, None]
+
+
+def log_size(h: Array, space: Geometry) -> float:
+    """Logarithm of what ``spectrum`` leaves out: max exp(h) and ∏ √(2πε)/L."""
+    return h.max() + np.sum(np.log(np.sqrt(2 * np.pi * space.eps) / space.periods))
+
+
+def spectrum(x: Array, h: Array, space: Geometry, modes: Modes) -> tuple[NDArray[np.complex128], int]:
+    """Amplitudes of all modes, conjugated for evaluation, and how many points to take at a time."""
+    mass = np.exp(h - h.max())
     signs = reflections(space.dim) if space.reflects else np.ones((1, space.dim))
     decay = [np.exp(-2 * np.pi**2 * space.eps * (k / L) ** 2) for k, L in zip(modes, space.periods, strict=True)]
     count = reduce(np.multiply.outer, decay).size
@@ -50,8 +79,7 @@ def log_sums_by_waves(x: Array, h: Array, y: Array, space: Geometry, modes: Mode
         for i in range(0, len(x), step):
             moments += mass[i : i + step] @ phases(sign * x[i : i + step], space, modes)
     moments *= reduce(np.multiply.outer, decay).ravel()
-    sums = [(phases(y[j : j + step], space, modes) @ moments.conj()).real for j in range(0, len(y), step)]
-    return np.log(np.concatenate(sums)) + top + np.sum(np.log(np.sqrt(2 * np.pi * space.eps) / space.periods))
+    return moments.conj(), step
 
 
 def phases(points: Array, space: Geometry, modes: Modes) -> NDArray[np.complex128]:
