@@ -11,11 +11,12 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from .domains import Array, Grid
 from .pointwise import packed
+from .threads import sweep
 from .transforms import Coefficients, Transform, plan
 
 
@@ -127,11 +128,11 @@ _FIRST = {2: (1 / 2,), 4: (2 / 3, -1 / 12), 6: (3 / 4, -3 / 20, 1 / 60)}
 _SECOND = {2: (1.0,), 4: (4 / 3, -1 / 12), 6: (3 / 2, -3 / 20, 1 / 90)}
 
 
-@njit(cache=True, parallel=True)
-def _differences(u, neighbours, first, second, D, D2):
+@njit(cache=True, nogil=True)
+def _differences(start, stop, u, neighbours, first, second, D, D2):
     """First and second difference along the middle axis of u (A, n, B); both in one pass."""
     width = first.size
-    for row in prange(u.shape[0] * u.shape[1]):
+    for row in range(start, stop):
         a, i = row // u.shape[1], row % u.shape[1]
         for b in range(u.shape[2]):
             centre = u[a, i, b]
@@ -170,7 +171,8 @@ class DifferenceOperators:
         h, shape = self.grid.spacing[axis], self.grid.shape
         block = (int(np.prod(shape[:axis])), shape[axis], int(np.prod(shape[axis + 1 :])))
         first, second = np.array(_FIRST[self.order]) / h, np.array(_SECOND[self.order]) / h**2
-        _differences(values.reshape(block), self._neighbours[axis], first, second, D.reshape(block), D2.reshape(block))
+        arrays = values.reshape(block), self._neighbours[axis], first, second, D.reshape(block), D2.reshape(block)
+        sweep(_differences, block[0] * block[1], values.size, *arrays)
 
     def jet(self, coefficients: Coefficients, out: Jet | None = None) -> Jet:
         """One inverse transform, then differences."""

@@ -1,15 +1,16 @@
 """The algebra at every grid point: log det, inverse and least eigenvalue of I + D²u, and tr(G⁻¹D²v) − b·∇v.
 
 Symmetric matrices are packed by rows of the upper triangle: (xx), (xx, xy, yy), (xx, xy, xz, yy, yz, zz); all arrays are
-(rows, N).  Every kernel makes one pass over memory and runs on all threads.
+(rows, N).  Every kernel makes one pass over memory, from ``start`` to ``stop``, and releases the lock.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from .domains import Array
+from .threads import sweep
 
 
 def packed(dim: int) -> list[tuple[int, int]]:
@@ -17,18 +18,18 @@ def packed(dim: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(dim) for j in range(i, dim)]
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
-def _invert_1d(H, logdet, inverse):
-    for i in prange(H.shape[1]):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _invert_1d(start, stop, H, logdet, inverse):
+    for i in range(start, stop):
         a = 1.0 + H[0, i]
         good = a > 0.0
         logdet[i] = np.log(a) if good else -np.inf
         inverse[0, i] = 1.0 / a
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
-def _invert_2d(H, logdet, inverse):
-    for i in prange(H.shape[1]):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _invert_2d(start, stop, H, logdet, inverse):
+    for i in range(start, stop):
         a, b, c = 1.0 + H[0, i], H[1, i], 1.0 + H[2, i]
         det = a * c - b * b
         good = (a > 0.0) and (det > 0.0)
@@ -36,9 +37,9 @@ def _invert_2d(H, logdet, inverse):
         inverse[0, i], inverse[1, i], inverse[2, i] = c / det, -b / det, a / det
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
-def _invert_3d(H, logdet, inverse):
-    for i in prange(H.shape[1]):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _invert_3d(start, stop, H, logdet, inverse):
+    for i in range(start, stop):
         a, b, c = 1.0 + H[0, i], H[1, i], H[2, i]
         d, e, f = 1.0 + H[3, i], H[4, i], 1.0 + H[5, i]
         A, B, C = d * f - e * e, c * e - b * f, b * e - c * d
@@ -50,44 +51,44 @@ def _invert_3d(H, logdet, inverse):
         inverse[5, i] = (a * d - b * b) / det
 
 
-@njit(cache=True, parallel=True)
-def _contract_1d(S, H, b, D, out):
-    for i in prange(H.shape[1]):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _contract_1d(start, stop, S, H, b, D, out):
+    for i in range(start, stop):
         out[i] = S[0, i] * H[0, i] - b[0, i] * D[0, i]
 
 
-@njit(cache=True, parallel=True)
-def _contract_2d(S, H, b, D, out):
-    for i in prange(H.shape[1]):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _contract_2d(start, stop, S, H, b, D, out):
+    for i in range(start, stop):
         out[i] = S[0, i] * H[0, i] + 2.0 * S[1, i] * H[1, i] + S[2, i] * H[2, i] - b[0, i] * D[0, i] - b[1, i] * D[1, i]
 
 
-@njit(cache=True, parallel=True)
-def _contract_3d(S, H, b, D, out):
-    for i in prange(H.shape[1]):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _contract_3d(start, stop, S, H, b, D, out):
+    for i in range(start, stop):
         trace = S[0, i] * H[0, i] + S[3, i] * H[3, i] + S[5, i] * H[5, i]
         cross = S[1, i] * H[1, i] + S[2, i] * H[2, i] + S[4, i] * H[4, i]
         out[i] = trace + 2.0 * cross - b[0, i] * D[0, i] - b[1, i] * D[1, i] - b[2, i] * D[2, i]
 
 
-@njit(cache=True, parallel=True)
-def _extremes_1d(H, low, high):
-    for i in prange(H.shape[1]):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _extremes_1d(start, stop, H, low, high):
+    for i in range(start, stop):
         low[i] = high[i] = H[0, i]
 
 
-@njit(cache=True, parallel=True)
-def _extremes_2d(H, low, high):
-    for i in prange(H.shape[1]):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _extremes_2d(start, stop, H, low, high):
+    for i in range(start, stop):
         middle, half = 0.5 * (H[0, i] + H[2, i]), 0.5 * (H[0, i] - H[2, i])
         radius = np.sqrt(half * half + H[1, i] * H[1, i])
         low[i], high[i] = middle - radius, middle + radius
 
 
-@njit(cache=True, parallel=True)
-def _extremes_3d(H, low, high):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _extremes_3d(start, stop, H, low, high):
     """Eigenvalues of a symmetric 3 × 3 matrix by the trigonometric formula (Smith, CACM 4, 1961)."""
-    for i in prange(H.shape[1]):
+    for i in range(start, stop):
         q = (H[0, i] + H[3, i] + H[5, i]) / 3.0
         a, d, f = H[0, i] - q, H[3, i] - q, H[5, i] - q
         b, c, e = H[1, i], H[2, i], H[4, i]
@@ -113,7 +114,7 @@ def log_det_inverse(D2u: Array, inverse: Array | None = None) -> tuple[Array, Ar
     inverse = np.empty_like(D2u) if inverse is None else inverse
     flat = D2u.reshape(D2u.shape[0], -1)
     logdet = np.empty(flat.shape[1])
-    _INVERT[D2u.ndim - 1](flat, logdet, inverse.reshape(flat.shape))
+    sweep(_INVERT[D2u.ndim - 1], logdet.size, logdet.size, flat, logdet, inverse.reshape(flat.shape))
     return logdet.reshape(D2u.shape[1:]), inverse
 
 
@@ -121,7 +122,7 @@ def contract(inverse: Array, D2v: Array, b: Array, Dv: Array) -> Array:
     """tr(G⁻¹ D²v) − b·∇v."""
     out = np.empty(D2v.shape[1:])
     flat = (array.reshape(array.shape[0], -1) for array in (inverse, D2v, b, Dv))
-    _CONTRACT[D2v.ndim - 1](*flat, out.reshape(-1))
+    sweep(_CONTRACT[D2v.ndim - 1], out.size, out.size, *flat, out.reshape(-1))
     return out
 
 
@@ -129,7 +130,7 @@ def extreme_eigenvalues(S: Array) -> tuple[float, float]:
     """Least and greatest eigenvalue over all points of the packed symmetric matrices S (dim(dim+1)/2, *shape)."""
     flat = S.reshape(S.shape[0], -1)
     low, high = np.empty(flat.shape[1]), np.empty(flat.shape[1])
-    _EXTREMES[S.ndim - 1](flat, low, high)
+    sweep(_EXTREMES[S.ndim - 1], low.size, low.size, flat, low, high)
     return float(low.min()), float(high.max())
 
 

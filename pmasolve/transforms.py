@@ -8,9 +8,7 @@ pyfftw serves where it is installed (planned once, no allocation), scipy.fft oth
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, cached_property
-from itertools import pairwise
+from functools import cached_property
 from math import prod
 from typing import Protocol
 
@@ -20,6 +18,7 @@ from numba import get_num_threads
 from numpy.typing import NDArray
 
 from .domains import Array, Box, Grid, Torus
+from .threads import SMALL, blocks, pool
 
 try:
     import pyfftw
@@ -166,9 +165,6 @@ class _Scipy:
         return out
 
 
-SMALL = 1 << 17  # points below which handing blocks to threads costs more than it saves
-
-
 class _Pyfftw:
     """FFTW, planned once (ESTIMATE: the same plan, hence the same rounding, in every run).
 
@@ -179,10 +175,10 @@ class _Pyfftw:
     def __init__(self, shape: tuple[int, ...]) -> None:
         values, half = _aligned(shape, np.float64), (*shape[:-1], shape[-1] // 2 + 1)
         work = _aligned(half, np.complex128)
-        parts = 1 if values.size < SMALL else 2 * get_num_threads()
+        parts = 1 if values.size < 4 * SMALL else 2 * get_num_threads()
         self.half, self._scale = half, 1.0 / values.size
-        self._rows = _blocks(shape[0], parts) if len(shape) > 1 else [slice(None)]
-        self._columns = _blocks(half[-1], parts) if len(shape) > 1 else []
+        self._rows = blocks(shape[0], parts) if len(shape) > 1 else [slice(None)]
+        self._columns = blocks(half[-1], parts) if len(shape) > 1 else []
         last, others = (len(shape) - 1,), tuple(range(len(shape) - 1))
         flags = ("FFTW_ESTIMATE",) if shape[-1] % 2 == 0 else ("FFTW_ESTIMATE", "FFTW_UNALIGNED")
 
@@ -221,17 +217,7 @@ def _each(work: Callable[[pyfftw.FFTW, slice], None], plans: list[pyfftw.FFTW], 
         for plan, block in zip(plans, blocks, strict=True):
             work(plan, block)
     else:
-        list(_pool(get_num_threads()).map(work, plans, blocks))
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads)
-
-
-def _blocks(n: int, parts: int) -> list[slice]:
-    edges = np.linspace(0, n, min(n, parts) + 1).astype(int)
-    return [slice(a, b) for a, b in pairwise(edges)]
+        list(pool(get_num_threads()).map(work, plans, blocks))
 
 
 def _aligned(shape: tuple[int, ...], dtype: type) -> NDArray:
