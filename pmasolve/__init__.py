@@ -14,6 +14,7 @@ from .monge_ampere import MongeAmpere as MongeAmpere
 from .operators import FiniteDifference as FiniteDifference
 from .operators import Fourier as Fourier
 from .problems import Problem as Problem
+from .problems import manufactured as manufactured
 from .sinkhorn import FORWARD as FORWARD
 from .sinkhorn import PLAIN as PLAIN
 from .sinkhorn import SYMMETRIC as SYMMETRIC

@@ -99,7 +99,7 @@ class LinearisedMongeAmpere:
         assert isinstance(base, Evolution)
         y = np.concatenate([base.vector(initial), base.vector(self.direction)])
         system = LinearisedEvolution(base)
-        return MongeAmpereState(Integrator(system, y, self.rtol * base.scale), system)
+        return MongeAmpereState(Integrator(system, y, self.flow.tolerance * base.scale), system)
 
     def resume(self, potential: Array, t: float) -> MongeAmpereState:
         """w is not known from the potential alone."""
