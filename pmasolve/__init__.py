@@ -17,6 +17,7 @@ from .operators import Fourier as Fourier
 from .plans import Plan as Plan
 from .potentials import Potential as Potential
 from .problems import Problem as Problem
+from .problems import manufactured as manufactured
 from .report import latex_table as latex_table
 from .report import plot_orders as plot_orders
 from .report import plot_trajectory as plot_trajectory

@@ -190,7 +190,7 @@ class MongeAmpere:
     problem : densities on a torus or a box.
     space : `Fourier()` or `FiniteDifference(order)`.
     rtol : tolerance on w = (1 − Δ/κ²)u, root mean square over the grid, in units of the mean squared period; between 1e-12 and
-        1e-2.  The error of the result is proportional to it: about 0.3 to 1 rtol in u, up to κ² ≈ 40 times that in D²u.
+        1e-2.  The error of the result is proportional to it: of u within a factor of about ten, of D²u up to κ² ≈ 40 times as large.
 
     Notes
     -----
