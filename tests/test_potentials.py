@@ -234,9 +234,11 @@ def test_gap(space, rng):
 def test_upper_bound_is_that_of_a_plan(rng):
     """From any potentials: scaled to marginals ≤ μ, ν and filled by a product, a plan has the marginals and at most that value."""
     problem, eps = problem_on((2, None), rng), 0.05
-    plan = Plan(problem, eps, 0.03 * rng.standard_normal(70), 0.03 * rng.standard_normal(55))
+    plan = Plan(problem, eps, 0.03 * rng.standard_normal(70) - 0.1, 0.03 * rng.standard_normal(55))
     mu, nu = masses(problem.mu), masses(problem.nu)
     part = dense(plan)
+    assert plan.mass == pytest.approx(part.sum())
+    assert plan.mass > 1.2
     part = part * np.minimum(1, nu / part.sum(0))
     part = part * np.minimum(1, mu / part.sum(1))[:, None]
     e, e2 = mu - part.sum(1), nu - part.sum(0)
@@ -249,6 +251,8 @@ def test_upper_bound_is_that_of_a_plan(rng):
         return np.sum(p * np.log(p / q, out=np.zeros(p.shape), where=p > 0))
 
     convex = kl(part / (1 - delta), reference) * (1 - delta) + delta * kl(rest / delta, reference)
+    value = np.sum(dense(plan) * c) + eps * (kl(dense(plan), reference) - plan.mass + 1)
+    assert plan.value == pytest.approx(value, abs=1e-13)
     assert plan.upper == pytest.approx(np.sum(whole * c) + eps * convex, abs=1e-13)
     assert plan.dual <= np.sum(whole * c) + eps * kl(whole, reference) <= plan.upper
 
