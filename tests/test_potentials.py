@@ -231,6 +231,32 @@ def test_gap(space, rng):
     assert Plan.after(problem, eps, flow.potentials[0]).gap > 0
 
 
+def test_upper_bound_is_that_of_a_plan(rng):
+    """From any potentials: scaled to marginals ≤ μ, ν and filled by a product, a plan has the marginals and at most that value."""
+    problem, eps = problem_on((2, None), rng), 0.05
+    plan = Plan(problem, eps, 0.03 * rng.standard_normal(70) - 0.1, 0.03 * rng.standard_normal(55))
+    mu, nu = masses(problem.mu), masses(problem.nu)
+    part = dense(plan)
+    assert plan.mass == pytest.approx(part.sum())
+    assert plan.mass > 1.2
+    part = part * np.minimum(1, nu / part.sum(0))
+    part = part * np.minimum(1, mu / part.sum(1))[:, None]
+    e, e2 = mu - part.sum(1), nu - part.sum(0)
+    rest, delta, reference = np.outer(e, e2) / e.sum(), e.sum(), np.outer(mu, nu)
+    whole, c = part + rest, -eps * log_kernel(problem.domain.points, problem.codomain, eps)
+    assert np.abs(whole.sum(0) - nu).max() < 1e-15
+    assert np.abs(whole.sum(1) - mu).max() < 1e-15
+
+    def kl(p, q):
+        return np.sum(p * np.log(p / q, out=np.zeros(p.shape), where=p > 0))
+
+    convex = kl(part / (1 - delta), reference) * (1 - delta) + delta * kl(rest / delta, reference)
+    value = np.sum(dense(plan) * c) + eps * (kl(dense(plan), reference) - plan.mass + 1)
+    assert plan.value == pytest.approx(value, abs=1e-13)
+    assert plan.upper == pytest.approx(np.sum(whole * c) + eps * convex, abs=1e-13)
+    assert plan.dual <= np.sum(whole * c) + eps * kl(whole, reference) <= plan.upper
+
+
 @pytest.mark.parametrize("space", [(2, None), (2, (1.0, 1.3)), Torus((16, 12))], ids=str)
 def test_pythagoras(space, rng):
     """KL(γ*|γ_k) − KL(γ*|γ_{k+1}) = KL(μ|p_X γ_k) + KL(ν|p_Y γ_{k+1/2}), exactly."""
