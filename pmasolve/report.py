@@ -53,7 +53,9 @@ class Curve:
     faint: bool = False
 
 
-def plot_orders(studies: Mapping[str, Study], *, norms: Sequence[str] = ("sup",), slopes: Sequence[float] = ()) -> Figure:
+def plot_orders(
+    studies: Mapping[str, Study], *, norms: Sequence[str] = ("sup",), slopes: Sequence[float] = ()
+) -> Figure:
     """Errors against the parameter, both logarithmic, one curve for each study and norm, with reference slopes.
 
     Parameters
@@ -101,7 +103,9 @@ def plot_panels(panels: Mapping[str, Sequence[Curve]], parameter: str, *, slopes
         for axis in axes[len(panels) :]:
             axis.remove()
         entries = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns if len(entries) > 1 else 1)
+        figure.legend(
+            entries.values(), entries.keys(), loc="outside lower center", ncols=columns if len(entries) > 1 else 1
+        )
     return figure
 
 

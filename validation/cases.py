@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
+
 from pmasolve import PLAIN, Gauge, MongeAmpere, Problem, Sinkhorn, Torus, Trajectory, evolve
 from pmasolve.domains import Array
 

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 import numpy as np
+
 from pmasolve import Study
 from pmasolve.domains import Array
 

@@ -21,8 +21,9 @@ from functools import cache
 import numpy as np
 from matplotlib.cbook import get_sample_data
 from matplotlib.image import imread
-from pmasolve.domains import Array
 from scipy.fft import dctn
+
+from pmasolve.domains import Array
 
 SIDE = 64  # cells along each axis before reflection
 FLOOR = 0.1

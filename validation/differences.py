@@ -13,7 +13,8 @@ from .claims import Check, Claim, Level
 CLAIM = Claim(
     name="differences",
     title="Fourier against finite differences of order 2, 4 and 6",
-    statement="(∫|u_p − u_F|²)^½ = C_p h^p + o(h^p) for central differences of order p = 2, 4, 6 against Fourier on the same grid, PMA at time t",
+    statement="(∫|u_p − u_F|²)^½ = C_p h^p + o(h^p) for central differences of order p = 2, 4, 6 "
+    "against Fourier on the same grid, PMA at time t",
     source="central differences: textbook; equation: arXiv 1712.03082, arXiv 2307.16421",
     expected="orders 2, 4 and 6 in h, and errors of the stated size",
     tolerance="last two running orders within 0.1 of p (0.15 for p = 6), finest error below a written number",

@@ -34,7 +34,9 @@ def study(level: Level) -> Iterator[Check]:
     for case in problems:
         yield Check(case.name, residuals(case, case.problem, 0.5), DEMANDS)
     for case in (problems[0], problems[-1]):
-        yield Check(case.name, residuals(case, case.problem, 1.0), {"with B": DEMANDS["with B"]}, "factor ½ of B dropped")
+        yield Check(
+            case.name, residuals(case, case.problem, 1.0), {"with B": DEMANDS["with B"]}, "factor ½ of B dropped"
+        )
         wrong = Problem(case.problem.domain, case.f, lambda *y, g=case.g: -g(*y))
         yield Check(case.name, residuals(case, wrong, 0.5), DEMANDS, "sign of g flipped in A and B")
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
+
 from pmasolve.report import Curve, plot_panels, save_figure, svg
 
 from . import densities
@@ -89,7 +90,9 @@ def revision() -> str | None:
             ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],
             cwd=here, capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
-        tracked = subprocess.run(["git", "ls-files", "--error-unmatch", __file__], cwd=here, capture_output=True, timeout=10)
+        tracked = subprocess.run(
+            ["git", "ls-files", "--error-unmatch", __file__], cwd=here, capture_output=True, timeout=10
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return described.stdout.strip() if tracked.returncode == 0 else None  # installed inside somebody else's repository
@@ -117,7 +120,9 @@ def _check_record(row: Row) -> dict[str, Any]:
         "values": _finite(study.values),
         "errors": {norm: _finite(errors) for norm, errors in study.errors.items()},
         "orders": {norm: _finite(study.orders(norm)) for norm in study.errors},
-        "demands": {norm: {"demand": str(d), "as it should be": check.verdict(norm)} for norm, d in check.demands.items()},
+        "demands": {
+            norm: {"demand": str(d), "as it should be": check.verdict(norm)} for norm, d in check.demands.items()
+        },
     }
 
 
@@ -134,7 +139,9 @@ def figure(result: Result) -> Figure:
         problem, _, detail = check.case.partition(", ")
         for norm, demand in check.demands.items():
             name = f"broken: {check.mutation}" if check.mutation else f"{detail}, {norm}".removeprefix(", ")
-            panels.setdefault(problem, []).append(Curve(name, check.study.values, check.study.errors[norm], bool(check.mutation)))
+            panels.setdefault(problem, []).append(
+                Curve(name, check.study.values, check.study.errors[norm], bool(check.mutation))
+            )
             slopes |= {float(round(demand.low))} if hasattr(demand, "low") else set()
     return plot_panels(panels, result.rows[0].check.study.parameter, slopes=sorted(slopes))
 
@@ -142,7 +149,11 @@ def figure(result: Result) -> Figure:
 def html(results: Sequence[Result], about: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     """The report."""
     environment = Environment(
-        loader=PackageLoader("validation", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("validation", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.globals.update(table=table, anchor=anchor)
     return environment.get_template("report.html.jinja").render(
