@@ -28,7 +28,9 @@ def shifted(trajectory: Trajectory, change: np.ndarray | float) -> Trajectory:
 def test_a_trajectory_has_no_distance_from_itself_nor_from_its_shift_by_a_constant() -> None:
     flow = run()
     for other in (flow, shifted(flow, 7.0)):
-        assert max(np.max(column) for column in compare(flow, other).columns().values()) < 1e-11
+        assert (
+            max(np.max(column) for column in compare(flow, other).columns().values()) < 1e-9
+        )  # D²u amplifies rounding
 
 
 def test_errors_are_those_of_a_known_change() -> None:

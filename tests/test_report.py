@@ -10,7 +10,19 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from pmasolve import MongeAmpere, Problem, Study, Torus, evolve, latex_table, plot_orders, plot_trajectory, save_figure
+from pmasolve import (
+    MongeAmpere,
+    Outcome,
+    Problem,
+    Study,
+    Torus,
+    Trajectory,
+    evolve,
+    latex_table,
+    plot_orders,
+    plot_trajectory,
+    save_figure,
+)
 from pmasolve.report import MARKERS, OKABE_ITO, svg
 
 TAU = 2 * np.pi
@@ -58,7 +70,9 @@ def test_a_trajectory_is_drawn_and_saved_as_svg_and_pdf(dim: int, tmp_path: Path
 
 
 def test_three_dimensions_are_refused_with_a_remedy() -> None:
-    flow = evolve(MongeAmpere(Problem(Torus((8, 8, 8)), lambda x, y, z: 0 * x, lambda x, y, z: 0 * x)), [0.01])
+    problem = Problem(Torus((8, 8, 8)), lambda x, y, z: 0 * x, lambda x, y, z: 0 * x)
+    u = np.zeros((1, 8, 8, 8))
+    flow = Trajectory(MongeAmpere(problem), np.array([0.01]), u, Outcome("made up", True), (0.01, u[0]), u[0])
     with pytest.raises(ValueError, match="slice"):
         plot_trajectory(flow)
 
