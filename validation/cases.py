@@ -93,8 +93,8 @@ ANALYTIC_2D = Case(
     lambda x, y: 0.3 * np.sin(TAU * y) - 0.3 * np.cos(TAU * (x - y)),
     lambda x, y: 0.004 * np.cos(TAU * x + 0.7) + 0.003 * np.sin(TAU * (x - y)),
     1 / 32,
-    64,
-    powers(7, 10),
+    72,
+    powers(8, 11),
 )
 REAL_1D = Case(
     "1D real",
@@ -121,7 +121,7 @@ REAL_2D = Case(
 QUICK = (ANALYTIC_1D, ANALYTIC_2D, REAL_1D, REAL_2D)
 FULL = (
     replace(ANALYTIC_1D, n=256, eps=powers(8, 14)),
-    replace(ANALYTIC_2D, n=128, eps=powers(7, 12)),
+    replace(ANALYTIC_2D, n=128, eps=powers(8, 12)),
     replace(REAL_1D, n=256, eps=powers(9, 14)),
     replace(REAL_2D, eps=powers(9, 13)),
 )

@@ -1,9 +1,10 @@
-"""Claim: what holds exactly for every ε: marginals, mirror identity, Pythagoras, maximum principle, the heat kernel of the torus."""
+"""Claim: what holds exactly for every ε: marginals, mirror identity, Pythagoras, maximum principle, heat kernel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,8 +20,8 @@ CLAIM = Claim(
     statement="p_Xγ_k = e^{−f} exp((φ_k − φ_{k−1})/ε);  p_Yγ_k = e^{−g};  p_Yγ_{k+½} = e^{−g} exp((ψ_{k+1} − ψ_k)/ε);  "
     "KL(γ*|γ_k) − KL(γ*|γ_{k+1}) = KL(e^{−f}|p_Xγ_k) + KL(e^{−g}|p_Yγ_{k+½});  sup(φ_{k+1} − φ_k) falls and inf rises with k;  "
     "sup |S_ε(φ) − S_ε(φ̃)| ≤ sup |φ − φ̃|;  for f = 0 and e^{−u/ε} = 1 + a cos 2πx: e^{v/ε} = (2πε)^{d/2}(1 + a e^{−2π²ε} cos 2πy)",
-    source="mirror descent and Pythagoras: Deb, Kim, Pal, Schiebinger, arXiv 2307.16421, and the slides on arXiv 2504.09279 (which print the "
-    "first one without e^{−f}); periodised kernel: the heat kernel of the torus at time ε/2",
+    source="mirror descent and Pythagoras: Deb, Kim, Pal, Schiebinger, arXiv 2307.16421, and the slides on arXiv 2504.09279 "
+    "(which print the first one without e^{−f}); periodised kernel: the heat kernel of the torus at time ε/2",
     expected="equality up to rounding",
     tolerance="every error ≤ 1e-11",
     problem="f, g and u₀ of the four test problems on 64 points (1D) and 16² points (2D), ε = 0.2, 0.05, 0.02, three iterations; "
@@ -135,8 +136,8 @@ def kernel(torus: Torus, eps: float, periods: int) -> Array:
 
 def principles(flow: Sinkhorn, us: list[Array]) -> Mapping[str, float]:
     """By how much the maximum principle and nonexpansiveness are violated; 0 if they hold."""
-    changes = [b - a for a, b in zip(us, us[1:], strict=False)]
-    rises = [max(b.max() - a.max(), a.min() - b.min()) for a, b in zip(changes, changes[1:], strict=False)]
+    changes = [b - a for a, b in pairwise(us)]
+    rises = [max(b.max() - a.max(), a.min() - b.min()) for a, b in pairwise(changes)]
     other = us[0] + 0.01 * np.cos(2 * np.pi * flow.problem.domain.points[0])
     after = iterates(flow, other, 1)[0][-1]
     stretch = np.max(np.abs(after - us[1])) - np.max(np.abs(other - us[0]))

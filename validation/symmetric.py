@@ -15,7 +15,8 @@ CLAIM = Claim(
     name="symmetric",
     title="Second order in the symmetric gauge, fourth after Richardson",
     statement="χ_k = φ_k + (ε/2)f with χ₀ = φ̃₀ ⇒ χ_{t/ε} = φ̃_t + ε²e₂ + ε⁴e₄ + …;  (4χ^{ε/2} − χ^ε)/3 = φ̃_t + O(ε⁴)",
-    source="derived for this package: χ ↦ (·+εf/2)∘Λ_ε∘(·+εg)∘Λ_ε∘(·+εf/2) is inverted by ε → −ε, since Λ_{−ε} = Λ_ε⁻¹ as formal series; "
+    source="derived for this package: χ ↦ (·+εf/2)∘Λ_ε∘(·+εg)∘Λ_ε∘(·+εf/2) is inverted by ε → −ε, "
+    "since Λ_{−ε} = Λ_ε⁻¹ as formal series; "
     "PMA as limit: arXiv 1712.03082, 2307.16421",
     expected="order 2 for potential and gradient, order 4 after one Richardson step",
     tolerance="last two running orders in [1.9, 2.1]; Richardson: last running order in [3.7, 4.3]",

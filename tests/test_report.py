@@ -1,0 +1,102 @@
+"""Figures and tables."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from pmasolve import (
+    MongeAmpere,
+    Outcome,
+    Problem,
+    Study,
+    Torus,
+    Trajectory,
+    evolve,
+    latex_table,
+    plot_orders,
+    plot_trajectory,
+    save_figure,
+)
+from pmasolve.report import MARKERS, OKABE_ITO, svg
+
+TAU = 2 * np.pi
+STUDY = Study.over("eps", [2.0**-6, 2.0**-7, 2.0**-8], lambda e: {"sup": 3 * e**2, "gradient": e, "exact": 0.0})
+
+
+def lines(axis) -> list:
+    """What is drawn, without the reference slopes."""
+    return [line for line in axis.get_lines() if line.get_linestyle() != ":"]
+
+
+def test_orders_are_drawn_on_logarithmic_labelled_axes_with_reference_slopes() -> None:
+    (axis,) = plot_orders({"Sinkhorn": STUDY}, norms=("sup", "gradient"), slopes=(1, 2)).axes
+    assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("ε", "error")
+    assert [line.get_label() for line in lines(axis)] == ["Sinkhorn, sup", "Sinkhorn, gradient"]
+    for line, order in zip((line for line in axis.get_lines() if line.get_linestyle() == ":"), (1, 2), strict=True):
+        x, y = line.get_data()
+        assert np.log(y[0] / y[-1]) / np.log(x[0] / x[-1]) == pytest.approx(order)
+
+
+def test_curves_differ_in_colour_and_in_marker() -> None:
+    (axis,) = plot_orders({f"run {i}": STUDY for i in range(7)}).axes
+    assert {line.get_color() for line in lines(axis)} == set(OKABE_ITO)
+    assert {line.get_marker() for line in lines(axis)} == set(MARKERS)
+
+
+def test_errors_of_zero_are_left_out() -> None:
+    assert len(svg(plot_orders({"exact": STUDY}, norms=("exact",), slopes=(1,)))) > 1000
+
+
+def test_ticks_are_the_values_that_were_run() -> None:
+    (axis,) = plot_orders({"a": STUDY}).axes
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["2⁻⁸", "2⁻⁷", "2⁻⁶"]
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_a_trajectory_is_drawn_and_saved_as_svg_and_pdf(dim: int, tmp_path: Path) -> None:
+    problem = Problem(Torus((32,) * dim), lambda x, *y: 0.3 * np.cos(TAU * x), lambda x, *y: 0.2 * np.sin(TAU * x))
+    flow = evolve(MongeAmpere(problem), [0.01, 0.02])
+    drawing, page = save_figure(plot_trajectory(flow), tmp_path / "flow.t2")
+    assert drawing.name == "flow.t2.svg"
+    assert ElementTree.parse(drawing).getroot().tag.endswith("svg")
+    assert page.read_bytes().startswith(b"%PDF")
+
+
+def test_three_dimensions_are_refused_with_a_remedy() -> None:
+    problem = Problem(Torus((8, 8, 8)), lambda x, y, z: 0 * x, lambda x, y, z: 0 * x)
+    u = np.zeros((1, 8, 8, 8))
+    flow = Trajectory(MongeAmpere(problem), np.array([0.01]), u, Outcome("made up", True), (0.01, u[0]), u[0])
+    with pytest.raises(ValueError, match="slice"):
+        plot_trajectory(flow)
+
+
+def test_equal_figures_are_equal_files(tmp_path: Path) -> None:
+    first, second = (save_figure(plot_orders({"a": STUDY}), tmp_path / name) for name in ("a", "b"))
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_the_svg_needs_nothing_from_outside() -> None:
+    drawing = svg(plot_orders({"a": STUDY}))
+    assert drawing.startswith("<svg")
+    assert 'href="http' not in drawing
+    ElementTree.fromstring(drawing)
+
+
+def test_latex_has_one_row_for_each_value() -> None:
+    rows = latex_table(STUDY, norms=("sup",), caption="Sinkhorn").splitlines()
+    assert rows[3] == r"$\varepsilon$ & sup & order \\"
+    assert rows[5].endswith(r"& -- \\")
+    assert rows[6].endswith(r"& 2.00 \\")
+    assert r"\caption{Sinkhorn}" in rows
+
+
+def test_pyplot_is_never_imported() -> None:
+    code = "import sys, pmasolve; assert 'matplotlib.pyplot' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
