@@ -14,7 +14,7 @@ import numpy as np
 
 from .domains import Array
 from .integrator import Integrator
-from .monge_ampere import Evolution, Linearisation, MongeAmpere, MongeAmpereState, local_tolerance, step_record
+from .monge_ampere import Evolution, Linearisation, MongeAmpere, MongeAmpereState, local_tolerance, take_step
 from .operators import Fourier, Operators, Space
 from .problems import Problem
 from .trajectories import ErrorEstimate, Trajectory
@@ -108,10 +108,7 @@ class LinearisedMongeAmpere:
 
     def advance(self, state: MongeAmpereState, until: float) -> MongeAmpereState:
         """One step of the integrator, or the interpolant at ``until``."""
-        before = state.integrator.reached
-        state.integrator.advance(until)
-        state.record = step_record(self.problem, state, state.integrator.reached - before)
-        return state
+        return take_step(self.problem, state, until)
 
     def potential(self, state: MongeAmpereState) -> Array:
         """u on the grid."""

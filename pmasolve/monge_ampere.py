@@ -18,7 +18,7 @@ from .integrator import Integrator, System
 from .operators import Fourier, Jet, Operators, Space, jet_of
 from .pointwise import apply, contract, extreme_eigenvalues, log_det_inverse, packed
 from .problems import Problem
-from .trajectories import ErrorEstimate, Outcome, Trajectory, evolve, sup_distances
+from .trajectories import CONVEXITY_LOST, ErrorEstimate, Outcome, Trajectory, evolve, sup_distances
 from .transforms import resample
 
 
@@ -246,10 +246,7 @@ class MongeAmpere:
 
     def advance(self, state: MongeAmpereState, until: float) -> MongeAmpereState:
         """One step of the integrator, or the interpolant at ``until``."""
-        before = state.integrator.reached
-        state.integrator.advance(until)
-        state.record = step_record(self.problem, state, state.integrator.reached - before)
-        return state
+        return take_step(self.problem, state, until)
 
     def potential(self, state: MongeAmpereState) -> Array:
         """u on the grid."""
@@ -289,6 +286,21 @@ class MongeAmpere:
     def log_density(self, u: Array) -> Array:
         """log ρ = −g(x+∇u) + log det(I + D²u)."""
         return linearise_at(self.problem, self.operators, u).log_density
+
+
+WATCH = 0.01  # least eigenvalue of the last Newton iterate below which the accepted state itself is tested
+
+
+def take_step(problem: Problem, state: MongeAmpereState, until: float) -> MongeAmpereState:
+    """One step of the integrator, or the interpolant at ``until``; a state that is not convex is not accepted."""
+    integrator = state.integrator
+    t, y, before = integrator.t, integrator.y, integrator.reached
+    integrator.advance(until)
+    state.record = step_record(problem, state, integrator.reached - before)
+    near = state.record.get("min_eigenvalue", 0.0) < WATCH
+    if integrator.outcome.ok and near and state.evolution.derivative(integrator.y) is None:
+        integrator.t, integrator.y, integrator.outcome = t, y, CONVEXITY_LOST
+    return state
 
 
 def step_record(problem: Problem, state: MongeAmpereState, dt: float) -> dict[str, float]:

@@ -106,7 +106,7 @@ MISTAKES = {
     ),
     "compare two grids": (
         lambda: compare(evolve(MongeAmpere(t1(32)), [0.01]), evolve(MongeAmpere(t1(16)), [0.01])),
-        ["live on", "one grid"],
+        ["live on", "same nodes"],
     ),
     "compare other times": (
         lambda: compare(evolve(MongeAmpere(t1(32)), [0.01]), evolve(MongeAmpere(t1(32)), [0.02])),

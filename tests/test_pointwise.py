@@ -85,4 +85,4 @@ def test_extreme_eigenvalues(dim: int) -> None:
 @pytest.mark.parametrize("dim", DIMS)
 def test_apply(dim: int) -> None:
     S, v = symmetric(dim, 8), np.random.default_rng(9).standard_normal((dim, *SHAPES[dim]))
-    assert np.allclose(apply(pack(S), v), np.einsum("...ij,j...->i...", S, v), rtol=0, atol=1e-14)
+    assert np.allclose(apply(pack(S), v.copy()), np.einsum("...ij,j...->i...", S, v), rtol=0, atol=1e-14)
