@@ -70,18 +70,13 @@ def plot_orders(
     >>> len(plot_orders({"central differences": study}, slopes=[2]).axes)
     1
     """
-    curves = curves_of(studies, norms)
-    parameter = next(iter(studies.values())).parameter
-    return plot_panels({"": curves}, parameter, slopes=slopes)
-
-
-def curves_of(studies: Mapping[str, Study], norms: Sequence[str]) -> list[Curve]:
-    """One curve for each study and norm; the norm is named where there are several."""
-    return [
+    curves = [
         Curve(f"{label}, {norm}" if len(norms) > 1 else label, study.values, study.errors[norm])
         for label, study in studies.items()
         for norm in norms
     ]
+    parameter = next(iter(studies.values())).parameter
+    return plot_panels({"": curves}, parameter, slopes=slopes)
 
 
 def plot_panels(panels: Mapping[str, Sequence[Curve]], parameter: str, *, slopes: Sequence[float] = ()) -> Figure:
@@ -150,9 +145,8 @@ def _reference(axis: Axes, curves: Sequence[Curve], slope: float) -> None:
     values, errors = nearest.values, nearest.errors
     line = 0.5 * errors[-1] * (values / values[-1]) ** slope
     axis.loglog(values, line, ":", color="0.4", linewidth=0.8)
-    middle = float(np.sqrt(values[0] * values[-1]))
-    height = 0.5 * errors[-1] * (middle / values[-1]) ** slope
-    axis.annotate(f"slope {slope:g}", (middle, height), (3, -3), textcoords="offset points", va="top", fontsize=6.5)
+    middle = float(np.sqrt(values[0] * values[-1])), float(np.sqrt(line[0] * line[-1]))
+    axis.annotate(f"slope {slope:g}", middle, (3, -3), textcoords="offset points", va="top", fontsize=6.5)
 
 
 def _overall_order(curve: Curve) -> float:

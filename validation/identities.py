@@ -39,7 +39,7 @@ NAMES = (
     "heat kernel",
 )
 DEMANDS = {name: AtMost(1e-11) for name in NAMES}
-DROPPED, NEAREST = "e^{−f} dropped from the marginal", "nearest image in place of the periodised kernel"
+DROPPED, NEAREST = "exp(−f) dropped from the marginal", "nearest image in place of the periodised kernel"
 
 
 def study(level: Level) -> Iterator[Check]:
