@@ -8,7 +8,6 @@ import pytest
 from pmasolve.domains import Box, Cloud, Grid, Torus
 from pmasolve.softmin.dense import Dense
 from pmasolve.softmin.kernel import axis_log_kernel, log_theta
-from pmasolve.softmin.matrix import smallest
 from pmasolve.softmin.separable import Axis, Method, Separable
 
 METHODS = (None, Method.MATRIX, Method.TILES)
@@ -135,7 +134,7 @@ def test_matrix_product_that_loses_its_sums_is_seen_afterwards() -> None:
     h = np.full(64, -np.inf)
     h[:3] = 0.0
     axis = Axis(grid, 0, eps, Method.MATRIX)
-    assert smallest(axis.matrix @ np.exp(h)[:, None]) < 2.0**-900
+    assert np.min(axis.matrix @ np.exp(h)) < 2.0**-900
     kernel = bind(grid, eps, Method.MATRIX)
     assert np.max(np.abs(kernel.forward(h) - exact_line(grid, h, eps))) < 1e-11
     assert kernel.report["tile_passes"] == 1
@@ -177,7 +176,7 @@ def test_mass_identity(grid: Grid, eps: float) -> None:
     u = eps * kernel.backward(-v / eps - g + w)
     v = eps * kernel.forward(-u / eps - f + w)
     plan = -u / eps - f + kernel.backward(-v / eps - g + w)
-    assert abs(grid.integral(np.exp(plan)) - 1) < 1e-12 + 4 * ROUNDING * np.ptp(u) / eps
+    assert abs(grid.integral(np.exp(plan)) - 1) < 1e-12 + ROUNDING * np.ptp(u) / eps
 
 
 def test_input_may_be_strided_and_is_not_changed() -> None:

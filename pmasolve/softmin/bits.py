@@ -1,6 +1,7 @@
 """exp2 and log2 that the compiler can vectorise; log-sum-exp engines work in bits, h / ln 2.
 
-Both avoid float–integer conversions, which AVX2 lacks for 64 bits: adding 1.5·2⁵² leaves the rounded number in the low bits.
+Both avoid float–integer conversions, which AVX2 lacks for 64 bits: adding 1.5·2⁵² leaves the rounded number in the low
+bits.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ LOG2E = 1 / log(2)
 LN2 = log(2)
 VOID = -1e300  # log2 of no mass: finite, so that differences of two of them are numbers
 FLOOR = -1000.0  # exponents below are raised to it: far below every certificate, above the subnormals
+
+CHUNK = 32  # numbers looked at together: one running maximum alone would not be vectorised
 
 TAYLOR = tuple(log(2) ** k / factorial(k) for k in range(13))  # 2^r on |r| ≤ 1/2; the next term is 2e-16
 ROUND = 1.5 * 2.0**52
@@ -34,12 +37,7 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})(function)
 
 
-def strict_jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile without any licence to rearrange: for code that lives off rounding."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-
-
-@strict_jit
+@jit
 def exp2(e):
     """2^e for −1022 ≤ e ≤ 1023, relative error below 4e-16."""
     shifted = e + ROUND
@@ -61,7 +59,7 @@ def exp2(e):
     return p * np.int64((i << 52) + EXPONENT_ONE).view(np.float64)
 
 
-@strict_jit
+@jit
 def log2(x):
     """log2 x for normal x > 0, relative error below 4e-16: 2 artanh((m−1)/(m+1)) on 1/√2 < m ≤ √2."""
     i = np.float64(x).view(np.int64)
@@ -83,3 +81,52 @@ def log2(x):
     s = s * z + 1 / 5
     s = s * z + 1 / 3
     return e + (f + f * z * s) * SCALE
+
+
+@jit
+def exponentiate(row, top):
+    """row = 2^(row − top), flushed at 2^−1000."""
+    for i in range(row.size):
+        v = row[i] - top
+        row[i] = exp2(v if v > FLOOR else FLOOR)
+
+
+@jit
+def largest(values, lanes):
+    """max of the values, CHUNK running maxima at a time."""
+    n = values.size
+    best = values[0]
+    if n < 2 * CHUNK:
+        for i in range(n):
+            best = values[i] if values[i] > best else best
+        return best
+    for i in range(CHUNK):
+        lanes[i] = values[i]
+    for start in range(CHUNK, n, CHUNK):
+        stop = min(n, start + CHUNK)  # the last chunk overlaps the one before
+        part = values[stop - CHUNK : stop]
+        for i in range(CHUNK):
+            lanes[i] = part[i] if part[i] > lanes[i] else lanes[i]
+    for i in range(CHUNK):
+        best = lanes[i] if lanes[i] > best else best
+    return best
+
+
+@jit
+def least(values, lanes):
+    """min of the values, eight running minima at a time."""
+    n, low = values.size, values[0]
+    if n < 16:
+        for i in range(n):
+            low = values[i] if values[i] < low else low
+        return low
+    for i in range(8):
+        lanes[i] = values[i]
+    for start in range(8, n, 8):
+        stop = min(n, start + 8)
+        part = values[stop - 8 : stop]
+        for i in range(8):
+            lanes[i] = part[i] if part[i] < lanes[i] else lanes[i]
+    for i in range(8):
+        low = lanes[i] if lanes[i] < low else low
+    return low

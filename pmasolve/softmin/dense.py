@@ -2,7 +2,7 @@
 
     forward(h)[y] = log Σₓ exp(h[x] + log K_ε(x, y)),
 
-taken with scipy's logsumexp over the whole matrix of pairs, so that nothing is assumed about the nodes, the kernel or ε.
+taken with scipy's logsumexp over the whole matrix of pairs, so that nothing is assumed about nodes, kernel or ε.
 """
 
 from __future__ import annotations

@@ -47,12 +47,14 @@ def _sum_of_waves(d: Array, eps: float, period: float) -> Array:
 def axis_log_kernel(grid: Grid, j: int, eps: float) -> Array:
     """Log of the kernel between all nodes of axis ``j``, shape (n, n): periodic, or reflected at two walls."""
     n, length, h = grid.shape[j], grid.lengths[j], grid.spacing[j]
-    i = np.arange(n)
+    i = np.arange(2 * n)
+    distances = i.astype(np.float64) * h
+    i = i[:n]
     match grid:
         case Torus():
-            return log_theta(i * h, eps, length)[np.abs(i[:, None] - i)]
+            return log_theta(distances[:n], eps, length)[np.abs(i[:, None] - i)]
         case Box():  # the images of y are y + 2mL and −y + 2mL; on cell centres x + y = (i + j + 1)h
-            line = log_theta(np.arange(2 * n) * h, eps, 2 * length)
+            line = log_theta(distances, eps, 2 * length)
             return np.logaddexp(line[np.abs(i[:, None] - i)], line[i[:, None] + i + 1])
         case _:
             raise TypeError(f"{type(grid).__name__} has no axes: use a Torus or a Box")

@@ -2,35 +2,37 @@
 
     forward(h) = log Σ_{x₁} K₁(x₁, y₁) Σ_{x₂} K₂(x₂, y₂) … exp h(x₁, x₂, …)
 
-is one pass of one-dimensional log-sum-exps per axis.  A pass takes the last axis and writes the transpose, (R, n) → (n, R), so
-that d passes restore the order of the axes and every pass reads contiguous lines.  Blocks of lines go either through a scaled
-matrix product (``matrix``) or through tiles (``tiles``), whichever the cost model prefers; a matrix product that is not certified
-is replaced by tiles, block by block.  The kernel is symmetric: backward is forward.
+is one pass of one-dimensional log-sum-exps per axis.  A pass takes the last axis and writes the transpose,
+(R, n) → (n, R), so that d passes restore the order of the axes and every pass reads contiguous lines.  Blocks of
+lines go either through a scaled matrix product (``matrix``) or through tiles (``lines``, ``tiles``), whichever the cost
+model prefers; a matrix product that is not certified is replaced by tiles, block by block.  The kernel is symmetric:
+backward is forward.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache, cached_property
 
-import numba
 import numpy as np
+from numba.core import config
 
 from ..domains import Array, Box, Grid
 from .bits import LN2, LOG2E
 from .kernel import axis_log_kernel
-from .matrix import SURE, direct_lines, scale_lines, smallest, unscale_lines
+from .lines import LOWEST, ROUGH, SPLITS, STEEPEST, tile_lines
+from .matrix import direct_lines, scale_lines, unscale_lines
 from .protocol import Nodes
-from .tiles import LANES, LOWEST, ROUGH, SPLITS, STEEPEST, Pass, prepare, reach_of, tile_lines
+from .stretch import LANES, Pass, block_of, prepare, reach_of
 
-SMALL = 300_000  # points below which handing work to threads costs more than it saves
-LARGEST_MATRIX = 8192  # nodes of an axis beyond which its kernel matrix (0.5 GB) is not made
+SMALL = 100_000  # points below which handing work to threads costs more than it saves
+LARGEST_MATRIX = 4096  # nodes of an axis beyond which its kernel matrix (128 MB) is not made
 FARTHEST = 4  # periods an image may be away for tiles to look at it; beyond, sum directly
-BLOCK = 2**15  # numbers in one block of lines for a matrix product: 256 kB stay in the cache
+SHEET = 2**17  # numbers in one matrix product: 1 MB, and few enough calls for BLAS to use its threads
 
 
 class Method(Enum):
@@ -45,7 +47,7 @@ class Separable:
     """Axis-by-axis log-sum-exp on a torus or a box, never wrong and fast at every ε.
 
     Relative error of each sum: 1e-13 plus two roundings of h (2·10⁻¹⁶ max|h|).  Cost per point and axis, one thread:
-    about n/26 + 4 ns by matrix products, 20 – 40 ns by tiles.
+    about n/26 + 5 ns by matrix products, 15 – 35 ns by tiles while ε is small.
 
     Parameters
     ----------
@@ -97,10 +99,12 @@ class Axis:
         """Is a matrix product tried first?  Measured cost per output in ns, one thread."""
         if self.force is not None or self.n > LARGEST_MATRIX:
             return self.force is Method.MATRIX
+        if not self.tiles_reach:
+            return True
         half_window = 9 * np.sqrt(self.eps) / self.grid.spacing[self.j]
-        block = self.tiles.block if self.tiles_reach else 1
-        products = block + 2 * half_window
-        return self.n / 26 + 2.5 < 14 + 0.085 * products + 1.3 * products / block or not self.tiles_reach
+        block = block_of(self.kappa)
+        products = block + 1.3 * half_window
+        return self.n / 26 + 5 < 10 + 0.06 * products + 3 * products / block
 
     @cached_property
     def tiles(self) -> Pass:
@@ -109,13 +113,13 @@ class Axis:
 
     @cached_property
     def log_kernel(self) -> Array:
-        """Kernel of the axis in bits, shape (n, n)."""
+        """Kernel of the axis in bits, shape (n, n): for sums taken term by term."""
         return axis_log_kernel(self.grid, self.j, self.eps) * LOG2E
 
     @cached_property
     def matrix(self) -> Array:
         """Kernel of the axis, shape (n, n); what underflows is below every certificate."""
-        return np.exp2(np.maximum(self.log_kernel, -1020.0))
+        return np.exp(np.maximum(axis_log_kernel(self.grid, self.j, self.eps), -700.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +149,11 @@ class SeparableKernel:
 
     @property
     def report(self) -> Mapping[str, float | int | str]:
-        """Passes of each kind, tiles halved, smallest certificate in bits, lines that are not concave, ε the grid resolves."""
+        """What ran: passes of each kind; of the tiles, how many were halved and the least certificate in bits.
+
+        ``rough_lines`` is the fraction of lines whose potential is not concave to the eye of the kernel (slower, not
+        wrong); ``resolved_eps`` = 1.5 h² max(φ″, 1/φ″) the least ε that the grid resolves, as far as tiles saw.
+        """
         return self.tally.report(self.grid)
 
 
@@ -158,13 +166,12 @@ class Tally:
     tile_lines: int = 0
     statistics: Array = field(default_factory=lambda: np.zeros(4))
 
-    def add(self, results: list[Array | None], lines: int) -> None:
-        """Count one pass from the results of its blocks: None for a matrix product, statistics for tiles."""
-        tiled = [s for s in results if s is not None]
-        self.tile_passes += bool(tiled)
-        self.matrix_passes += not tiled
-        self.tile_lines += lines if tiled else 0
-        for s in tiled:
+    def add(self, results: list[Array], lines: int) -> None:
+        """Count one pass from the statistics of the blocks, if any, that went through tiles."""
+        self.tile_passes += bool(results)
+        self.matrix_passes += not results
+        self.tile_lines += lines
+        for s in results:
             self.statistics[[SPLITS, ROUGH]] += s[[SPLITS, ROUGH]]
             self.statistics[LOWEST] = min(self.statistics[LOWEST], s[LOWEST])
             self.statistics[STEEPEST] = max(self.statistics[STEEPEST], s[STEEPEST])
@@ -186,30 +193,36 @@ def _one_pass(axis: Axis, lines: Array, scales: tuple[float, float], tally: Tall
     """Log-sums along the last axis of (R, n), transposed: (n, R)."""
     rows, n = lines.shape
     out = np.empty((n, rows))
+    # products one after the other, since BLAS has threads of its own; whatever they leave goes to tiles on ours
+    blocks = _blocks(rows, max(256, SHEET // n) if axis.matrix_first else max(LANES, rows // 32 // LANES * LANES))
+    if axis.matrix_first:
+        blocks = [block for block in blocks if not _by_matrix(axis, lines, block, scales, out)]
 
-    def block(r0: int, r1: int) -> Array | None:
-        if axis.matrix_first and _by_matrix(axis, lines, r0, r1, scales, out):
-            return None
-        return _by_tiles(axis, lines, r0, r1, scales, out)
+    def tiles(block: tuple[int, int]) -> Array:
+        return _by_tiles(axis, lines, block, scales, out)
 
-    tally.add(_over_blocks(block, rows, n, axis.matrix_first), rows)
+    alone = rows * n < SMALL or threads() == 1 or len(blocks) < 2
+    results = map(tiles, blocks) if alone else _pool(os.getpid()).map(tiles, blocks)
+    tally.add(list(results), sum(r1 - r0 for r0, r1 in blocks))
     return out
 
 
-def _by_matrix(axis: Axis, lines: Array, r0: int, r1: int, scales: tuple[float, float], out: Array) -> bool:
+def _blocks(rows: int, step: int) -> list[tuple[int, int]]:
+    return [(r, min(r + step, rows)) for r in range(0, rows, step)]
+
+
+def _by_matrix(axis: Axis, lines: Array, block: tuple[int, int], scales: tuple[float, float], out: Array) -> bool:
     """One block by a scaled matrix product; False, with nothing written, if it cannot be certified."""
+    r0, r1 = block
     scaled, tops = np.empty((r1 - r0, axis.n)), np.empty(r1 - r0)
-    if scale_lines(lines, r0, r1, scales[0], scaled, tops) > SURE:
+    if not scale_lines(lines, r0, r1, scales[0], scaled, tops):
         return False
-    sums = axis.matrix @ scaled.T
-    if smallest(sums) < 2.0**-SURE:
-        return False
-    unscale_lines(sums, tops, scales[1], out, r0)
-    return True
+    return unscale_lines(axis.matrix @ scaled.T, tops, scales[1], out, r0)
 
 
-def _by_tiles(axis: Axis, lines: Array, r0: int, r1: int, scales: tuple[float, float], out: Array) -> Array:
-    """One block by tiles, or term by term where ε is too large for them."""
+def _by_tiles(axis: Axis, lines: Array, block: tuple[int, int], scales: tuple[float, float], out: Array) -> Array:
+    """One block by tiles, or term by term where ε is too large for them; the statistics."""
+    r0, r1 = block
     statistics = np.zeros(4)
     if axis.tiles_reach:
         tile_lines(lines, r0, r1, scales[0], axis.tiles, scales[1], out, statistics)
@@ -218,18 +231,9 @@ def _by_tiles(axis: Axis, lines: Array, r0: int, r1: int, scales: tuple[float, f
     return statistics
 
 
-def _over_blocks(block: Callable[[int, int], Array | None], rows: int, n: int, matrix: bool) -> list[Array | None]:
-    """Run ``block`` over all rows, on threads where there is enough to do."""
-    step = max(LANES, (BLOCK // n if matrix else rows // 32) // LANES * LANES)
-    starts = range(0, rows, step)
-    if rows * n < SMALL or threads() == 1:
-        return [block(r, min(r + step, rows)) for r in starts]
-    return list(_pool(os.getpid()).map(lambda r: block(r, min(r + step, rows)), starts))
-
-
 def threads() -> int:
     """Threads of an engine: those numba may use."""
-    return int(numba.config.NUMBA_NUM_THREADS)
+    return int(vars(config)["NUMBA_NUM_THREADS"])
 
 
 @cache

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .bits import VOID, jit
+from .bits import CHUNK, VOID, jit, largest
 
 TOLERANCE = 58.0  # T: a thousand neglected sources are below 1e-14 together
-CHUNK = 32  # numbers looked at together
 
 
 @jit
@@ -31,12 +30,10 @@ def extend(line, scale, reflect, reach, b):
             if i < reach:
                 left[reach - 1 - i] = mid[j if j < n else 2 * n - 1 - j]
         return
-    for start in range(n, n + reach + 1, n):
-        m = min(n, n + reach + 1 - start)
-        right[start : start + m] = mid[:m]
-    for stop in range(reach, 0, -n):
-        m = min(n, stop)
-        left[stop - m : stop] = mid[n - m :]
+    for i in range(n, n + reach + 1):
+        right[i] = right[i - n]
+    for i in range(reach - 1, -1, -1):
+        left[i] = b[i + n]
 
 
 @jit
@@ -50,42 +47,13 @@ def is_concave(b, kappa, start, n):
 
 
 @jit
-def largest(values, lanes):
-    """max of the values, CHUNK running maxima at a time (a single one would not be vectorised)."""
-    n = values.size
-    best = values[0]
-    if n < 2 * CHUNK:
-        for i in range(n):
-            best = values[i] if values[i] > best else best
-        return best
-    lanes[:] = values[:CHUNK]
-    for start in range(CHUNK, n, CHUNK):
-        stop = min(n, start + CHUNK)  # the last chunk overlaps the one before
-        part = values[stop - CHUNK : stop]
-        for i in range(CHUNK):
-            lanes[i] = part[i] if part[i] > lanes[i] else lanes[i]
-    for i in range(CHUNK):
-        best = lanes[i] if lanes[i] > best else best
-    return best
-
-
-@jit
-def least(values, lanes):
-    """min of the values, eight running minima at a time."""
-    n, low = values.size, values[0]
-    if n < 16:
-        for i in range(n):
-            low = values[i] if values[i] < low else low
-        return low
-    lanes[:8] = values[:8]
-    for start in range(8, n, 8):
-        stop = min(n, start + 8)
-        part = values[stop - 8 : stop]
-        for i in range(8):
-            lanes[i] = part[i] if part[i] < lanes[i] else lanes[i]
-    for i in range(8):
-        low = lanes[i] if lanes[i] < low else low
-    return low
+def count_kinks(b, kappa, kinks):
+    """kinks[x] = number of z < x where G_y is not concave: between two kinks a line may be searched as if it were."""
+    total = 0
+    kinks[0], kinks[1] = 0, 0
+    for x in range(1, b.size - 1):
+        total += b[x - 1] - 2.0 * b[x] + b[x + 1] > 2.0 * kappa
+        kinks[x + 1] = total
 
 
 @jit
