@@ -95,7 +95,7 @@ class Markov:
             constant = root * (np.vdot(root, w) / np.vdot(root, root))
             return (root * self.times((w - constant) / safe)).ravel()
 
-        start = np.cos(np.arange(n) + 0.5)
+        start = root.ravel() * np.cos(np.arange(n) + 0.5)  # small where the mass is: w = start/root stays of size 1
         top = eigsh(LinearOperator((n, n), times, dtype=float), k=1, which="LA", v0=start, tol=1e-10)[0]
         return float(top[0])
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,13 +27,17 @@ from .sinkhorn import Sinkhorn
 from .softmin.protocol import Softmin
 from .trajectories import INTERRUPTED, NOT_FINITE, REACHED, Outcome
 
-STEP_LIMIT = Outcome("step limit", False, "the iterations allowed are spent; raise limit, or start from the potentials found")
+STEP_LIMIT = Outcome(
+    "step limit", False, "the iterations allowed are spent; raise limit, or start from the potentials found"
+)
 STALLED = Outcome(
     "stalled",
     False,
     "the marginal error no longer falls: rounding of the potential limits it to about osc(u)/ε·10⁻¹⁶; ask for less or raise ε",
 )
-UNRESOLVED = Outcome("eps unresolved", False, "the potential on the grid is not convex; refine the grid or take a larger ε")
+UNRESOLVED = Outcome(
+    "eps unresolved", False, "the potential on the grid is not convex; refine the grid or take a larger ε"
+)
 COARSE = 1e-2  # marginal error at which annealing goes on to the next ε
 PATIENCE = 12  # points without a new least marginal error before the run counts as stalled
 
@@ -51,6 +56,10 @@ class Newton:
     products: int = 300
     halvings: int = 3
     precondition: bool = True
+
+
+NEWTON = Newton()
+"""The options unless others are given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +154,7 @@ def schroedinger(
     gap: float = np.inf,
     start: ArrayLike | None = None,
     ladder: Sequence[float] | None = None,
-    newton: Newton | None = Newton(),
+    newton: Newton | None = NEWTON,
     limit: int = 20_000,
     softmin: Softmin | None = None,
     quadrature: float = 1e-12,
@@ -204,7 +213,7 @@ def _rungs(problem: Problem, eps: float, start: ArrayLike | None, ladder: Sequen
         raise ValueError(f"eps={eps}: the regularisation must be positive and finite, for example 1e-3")
     if ladder is not None:
         rungs = (*(float(e) for e in ladder), eps)
-        if not all(b < a < np.inf for a, b in zip(rungs[:-1], rungs[1:], strict=True)):
+        if not all(b < a < np.inf for a, b in pairwise(rungs)):
             raise ValueError(f"ladder={ladder}: give decreasing ε above eps={eps:g}, or None")
         return rungs
     first = max(0.1 * _size(problem) ** 2, eps)
