@@ -39,7 +39,9 @@ UNRESOLVED = Outcome(
     "eps unresolved", False, "the potential on the grid is not convex; refine the grid or take a larger ε"
 )
 COARSE = 1e-2  # marginal error at which annealing goes on to the next ε
-PATIENCE = 12  # points without a new least marginal error before the run counts as stalled
+PATIENCE = (
+    12  # plain iterations without a new least marginal error before the run counts as stalled; a Newton step is three
+)
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,8 @@ class Schroedinger:
     @cached_property
     def contraction(self) -> float:
         """λ₁ of the Markov operator at the fixed point: by what plain Sinkhorn shrinks its error in each iteration."""
-        return Markov(self.flow, self.u, self.v, self.flow.half_step_back(self.v)).contraction
+        v = self.flow.half_step(self.u)
+        return Markov(self.flow, self.u, v, self.flow.half_step_back(v)).contraction
 
 
 def schroedinger(
@@ -264,7 +267,7 @@ class _Search:
                     return STALLED
                 here = self._step(here, marginal)
                 better = here.marginal_error < self.best.marginal_error
-                self.best, stale = (here, 0) if better else (self.best, stale + 1)
+                self.best, stale = (here, 0) if better else (self.best, stale + (3 if self.newton else 1))
         except KeyboardInterrupt:
             return INTERRUPTED
         self.best = here
