@@ -65,7 +65,9 @@ class Space(Protocol):
 class Fourier:
     """Spectral derivatives: errors fall faster than any power of h for smooth periodic functions.
 
-    On a `Box` the even reflection is used (cosine transforms): spectral only where normal derivatives vanish at the walls.
+    On a `Box` the even reflection is used (cosine transforms): spectral where the normal derivatives of f and g vanish at the
+    walls.  Where they do not, the map has order 2 with every discretisation, and the least error with this one (measured:
+    a third of that of second differences, that of sixth differences or less).
     Cost: one transform for each first and second derivative.
     """
 

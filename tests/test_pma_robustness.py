@@ -1,0 +1,129 @@
+"""Harder data: an answer that stands up to refinement, or a named outcome with advice; never NaN, never a silent wrong map."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pmasolve import Box, Event, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, Trajectory, evolve
+from pmasolve.domains import Array, Grid
+
+TAU = 2 * np.pi
+STEADY = Event("speed", below=1e-5)
+
+
+def check(run: Trajectory) -> bool:
+    """What every run owes: finite numbers, convexity, mass, and advice where it failed. Whether it succeeded."""
+    assert np.isfinite(run.potentials).all()
+    assert np.isfinite(run.latest[1]).all()
+    assert run.outcome.ok or run.outcome.advice
+    if run.outcome.ok:
+        assert np.nanmin(run.records["min_eigenvalue"]) > 0
+    return run.outcome.ok
+
+
+def amplified(n: int, amplitude: float) -> Problem:
+    """The two-mode pair, f and g multiplied."""
+    return Problem(
+        Torus((n, n)),
+        lambda x, y: amplitude * (0.3 * np.cos(TAU * x) + 0.2 * np.sin(TAU * y) * np.cos(TAU * x)),
+        lambda x, y: amplitude * (0.3 * np.cos(TAU * (x - 0.2)) + 0.2 * np.sin(TAU * (x + y))),
+    )
+
+
+def ratio(n: int, contrast: float) -> Problem:
+    """Densities whose largest value is ``contrast`` times the least, a quarter period apart."""
+    half = 0.25 * np.log(contrast)
+    return Problem(
+        Torus((n, n)),
+        lambda x, y: half * (np.cos(TAU * x) + np.cos(TAU * y)),
+        lambda x, y: half * (np.cos(TAU * (x - 0.25)) + np.cos(TAU * y)),
+    )
+
+
+def refined(make, n: int, times=(0.02, 0.2), rtol: float = 1e-6) -> tuple[float, float]:
+    """Sup distance between the flows on n² and (2n)² points, on the coarse ones, and the worst mass defect of the fine run."""
+    runs = [evolve(MongeAmpere(make(m), rtol=rtol), times, throw=False) for m in (n, 2 * n)]
+    assert all(check(run) for run in runs), [str(run.outcome) for run in runs]
+    coarse, fine = (run.gauged for run in runs)
+    return float(np.max(np.abs(coarse - fine[:, ::2, ::2]))), float(np.max(np.abs(runs[1].records["mass"] - 1)))
+
+
+@pytest.mark.parametrize("amplitude", [1, 2, 4, pytest.param(8, marks=pytest.mark.slow)])
+def test_amplitudes(amplitude: float) -> None:
+    """Converged on 64², to what twice the points and the conservation of mass confirm."""
+    distance, defect = refined(lambda n: amplified(n, amplitude), 32 if amplitude < 4 else 64)
+    print(f"\namplitude {amplitude}: change on refinement {distance:.1e}, mass defect {defect:.1e}")
+    assert distance < 2e-5
+    assert defect < 1e-6
+
+
+@pytest.mark.parametrize("contrast", [1e2, pytest.param(1e4, marks=pytest.mark.slow)])
+def test_density_ratios(contrast: float) -> None:
+    """A ratio of 10⁴ from the valley of one to the peak of the other."""
+    distance, defect = refined(lambda n: ratio(n, contrast), 32 if contrast < 1e3 else 64)
+    print(f"\nratio {contrast:g}: change on refinement {distance:.1e}, mass defect {defect:.1e}")
+    assert distance < 2e-5
+    assert defect < 1e-5
+
+
+def smooth_field(rng: np.random.Generator, dim: int, top: int = 2):
+    """A random trigonometric polynomial of sup norm about one."""
+    modes = rng.integers(-top, top + 1, (5, dim))
+    phases, weights = rng.uniform(0, TAU, 5), rng.standard_normal(5) / np.sqrt(5)
+
+    def field(*x: Array) -> Array:
+        angles = [
+            TAU * sum(m * xj for m, xj in zip(mode, x, strict=True)) + p for mode, p in zip(modes, phases, strict=True)
+        ]
+        return sum(w * np.cos(a) for w, a in zip(weights, angles, strict=True))
+
+    return field
+
+
+def random_problem(seed: int) -> tuple[Problem, object]:
+    """Any dimension, torus or box, discretisation, amplitude up to 2."""
+    rng = np.random.default_rng(seed)
+    dim = int(rng.choice([1, 2, 2, 3]))
+    shape = tuple(int(n) for n in rng.integers(*{1: (32, 65), 2: (24, 41), 3: (10, 15)}[dim], dim))
+    amplitude = rng.uniform(0.1, 1.2 if dim < 3 else 0.4)
+    f, g = smooth_field(rng, dim), smooth_field(rng, dim)
+    domain: Grid = Torus(shape) if rng.random() < 0.7 else Box(shape)
+    space = rng.choice(np.array([Fourier(), Fourier(), FiniteDifference(2), FiniteDifference(4), FiniteDifference(6)]))
+    return Problem(domain, lambda *x: amplitude * f(*x), lambda *y: amplitude * g(*y)), space
+
+
+def survives(seed: int) -> None:
+    """The steady state is reached with the mass of one, up to what the grid resolves."""
+    problem, space = random_problem(seed)
+    run = evolve(MongeAmpere(problem, space=space, rtol=1e-6), [20.0], events=[STEADY], throw=False)
+    assert check(run), (seed, problem.domain, space, str(run.outcome))
+    assert run.outcome.name.startswith("event"), (seed, problem.domain, space, run.records["speed"][-1])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_problems(seed: int) -> None:
+    survives(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20, 200))
+def test_more_random_problems(seed: int) -> None:
+    survives(seed)
+
+
+def test_underresolved_data_are_named_or_right() -> None:
+    """A ratio of 10⁴ on 12² points: whatever comes out, it is not NaN, and not called converged with a lost map."""
+    run = evolve(MongeAmpere(ratio(12, 1e4), rtol=1e-6), [0.2], throw=False)
+    if check(run):
+        reference = evolve(MongeAmpere(ratio(96, 1e4), rtol=1e-6), [0.2])
+        coarse, fine = run.gauged[-1], reference.gauged[-1][::8, ::8]
+        print(f"\n12²: distance from 96² {np.max(np.abs(coarse - fine)):.1e}, mass {run.records['mass'][-1]:.6f}")
+        assert np.max(np.abs(coarse - fine)) < 0.02 or abs(run.records["mass"][-1] - 1) > 1e-3
+
+
+def test_noise_is_refused_with_advice() -> None:
+    """White noise of amplitude 12: no convex grid function solves the discrete equation."""
+    noise = 12 * np.random.default_rng(8).standard_normal(16)
+    run = evolve(MongeAmpere(Problem(Torus((16,)), noise, np.zeros(16))), [1.0], throw=False)
+    assert not check(run)
