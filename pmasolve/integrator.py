@@ -67,7 +67,7 @@ class Integrator:
             atol=tolerance,
             linsolver="gmres",
             max_order=MAX_ORDER,
-            krylov_dim=5,
+            krylov_dim=8,
             precond=CVODEPrecond(None, self._precondition),
             jactimes=CVODEJacTimes(self._linearise, self._jacobian_times),
         )

@@ -39,12 +39,12 @@ def start(problem):
     """Potentials that are not at rest, v being the half step before u."""
     rng = np.random.default_rng(11)
     flow = evolve(Sinkhorn(problem, EPS), [2 * EPS], initial=rng.random(problem.domain.shape) / 20)
-    return Potentials(flow.potentials[0], flow.halves[0], EPS)
+    return Potentials(flow.potentials[0], flow.fields["v"][0], EPS)
 
 
 def ours(problem, potentials, steps=STEPS):
     flow = evolve(Sinkhorn(problem, potentials.eps), [steps * potentials.eps], initial=potentials.u)
-    return Potentials(flow.potentials[0], flow.halves[0], potentials.eps)
+    return Potentials(flow.potentials[0], flow.fields["v"][0], potentials.eps)
 
 
 def squared(problem):
@@ -129,13 +129,13 @@ def test_pot_on_a_torus():
     problem = Problem.from_densities(torus, 0.5 + rng.random(torus.shape), 0.5 + rng.random(torus.shape))
     points = torus.points.reshape(2, -1).T
     flow = evolve(Sinkhorn(problem, EPS, quadrature=1), [2 * EPS])
-    potentials = Potentials(flow.potentials[0], flow.halves[0], EPS)
+    potentials = Potentials(flow.potentials[0], flow.fields["v"][0], EPS)
     cost = -EPS * log_kernel(points, Cloud(points, period=1.0), EPS)
     pot = run_pot(problem, to_pot(problem, potentials, scale=HALF_SQUARED), cost, STEPS)
     after = evolve(Sinkhorn(problem, EPS, quadrature=1), [STEPS * EPS], initial=potentials.u)
     found = from_pot(problem, pot, scale=HALF_SQUARED)
     assert np.abs(found.u - after.potentials[0]).max() < 1e-12
-    assert np.abs(found.v - after.halves[0]).max() < 1e-12
+    assert np.abs(found.v - after.fields["v"][0]).max() < 1e-12
 
 
 @pytest.mark.parametrize("zeros", [False, True])
