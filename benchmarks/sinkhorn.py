@@ -154,6 +154,7 @@ def fixed(sizes: Sizes) -> None:
     print("\n(d) fixed point on the torus, eps = 4 h², marginal error 1e-9; one iteration = two half-iterations")
     for n in sizes.fixed:
         problem, eps = smooth_pair(n), 4 / n**2
+        schroedinger(problem, eps)  # compiles
         found = schroedinger(problem, eps)
         print(f"  {n}², contraction factor {found.contraction:.6f}")
         told("pmasolve, Newton", found.iterations, found.seconds, found.marginal_error, found.seconds)

@@ -1,5 +1,8 @@
 """Sinkhorn, the parabolic Monge–Ampère equation, and the limit theorems between them."""
 
+from . import conventions as conventions
+from .brenier import Brenier as Brenier
+from .brenier import brenier as brenier
 from .convergence import Band as Band
 from .convergence import Comparison as Comparison
 from .convergence import Study as Study
@@ -8,12 +11,15 @@ from .corrector import Richardson as Richardson
 from .domains import Box as Box
 from .domains import Cloud as Cloud
 from .domains import Torus as Torus
+from .fixed_points import Newton as Newton
 from .monge_ampere import MongeAmpere as MongeAmpere
 from .operators import FiniteDifference as FiniteDifference
 from .operators import Fourier as Fourier
 from .plans import Plan as Plan
 from .potentials import Potential as Potential
 from .problems import Problem as Problem
+from .schroedinger import Schroedinger as Schroedinger
+from .schroedinger import schroedinger as schroedinger
 from .sinkhorn import FORWARD as FORWARD
 from .sinkhorn import PLAIN as PLAIN
 from .sinkhorn import SYMMETRIC as SYMMETRIC
