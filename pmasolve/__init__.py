@@ -1,5 +1,8 @@
 """Sinkhorn, the parabolic Monge–Ampère equation, and the limit theorems between them."""
 
+from . import conventions as conventions
+from .brenier import Brenier as Brenier
+from .brenier import brenier as brenier
 from .convergence import Band as Band
 from .convergence import Comparison as Comparison
 from .convergence import Study as Study
@@ -10,6 +13,7 @@ from .densities import Spline as Spline
 from .domains import Box as Box
 from .domains import Cloud as Cloud
 from .domains import Torus as Torus
+from .fixed_points import Newton as Newton
 from .linearised import LinearisedMongeAmpere as LinearisedMongeAmpere
 from .monge_ampere import MongeAmpere as MongeAmpere
 from .operators import FiniteDifference as FiniteDifference
@@ -22,6 +26,8 @@ from .report import latex_table as latex_table
 from .report import plot_orders as plot_orders
 from .report import plot_trajectory as plot_trajectory
 from .report import save_figure as save_figure
+from .schroedinger import Schroedinger as Schroedinger
+from .schroedinger import schroedinger as schroedinger
 from .sinkhorn import FORWARD as FORWARD
 from .sinkhorn import PLAIN as PLAIN
 from .sinkhorn import SYMMETRIC as SYMMETRIC

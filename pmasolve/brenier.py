@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .domains import Array
+from .fixed_points import NEWTON, Newton
 from .problems import Problem
-from .schroedinger import NEWTON, Newton, Schroedinger, schroedinger
+from .schroedinger import Schroedinger, schroedinger
 from .softmin.protocol import Softmin
 from .trajectories import REACHED, Outcome
 
@@ -149,18 +150,8 @@ def brenier(
     for level in range(levels):
         step = eps / ratio**level
         u = None if chi is None else chi - 0.5 * step * problem.f
-        runs.append(
-            schroedinger(
-                problem,
-                step,
-                marginal=marginal,
-                start=u,
-                newton=newton,
-                limit=limit,
-                softmin=softmin,
-                quadrature=quadrature,
-            )
-        )
+        options = {"newton": newton, "limit": limit, "softmin": softmin, "quadrature": quadrature}
+        runs.append(schroedinger(problem, step, marginal=marginal, start=u, **options))
         chi = _polynomial(runs, step / ratio)
     return Brenier(tuple(runs))
 

@@ -10,9 +10,8 @@ the marginal error is halved, and replaced by a plain iteration, which always ra
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -20,75 +19,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .domains import Array, Box, Cloud, Grid
-from .markov import Markov, preconditioner, solve
+from .fixed_points import NEWTON, STEP_LIMIT, Newton, Search, resolution
+from .markov import Markov
 from .plans import Plan
 from .problems import Problem
 from .sinkhorn import Sinkhorn
 from .softmin.protocol import Softmin
 from .trajectories import INTERRUPTED, NOT_FINITE, REACHED, Outcome
 
-STEP_LIMIT = Outcome(
-    "step limit", False, "the iterations allowed are spent; raise limit, or start from the potentials found"
-)
-STALLED = Outcome(
-    "stalled",
-    False,
-    "the marginal error no longer falls: rounding of the potential limits it to about osc(u)/ε·10⁻¹⁶; ask for less or raise ε",
-)
-UNRESOLVED = Outcome(
-    "eps unresolved", False, "the potential on the grid is not convex; refine the grid or take a larger ε"
-)
 COARSE = 1e-2  # marginal error at which annealing goes on to the next ε
-PATIENCE = (
-    12  # plain iterations without a new least marginal error before the run counts as stalled; a Newton step is three
-)
-
-
-@dataclass(frozen=True)
-class Newton:
-    """Newton steps by conjugate gradients.
-
-    Parameters
-    ----------
-    products : most products with P in one Newton step.
-    halvings : how often a step that makes things worse is halved before a plain iteration replaces it.
-    precondition : on grids, by PMA's constant-coefficient part.
-    """
-
-    products: int = 300
-    halvings: int = 3
-    precondition: bool = True
-
-
-NEWTON = Newton()
-"""The options unless others are given."""
-
-
-@dataclass(frozen=True, eq=False)
-class Point:
-    """A potential with all that one iteration tells of it."""
-
-    u: Array
-    v: Array
-    after: Array
-    marginal_error: float
-    dual: float
-
-    @classmethod
-    def at(cls, flow: Sinkhorn, u: Array) -> Point:
-        """One iteration from u."""
-        v = flow.half_step(u)
-        after = flow.half_step_back(v)
-        mu, nu = flow.problem.mu, flow.problem.nu
-        with np.errstate(over="ignore"):
-            error = mu.integral(np.abs(np.expm1((after - u) / flow.eps)))
-        return cls(u, v, after, error, -mu.integral(u) - nu.integral(v))
-
-    def better_than(self, other: Point) -> bool:
-        """A higher dual value by more than rounding, or a smaller marginal error at an equal one."""
-        rounding = 1e-14 * (1.0 + abs(other.dual))
-        gain = self.dual - other.dual
-        return gain > rounding or (gain > -rounding and self.marginal_error < other.marginal_error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +39,8 @@ class Schroedinger:
     flow : problem, ε and engine.
     u, v : the potentials; u is the half step of v, so that the source marginal of their plan is exact.
     marginal_error : ∫|p_X − μ| of the plan before the last half step; that of the target, after it, is no larger.
-    outcome : reached, stalled, step limit, not finite, eps unresolved or interrupted, with advice.
+    outcome : reached, stalled, step limit, not finite, eps unresolved or interrupted, with advice.  A run that ends before
+        annealing is over has the ε where it stood: see ``eps``.
     iterations : Sinkhorn iterations spent, with products by P (which cost the same) and with all ε of the annealing.
     records : for every point visited, arrays: ``eps``, ``iterations`` spent so far, ``marginal_error``, ``dual``, ``newton``
         (1 for a Newton step, 0 for a plain one), ``products`` of that step and ``contraction``, the ratio of the
@@ -202,12 +142,22 @@ def schroedinger(
     if not (marginal > 0 and gap > 0 and limit > 0):
         raise ValueError(f"marginal={marginal}, gap={gap}, limit={limit}: all must be positive, for example 1e-9")
     u = np.zeros(problem.domain.shape) if start is None else problem.domain.values(start, "start")
-    search = _Search(Sinkhorn(problem, rungs[0], softmin=softmin, quadrature=quadrature), newton, limit)
+    search = Search(Sinkhorn(problem, rungs[0], softmin=softmin, quadrature=quadrature), newton, limit)
     for rung in rungs[1:]:
-        search.run(u, COARSE, np.inf)
+        outcome = search.run(u, COARSE, np.inf)
+        if outcome in (INTERRUPTED, NOT_FINITE, STEP_LIMIT):
+            return _result(search, outcome)
         u = _carried(problem, search.best.after, search.flow.eps, rung)
         search.flow = replace(search.flow, eps=rung)
-    return search.result(search.run(u, marginal, gap))
+    return _result(search, search.run(u, marginal, gap))
+
+
+def _result(search: Search, outcome: Outcome) -> Schroedinger:
+    """The best point as potentials, with the grid's own verdict on ε."""
+    flow, best = search.flow, search.best
+    if outcome is REACHED:
+        outcome = resolution(flow, best.after)
+    return Schroedinger(flow, best.after, best.v, best.marginal_error, outcome, search.records, search.seconds)
 
 
 def _rungs(problem: Problem, eps: float, start: ArrayLike | None, ladder: Sequence[float] | None) -> tuple[float, ...]:
@@ -239,96 +189,3 @@ def _size(problem: Problem) -> float:
 def _carried(problem: Problem, u: Array, eps: float, to: float) -> Array:
     """A start for another ε: the same χ where f is known."""
     return u + 0.5 * (eps - to) * problem.f if problem.has_densities else u
-
-
-@dataclass
-class _Search:
-    """The state of a run: what it has visited and what it has spent."""
-
-    flow: Sinkhorn
-    newton: Newton | None
-    limit: int
-    spent: int = 0
-    rows: list[dict[str, float]] = field(default_factory=list)
-    began: float = field(default_factory=time.perf_counter)
-
-    def run(self, u: Array, marginal: float, gap: float) -> Outcome:
-        """Iterate at the present ε until the errors are small enough; the result is ``best``."""
-        self.conditioner = preconditioner(self.flow) if self.newton and self.newton.precondition else None
-        self.best = here = self._visit(u)
-        stale = 0
-        try:
-            while not self._arrived(here, marginal, gap):
-                if not np.isfinite(here.dual):
-                    return NOT_FINITE
-                if self.spent >= self.limit:
-                    return STEP_LIMIT
-                if stale >= PATIENCE:
-                    return STALLED
-                here = self._step(here, marginal)
-                better = here.marginal_error < self.best.marginal_error
-                self.best, stale = (here, 0) if better else (self.best, stale + (3 if self.newton else 1))
-        except KeyboardInterrupt:
-            return INTERRUPTED
-        self.best = here
-        return REACHED
-
-    def result(self, outcome: Outcome) -> Schroedinger:
-        """The answer, with the grid's own verdict on ε."""
-        flow, best = self.flow, self.best
-        if outcome is REACHED:
-            outcome = _resolution(flow, best.after)
-        records = {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]}
-        seconds = time.perf_counter() - self.began
-        return Schroedinger(flow, best.after, best.v, best.marginal_error, outcome, records, seconds)
-
-    def _arrived(self, here: Point, marginal: float, gap: float) -> bool:
-        if not here.marginal_error <= marginal:
-            return False
-        if gap == np.inf:
-            return True
-        self.spent += 4  # passes of a certificate, in pairs
-        return Plan(self.flow.problem, self.flow.eps, here.after, here.v, self.flow.softmin).gap <= gap
-
-    def _step(self, here: Point, marginal: float) -> Point:
-        """A Newton step where it helps, else a plain iteration."""
-        if self.newton is not None:
-            error = here.marginal_error
-            tolerance = min(0.1, max(error, 0.1 * marginal / error))
-            budget = max(1, min(self.newton.products, self.limit - self.spent))
-            markov = Markov(self.flow, here.u, here.v, here.after)
-            w, products = solve(markov, here.after - here.u, self.conditioner, tolerance, budget)
-            self.spent += products
-            for halving in range(self.newton.halvings + 1):
-                there = self._visit(here.u + w / 2**halving, products=products)
-                if there.better_than(here):
-                    return there
-        return self._visit(here.after, before=here)
-
-    def _visit(self, u: Array, products: int = 0, before: Point | None = None) -> Point:
-        point = Point.at(self.flow, u)
-        self.spent += 1
-        mu = self.flow.problem.mu
-        ratio = np.nan
-        if before is not None:
-            ratio = np.sqrt(mu.integral((point.after - u) ** 2) / mu.integral((u - before.u) ** 2))
-        self.rows.append(
-            {
-                "eps": self.flow.eps,
-                "iterations": self.spent,
-                "marginal_error": point.marginal_error,
-                "dual": point.dual,
-                "newton": float(products > 0),
-                "products": products,
-                "contraction": ratio,
-            }
-        )
-        return point
-
-
-def _resolution(flow: Sinkhorn, u: Array) -> Outcome:
-    """REACHED unless the grid is too coarse for ε."""
-    try:
-        return flow.reading.resolution(u, flow.quadrature)
-    except ValueError:  # not convex between the nodes
-        return UNRESOLVED

@@ -158,7 +158,7 @@ def test_our_start_from_pot():
     """POT's fixed point is ours, up to a constant moved from one potential to the other."""
     problem = samples()
     cold = Pot(np.zeros(60), np.zeros(45), 2 * EPS)
-    theirs = from_pot(problem, run_pot(problem, cold, squared(problem), 2000))
+    theirs = from_pot(problem, run_pot(problem, cold, squared(problem), 1000))
     found = schroedinger(problem, EPS, marginal=1e-11, start=theirs.u)
     assert found.iterations == 1
     annealed = schroedinger(problem, EPS, marginal=1e-13)
@@ -167,7 +167,7 @@ def test_our_start_from_pot():
 
 def test_our_start_from_ott(jax):
     problem = samples()
-    theirs = from_ott(problem, run_ott(problem, Ott(np.zeros(60), np.zeros(45), 2 * EPS), SQUARED, 2000))
+    theirs = from_ott(problem, run_ott(problem, Ott(np.zeros(60), np.zeros(45), 2 * EPS), SQUARED, 1000))
     assert schroedinger(problem, EPS, marginal=1e-11, start=theirs.u).iterations == 1
 
 

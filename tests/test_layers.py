@@ -27,6 +27,7 @@ LAYERS = [
     ["linearised", "readings"],
     ["sinkhorn"],
     ["corrector", "markov", "conventions"],
+    ["fixed_points"],
     ["schroedinger"],
     ["brenier"],
     ["convergence"],

@@ -7,8 +7,9 @@ import pytest
 
 from pmasolve import Box, Dense, Event, Fused, MongeAmpere, Problem, Sinkhorn, Torus, evolve
 from pmasolve.brenier import brenier
+from pmasolve.fixed_points import Newton
 from pmasolve.markov import Markov
-from pmasolve.schroedinger import Newton, schroedinger
+from pmasolve.schroedinger import schroedinger
 
 TAU = 2 * np.pi
 
@@ -201,6 +202,9 @@ def test_step_limit():
     found = schroedinger(line(), 1e-3, limit=20, newton=None)
     assert found.outcome.name == "step limit"
     assert found.iterations == 20
+    early = schroedinger(line(), 1e-4, limit=1, newton=None)
+    assert early.outcome.name == "step limit"
+    assert early.eps > 1e-4
     again = schroedinger(line(), 1e-3, start=found.u)
     assert again.outcome.ok
     short = schroedinger(line(), 1e-3, limit=20)
