@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from pmasolve import FORWARD, PLAIN, SYMMETRIC, Box, MongeAmpere, Problem, Sinkhorn, Study, Torus, evolve
 from pmasolve.convergence import Band
 from pmasolve.softmin.dense import Dense
+from pmasolve.softmin.fused import Fused
+from pmasolve.softmin.keops import KeOps, why_not
 from pmasolve.softmin.separable import Separable
 
 ENGINES = [Separable()]  # each is compared with Dense(); add an engine here
@@ -188,6 +190,17 @@ def test_nonexpansive(seed: int, size: float, eps: float) -> None:
     a, b = size * np.random.default_rng(seed).standard_normal((2, 48))
     after = [iterates(LINE, eps, start, 1)[0][1] for start in (a, b)]
     assert np.max(np.abs(after[0] - after[1])) <= np.max(np.abs(a - b)) * (1 + 1e-12) + 1e-13
+
+
+@pytest.mark.parametrize("softmin", [Fused(), KeOps(device="cpu")], ids=str)
+@pytest.mark.parametrize("problem", [LINE, PLANE], ids=["line", "plane"])
+def test_engines_for_nodes_give_the_grids_iterates(softmin, problem: Problem) -> None:
+    """KeOps and the fused loops on the same nodes, to 1e-12 of the potential's scale after five iterations."""
+    if isinstance(softmin, KeOps) and (reason := why_not()):
+        pytest.skip(reason)
+    u, _ = iterates(problem, 0.01, start_of(problem), 5, softmin)
+    w, _ = iterates(problem, 0.01, start_of(problem), 5, Dense())
+    assert np.max(np.abs(u[5] - w[5])) < 1e-12 * (1 + np.max(np.abs(w[5])))
 
 
 @pytest.mark.parametrize("softmin", [Dense(), *ENGINES], ids=str)
