@@ -65,7 +65,7 @@ def test_kl_of_a_small_change_is_half_its_weighted_square() -> None:
 
 def test_other_grids_and_other_times_are_refused() -> None:
     flow = run()
-    with pytest.raises(ValueError, match="one grid"):
+    with pytest.raises(ValueError, match="same nodes"):
         compare(flow, run(32))
     with pytest.raises(ValueError, match="same times"):
         compare(flow, replace(flow, times=flow.times + 0.001))
