@@ -68,7 +68,7 @@ def test_the_test_problem_satisfies_monge_ampere(dim: int) -> None:
     assert problem.domain.sup(residual) < 1e-11  # rounding of second derivatives
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("dim", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("order", [2, 4, 6])
 def test_finite_differences_have_their_order(dim: int, order: int) -> None:
     """The last two running orders are within 0.1 of the declared one; started from u, far from the discrete answer."""
