@@ -234,7 +234,7 @@ def periodic_transport(f, g, x: Array, modes: int = 128) -> Array:
 def test_steady_state_is_transport_on_the_circle() -> None:
     """The map of PMA's limit against cumulative distributions, 1e-10."""
     f, g = (lambda x: 0.8 * np.cos(TAU * x) + 0.2 * np.sin(2 * TAU * x)), (lambda y: 0.7 * np.sin(TAU * y))
-    problem = Problem(Torus((96,)), f, g)
+    problem = Problem(Torus((144,)), f, g)
     u = steady(problem, rtol=1e-12)
     T = periodic_transport(f, g, problem.domain.axis(0))
     found = MongeAmpere(problem).map(u)[0]
