@@ -15,13 +15,13 @@ from .domains import Cloud as Cloud
 from .domains import Torus as Torus
 from .fixed_points import Newton as Newton
 from .linearised import LinearisedMongeAmpere as LinearisedMongeAmpere
+from .manufactured import manufactured as manufactured
 from .monge_ampere import MongeAmpere as MongeAmpere
 from .operators import FiniteDifference as FiniteDifference
 from .operators import Fourier as Fourier
 from .plans import Plan as Plan
 from .potentials import Potential as Potential
 from .problems import Problem as Problem
-from .problems import manufactured as manufactured
 from .report import latex_table as latex_table
 from .report import plot_orders as plot_orders
 from .report import plot_trajectory as plot_trajectory

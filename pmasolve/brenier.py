@@ -145,6 +145,7 @@ def brenier(
             "samples carry weights but no density e^(−f), and extrapolation needs the gauge φ + (ε/2)f: "
             "estimate densities on a grid (Problem.from_densities), or use schroedinger at a small ε"
         )
+    problem.need_positive("extrapolation in ε")
     chi = None if start is None else problem.domain.values(start, "start")
     runs: list[Schroedinger] = []
     for level in range(levels):

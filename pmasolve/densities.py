@@ -127,6 +127,50 @@ def from_formula(grid: Grid, formula: Formula, name: str) -> Analytic:
     return Analytic(formula, log_mass(grid, samples))
 
 
+@dataclass(frozen=True, eq=False)
+class Vanishing:
+    """−log of a density that is zero somewhere: linear between the samples of the density itself, +∞ where that is 0."""
+
+    density: Sampled
+
+    def __call__(self, points: Array) -> Array:
+        grid = self.density.grid
+        h = np.reshape(grid.spacing, (-1,) + (1,) * (points.ndim - 1))
+        index = points / h - grid.offset
+        nearest = np.rint(index)  # on the grid the value is the sample itself: rounding must not leak into the void
+        at = np.where(np.abs(index - nearest) < 1e-9, nearest, index)
+        return minus_log(self.density((at + grid.offset) * h))
+
+
+def minus_log(density: Array) -> Array:
+    """−log of values ≥ 0, +∞ for 0."""
+    return -np.log(density, out=np.full(np.shape(density), -np.inf), where=~(density <= 0))
+
+
+def from_density_formula(grid: Grid, density: Formula, name: str) -> Analytic:
+    """−log of a callable density ≥ 0, normalised on ``grid``; +∞ where it vanishes.
+
+    Raises
+    ------
+    ValueError : values that are negative or not finite, no mass, or a density that changes by a period of the torus.
+    """
+    raw = Analytic(density, 0.0)
+    samples = np.broadcast_to(raw(grid.points), grid.shape)
+    f = negative_log(grid, samples, name)
+    if isinstance(grid, Torus):
+        _check_periodic(grid, raw, samples, name)
+    return Analytic(lambda *points: minus_log(np.asarray(density(*points), dtype=np.float64)), log_mass(grid, f))
+
+
+def from_density_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> NegativeLogDensity:
+    """−log of a sampled density ≥ 0: by ``interpolation`` if it is positive, linear in the density itself if it vanishes."""
+    f = negative_log(grid, samples, name)
+    if np.isfinite(f).all():
+        return from_samples(grid, f, name, interpolation)
+    density = np.exp(-log_mass(grid, f) - f)
+    return Vanishing(Spline(1).of(grid, density))
+
+
 def from_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> NegativeLogDensity:
     """Normalise a sampled negative log-density and interpolate it."""
     values = grid.values(samples, name)
@@ -145,19 +189,21 @@ def log_mass(grid: Grid, f: Array) -> float:
 
 
 def negative_log(grid: Grid, density: ArrayLike, name: str) -> Array:
-    """−log of a positive density given on the grid, of any mass.
+    """−log of a density ≥ 0 given on the grid, of any mass; +∞ where it vanishes.
 
     Raises
     ------
-    ValueError : a value that is zero, negative, NaN or infinite, with the number of such values.
+    ValueError : a value that is negative, NaN or infinite, with the number of such values; no mass at all.
     """
     values = grid.values(density, name)
-    if (bad := np.count_nonzero(values <= 0)) > 0:
+    if (bad := np.count_nonzero(values < 0)) > 0:
         raise ValueError(
-            f"{name} has {bad} values ≤ 0 (least {values.min():.3g}): the Monge–Ampère flow needs a positive density; "
-            f"add a floor, for example {name} + 1e-3·max({name})"
+            f"{name} has {bad} negative values (least {values.min():.3g}): a density is ≥ 0; "
+            f"clip it, for example np.maximum({name}, 0)"
         )
-    return -np.log(values)
+    if not values.any():
+        raise ValueError(f"{name} is zero everywhere: a density needs mass somewhere")
+    return minus_log(values)
 
 
 def _check_periodic(torus: Torus, raw: Analytic, samples: Array, name: str) -> None:

@@ -219,6 +219,8 @@ class MongeAmpere:
     def __post_init__(self) -> None:
         if not 1e-13 <= self.rtol <= 1e-2:
             raise ValueError(f"rtol={self.rtol}: give a tolerance between 1e-13 and 1e-2")
+        if self.problem.has_densities:
+            self.problem.need_positive("the Monge–Ampère flow")
 
     @cached_property
     def operators(self) -> Operators:

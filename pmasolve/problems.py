@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,13 +13,13 @@ from .densities import (
     Interpolation,
     NegativeLogDensity,
     Spline,
+    from_density_formula,
+    from_density_samples,
     from_formula,
     from_samples,
-    negative_log,
     on_grid,
 )
 from .domains import Array, Box, Cloud, Grid, Torus
-from .pointwise import log_det_inverse, packed
 
 SPLINE = Spline()
 
@@ -94,8 +93,7 @@ class Problem:
     def __init__(
         self, domain: Grid, f: Formula | ArrayLike, g: Formula | ArrayLike, *, interpolation: Interpolation = SPLINE
     ) -> None:
-        if not isinstance(domain, (Torus, Box)):
-            raise ValueError(f"domain={domain!r}: give a Torus or a Box; for points use Problem.from_samples")
+        _check_grid(domain)
         object.__setattr__(self, "domain", domain)
         object.__setattr__(self, "codomain", domain)
         object.__setattr__(self, "source", _density(domain, f, "f", interpolation))
@@ -105,13 +103,15 @@ class Problem:
     def from_densities(
         cls, domain: Grid, mu: Formula | ArrayLike, nu: Formula | ArrayLike, *, interpolation: Interpolation = SPLINE
     ) -> Problem:
-        """The problem of two positive densities, arrays on the grid or vectorised callables, of any mass.
+        """The problem of two densities ≥ 0, arrays on the grid or vectorised callables, of any positive mass.
 
         Array-valued densities are composed with x + ∇u by ``interpolation`` of −log ν, splines of degree 5 (order 6) unless given.
+        Where a density vanishes f or g is +∞ and ``vanishing`` is True: `transport` and Sinkhorn in the plain gauge take that,
+        flows that need log-densities everywhere (`MongeAmpere`, the other gauges) refuse it.
 
         Raises
         ------
-        ValueError : a density that vanishes, is negative or is not finite somewhere.
+        ValueError : a density that is negative or not finite somewhere, or zero everywhere.
 
         Examples
         --------
@@ -119,7 +119,9 @@ class Problem:
         >>> bool(np.all(problem.f == 0))
         True
         """
-        return cls(domain, _minus_log(domain, mu, "mu"), _minus_log(domain, nu, "nu"), interpolation=interpolation)
+        _check_grid(domain)
+        source, target = (_from_density(domain, d, name, interpolation) for d, name in ((mu, "mu"), (nu, "nu")))
+        return _assembled(domain, domain, source, target)
 
     @classmethod
     def from_samples(
@@ -183,6 +185,20 @@ class Problem:
         """g on the grid."""
         return self.target(self.domain.points)
 
+    @property
+    def vanishing(self) -> bool:
+        """Whether one of the measures gives no mass to some of its nodes: f or g is +∞ there."""
+        return any(bool(np.isneginf(measure.log_density).any()) for measure in (self.mu, self.nu))
+
+    def need_positive(self, purpose: str) -> None:
+        """Raise ``ValueError`` if a density vanishes: ``purpose`` says who needs log-densities everywhere."""
+        for values, name in ((self.f, "mu"), (self.g, "nu")):
+            if (bad := np.count_nonzero(np.isposinf(values))) > 0:
+                raise ValueError(
+                    f"{name} has {bad} values ≤ 0 (least 0): {purpose} needs a positive density; "
+                    f"add a floor, for example {name} + 1e-3·max({name})"
+                )
+
     def on(self, domain: Grid) -> Problem:
         """The same densities on another grid of the same domain."""
         return _assembled(domain, domain, on_grid(self.source, domain), on_grid(self.target, domain))
@@ -217,67 +233,14 @@ def _density(domain: Grid, f: Formula | ArrayLike, name: str, interpolation: Int
     return from_formula(domain, f, name) if callable(f) else from_samples(domain, f, name, interpolation)
 
 
-def _minus_log(domain: Grid, density: Formula | ArrayLike, name: str) -> Formula | Array:
-    if not callable(density):
-        return negative_log(domain, density, name)
-    negative_log(domain, np.broadcast_to(density(*domain.points), domain.shape), name)  # refuses zeros
-    return lambda *points: -np.log(density(*points))
+def _from_density(
+    domain: Grid, density: Formula | ArrayLike, name: str, interpolation: Interpolation
+) -> NegativeLogDensity:
+    if callable(density):
+        return from_density_formula(domain, density, name)
+    return from_density_samples(domain, density, name, interpolation)
 
 
-RESOLVED = {1: 96, 2: 64, 3: 48}  # points of each axis, by dimension, on which a manufactured u is differentiated
-
-
-def manufactured(domain: Grid, u: Callable[..., Array], g: Formula) -> tuple[Problem, Array]:
-    """A problem whose Brenier potential is known: f = g(x + ∇u) − log det(I + D²u) makes |x|²/2 + u the steady state.
-
-    Parameters
-    ----------
-    domain : a torus or a box; u's periodic, or even, extension must be smooth.
-    u : vectorised callable u(x, y, …) with I + D²u > 0, resolved to rounding by 96, 64² or 48³ points, on which it is
-        differentiated by FFT whatever the grid of ``domain``, so that coarse grids see the true f.
-    g : as in `Problem`.
-
-    Returns
-    -------
-    problem, u on the grid with mean 0.
-
-    Raises
-    ------
-    ValueError : I + D²u is not positive definite somewhere on the grid.
-
-    Examples
-    --------
-    >>> problem, u = manufactured(Torus((8, 8)), lambda x, y: 0.01 * np.cos(2 * np.pi * (x + y)), lambda x, y: 0 * x)
-    >>> u.shape
-    (8, 8)
-    """
-    gradient, hessian, values = _fine_jet(domain, u)
-    logdet, _ = log_det_inverse(hessian)
-    if not np.isfinite(logdet).all():
-        raise ValueError("u: I + D²u is not positive definite everywhere on the grid; take a smaller u")
-    f = np.broadcast_to(g(*(domain.points + gradient)), domain.shape) - logdet
-    return Problem(domain, f, g), domain.gauge(values)
-
-
-def _fine_jet(domain: Grid, u: Callable[..., Array]) -> tuple[Array, Array, Array]:
-    """∇u, packed D²u and u on the grid, from the FFT of u on a finer torus (of the even extension, on a box)."""
-    sides = 2 if isinstance(domain, Box) else 1
-    factors = [
-        2 * max(0, -(-RESOLVED[domain.dim] // n) // 2) + 1 for n in domain.shape
-    ]  # odd: cell centres stay centres
-    shape = [sides * m * n for m, n in zip(factors, domain.shape, strict=True)]
-    axes = [(np.arange(s) + domain.offset) * h / m for s, h, m in zip(shape, domain.spacing, factors, strict=True)]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"))
-    series = np.fft.fftn(u(*domain.fold(points)))
-    k = [2j * np.pi * np.fft.fftfreq(s, sides * L / s) for s, L in zip(shape, domain.lengths, strict=True)]
-    k = np.meshgrid(*k, indexing="ij", sparse=True)
-    every = tuple(slice(m // 2 if domain.offset else 0, m * n, m) for m, n in zip(factors, domain.shape, strict=True))
-
-    def sampled(multiplier: Array | float) -> Array:
-        return np.ascontiguousarray(np.fft.ifftn(multiplier * series).real[every])
-
-    return (
-        np.stack([sampled(ki) for ki in k]),
-        np.stack([sampled(k[i] * k[j]) for i, j in packed(domain.dim)]),
-        sampled(1.0),
-    )
+def _check_grid(domain: Grid) -> None:
+    if not isinstance(domain, (Torus, Box)):
+        raise ValueError(f"domain={domain!r}: give a Torus or a Box; for points use Problem.from_samples")

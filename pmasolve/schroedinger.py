@@ -68,8 +68,12 @@ class Schroedinger:
 
     @property
     def symmetric(self) -> Array:
-        """χ − |x|²/2 = u + (ε/2)f, mean-free: within O(ε²) of Brenier's potential.  Not for samples, whose f is not known."""
+        """χ − |x|²/2 = u + (ε/2)f, mean-free: within O(ε²) of Brenier's potential.
+
+        Not for samples, whose f is not known, or a density that vanishes, where it is +∞.
+        """
         domain = self.flow.problem.domain
+        self.flow.problem.need_positive("the symmetric gauge")
         return domain.gauge(self.u + 0.5 * self.eps * self.flow.problem.f)
 
     @cached_property
@@ -187,5 +191,5 @@ def _size(problem: Problem) -> float:
 
 
 def _carried(problem: Problem, u: Array, eps: float, to: float) -> Array:
-    """A start for another ε: the same χ where f is known."""
-    return u + 0.5 * (eps - to) * problem.f if problem.has_densities else u
+    """A start for another ε: the same χ where f is known and finite."""
+    return u + 0.5 * (eps - to) * problem.f if problem.has_densities and not problem.vanishing else u

@@ -104,11 +104,14 @@ class Sinkhorn:
     def __post_init__(self) -> None:
         if not 0 < self.eps < np.inf:
             raise ValueError(f"eps={self.eps}: the regularisation must be positive and finite, for example 1e-3")
-        if any((self.gauge.source, self.gauge.density, self.gauge.returned)) and not self.problem.has_densities:
+        if not any((self.gauge.source, self.gauge.density, self.gauge.returned)):
+            return
+        if not self.problem.has_densities:
             raise ValueError(
                 f"gauge={self.gauge.name!r} adds multiples of f, and samples carry weights but no density e^(−f): "
                 "use gauge=PLAIN, or estimate the densities on a grid and use Problem.from_densities"
             )
+        self.problem.need_positive(f"the gauge {self.gauge.name!r}")
 
     @cached_property
     def kernel(self) -> Kernel:

@@ -9,6 +9,7 @@ import pytest
 from cases import t1
 
 from pmasolve import (
+    SYMMETRIC,
     Box,
     Cloud,
     FiniteDifference,
@@ -20,6 +21,7 @@ from pmasolve import (
     Spline,
     Study,
     Torus,
+    brenier,
     compare,
     evolve,
 )
@@ -41,13 +43,30 @@ MISTAKES = {
     "cloud of NaN": (lambda: Cloud([[np.nan]]), ["points", "finite"]),
     "cloud without mass": (lambda: Cloud([[0.0]], weights=[0.0]), ["weights", "positive sum"]),
     "cloud with period 0": (lambda: Cloud([[0.0]], period=0.0), ["period=", "positive"]),
-    "density with zeros": (
-        lambda: Problem.from_densities(TORUS, HOLE, ONE),
-        ["mu has 8 values ≤ 0", "positive", "floor"],
+    "flow of a density with zeros": (
+        lambda: MongeAmpere(Problem.from_densities(TORUS, HOLE, ONE)),
+        ["mu has 8 values ≤ 0", "Monge–Ampère flow", "positive", "floor"],
     ),
-    "callable with zeros": (
-        lambda: Problem.from_densities(TORUS, lambda x: ONE, lambda y: np.sin(np.pi * y) ** 2),
+    "flow of a callable with zeros": (
+        lambda: MongeAmpere(Problem.from_densities(TORUS, lambda x: ONE, lambda y: np.sin(np.pi * y) ** 2)),
         ["nu has 1 values ≤ 0", "positive", "floor"],
+    ),
+    "gauge of a density with zeros": (
+        lambda: Sinkhorn(Problem.from_densities(TORUS, HOLE, ONE), 0.01, gauge=SYMMETRIC),
+        ["mu has 8 values ≤ 0", "symmetric", "positive", "floor"],
+    ),
+    "extrapolation of a density with zeros": (
+        lambda: brenier(Problem.from_densities(TORUS, ONE, HOLE), 0.01),
+        ["nu has 8 values ≤ 0", "positive", "floor"],
+    ),
+    "negative density": (
+        lambda: Problem.from_densities(TORUS, ONE - 2 * HOLE, ONE),
+        ["mu has 24 negative values", "least -1", "clip"],
+    ),
+    "all-zero density": (lambda: Problem.from_densities(TORUS, ONE, 0 * ONE), ["nu is zero everywhere", "mass"]),
+    "density not periodic": (
+        lambda: Problem.from_densities(TORUS, lambda x: x, ONE),
+        ["mu is not periodic", "period 1 of axis 0"],
     ),
     "density with NaN": (lambda: Problem.from_densities(TORUS, DIP, ONE), ["mu has 1 NaN", "clean"]),
     "f with NaN": (lambda: Problem(TORUS, ONE, DIP), ["g has 1 NaN", "clean"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pmasolve import Box, Spline, Torus
+from pmasolve import Box, Problem, Spline, Torus, schroedinger
 from pmasolve.convergence import running_orders
 from pmasolve.densities import from_formula, from_samples, log_mass, negative_log
 
@@ -58,3 +58,34 @@ def test_log_mass_and_negative_log() -> None:
     grid = Torus((8,))
     density = 1 + 0.5 * np.cos(2 * np.pi * grid.points[0])
     assert log_mass(grid, negative_log(grid, 7 * density, "mu")) == pytest.approx(np.log(7), rel=1e-14)
+
+
+@pytest.mark.parametrize("grid", [Torus((16, 12), (1.0, 2.0)), Box((9, 8))], ids=str)
+def test_a_density_may_vanish(grid) -> None:
+    """Arrays and callables: +∞ on the grid exactly there, linear in between, finite mass; another grid sees the same void."""
+
+    def mu(*x):
+        return np.maximum(np.cos(2 * np.pi * x[0] / grid.lengths[0]), 0.0)
+
+    array, formula = mu(*grid.points), Problem.from_densities(grid, mu, np.ones(grid.shape))
+    sampled = Problem.from_densities(grid, 7 * array, np.ones(grid.shape))
+    for problem in (formula, sampled):
+        assert problem.vanishing
+        assert not problem.swapped().domain.integral(np.exp(-problem.f)) - 1 > 1e-13
+        assert np.array_equal(np.isposinf(problem.f), array == 0)
+        assert np.isfinite(problem.g).all()
+    assert np.allclose(np.exp(-sampled.f), np.exp(-formula.f), atol=1e-12)
+    fine = type(grid)(tuple(2 * n for n in grid.shape), grid.lengths)
+    assert sampled.on(fine).vanishing
+    assert fine.integral(np.exp(-sampled.on(fine).f)) == pytest.approx(1.0, rel=1e-12)
+    with pytest.raises(ValueError, match="mu has"):
+        sampled.need_positive("this")
+
+
+def test_schroedinger_of_a_density_that_vanishes() -> None:
+    grid = Torus((64,))
+    mu = np.maximum(np.cos(2 * np.pi * grid.points[0]), 0.0)
+    found = schroedinger(Problem.from_densities(grid, mu, np.ones(64)), 0.01, quadrature=1.0)
+    assert found.outcome.ok, found.outcome
+    with pytest.raises(ValueError, match="symmetric gauge"):
+        _ = found.symmetric

@@ -17,6 +17,7 @@ LAYERS = [
     ["pointwise", "densities"],
     ["spectral"],
     ["problems"],
+    ["manufactured"],
     ["trajectories", "transforms"],
     ["operators"],
     ["softmin"],
