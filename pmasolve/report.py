@@ -38,6 +38,7 @@ STYLE = {
     "pdf.fonttype": 42,
     "svg.hashsalt": "pmasolve",  # the same figure gives the same file
 }
+MARKED = 9  # values of a parameter that fit below an axis
 PANEL = (3.4, 2.8)  # inches: one column of a journal
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SYMBOLS = {"eps": "ε", "h": "h", "rtol": "rtol"}
@@ -76,18 +77,18 @@ def plot_orders(
         for norm in norms
     ]
     parameter = next(iter(studies.values())).parameter
-    return plot_panels({"": curves}, parameter, slopes=slopes)
+    return plot_panels({("", parameter): curves}, slopes=slopes)
 
 
-def plot_panels(panels: Mapping[str, Sequence[Curve]], parameter: str, *, slopes: Sequence[float] = ()) -> Figure:
-    """Panels of curves side by side, two to a row, each with its title; equal labels look equal and share one legend."""
+def plot_panels(panels: Mapping[tuple[str, str], Sequence[Curve]], *, slopes: Sequence[float] = ()) -> Figure:
+    """Panels of curves side by side, two to a row, by title and parameter; equal labels look equal and share one legend."""
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     looks = _looks([curve for curves in panels.values() for curve in curves])
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-        for axis, (title, curves) in zip(axes, panels.items(), strict=False):
+        for axis, ((title, parameter), curves) in zip(axes, panels.items(), strict=False):
             for curve in curves:
                 errors = np.where(curve.errors > 0, curve.errors, np.nan)  # an error of 0 has no logarithm
                 axis.loglog(curve.values, errors, label=curve.label, **looks[curve.label])
@@ -119,9 +120,10 @@ def _looks(curves: Sequence[Curve]) -> dict[str, dict[str, Any]]:
 
 
 def _mark_values(axis: Axes, curves: Sequence[Curve]) -> None:
-    """Ticks at the values that were run, as powers of two or 1/n where they are; on the other axis at powers of ten."""
+    """Ticks at the values that were run if they are few, as powers of two or 1/n where they are; else at powers of ten."""
     values = np.unique(np.concatenate([curve.values for curve in curves])) if curves else np.array([1.0])
-    axis.set_xticks(values, [_tick(value) for value in values])
+    if values.size <= MARKED:
+        axis.set_xticks(values, [_tick(value) for value in values])
     axis.xaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_minor_locator(NullLocator())
     low, high = axis.get_ylim()

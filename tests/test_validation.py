@@ -18,6 +18,8 @@ from validation.__main__ import app
 from validation.cases import QUICK
 from validation.claims import AtLeast, AtMost, Check, Claim, Level
 from validation.densities import real_pair
+from validation.evidence import against, estimates, inequality
+from validation.output import shown, table
 
 GOOD, BAD = (Study.over("h", [0.2, 0.1, 0.05], lambda h, p=p: {"sup": h**p}) for p in (2, 1))
 BAND = {"sup": Band(1.9, 2.1)}
@@ -181,3 +183,53 @@ def test_demands() -> None:
     assert AtLeast(1).admits(orders, errors)
     assert not AtLeast(1.5).admits(orders, errors)
     assert not AtLeast(1).admits(orders, np.array([np.nan, 2.0]))
+
+
+def test_numbers_stand_beside_the_papers_and_must_agree() -> None:
+    rows = against({"a": (1.01, 1.0), "b": (-2.0, -2.0), "c": (1e-9, 0.0)}, source="arXiv 0, table 1", printed=True)
+    assert rows.errors["difference"] == pytest.approx([0.01, 0.0, 1e-9])
+    assert Check("case", rows, {"difference": AtMost(0.02)}).holds
+    assert not Check("case", rows, {"difference": AtMost(0.005)}).holds
+    assert Check("case", rows, {"difference": AtMost(0.005)}, "broken").holds
+
+
+def test_a_confidence_band_holds_all_rows_at_once_with_its_probability() -> None:
+    rng, runs, inside = np.random.default_rng(20261), 2000, 0
+    for _ in range(runs):
+        draws = {str(i): (mean, 0.1, 0.0) for i, mean in enumerate(0.1 * rng.standard_normal(5))}
+        inside += Check("c", estimates(draws, confidence=0.9, seeds=[1]), {"band": AtMost(1)}).holds
+    assert 0.9 - 0.02 < inside / runs < 0.9 + 0.02  # independent rows: 0.98⁵ = 0.904
+    with pytest.raises(ValueError, match="level in"):
+        estimates({"a": (0.0, 1.0, 0.0)}, confidence=1.5, seeds=[1])
+
+
+def test_an_inequality_fails_at_one_step() -> None:
+    step = np.arange(1.0, 1001.0)
+    larger = np.where(step == 500, 0.0, 2 / step)
+    for bound, holds in ((2 / step, True), (larger, False)):
+        check = Check("case", inequality("step", step, 1 / step, bound), {"violation": AtMost(0)})
+        assert check.holds is holds
+    assert 499 in shown(check)  # the worst row is printed
+    assert len(table(check)) < 30
+
+
+def other_evidence(level: Level) -> Iterator[Check]:
+    """All kinds beside studies."""
+    numbers = against({"a": (1.01, 1.0)}, source="arXiv 0, table 1", printed=True)
+    yield Check("numbers", numbers, {"difference": AtMost(0.02)})
+    yield Check("numbers", numbers, {"difference": AtMost(0.005)}, "broken")
+    band = estimates({"m": (0.1, 0.2, 0.0)}, confidence=0.9, seeds=[3, 5], parameter="t", values=[0.5])
+    yield Check("mean", band, {"band": AtMost(1)})
+    yield Check("bound", inequality("step", [1, 2, 3], [1, 1, 1], 2, names=("gap", "bound")), {"violation": AtMost(0)})
+
+
+def test_other_evidence_is_reported_and_drawn(claims: Callable[..., None], tmp_path: Path) -> None:
+    claims(other_evidence)
+    assert invoke(tmp_path).exit_code == 0
+    (entry,) = json.loads((tmp_path / "results.json").read_text("utf-8"))["claims"]
+    assert entry["checks"][0]["labels"] == ["a"]
+    assert entry["checks"][0]["columns"] == {"measured": [1.01], "paper": [1.0]}
+    assert entry["checks"][3]["columns"]["slack"] == [1, 1, 1]
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert all(words in page for words in ("<th>paper</th>", "table 1", "seeds 3, 5", "half-width", "<th>slack</th>"))
+    assert page.count("<svg") == 1

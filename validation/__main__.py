@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -81,9 +82,10 @@ def _word(check: Check) -> str:
 
 
 def _numbers(check: Check, norm: str) -> str:
-    errors = check.study.errors[norm]
-    orders = " ".join(f"{order:.2f}" for order in check.study.orders(norm)[-2:])
-    return f"{errors[-1]:.1e}" + (f" (orders … {orders})" if "order" in str(check.demands[norm]) else "")
+    errors, orders = check.study.errors[norm], check.study.orders(norm)[-2:]
+    if "order" not in str(check.demands[norm]):
+        return f"{np.max(errors):.1e}"
+    return f"{errors[-1]:.1e} (orders … {' '.join(f'{order:.2f}' for order in orders)})"
 
 
 def _summary(results: list[Result]) -> Table:

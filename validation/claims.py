@@ -12,6 +12,8 @@ import numpy as np
 from pmasolve import Study
 from pmasolve.domains import Array
 
+from .evidence import Rows
+
 
 class Level(Enum):
     """How much to run."""
@@ -84,13 +86,13 @@ class AtLeast:
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """One study of one test problem and what is demanded of it.
+    """One study of one test problem, or `Rows` of other evidence about it, and what is demanded of it.
 
     With ``mutation`` set, something was broken on purpose and the check holds if every demand is refused.
     """
 
     case: str
-    study: Study
+    study: Study | Rows
     demands: Mapping[str, Demand]  # by the name of the norm
     mutation: str = ""
 
@@ -103,6 +105,11 @@ class Check:
     def holds(self) -> bool:
         """All verdicts."""
         return all(self.verdict(norm) for norm in self.demands)
+
+    @property
+    def rows(self) -> Rows:
+        """What there is to print and draw, in one form for studies and for all else."""
+        return Rows.of(self.study, tuple(self.demands)) if isinstance(self.study, Study) else self.study
 
     @property
     def label(self) -> str:

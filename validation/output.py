@@ -39,10 +39,9 @@ def prepare(directory: Path) -> None:
 
 
 def draw(result: Result, directory: Path) -> str:
-    """Save the figure of one claim as SVG and PDF; its <svg> element for the report, empty if the claim got nowhere."""
-    if not result.rows:
+    """Save the figure of one claim as SVG and PDF; its <svg> element for the report, empty if it has none."""
+    if (drawn := figure(result)) is None:
         return ""
-    drawn = figure(result)
     drawn.draw_without_rendering()
     drawn.set_layout_engine("none")  # it is settled now, and costs more than the drawing
     save_figure(drawn, directory / result.claim.name, formats=("pdf",))
@@ -110,16 +109,19 @@ def as_record(result: Result) -> dict[str, Any]:
 
 
 def _check_record(row: Row) -> dict[str, Any]:
-    check, study = row.check, row.check.study
+    check, study = row.check, row.check.rows
     return {
         "case": check.case,
         "mutation": check.mutation or None,
         "holds": check.holds,
         "seconds": row.seconds,
+        "note": study.note or None,
         "parameter": study.parameter,
         "values": _finite(study.values),
+        "labels": study.labels or None,
+        "columns": {name: _finite(column) for name, column in study.columns.items()},
         "errors": {norm: _finite(errors) for norm, errors in study.errors.items()},
-        "orders": {norm: _finite(study.orders(norm)) for norm in study.errors},
+        "orders": {norm: _finite(check.study.orders(norm)) for norm in study.errors},
         "demands": {
             norm: {"demand": str(d), "as it should be": check.verdict(norm)} for norm, d in check.demands.items()
         },
@@ -131,19 +133,18 @@ def _finite(values: np.ndarray) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def figure(result: Result) -> Figure:
-    """One panel for each test problem: its checks in colour, what was broken in grey."""
-    panels: dict[str, list[Curve]] = {}
+def figure(result: Result) -> Figure | None:
+    """One panel for each test problem and parameter: checks in colour, what was broken in grey; None if nothing can be drawn."""
+    panels: dict[tuple[str, str], list[Curve]] = {}
     slopes: set[float] = set()
     for check in (row.check for row in result.rows):
         problem, _, detail = check.case.partition(", ")
-        for norm, demand in check.demands.items():
-            name = f"broken: {check.mutation}" if check.mutation else f"{detail}, {norm}".removeprefix(", ")
-            panels.setdefault(problem, []).append(
-                Curve(name, check.study.values, check.study.errors[norm], bool(check.mutation))
-            )
-            slopes |= {float(round(demand.low))} if hasattr(demand, "low") else set()
-    return plot_panels(panels, result.rows[0].check.study.parameter, slopes=sorted(slopes))
+        for name, errors in check.rows.drawn.items():
+            label = f"broken: {check.mutation}" if check.mutation else f"{detail}, {name}".removeprefix(", ")
+            curve = Curve(label, check.rows.values, errors, bool(check.mutation))
+            panels.setdefault((problem, check.rows.parameter), []).append(curve)
+        slopes |= {float(round(demand.low)) for demand in check.demands.values() if hasattr(demand, "low")}
+    return plot_panels(panels, slopes=sorted(slopes)) if panels else None
 
 
 def html(results: Sequence[Result], about: Mapping[str, Any], figures: Mapping[str, str]) -> str:
@@ -166,14 +167,28 @@ def anchor(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower())
 
 
+SHOWN = 24  # rows of a table in the report; results.json holds all
+
+
 def table(check: Check) -> list[list[str]]:
-    """Header and rows of one check: the parameter, then errors and running orders of the norms that something is demanded of."""
-    study = check.study
-    head = [study.parameter.replace("eps", "ε")]
-    rows = [[f"{value:.4g}"] for value in study.values]
+    """Header and rows of one check: parameter, what stands beside, then the errors that something is demanded of, with orders."""
+    rows = check.rows
+    names = rows.labels or [f"{value:.6g}" for value in rows.values]
+    columns = {rows.parameter.replace("eps", "ε"): list(names)}
+    columns |= {name: [f"{value:.6g}" for value in column] for name, column in rows.columns.items()}
     for norm in check.demands:
-        head += [norm, "order"]
-        orders = study.orders(norm)
-        for i, row in enumerate(rows):
-            row += [f"{study.errors[norm][i]:.2e}", f"{orders[i - 1]:.3f}" if i and np.isfinite(orders[i - 1]) else ""]
-    return [head, *rows]
+        columns[norm] = [f"{error:.2e}" for error in rows.errors[norm]]
+        orders = check.study.orders(norm)
+        if np.isfinite(orders).any():
+            columns[f"order({norm})"] = ["", *(f"{order:.3f}" if np.isfinite(order) else "" for order in orders)]
+    return [list(columns), *([column[i] for column in columns.values()] for i in shown(check))]
+
+
+def shown(check: Check) -> list[int]:
+    """Which rows are printed: all if they are few, else the first, the last, the worst of each error and some between."""
+    count = check.rows.values.size
+    if count <= SHOWN:
+        return list(range(count))
+    spread = np.geomspace(1, count, SHOWN).round().astype(int) - 1
+    worst = [int(np.argmax(check.rows.errors[norm])) for norm in check.demands]
+    return sorted({*spread.tolist(), *worst})
