@@ -1,8 +1,16 @@
-"""Fixtures: strict floating point everywhere, and the standard problems."""
+"""Fixtures: strict floating point everywhere, and the standard problems; few threads where tests run side by side."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+
+# Beside other workers (pytest -n) BLAS threads only fight for the cores.  Our own loops keep two, so that their sharing out of
+# blocks is tested.  The libraries read these when they are first imported, which the next lines do.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("NUMBA_NUM_THREADS", "2")
+    for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(_variable, "1")
 
 import numpy as np
 import pytest
