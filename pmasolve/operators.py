@@ -40,6 +40,11 @@ class Operators(Protocol):
     transform: Transform
 
     @property
+    def symbols(self) -> tuple[Array, ...]:
+        """Symbol of −∂ⱼ² for each axis, ≥ 0, shaped to broadcast against the coefficients."""
+        ...
+
+    @property
     def symbol(self) -> Array:
         """Symbol of −Δ in the transform's basis, ≥ 0."""
         ...
@@ -101,10 +106,15 @@ class FourierOperators:
     grid: Grid
     transform: Transform
 
+    @property
+    def symbols(self) -> tuple[Array, ...]:
+        """kⱼ²."""
+        return tuple(k**2 for k in self.transform.wavenumbers)
+
     @cached_property
     def symbol(self) -> Array:
         """|k|²."""
-        return sum(k**2 for k in self.transform.wavenumbers) + np.zeros(1)
+        return sum(self.symbols) + np.zeros(1)
 
     def jet(self, coefficients: Coefficients, out: Jet | None = None) -> Jet:
         """All first and second derivatives, one inverse transform each."""
@@ -156,14 +166,17 @@ class DifferenceOperators:
     transform: Transform
     order: int
 
+    @property
+    def symbols(self) -> tuple[Array, ...]:
+        """Of the second differences: ∑ₘ wₘ(2 − 2cos(m kⱼ hⱼ))/hⱼ²."""
+        weights = list(enumerate(_SECOND[self.order], start=1))
+        pairs = zip(self.transform.wavenumbers, self.grid.spacing, strict=True)
+        return tuple(sum(w * (2 - 2 * np.cos(m * k * h)) / h**2 for m, w in weights) + np.zeros(1) for k, h in pairs)
+
     @cached_property
     def symbol(self) -> Array:
-        """Symbol of the second differences: ∑ⱼ ∑ₘ wₘ(2 − 2cos(m kⱼ hⱼ))/hⱼ²."""
-        total = np.zeros(1)
-        for k, h in zip(self.transform.wavenumbers, self.grid.spacing, strict=True):
-            for m, weight in enumerate(_SECOND[self.order], start=1):
-                total = total + weight * (2 - 2 * np.cos(m * k * h)) / h**2
-        return total
+        """Their sum over the axes."""
+        return sum(self.symbols) + np.zeros(1)
 
     @cached_property
     def _neighbours(self) -> tuple[NDArray[np.intp], ...]:

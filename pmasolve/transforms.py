@@ -17,6 +17,7 @@ import scipy.signal
 from numba import get_num_threads
 from numpy.typing import NDArray
 
+from .cosines import BoxTransform
 from .domains import Array, Box, Grid, Torus
 from .threads import blocks, each
 
@@ -41,12 +42,25 @@ class Transform(Protocol):
         """Factors (broadcastable) that make the coefficients' Euclidean norm that of the values."""
         ...
 
-    def forward(self, values: Array) -> Coefficients:
-        """Coefficients of the values; the caller owns the result."""
+    def forward(self, values: Array, out: Coefficients | None = None) -> Coefficients:
+        """Coefficients of the values, in ``out`` if given; the caller owns the result."""
         ...
 
     def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
         """∂^orders of the series at the grid points, written to ``out``; the coefficients are left alone."""
+        ...
+
+    @property
+    def signs(self) -> tuple[Array, ...]:
+        """Sign of the wavenumber of each axis; 0 where an odd derivative vanishes on the grid."""
+        ...
+
+    def slope(self, coefficients: Coefficients, multipliers: tuple[Array, ...], j: int, out: Array) -> Array:
+        """Values of the derivative along axis ``j`` whose symbol is i·multipliers[j], odd; the coefficients are left alone."""
+        ...
+
+    def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Coefficients) -> Coefficients:
+        """Coefficients of ∑ⱼ of those derivatives of flux[j], odd along axis j on a box: minus the adjoint of ``slope``."""
         ...
 
     def keep_redundant(self, coefficients: Coefficients, original: Coefficients) -> Coefficients:
@@ -112,9 +126,9 @@ class TorusTransform:
             if order
         ]
 
-    def forward(self, values: Array) -> NDArray[np.complex128]:
+    def forward(self, values: Array, out: Coefficients | None = None) -> NDArray[np.complex128]:
         """rfftn."""
-        return self._plan.forward(values)
+        return self._plan.forward(values, np.empty(self.shape, dtype=np.complex128) if out is None else out)
 
     def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
         """irfftn of the coefficients times (ik)^orders."""
@@ -124,6 +138,26 @@ class TorusTransform:
         if source is not self._work:
             np.copyto(self._work, source)
         return self._plan.backward(self._work, out)
+
+    @cached_property
+    def signs(self) -> tuple[Array, ...]:
+        """±1, and 0 at Nyquist."""
+        return tuple(np.sign(ik.imag) for ik in self._odd)
+
+    def slope(self, coefficients: Coefficients, multipliers: tuple[Array, ...], j: int, out: Array) -> Array:
+        """irfftn of the coefficients times i·multiplier."""
+        np.multiply(coefficients, 1j * multipliers[j], out=self._work)
+        return self._plan.backward(self._work, out)
+
+    def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Coefficients) -> NDArray[np.complex128]:
+        """∑ⱼ i·multiplierⱼ · rfftn(fluxⱼ)."""
+        for j, multiplier in enumerate(multipliers):
+            into = self._work if j else out
+            self._plan.forward(flux[j], into)
+            into *= 1j * multiplier
+            if j:
+                out += into
+        return out
 
     def keep_redundant(self, coefficients: Coefficients, original: Coefficients) -> NDArray[np.complex128]:
         """Two planes of the half spectrum hold both k and −k; their anti-Hermitian parts belong to no real function."""
@@ -157,8 +191,9 @@ class _Scipy:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
 
-    def forward(self, values: Array) -> NDArray[np.complex128]:
-        return scipy.fft.rfftn(values, workers=get_num_threads())
+    def forward(self, values: Array, out: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        out[...] = scipy.fft.rfftn(values, workers=get_num_threads())
+        return out
 
     def backward(self, coefficients: NDArray[np.complex128], out: Array) -> Array:
         out[...] = scipy.fft.irfftn(coefficients, s=self.shape, workers=get_num_threads(), overwrite_x=True)
@@ -190,8 +225,8 @@ class _Pyfftw:
         self._across = [along(work[..., c], work[..., c], others, "FFTW_FORWARD") for c in self._columns]
         self._back = [along(work[..., c], work[..., c], others, "FFTW_BACKWARD") for c in self._columns]
 
-    def forward(self, values: Array) -> NDArray[np.complex128]:
-        source, out = np.ascontiguousarray(values), np.empty(self.half, dtype=np.complex128)
+    def forward(self, values: Array, out: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        source = np.ascontiguousarray(values)
         each(lambda plan, r: _run(plan, source[r], out[r]), self._to_half, self._rows)
         if self._columns:
             each(lambda plan, c: _run(plan, out[..., c], out[..., c]), self._across, self._columns)
@@ -217,70 +252,6 @@ def _aligned(shape: tuple[int, ...], dtype: type) -> NDArray:
     """An array aligned to 16 bytes and no more, so that plans made with it accept any NumPy array."""
     size = prod(shape) * np.dtype(dtype).itemsize
     return pyfftw.empty_aligned(size + 16, dtype="uint8", n=64)[16 : 16 + size].view(dtype).reshape(shape)
-
-
-class BoxTransform:
-    """Cosine transform of a grid of cell centres: the even reflection's real series, on the box's own points."""
-
-    isometry = np.ones(1)
-
-    def __init__(self, box: Box) -> None:
-        self.box = box
-
-    @cached_property
-    def wavenumbers(self) -> tuple[Array, ...]:
-        """πm/L of each axis."""
-        dim = self.box.dim
-        return tuple(
-            (np.pi / length) * np.arange(float(n)).reshape((-1,) + (1,) * (dim - 1 - j))
-            for j, (n, length) in enumerate(zip(self.box.shape, self.box.lengths, strict=True))
-        )
-
-    def forward(self, values: Array) -> Array:
-        """Orthonormal DCT-II along every axis."""
-        return scipy.fft.dctn(values, norm="ortho", workers=get_num_threads())
-
-    def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
-        """Cosine series stay cosine series under even derivatives and become sine series under odd ones."""
-        series, workers = coefficients, get_num_threads()
-        for j, order in enumerate(orders):
-            if order:
-                series = series * ((-1.0) ** ((order + 1) // 2) * self.wavenumbers[j] ** order)
-        odd = tuple(j for j, order in enumerate(orders) if order % 2)
-        even = tuple(j for j, order in enumerate(orders) if order % 2 == 0)
-        fresh = series is not coefficients
-        if even:
-            series = scipy.fft.idctn(series, axes=even, norm="ortho", workers=workers, overwrite_x=fresh)
-        if odd:
-            series = scipy.fft.idstn(
-                _sines(series, odd), axes=odd, type=2, norm="ortho", workers=workers, overwrite_x=True
-            )
-        out[...] = series
-        return out
-
-    def keep_redundant(self, coefficients: Coefficients, original: Coefficients) -> Array:
-        """A cosine series has no redundancy."""
-        return coefficients
-
-    def as_vector(self, coefficients: Coefficients) -> Array:
-        """The coefficients, flat."""
-        return coefficients.reshape(-1)
-
-    def as_coefficients(self, vector: Array) -> Array:
-        """The coefficients, in the shape of the grid."""
-        return vector.reshape(self.box.shape)
-
-
-def _sines(series: Array, odd: tuple[int, ...]) -> Array:
-    """Coefficients of ∑ₘ sₘ sin(πm(i+½)/n) as the DST has them: it counts modes from 1, so they move down by one.
-
-    m = 0 carries no sine; the last sine, m = n, is absent from the derivative of a cosine series.
-    """
-    out = np.zeros_like(series)
-    to = tuple(slice(None, -1) if j in odd else slice(None) for j in range(series.ndim))
-    of = tuple(slice(1, None) if j in odd else slice(None) for j in range(series.ndim))
-    out[to] = series[of]
-    return out
 
 
 def plan(grid: Grid) -> Transform:

@@ -131,3 +131,20 @@ def test_cosines_have_nothing_redundant(box: Box) -> None:
     transform = plan(box)
     coefficients = transform.forward(np.random.default_rng(3).standard_normal(box.shape))
     assert np.array_equal(transform.keep_redundant(coefficients / 3, coefficients), coefficients / 3)
+
+
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("grid", TORI + BOXES, ids=str)
+def test_slope_is_the_derivative_and_divergence_minus_its_adjoint(grid) -> None:
+    rng, transform = np.random.default_rng(5), plan(grid)
+    k = tuple(sign * np.abs(k) for sign, k in zip(transform.signs, transform.wavenumbers, strict=True))
+    coefficients = transform.forward(rng.standard_normal(grid.shape))
+    kept, D, out = coefficients.copy(), np.empty((grid.dim, *grid.shape)), np.empty(grid.shape)
+    for j, unit in enumerate(np.eye(grid.dim, dtype=int)):
+        transform.slope(coefficients, k, j, D[j])
+        assert np.allclose(D[j], transform.derivative(coefficients, tuple(unit), out), rtol=0, atol=1e-12)
+    assert np.array_equal(coefficients, kept)
+    flux, zero = rng.standard_normal(D.shape), (0,) * grid.dim
+    divergence = transform.derivative(transform.divergence(flux, k, np.empty_like(kept)), zero, out)
+    u = transform.derivative(coefficients, zero, np.empty(grid.shape))
+    assert np.sum(u * divergence) == pytest.approx(-np.sum(D * flux), rel=1e-11)
