@@ -22,7 +22,6 @@ from .operators import Fourier as Fourier
 from .plans import Plan as Plan
 from .potentials import Potential as Potential
 from .problems import Problem as Problem
-from .report import latex_table as latex_table
 from .report import plot_orders as plot_orders
 from .report import plot_trajectory as plot_trajectory
 from .report import save_figure as save_figure
@@ -39,6 +38,7 @@ from .softmin import KeOps as KeOps
 from .softmin import Separable as Separable
 from .storage import load as load
 from .storage import save as save
+from .tables import latex_table as latex_table
 from .trajectories import Event as Event
 from .trajectories import Outcome as Outcome
 from .trajectories import Stopped as Stopped

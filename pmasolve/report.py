@@ -1,4 +1,4 @@
-"""Tables and plots for papers; the only importer of matplotlib.
+"""Plots for papers; the only importer of matplotlib.
 
 Figures are made without pyplot: no state, no window, the same on a machine without a display.  Colours are those of Okabe and Ito
 (distinct for all common kinds of colour vision), and every curve has a marker of its own besides.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
+from io import BytesIO, StringIO
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from matplotlib.ticker import NullLocator
 
 from .convergence import Study
 from .domains import Array
+from .records import Section
 from .trajectories import Trajectory
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -54,6 +55,16 @@ class Curve:
     faint: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One pair of axes: a title, the parameter below, what stands on the left, and the curves."""
+
+    title: str
+    parameter: str
+    curves: Sequence[Curve]
+    left: str = "error"
+
+
 def plot_orders(
     studies: Mapping[str, Study], *, norms: Sequence[str] = ("sup",), slopes: Sequence[float] = ()
 ) -> Figure:
@@ -77,25 +88,34 @@ def plot_orders(
         for norm in norms
     ]
     parameter = next(iter(studies.values())).parameter
-    return plot_panels({("", parameter): curves}, slopes=slopes)
+    return plot_panels([Panel("", parameter, curves)], slopes=slopes)
 
 
-def plot_panels(panels: Mapping[tuple[str, str], Sequence[Curve]], *, slopes: Sequence[float] = ()) -> Figure:
-    """Panels of curves side by side, two to a row, by title and parameter; equal labels look equal and share one legend."""
+def plot_section(section: Section) -> Figure | None:
+    """One panel for each test problem and parameter: checks in colour, what was broken in grey; None if nothing can be drawn."""
+    panels: dict[tuple[str, str, str], list[Curve]] = {}
+    for entry in section.entries:
+        problem, _, detail = entry.case.partition(", ")
+        left = "error" if entry.orders or not entry.columns else ""
+        curves = panels.setdefault((problem, entry.parameter, left), [])
+        for name, errors in entry.drawn.items():
+            label = f"broken: {entry.mutation}" if entry.mutation else f"{detail}, {name}".removeprefix(", ")
+            curves.append(Curve(label, entry.values, errors, bool(entry.mutation)))
+    slopes = sorted({slope for entry in section.entries for slope in entry.slopes})
+    drawn = [Panel(title, parameter, curves, left) for (title, parameter, left), curves in panels.items() if curves]
+    return plot_panels(drawn, slopes=slopes) if drawn else None
+
+
+def plot_panels(panels: Sequence[Panel], *, slopes: Sequence[float] = ()) -> Figure:
+    """Panels side by side, two to a row; equal labels look equal and share one legend."""
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    looks = _looks([curve for curves in panels.values() for curve in curves])
+    looks = _looks([curve for panel in panels for curve in panel.curves])
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-        for axis, ((title, parameter), curves) in zip(axes, panels.items(), strict=False):
-            for curve in curves:
-                errors = np.where(curve.errors > 0, curve.errors, np.nan)  # an error of 0 has no logarithm
-                axis.loglog(curve.values, errors, label=curve.label, **looks[curve.label])
-            for slope in slopes:
-                _reference(axis, [curve for curve in curves if not curve.faint], slope)
-            axis.set(title=title, xlabel=SYMBOLS.get(parameter, parameter), ylabel="error")
-            _mark_values(axis, curves)
+        for axis, panel in zip(axes, panels, strict=False):
+            _draw_curves(axis, panel, looks, slopes)
         for axis in axes[len(panels) :]:
             axis.remove()
         entries = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
@@ -103,6 +123,16 @@ def plot_panels(panels: Mapping[tuple[str, str], Sequence[Curve]], *, slopes: Se
             entries.values(), entries.keys(), loc="outside lower center", ncols=columns if len(entries) > 1 else 1
         )
     return figure
+
+
+def _draw_curves(axis: Axes, panel: Panel, looks: Mapping[str, dict[str, Any]], slopes: Sequence[float]) -> None:
+    for curve in panel.curves:
+        errors = np.where(curve.errors > 0, curve.errors, np.nan)  # an error of 0 has no logarithm
+        axis.loglog(curve.values, errors, label=curve.label, **looks[curve.label])
+    for slope in slopes:
+        _reference(axis, [curve for curve in panel.curves if not curve.faint], slope)
+    axis.set(title=panel.title, xlabel=SYMBOLS.get(panel.parameter, panel.parameter), ylabel=panel.left)
+    _mark_values(axis, panel.curves)
 
 
 def _looks(curves: Sequence[Curve]) -> dict[str, dict[str, Any]]:
@@ -225,33 +255,14 @@ def svg(figure: Figure) -> str:
     return out.getvalue()[out.getvalue().index("<svg") :]
 
 
+def pdf(figure: Figure) -> bytes:
+    """The figure as a PDF file."""
+    out = BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(out, format="pdf", metadata=_metadata(".pdf"))
+    return out.getvalue()
+
+
 def _metadata(suffix: str) -> dict[str, None]:
     keys = {".svg": ("Date", "Creator", "Format", "Type"), ".pdf": ("CreationDate", "Creator", "Producer")}
     return dict.fromkeys(keys.get(suffix, ()))
-
-
-def latex_table(study: Study, *, norms: Sequence[str] | None = None, caption: str = "") -> str:
-    """Values, errors and running orders as a LaTeX table (package booktabs).
-
-    Examples
-    --------
-    >>> study = Study.over("h", [0.1, 0.05], lambda h: {"sup": h**2})
-    >>> print(latex_table(study).splitlines()[3])
-    $h$ & sup & order \\\\
-    """
-    chosen = tuple(study.errors) if norms is None else norms
-    symbol = {"eps": r"\varepsilon", "rtol": r"\mathrm{rtol}"}.get(study.parameter, study.parameter)
-    head = " & ".join([f"${symbol}$", *(f"{norm} & order" for norm in chosen)])
-    lines = [r"\begin{table}", rf"\begin{{tabular}}{{r{'rr' * len(chosen)}}}", r"\toprule", head + r" \\", r"\midrule"]
-    for i, value in enumerate(study.values):
-        cells = [_scientific(value)]
-        for norm in chosen:
-            cells += [_scientific(study.errors[norm][i]), f"{study.orders(norm)[i - 1]:.2f}" if i else "--"]
-        lines.append(" & ".join(cells) + r" \\")
-    tail = [r"\bottomrule", r"\end{tabular}", *([rf"\caption{{{caption}}}"] if caption else []), r"\end{table}"]
-    return "\n".join(lines + tail)
-
-
-def _scientific(value: float) -> str:
-    mantissa, exponent = f"{value:.2e}".split("e")
-    return rf"${mantissa} \cdot 10^{{{int(exponent)}}}$"

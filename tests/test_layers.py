@@ -35,7 +35,9 @@ LAYERS = [
     ["schroedinger"],
     ["brenier"],
     ["convergence"],
-    ["report", "storage"],
+    ["records", "provenance", "storage"],
+    ["tables", "report"],
+    ["pages"],
     ["cli"],
     ["__main__"],
 ]

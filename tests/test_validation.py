@@ -13,13 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from pmasolve import Band, Study
+from pmasolve.tables import cells
 from validation import suite
 from validation.__main__ import app
 from validation.cases import QUICK
-from validation.claims import AtLeast, AtMost, Check, Claim, Level
+from validation.claims import AtLeast, AtMost, Check, Claim, Level, Row
 from validation.densities import real_pair
 from validation.evidence import against, estimates, inequality
-from validation.output import shown, table
+from validation.output import entry
 
 GOOD, BAD = (Study.over("h", [0.2, 0.1, 0.05], lambda h, p=p: {"sup": h**p}) for p in (2, 1))
 BAND = {"sup": Band(1.9, 2.1)}
@@ -63,7 +64,7 @@ def crashes(level: Level) -> Iterator[Check]:
 
 def invoke(out: Path, *arguments: str):
     """Run the command line in this process."""
-    return CliRunner().invoke(app, ["--out", str(out), *arguments])
+    return CliRunner().invoke(app, ["--out", str(out), "--jobs", "1", *arguments])
 
 
 @pytest.fixture
@@ -72,8 +73,8 @@ def claims(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return lambda *studies: monkeypatch.setattr(suite, "CLAIMS", tuple(claim(s.__name__, s) for s in studies))
 
 
-@pytest.mark.parametrize("name", ["one-step", "identities"])
-def test_a_claim_runs_end_to_end(name: str, tmp_path: Path) -> None:
+def test_a_claim_runs_end_to_end(tmp_path: Path) -> None:
+    name = "one-step"
     result = invoke(tmp_path, "--claim", name)
     assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "results.json").read_text("utf-8"))
@@ -82,7 +83,7 @@ def test_a_claim_runs_end_to_end(name: str, tmp_path: Path) -> None:
     assert {"python", "numpy", "pmasolve"} <= set(record["versions"])
     assert any(check["mutation"] for check in entry["checks"])
     assert all(check["holds"] and check["values"] and check["errors"] for check in entry["checks"])
-    assert {path.suffix for path in tmp_path.glob(f"{name}.*")} == {".svg", ".pdf"}
+    assert {path.suffix for path in (tmp_path / "claims").glob(f"{name}.*")} == {".svg", ".pdf", ".json"}
     page = (tmp_path / "report.html").read_text("utf-8")
     assert page.count("<svg") == 1
     assert entry["title"] in page
@@ -209,8 +210,10 @@ def test_an_inequality_fails_at_one_step() -> None:
     for bound, holds in ((2 / step, True), (larger, False)):
         check = Check("case", inequality("step", step, 1 / step, bound), {"violation": AtMost(0)})
         assert check.holds is holds
-    assert 499 in shown(check)  # the worst row is printed
-    assert len(table(check)) < 30
+    record = entry(Row(check, 0.0))
+    assert 500 in record.values  # the worst row is kept
+    assert record.values.size <= 201
+    assert len(cells(record)) < 30
 
 
 def other_evidence(level: Level) -> Iterator[Check]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from . import suite
-from .claims import Check, ClaimModule, Level, Result, Row
-from .output import draw, prepare, write
+from pmasolve.pages import prepare, write
+from pmasolve.records import Section
+
+from . import docs, suite
+from .claims import ClaimModule, Level
+from .fingerprints import fingerprint
+from .output import PAGE
+from .printing import Screen
+from .running import cores, one_by_one, side_by_side, workers
+from .store import drawings, keep, kept
 
 app = typer.Typer(add_completion=False)
 INTERRUPTED = 130  # what shells expect after Ctrl-C
@@ -21,84 +26,87 @@ INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 @app.command()
 def main(
-    level: Annotated[Level, typer.Option(help="quick takes a minute, full a few")] = Level.QUICK,
+    level: Annotated[Level, typer.Option(help="quick takes a few minutes, full some tens")] = Level.QUICK,
     claim: Annotated[list[str] | None, typer.Option(help="run only this claim; may be given several times")] = None,
-    out: Annotated[Path, typer.Option(help="directory for results.json, the figures and report.html")] = Path(
+    out: Annotated[Path, typer.Option(help="directory for the report, data, tables and figures")] = Path(
         "validation-results"
     ),
+    jobs: Annotated[int, typer.Option(min=1, help="processes side by side")] = cores(),
+    scheduler: Annotated[
+        str | None, typer.Option(help="run on a Dask cluster instead: its scheduler's address, tcp://host:8786")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="run again what is in --out already")] = False,
+    write_docs: Annotated[
+        bool, typer.Option("--docs", help="write the tables of claims in README.md and docs/verified.md")
+    ] = False,
 ) -> None:
-    """Measure every claim of the theory, and check that each measurement can fail."""
+    """Measure every claim of the theory, and check that each measurement can fail.
+
+    Claims that are in --out already are not run again, unless their sources, the package, its dependencies or the level changed.
+    """
+    console = Console()
+    if write_docs and not (docs.ROOT / "docs").is_dir():
+        raise typer.BadParameter(f"{docs.ROOT} is not a folder with the sources", param_hint="--docs")
     try:
         modules = suite.chosen(claim or [])
         prepare(out)
+        done = {} if fresh else stored(modules, level, out)
+        code = run_all(modules, level, out, Screen(console), done=done, jobs=jobs, scheduler=scheduler)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--claim") from error
+    except ConnectionError as error:
+        raise typer.BadParameter(str(error), param_hint="--scheduler") from error
     except OSError as error:
         raise typer.BadParameter(f"{out} cannot be written: {error.strerror or error}", param_hint="--out") from error
-    raise typer.Exit(run_all(modules, level, out, Console()))
+    if write_docs and code != INTERRUPTED:
+        docs.write(
+            docs.ROOT, suite.CLAIMS, {module.CLAIM.name: kept(module.CLAIM.name, out) for module in suite.CLAIMS}
+        )
+    raise typer.Exit(code)
 
 
-def run_all(modules: tuple[ClaimModule, ...], level: Level, out: Path, console: Console) -> int:
-    """Run, print and write; the exit code."""
-    results: list[Result] = []
-    figures: dict[str, str] = {}
+def stored(modules: Sequence[ClaimModule], level: Level, out: Path) -> dict[str, Section]:
+    """Sections in ``out`` of claims that nothing has changed for, by name."""
+    found = {module.CLAIM.name: kept(module.CLAIM.name, out, fingerprint(module, level)) for module in modules}
+    return {name: section for name, section in found.items() if section is not None}
+
+
+def run_all(
+    modules: Sequence[ClaimModule],
+    level: Level,
+    out: Path,
+    screen: Screen,
+    *,
+    done: Mapping[str, Section],
+    jobs: int,
+    scheduler: str | None,
+) -> int:
+    """Run what is not done, print and write; the exit code."""
+    sections = dict(done)
+    screen.unchanged(list(done.values()))
+    todo = longest_first([module for module in modules if module.CLAIM.name not in done], out)
     try:
-        for module in modules:
-            results.append(_run_one(module, level, console))
-            figures[module.CLAIM.name] = draw(results[-1], out)
-            write(results, figures, level, out)
+        with workers(min(jobs, len(todo)), scheduler) as executor:
+            live = executor is None
+            results = one_by_one(todo, level, screen.live) if live else side_by_side(todo, level, executor)
+            for result in screen.counted(results, len(todo)):
+                keep(result, out)
+                sections[result.section.name] = result.section
+                screen.finished(result.section, live)
     except KeyboardInterrupt:
-        console.print(f"interrupted; {len(results)} of {len(modules)} claims are in {out}", soft_wrap=True)
         return INTERRUPTED
-    console.print(_summary(results))
-    console.print(f"{out / 'report.html'}\n{out / 'results.json'}", soft_wrap=True, highlight=False)
-    return 0 if all(result.holds for result in results) else 1
+    finally:
+        ordered = [sections[module.CLAIM.name] for module in modules if module.CLAIM.name in sections]
+        page = write(PAGE, ordered, out, drawings=drawings(ordered, out), more={"level": level.value})
+        screen.summary(ordered, len(modules), page)
+    return 0 if all(section.holds for section in ordered) else 1
 
 
-def _run_one(module: ClaimModule, level: Level, console: Console) -> Result:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    console.rule(f"[bold]{module.CLAIM.title}", align="left")
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        progress.add_task(module.CLAIM.name)
-        result = suite.run(module, level, lambda row: console.print(_line(row), soft_wrap=True, highlight=False))
-    if result.crash:
-        console.print(f"  [red]crashed[/]: {result.crash.strip().splitlines()[-1]}", soft_wrap=True)
-    elif not result.mutated:
-        console.print("  [red]no mutation was tried[/]: nothing shows that this claim can fail")
-    return result
-
-
-def _line(row: Row) -> str:
-    check = row.check
-    word = _word(check)
-    orders = ";  ".join(f"{norm} {_numbers(check, norm)}" for norm in check.demands)
-    return f"  {word}  {row.seconds:5.1f} s  {check.label}:  {orders}"
-
-
-def _word(check: Check) -> str:
-    if check.mutation:
-        return "[green]caught [/]" if check.holds else "[red]MISSED [/]"
-    return "[green]holds  [/]" if check.holds else "[red]FAILS  [/]"
-
-
-def _numbers(check: Check, norm: str) -> str:
-    errors, orders = check.study.errors[norm], check.study.orders(norm)[-2:]
-    if "order" not in str(check.demands[norm]):
-        return f"{np.max(errors):.1e}"
-    return f"{errors[-1]:.1e} (orders … {' '.join(f'{order:.2f}' for order in orders)})"
-
-
-def _summary(results: list[Result]) -> Table:
-    table = Table(title="Claims", title_justify="left")
-    for name in ("claim", "checks", "mutations caught", "verdict", "seconds"):
-        table.add_column(name, justify="right" if name == "seconds" else "left")
-    for result in results:
-        kept = [row.check for row in result.rows if not row.check.mutation]
-        broken = [row.check for row in result.rows if row.check.mutation]
-        counts = (f"{sum(check.holds for check in checks)}/{len(checks)}" for checks in (kept, broken))
-        verdict = "[green]holds" if result.holds else "[red]crashed" if result.crash else "[red]fails"
-        table.add_row(result.claim.title, *counts, verdict, f"{result.seconds:.1f}")
-    return table
+def longest_first(modules: Sequence[ClaimModule], out: Path) -> list[ClaimModule]:
+    """By the time they took when they last ran here, so that no long one is left for the end; in their own order else."""
+    last = {module.CLAIM.name: kept(module.CLAIM.name, out) for module in modules}
+    seconds = {name: section.seconds if section else 0.0 for name, section in last.items()}
+    return sorted(modules, key=lambda module: -seconds[module.CLAIM.name])
 
 
 if __name__ == "__main__":

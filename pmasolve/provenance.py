@@ -1,0 +1,49 @@
+"""Where numbers come from: versions, machine, and the revision of this package's files."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("pmasolve", "numpy", "scipy", "numba", "scikit-sundae", "matplotlib", "pyfftw")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that results may depend on.
+
+    Examples
+    --------
+    >>> "numpy" in versions()
+    True
+    """
+    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def machine() -> str:
+    """Operating system and processor."""
+    return f"{platform.system()} {platform.machine()}"
+
+
+def revision() -> str | None:
+    """The git revision that these files belong to, with a + if any were changed since; None outside a repository."""
+    here = Path(__file__).resolve().parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],
+            cwd=here, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+        tracked = subprocess.run(
+            ["git", "ls-files", "--error-unmatch", __file__], cwd=here, capture_output=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() if tracked.returncode == 0 else None  # installed inside somebody else's repository
