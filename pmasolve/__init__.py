@@ -25,6 +25,9 @@ from .problems import Problem as Problem
 from .report import plot_orders as plot_orders
 from .report import plot_trajectory as plot_trajectory
 from .report import save_figure as save_figure
+from .scaling import Method as Method
+from .scaling import Scaling as Scaling
+from .scaling import scaling_study as scaling_study
 from .schroedinger import Schroedinger as Schroedinger
 from .schroedinger import schroedinger as schroedinger
 from .sinkhorn import FORWARD as FORWARD

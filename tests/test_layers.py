@@ -38,6 +38,7 @@ LAYERS = [
     ["records", "provenance", "storage"],
     ["tables", "report"],
     ["pages"],
+    ["scaling"],
     ["cli"],
     ["__main__"],
 ]

@@ -1,0 +1,65 @@
+"""Studies of a user's own densities."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pmasolve import PLAIN, Method, Problem, Scaling, Torus, scaling_study
+from pmasolve.scaling import METHODS, PLAIN_METHOD
+
+TAU = 2 * np.pi
+EPS = [1 / 128, 1 / 256, 1 / 512]
+PROBLEM = Problem(Torus((64,)), lambda x: 0.3 * np.cos(TAU * x), lambda y: 0.3 * np.sin(TAU * y))
+
+
+@pytest.fixture(scope="module")
+def study() -> Scaling:
+    """All methods in one dimension."""
+    return scaling_study(PROBLEM, eps=EPS, t=1 / 32)
+
+
+def test_each_method_has_its_order(study: Scaling) -> None:
+    print(study)
+    orders = {method.name: study.studies[method.name].orders("sup")[-1] for method in METHODS}
+    assert orders["plain"] == pytest.approx(1, abs=0.05)
+    assert orders["symmetric"] == pytest.approx(2, abs=0.05)
+    assert orders["Richardson"] == pytest.approx(4, abs=0.3)
+    assert all(study.verdict(method, norm) for method in METHODS for norm in ("sup", "gradient"))
+    assert max(study.floor["sup"], study.studies["Richardson"].errors["sup"][-1]) < 1e-8
+
+
+def test_a_wrong_expectation_fails_and_errors_below_the_references_decide_nothing(study: Scaling) -> None:
+    wrong = Method("plain", PLAIN, 1, 2.0, 0.2)
+    assert study.verdict(wrong) is False
+    assert replace(study, methods=(wrong,)).section().verdict == "fails"
+    vague = replace(study, methods=(PLAIN_METHOD,), floor={"sup": 1.0, "gradient": 1.0})
+    assert vague.verdict(PLAIN_METHOD) is None
+    assert vague.section().verdict == "undecided"
+
+
+def test_the_report_is_that_of_the_suite(study: Scaling, tmp_path: Path) -> None:
+    page = study.report(tmp_path / "mine", title="My densities").read_text("utf-8")
+    assert {path.name for path in (tmp_path / "mine").iterdir()} == {
+        "report.html", "results.json", "results.csv", "tables.tex", "orders.svg", "orders.pdf",
+    }  # fmt: skip
+    assert all(words in page for words in ("<title>My densities", "order (sup)", "symmetric", "64 points"))
+    assert page.count("<svg") == 1
+    (record,) = json.loads((tmp_path / "mine" / "results.json").read_text("utf-8"))["claims"]
+    assert record["holds"] is True
+    assert record["checks"][1]["errors"]["sup"] == study.studies["symmetric"].errors["sup"].tolist()
+
+
+def test_what_cannot_be_studied_is_refused_before_any_work() -> None:
+    for eps, t, words in (
+        ([1 / 256], 1 / 32, "at least two"),
+        ([1 / 512, 1 / 256], 1 / 32, "decreasing"),
+        (EPS, 0.0, "positive"),
+        (EPS, 0.03, "not a multiple"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            scaling_study(PROBLEM, eps=eps, t=t)
