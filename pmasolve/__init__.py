@@ -17,6 +17,7 @@ from .fixed_points import Newton as Newton
 from .linearised import LinearisedMongeAmpere as LinearisedMongeAmpere
 from .manufactured import manufactured as manufactured
 from .monge_ampere import MongeAmpere as MongeAmpere
+from .newton import NewtonKrylov as NewtonKrylov
 from .operators import FiniteDifference as FiniteDifference
 from .operators import Fourier as Fourier
 from .plans import Plan as Plan
@@ -48,3 +49,5 @@ from .trajectories import Stopped as Stopped
 from .trajectories import Trajectory as Trajectory
 from .trajectories import evolve as evolve
 from .trajectories import resume as resume
+from .transport import Transport as Transport
+from .transport import transport as transport

@@ -5,62 +5,54 @@ Symmetric matrices are packed as in `pointwise`.  Every kernel makes one pass ov
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit
 
 from .domains import Array
 from .threads import blocks, each
 
-# Each kernel turns the packed Hessian H into ν cof(I+H), writes r, and returns ∑r, ∑r², ∑|r| and max |r|/det.
+# Each kernel turns the packed Hessian H into ν cof(I+H), writes r, and returns ∑|r| and max |r|/det.
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _balance_1d(H, nu, mu, r):
-    plain, square, total, worst = 0.0, 0.0, 0.0, 0.0
+    total, worst = 0.0, 0.0
     for i in range(r.size):
         det = 1.0 + H[0, i]
         r[i] = mu[i] - nu[i] * det
-        plain += r[i]
-        square += r[i] * r[i]
         total += abs(r[i])
         worst = max(worst, abs(r[i]) / det)
         H[0, i] = nu[i]
-    return plain, square, total, worst
+    return total, worst
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _balance_2d(H, nu, mu, r):
-    plain, square, total, worst = 0.0, 0.0, 0.0, 0.0
+    total, worst = 0.0, 0.0
     for i in range(r.size):
         a, b, c, w = 1.0 + H[0, i], H[1, i], 1.0 + H[2, i], nu[i]
         det = a * c - b * b
         r[i] = mu[i] - w * det
-        plain += r[i]
-        square += r[i] * r[i]
         total += abs(r[i])
         worst = max(worst, abs(r[i]) / det)
         H[0, i], H[1, i], H[2, i] = w * c, -w * b, w * a
-    return plain, square, total, worst
+    return total, worst
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _balance_3d(H, nu, mu, r):
-    plain, square, total, worst = 0.0, 0.0, 0.0, 0.0
+    total, worst = 0.0, 0.0
     for i in range(r.size):
         a, b, c, w = 1.0 + H[0, i], H[1, i], H[2, i], nu[i]
         d, e, f = 1.0 + H[3, i], H[4, i], 1.0 + H[5, i]
         A, B, C = d * f - e * e, c * e - b * f, b * e - c * d
         det = a * A + b * B + c * C
         r[i] = mu[i] - w * det
-        plain += r[i]
-        square += r[i] * r[i]
         total += abs(r[i])
         worst = max(worst, abs(r[i]) / det)
         H[0, i], H[1, i], H[2, i] = w * A, w * B, w * C
         H[3, i], H[4, i], H[5, i] = w * (a * f - c * c), w * (b * c - a * e), w * (a * d - b * b)
-    return plain, square, total, worst
+    return total, worst
 
 
 # Each returns how many of the matrices I+H are not positive definite, by leading minors; NaN counts.
@@ -125,31 +117,21 @@ _INDEFINITE = {1: _indefinite_1d, 2: _indefinite_2d, 3: _indefinite_3d}
 _FLUX = {1: _flux_1d, 2: _flux_2d, 3: _flux_3d}
 
 
-class Balance(NamedTuple):
-    """Averages of r, r² and |r|, and max |r|/det."""
-
-    mean: float
-    square: float
-    absolute: float
-    worst: float
-
-
-def balance(D2u: Array, nu: Array, mu: Array, r: Array) -> Balance:
-    """Write r = μ − ν det(I+D²u); overwrite D²u (rows, *shape) by ν cof(I+D²u).
+def balance(D2u: Array, nu: Array, mu: Array, r: Array) -> tuple[float, float]:
+    """Write r = μ − ν det(I+D²u); overwrite D²u (rows, *shape) by ν cof(I+D²u); return mean |r| and max |r|/det.
 
     ``nu`` is ν at x + ∇u.
     """
     H, kernel = D2u.reshape(D2u.shape[0], -1), _BALANCE[r.ndim]
     flat_nu, flat_mu, flat_r = nu.reshape(-1), mu.reshape(-1), r.reshape(-1)
     parts = blocks(r.size, r.size)
-    sums = np.empty((len(parts), 4))
+    sums = np.empty((len(parts), 2))
 
     def work(k: int, b: slice) -> None:
         sums[k] = kernel(H[:, b], flat_nu[b], flat_mu[b], flat_r[b])
 
     each(work, list(range(len(parts))), parts)
-    mean, square, absolute = sums[:, :3].sum(axis=0) / r.size
-    return Balance(float(mean), float(square), float(absolute), float(sums[:, 3].max()))
+    return float(sums[:, 0].sum()) / r.size, float(sums[:, 1].max())
 
 
 def positive_definite(D2u: Array) -> bool:

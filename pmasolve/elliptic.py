@@ -120,6 +120,10 @@ class Elliptic:
         """Average of |∇Δ⁻¹r|²: the square of the Ḣ⁻¹ norm over the volume."""
         return self._sum(lambda b: _energy(b(r), b(self.inverse), self._weight)) / self.operators.grid.size
 
+    def square(self, r: Coefficients) -> float:
+        """Average of the values' squares."""
+        return self._sum(lambda b: _dot(b(r), b(r), self._weight)) / self.operators.grid.size
+
     def apply(self, A: Array, p: Coefficients, out: Coefficients) -> Coefficients:
         """−div(A∇p)."""
         transform = self.operators.transform

@@ -19,7 +19,7 @@ from .elliptic import Elliptic, Solve
 from .operators import Jet, Operators, Space
 from .problems import Problem
 from .threads import blocks, each
-from .trajectories import REACHED, Outcome
+from .trajectories import INTERRUPTED, REACHED, Outcome
 from .transforms import Coefficients, resample
 
 STALLED = Outcome(
@@ -98,10 +98,10 @@ class Level:
             return REFUSED
         nu = self.problem.target(self.grid.displaced(self.jet.D))
         each(lambda b: _exp_minus(nu.reshape(-1)[b]), blocks(nu.size, nu.size))
-        b, volume = balance(self.jet.D2, nu, self.mu, self.residual), self.grid.volume
-        self.transform.forward(self.residual, self.r)
-        dual, spread = self.elliptic.energy(self.r), max(b.square - b.mean**2, 0.0)
-        return State(b.absolute * volume, b.worst, float(np.sqrt(dual * volume)), float(np.sqrt(spread)) * volume)
+        mean, worst = balance(self.jet.D2, nu, self.mu, self.residual)
+        self.transform.forward(self.residual, self.r).ravel()[0] = 0.0  # the mean, which no potential changes
+        volume, dual, square = self.grid.volume, self.elliptic.energy(self.r), self.elliptic.square(self.r)
+        return State(mean * volume, worst, float(np.sqrt(dual * volume)), float(np.sqrt(square)) * volume)
 
     @property
     def values(self) -> Array:
@@ -145,16 +145,29 @@ def newton(
         records.append(record)
         watch(record)
 
-    start, solution, coarse = None, None, None
+    start, solution, coarse = None, None, problem.domain
     for grid in _cascade(problem.domain, settings.coarsest):
         here = problem if grid == problem.domain else problem.on(grid)
         level = Level(here, space.on(grid))
         if start is not None:
-            _prolong(start, coarse, level)
-        solution = _solve(level, tolerance, settings, grid == problem.domain, note)
+            prolong(start, coarse, level)
+        try:
+            solution = _solve(level, tolerance, settings, grid == problem.domain, note)
+        except KeyboardInterrupt:
+            solution = Solution(level, level.evaluate(level.coefficients), INTERRUPTED)
+            break
         start, coarse = solution.level.values, grid
     assert solution is not None
-    return replace(solution, records=tuple(records))
+    return replace(_on(problem, space, solution), records=tuple(records))
+
+
+def _on(problem: Problem, space: Space, solution: Solution) -> Solution:
+    """The solution on the problem's own grid, where an interruption has left it on a coarser one."""
+    if solution.level.grid == problem.domain:
+        return solution
+    level = Level(problem, space.on(problem.domain))
+    prolong(solution.level.values, solution.level.grid, level)
+    return replace(solution, level=level, state=_start(level))
 
 
 def _cascade(grid: Grid, coarsest: int) -> list[Grid]:
@@ -165,7 +178,7 @@ def _cascade(grid: Grid, coarsest: int) -> list[Grid]:
     return grids
 
 
-def _prolong(u: Array, coarse: Grid, level: Level) -> None:
+def prolong(u: Array, coarse: Grid, level: Level) -> None:
     """The trigonometric interpolant of a coarse u; modes that the coarse grid does not have stay exactly 0."""
     c = level.transform.forward(resample(u, coarse, level.grid), level.coefficients)
     for k, old, new in zip(level.transform.wavenumbers, coarse.shape, level.grid.shape, strict=True):

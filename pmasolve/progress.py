@@ -16,7 +16,7 @@ Show = Callable[[float, Mapping[str, float]], None]
 
 
 @contextmanager
-def progress_bar(title: str, total: float, wanted: bool | None) -> Iterator[Show]:
+def progress_bar(title: str, total: float, wanted: bool | None, unit: str = "t") -> Iterator[Show]:
     """Yield ``show(done, record)``; the bar appears after two seconds, on stderr, and only where somebody looks."""
     if wanted is False or (wanted is None and not sys.stderr.isatty()):
         yield lambda done, record: None
@@ -31,7 +31,9 @@ def progress_bar(title: str, total: float, wanted: bool | None) -> Iterator[Show
         if not shown and (wanted or time.perf_counter() - began > PATIENCE):
             bar.start()
             shown = True
-        bar.update(task, completed=done, note=f"t={done:.4g} " + " ".join(f"{k}={v:.3g}" for k, v in record.items()))
+        bar.update(
+            task, completed=done, note=f"{unit}={done:.4g} " + " ".join(f"{k}={v:.3g}" for k, v in record.items())
+        )
 
     try:
         yield show

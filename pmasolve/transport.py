@@ -1,0 +1,188 @@
+"""The optimal map between two densities on a torus or a box, its cost, and a certificate of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .certificates import Certificate, Interval, certify
+from .domains import Array
+from .maps import QUINTIC, Displacement
+from .newton import NewtonKrylov, Solution, newton
+from .operators import Fourier, Space
+from .problems import Problem
+from .progress import progress_bar
+from .trajectories import REACHED, Outcome
+
+FOURIER = Fourier()
+
+
+@dataclass(frozen=True, eq=False)
+class Transport:
+    """The solution of an optimal transport problem.
+
+    Attributes
+    ----------
+    problem : what was solved.
+    potential : u, mean-free, on the grid; the map is the gradient of φ = |x|²/2 + u.
+    space : how u is differentiated.
+    cost : W₂² = ∫|∇u|² dμ.
+    residual : ∫|T_#μ − ν|, and ``worst`` = sup |T_#μ − ν|.
+    interval : bounds of W₂², and of which problem.
+    min_eigenvalue : least eigenvalue of I + D²u: the map is the gradient of a convex function while it is positive.
+    outcome : named outcome with advice.
+    method : the options of the method that ran.
+    records : diagnostics of its steps.
+    """
+
+    problem: Problem
+    potential: Array
+    space: Space
+    cost: float
+    residual: float
+    worst: float
+    interval: Interval
+    min_eigenvalue: float
+    outcome: Outcome
+    method: NewtonKrylov
+    records: Sequence[Mapping[str, float]]
+
+    @property
+    def gap(self) -> float:
+        """(upper − lower)/lower of the interval; it speaks of ``interval.problem``."""
+        return self.interval.gap
+
+    @cached_property
+    def map(self) -> Array:
+        """x + ∇u on the grid, (dim, *shape); on a torus not wrapped."""
+        return self.problem.domain.displaced(self.space.on(self.problem.domain).gradient(self.potential))
+
+    @cached_property
+    def displacement(self) -> Displacement:
+        """The map between the nodes, by splines of order 6; for other interpolations make a `maps.Displacement`."""
+        return Displacement(self.problem.domain, self.potential, self.space, QUINTIC)
+
+    def __call__(self, points: ArrayLike) -> Array:
+        """T = x + ∇u at points (dim, …), also of a cloud of samples; on a torus not wrapped."""
+        return self.displacement(points)
+
+    def inverse(self, points: ArrayLike) -> Array:
+        """T⁻¹, the optimal map back, at points (dim, …)."""
+        return self.displacement.inverse(points)
+
+    def push(self, image: ArrayLike, s: float = 1.0) -> Array:
+        """An image (values on the grid) carried along by (1−s) id + sT: the sum of the values is kept."""
+        return self.displacement.push(self.problem.domain.values(image, "image"), s)
+
+    def interpolate(self, s: float) -> Array:
+        """McCann's interpolation ρ_s on the grid: the density of ((1−s) id + sT)_# μ, 0 ≤ s ≤ 1.
+
+        ρ_s = μ / det(I + sD²u) at the point that the map sends there, to the accuracy of the interpolation.
+        """
+        if not 0 <= s <= 1:
+            raise ValueError(f"s={s}: the path runs from 0 (the source) to 1 (the target)")
+        x = self.displacement.inverse(self.problem.domain.points, s)
+        return np.exp(-self.problem.source(x)) / np.linalg.det(self.displacement.jacobian(x, s))
+
+
+def transport(
+    problem: Problem,
+    *,
+    space: Space = FOURIER,
+    gap: float = 1e-3,
+    tolerance: float = 1e-12,
+    method: NewtonKrylov | None = None,
+    progress: bool | None = None,
+) -> Transport:
+    """The optimal transport map from e^{−f} to e^{−g} for the cost |x−y|², periodic on a torus.
+
+    Solves e^{−f} = e^{−g(x+∇u)} det(I + D²u), the steady state of `MongeAmpere`.
+
+    Parameters
+    ----------
+    problem : densities on a torus or a box, 1, 2 or 3 dimensions.
+    space : `Fourier()`, or `FiniteDifference(order)` for errors of that order.
+    gap : relative width of the certified interval of W₂² that counts as solved.
+    tolerance : of Newton's method, on ∫|μ − ν(x+∇u) det(I+D²u)|.
+    method : `NewtonKrylov(…)`.
+    progress : show a bar; by default on a terminal, once two seconds have passed.
+
+    Raises
+    ------
+    ValueError : samples instead of densities, a density that vanishes, gap or tolerance that are not positive.
+
+    Notes
+    -----
+    Nothing is raised when a method fails: see ``outcome``, ``gap`` and ``residual``.
+    Cost: for densities that a coarse grid resolves, some 60 transforms of the finest grid; memory about 20 arrays of the grid.
+
+    References
+    ----------
+    Loeper, Rapetti, C. R. Acad. Sci. Paris 340 (2005); the bound: Peyre, arXiv 1104.4631.
+
+    Examples
+    --------
+    >>> from pmasolve import Torus
+    >>> problem = Problem(Torus((64, 64)), lambda x, y: 0.5 * np.cos(2 * np.pi * x), lambda x, y: 0.5 * np.sin(2 * np.pi * (x + y)))
+    >>> T = transport(problem)
+    >>> T.outcome.name, T.gap < 1e-8, T.map.shape
+    ('reached', True, (2, 64, 64))
+    """
+    _check(problem, gap, tolerance)
+    settings = method or NewtonKrylov()
+    problem.need_positive("Newton's method")
+    with progress_bar("transport", -np.log10(tolerance), progress, "digits") as show:
+        found = newton(problem, space, tolerance, settings, lambda r: show(-np.log10(r["defect"] + 1e-300), r))
+    return _smooth(problem, space, gap, settings, found)
+
+
+def _check(problem: Problem, gap: float, tolerance: float) -> None:
+    if not problem.has_densities:
+        raise ValueError(
+            "samples carry weights but no density: estimate densities on a grid (Problem.from_densities), or use schroedinger"
+        )
+    if not (gap > 0 and 0 < tolerance < 1):
+        raise ValueError(f"gap={gap}, tolerance={tolerance}: both must be positive, the tolerance below 1")
+
+
+def _smooth(problem: Problem, space: Space, gap: float, settings: NewtonKrylov, found: Solution) -> Transport:
+    """What Newton found, certified."""
+    grid, u = problem.domain, found.level.values
+    cost = grid.integral(np.sum(space.on(grid).gradient(u) ** 2, axis=0) * found.level.mu)
+    certificate = certify(problem, u, cost, gap)
+    return Transport(
+        problem,
+        u,
+        space,
+        cost,
+        found.state.l1,
+        found.state.sup,
+        certificate.interval,
+        certificate.min_eigenvalue,
+        _judged(found.outcome, certificate, gap, cost),
+        settings,
+        found.records,
+    )
+
+
+def _judged(outcome: Outcome, certificate: Certificate, gap: float, cost: float) -> Outcome:
+    """Newton's outcome in the light of the certificate."""
+    interval = certificate.interval
+    identity = cost < 1e-20 and interval.upper < 1e-18
+    if interval.gap > gap and not identity:
+        return outcome if not outcome.ok else _unresolved(interval, gap)
+    if outcome.ok:
+        return REACHED
+    return Outcome("within the gap", True, f"Newton: {outcome}; the interval is as narrow as asked for all the same")
+
+
+def _unresolved(interval: Interval, gap: float) -> Outcome:
+    return Outcome(
+        "unresolved",
+        False,
+        f"the equation holds at the nodes but not between them: certified gap {interval.gap:.2g} > {gap:.2g}; refine the grid",
+    )
