@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,9 +78,7 @@ def load(path: str | os.PathLike[str], flow: Flow) -> Trajectory:
     ValueError : a truncated or foreign file, another kind of flow, or other densities or another grid than the flow's.
     """
     arrays = _read(Path(path))
-    header = json.loads(str(arrays["header"]))
-    if header.get("format") != FORMAT:
-        raise ValueError(f"{path} has format {header.get('format')!r}; this version of pmasolve reads {FORMAT!r}")
+    header = _header(arrays, path)
     if header["flow"] != type(flow).__name__:
         raise ValueError(
             f"{path} holds a run of {header['flow']}, not of {type(flow).__name__}: load it for such a flow"
@@ -99,6 +98,24 @@ def load(path: str | os.PathLike[str], flow: Flow) -> Trajectory:
         _named(arrays, "record:"),
         header["provenance"],
     )
+
+
+def provenance(path: str | os.PathLike[str]) -> dict[str, str | float]:
+    """What a stored trajectory knows of its origin: versions, machine, seconds, and what the maker of the file added.
+
+    Raises
+    ------
+    FileNotFoundError : no such file.
+    ValueError : a truncated or foreign file.
+    """
+    return _header(_read(Path(path)), path)["provenance"]
+
+
+def _header(arrays: Mapping[str, Array], path: str | os.PathLike[str]) -> dict[str, Any]:
+    header = json.loads(str(arrays["header"]))
+    if header.get("format") != FORMAT:
+        raise ValueError(f"{path} has format {header.get('format')!r}; this version of pmasolve reads {FORMAT!r}")
+    return header
 
 
 def _fingerprint(flow: Flow) -> dict[str, Array]:

@@ -1,0 +1,19 @@
+"""All commands."""
+
+from __future__ import annotations
+
+import typer
+
+from .compare import compare
+from .evolve import evolve
+from .study import study
+
+app = typer.Typer(
+    name="pmasolve",
+    help="Sinkhorn, the parabolic Monge–Ampère equation, and the distance between them, from a configuration file.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: brackets mean tables of the file
+    add_completion=False,
+)
+for command in (evolve, compare, study):
+    app.command()(command)

@@ -1,0 +1,101 @@
+"""From a configuration to the objects of the package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ..corrector import Richardson
+from ..domains import Array, Box, Grid, Torus
+from ..monge_ampere import MongeAmpere
+from ..operators import FiniteDifference, Fourier, Space
+from ..problems import Problem
+from ..sinkhorn import FORWARD, PLAIN, SYMMETRIC, Sinkhorn
+from ..trajectories import Flow
+from .config import Config, Density, MongeAmpereFlow, RichardsonFlow, SinkhornFlow
+from .formulas import Formula
+
+DOMAINS = {"torus": Torus, "box": Box}
+GAUGES = {"plain": PLAIN, "symmetric": SYMMETRIC, "forward": FORWARD}
+SPACES: dict[str, Space] = {
+    "fourier": Fourier(),
+    "differences-2": FiniteDifference(2),
+    "differences-4": FiniteDifference(4),
+    "differences-6": FiniteDifference(6),
+}
+
+
+def grid_of(config: Config) -> Grid:
+    """The torus or the box."""
+    return DOMAINS[config.domain.kind](tuple(config.domain.shape), tuple(config.domain.lengths))
+
+
+def problem_of(config: Config) -> Problem:
+    """The two densities.
+
+    Raises
+    ------
+    ValueError : a density that the package refuses, or a file of another shape than the grid's.
+    OSError : a file that cannot be read.
+    """
+    grid, tables = grid_of(config), (config.source, config.target)
+    if all(table.potential is not None for table in tables):
+        return Problem(grid, *(Formula(table.potential or "") for table in tables))
+    return Problem.from_densities(grid, *(_density(grid, table) for table in tables))
+
+
+def initial_of(config: Config, grid: Grid) -> Array | None:
+    """u₀ on the grid, None for 0."""
+    if config.initial.file is not None:
+        return array(config.initial.file)
+    return None if config.initial.formula is None else Formula(config.initial.formula)(*grid.points)
+
+
+def _density(grid: Grid, table: Density) -> Callable[..., Array] | Array:
+    """A density of any mass: a callable for formulas, an array for files."""
+    if table.file is not None:
+        values = array(table.file)
+        return values + table.floor * float(np.max(values))
+    if table.potential is not None:
+        potential = Formula(table.potential)
+        return lambda *points: np.exp(-potential(*points))
+    density = Formula(table.formula or "")
+    lift = table.floor * float(np.max(density(*grid.points)))
+    return lambda *points: density(*points) + lift
+
+
+def array(path: Path) -> Array:
+    """An .npy file as it is; an image as its luminance, rows along the first axis.
+
+    Raises
+    ------
+    ValueError : neither of both.
+    OSError : it cannot be read.
+    """
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False).astype(np.float64)
+        with Image.open(path) as image:
+            return np.asarray(image if image.mode[0] in "IF" else image.convert("L"), dtype=np.float64)
+    except (UnidentifiedImageError, EOFError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} is neither an .npy file of numbers nor an image ({error})") from None
+
+
+def flow_of(config: Config, problem: Problem) -> Flow:
+    """The flow of [flow].
+
+    Raises
+    ------
+    ValueError : there is no such table.
+    """
+    match config.flow:
+        case MongeAmpereFlow(rtol=rtol, space=space):
+            return MongeAmpere(problem, rtol=rtol, space=SPACES[space])
+        case SinkhornFlow(eps=eps, gauge=gauge):
+            return Sinkhorn(problem, eps, gauge=GAUGES[gauge])
+        case RichardsonFlow(eps=eps, levels=levels):
+            return Richardson(problem, eps, levels=levels)
+    raise ValueError("flow is missing: a table [flow] with kind = 'monge-ampere', 'sinkhorn' or 'richardson'")

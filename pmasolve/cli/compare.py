@@ -1,0 +1,44 @@
+"""pmasolve compare: errors between two runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import convergence, storage
+from ..trajectories import Trajectory
+from .building import flow_of, problem_of
+from .config import Config, read
+from .door import AsJson, door, say
+from .evolve import CONFIG, started
+
+
+def compare(
+    a: Annotated[
+        Path, typer.Argument(help="a trajectory (.npz), or a configuration (.toml), which is run", show_default=False)
+    ],
+    b: Annotated[Path, typer.Argument(help="the same, what the first is compared with", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Print the errors of one run against another at their common times: sup, L², gradient, log-density, KL."""
+    with door():
+        errors = convergence.compare(trajectory(a), trajectory(b))
+        say(str(errors), {"times": errors.times, **errors.columns()}, as_json)
+
+
+def trajectory(path: Path) -> Trajectory:
+    """A stored trajectory of `pmasolve evolve`, or the run of a configuration."""
+    if path.suffix != ".npz":
+        settings = read(path)
+        if settings.run is None:
+            raise ValueError(f"{path}: run is missing: a table [run] with times = [0.01, 0.02]")
+        return started(settings, settings.run)
+    stored = storage.provenance(path).get(CONFIG)
+    if not isinstance(stored, str):
+        raise ValueError(
+            f"{path} was not written by `pmasolve evolve`, so that its flow is not known: compare in Python"
+        )
+    settings = Config.model_validate_json(stored)
+    return storage.load(path, flow_of(settings, problem_of(settings)))

@@ -1,0 +1,55 @@
+"""What all commands share: options, one way to print, one way to end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from ..trajectories import Stopped
+
+REFUSED, UNDONE, INTERRUPTED = 2, 1, 130  # exit codes: a wrong input, a run that did not get there, Ctrl-C
+
+ConfigFile = Annotated[Path, typer.Argument(help="a TOML file, see docs/validation.md", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object, for programs")]
+
+
+@contextmanager
+def door() -> Iterator[None]:
+    """Turn the errors of callers and of runs into a line on stderr and an exit code."""
+    try:
+        yield
+    except Stopped as stopped:
+        fail(str(stopped), INTERRUPTED if stopped.trajectory.outcome.name == "interrupted" else UNDONE)
+    except (ValueError, OSError) as error:
+        fail(str(error), REFUSED)
+
+
+def fail(words: str, code: int) -> None:
+    """Say why, and end."""
+    typer.echo(f"Error: {words}", err=True)
+    raise typer.Exit(code)
+
+
+def say(words: str, record: Mapping[str, Any], as_json: bool) -> None:
+    """Print the words, or the record in their place; what is not finite becomes null."""
+    typer.echo(json.dumps(_plain(record), ensure_ascii=False, allow_nan=False) if as_json else words)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {key: _plain(item) for key, item in value.items()}
+        case np.ndarray() | list() | tuple():
+            return [_plain(item) for item in value]
+        case float():
+            return float(value) if np.isfinite(value) else None
+        case Path():
+            return str(value)
+        case _:
+            return value

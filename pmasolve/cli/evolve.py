@@ -1,0 +1,78 @@
+"""pmasolve evolve: run the flow of a configuration and keep its trajectory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import storage, trajectories
+from ..convergence import format_table
+from ..trajectories import Trajectory
+from .building import flow_of, initial_of, problem_of
+from .config import Config, Run, read
+from .door import INTERRUPTED, UNDONE, AsJson, ConfigFile, door, fail, say
+
+CONFIG = "config"  # the configuration in a stored trajectory's provenance
+
+
+def evolve(
+    config: ConfigFile,
+    out: Annotated[Path | None, typer.Option(help="the file for the trajectory, in place of run.out")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the file of a run that was interrupted")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the flow of [flow] to the times of [run] and save the trajectory, also one that was interrupted."""
+    with door():
+        settings = read(config)
+        if settings.run is None:
+            raise ValueError(f"{config}: run is missing: a table [run] with times = [0.01, 0.02]")
+        target = out or settings.run.out
+        trajectory = resumed(settings, settings.run, target) if resume else started(settings, settings.run)
+        path = storage.save(signed(trajectory, settings), target)
+        outcome = trajectory.outcome
+        say(
+            f"{outcome}\n{_table(trajectory)}\n{path}",
+            {"outcome": outcome.name, "ok": outcome.ok, "times": trajectory.times, "out": path, **_last(trajectory)},
+            as_json,
+        )
+        if not outcome.ok:
+            fail(str(outcome), INTERRUPTED if outcome.name == "interrupted" else UNDONE)
+
+
+def started(settings: Config, run: Run) -> Trajectory:
+    """The trajectory of a configuration, as far as it got."""
+    flow = flow_of(settings, problem_of(settings))
+    return trajectories.evolve(flow, run.times, initial=initial_of(settings, flow.problem.domain), throw=False)
+
+
+def resumed(settings: Config, run: Run, path: Path) -> Trajectory:
+    """The rest of a stored trajectory; itself if it is complete."""
+    stored = storage.load(path, flow_of(settings, problem_of(settings)))
+    rest = [t for t in run.times if t > stored.latest[0]]
+    return trajectories.resume(stored, rest, throw=False) if rest else stored
+
+
+def signed(trajectory: Trajectory, settings: Config) -> Trajectory:
+    """With the configuration in its provenance, so that its flow can be made again from the file."""
+    return replace(trajectory, provenance={**trajectory.provenance, CONFIG: settings.model_dump_json()})
+
+
+def _last(trajectory: Trajectory) -> dict[str, object]:
+    """Seconds, and the diagnostics of the last step."""
+    records = {name: float(column[-1]) for name, column in trajectory.records.items() if column.size}
+    return {"seconds": trajectory.provenance.get("seconds"), "last_step": records}
+
+
+def _table(trajectory: Trajectory) -> str:
+    """The size of potential and displacement at each time."""
+    grid = trajectory.flow.problem.domain
+    shown = range(trajectory.times.size)
+    columns = {
+        "t": trajectory.times,
+        "sup|u|": [grid.sup(u) for u in trajectory.gauged] if shown else [],
+        "sup|grad u|": [grid.sup(trajectory.map(i) - grid.points) for i in shown],
+    }
+    return format_table(columns) if shown else ""
