@@ -7,6 +7,11 @@ import runpy
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from pmasolve.cli import config
+from pmasolve.cli.app import app
+from pmasolve.cli.formulas import FUNCTIONS
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -23,10 +28,33 @@ def test_example(path: Path) -> None:
     runpy.run_path(str(path), run_name="__main__")
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/how-to-choose.md"])
-def test_snippets_of(name: str) -> None:
+@pytest.mark.parametrize("name", ["README.md", "docs/how-to-choose.md", "docs/validation.md"])
+def test_snippets_of(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL)
     assert snippets
     namespace: dict[str, object] = {}
     for snippet in snippets:
         exec(snippet, namespace)  # one after the other, as a reader would
+
+
+def test_the_command_line_in_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
+    (toml,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    (commands,) = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    Path("pair.toml").write_text(toml, encoding="utf-8")
+    for command in commands.splitlines():
+        program, *arguments = command.split()
+        assert program == "pmasolve"
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+    assert Path("pair-study/report.html").exists()
+
+
+def test_the_docs_name_every_key_and_function_of_a_configuration() -> None:
+    text = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
+    tables = [*config.TABLES.items(), *(("flow", table) for table in config.KINDS.values())]
+    missing = {f"{name}.{key}" for name, table in tables for key in table.model_fields if f"`{key}`" not in text}
+    assert not missing
+    assert not {name for name in FUNCTIONS if not re.search(rf"\b{name}\b", text)}
