@@ -79,7 +79,7 @@ class Evolution:
 
     def __init__(self, problem: Problem, operators: Operators) -> None:
         self.problem, self.operators, self.transform = problem, operators, operators.transform
-        kappa2 = float(np.mean((2 * np.pi / np.array(problem.domain.lengths)) ** 2))
+        kappa2 = float(np.mean([k.ravel()[1] ** 2 for k in self.transform.wavenumbers]))
         self.lift = self.transform.isometry * (1.0 + operators.symbol / kappa2)
         self.scale = 4 * np.pi**2 / kappa2  # mean squared period: the unit of u and w
         self.here: Linearisation | None = None

@@ -72,33 +72,39 @@ def _contract_3d(S, H, b, D, out):
 
 
 @njit(cache=True, nogil=True)
-def _extremes_1d(H, low, high):
+def _extremes_1d(H, found):
     for i in range(H.shape[1]):
-        low[i] = high[i] = H[0, i]
+        found[0], found[1] = min(found[0], H[0, i]), max(found[1], H[0, i])
 
 
 @njit(cache=True, nogil=True)
-def _extremes_2d(H, low, high):
+def _extremes_2d(H, found):
+    low, high = found
     for i in range(H.shape[1]):
         middle, half = 0.5 * (H[0, i] + H[2, i]), 0.5 * (H[0, i] - H[2, i])
         radius = np.sqrt(half * half + H[1, i] * H[1, i])
-        low[i], high[i] = middle - radius, middle + radius
+        low, high = min(low, middle - radius), max(high, middle + radius)
+    found[0], found[1] = low, high
 
 
 @njit(cache=True, nogil=True)
-def _extremes_3d(H, low, high):
-    """Eigenvalues of a symmetric 3 × 3 matrix by the trigonometric formula (Smith, CACM 4, 1961)."""
+def _extremes_3d(H, found):
+    """Eigenvalues of a symmetric 3 × 3 matrix by the trigonometric formula (Smith, CACM 4, 1961), where its bounds ask for them."""
+    low, high = found
     for i in range(H.shape[1]):
         q = (H[0, i] + H[3, i] + H[5, i]) / 3.0
         a, d, f = H[0, i] - q, H[3, i] - q, H[5, i] - q
         b, c, e = H[1, i], H[2, i], H[4, i]
         p = np.sqrt((a * a + d * d + f * f + 2.0 * (b * b + c * c + e * e)) / 6.0)
-        low[i] = high[i] = q
-        if p > 0.0:
-            det = a * (d * f - e * e) + b * (c * e - b * f) + c * (b * e - c * d)
-            angle = np.arccos(min(1.0, max(-1.0, 0.5 * det / (p * p * p)))) / 3.0
-            high[i] = q + 2.0 * p * np.cos(angle)
-            low[i] = q + 2.0 * p * np.cos(angle + 2.0943951023931953)  # 2π/3
+        if q - 2.0 * p < low or q + 2.0 * p > high:
+            cosine = 1.0
+            if p > 0.0:
+                det = a * (d * f - e * e) + b * (c * e - b * f) + c * (b * e - c * d)
+                cosine = min(1.0, max(-1.0, 0.5 * det / (p * p * p)))
+            angle = np.arccos(cosine) / 3.0
+            high = max(high, q + 2.0 * p * np.cos(angle))
+            low = min(low, q + 2.0 * p * np.cos(angle + 2.0943951023931953))  # 2π/3
+    found[0], found[1] = low, high
 
 
 _INVERT = {1: _invert_1d, 2: _invert_2d, 3: _invert_3d}
@@ -130,30 +136,42 @@ def contract(inverse: Array, D2v: Array, b: Array, Dv: Array) -> Array:
 
 def extreme_eigenvalues(S: Array) -> tuple[float, float]:
     """Least and greatest eigenvalue over all points of the packed symmetric matrices S (dim(dim+1)/2, *shape)."""
-    flat = S.reshape(S.shape[0], -1)
-    low, high = np.empty(flat.shape[1]), np.empty(flat.shape[1])
+    flat, parts = S.reshape(S.shape[0], -1), blocks(S[0].size, S[0].size)
+    ranges = np.tile([np.inf, -np.inf], (len(parts), 1))
     kernel = _EXTREMES[S.ndim - 1]
-    each(lambda b: kernel(flat[:, b], low[b], high[b]), blocks(low.size, low.size))
-    return float(low.min()), float(high.max())
+    each(lambda b, found: kernel(flat[:, b], found), parts, list(ranges))
+    return float(ranges[:, 0].min()), float(ranges[:, 1].max())
 
 
 @njit(cache=True, nogil=True)
-def _apply(S, row, v):
-    dim = v.shape[0]
-    product = np.empty(dim)
+def _apply_1d(S, v):
     for i in range(v.shape[1]):
-        for a in range(dim):
-            product[a] = 0.0
-            for b in range(dim):
-                product[a] += S[row[a, b], i] * v[b, i]
-        for a in range(dim):
-            v[a, i] = product[a]
+        v[0, i] *= S[0, i]
+
+
+@njit(cache=True, nogil=True)
+def _apply_2d(S, v):
+    for i in range(v.shape[1]):
+        a, b = v[0, i], v[1, i]
+        v[0, i] = S[0, i] * a + S[1, i] * b
+        v[1, i] = S[1, i] * a + S[2, i] * b
+
+
+@njit(cache=True, nogil=True)
+def _apply_3d(S, v):
+    for i in range(v.shape[1]):
+        a, b, c = v[0, i], v[1, i], v[2, i]
+        v[0, i] = S[0, i] * a + S[1, i] * b + S[2, i] * c
+        v[1, i] = S[1, i] * a + S[3, i] * b + S[4, i] * c
+        v[2, i] = S[2, i] * a + S[4, i] * b + S[5, i] * c
+
+
+_APPLY = {1: _apply_1d, 2: _apply_2d, 3: _apply_3d}
 
 
 def apply(S: Array, v: Array) -> Array:
     """The packed symmetric matrices S times the vectors v (dim, *shape), written over v."""
-    dim = v.shape[0]
-    row = np.array([[packed(dim).index((min(a, b), max(a, b))) for b in range(dim)] for a in range(dim)])
-    flat_S, flat_v = S.reshape(S.shape[0], -1), v.reshape(dim, -1)
-    each(lambda b: _apply(flat_S[:, b], row, flat_v[:, b]), blocks(flat_v.shape[1], flat_v.shape[1]))
+    flat_S, flat_v = S.reshape(S.shape[0], -1), v.reshape(v.shape[0], -1)
+    kernel = _APPLY[v.shape[0]]
+    each(lambda b: kernel(flat_S[:, b], flat_v[:, b]), blocks(flat_v.shape[1], flat_v.shape[1]))
     return v

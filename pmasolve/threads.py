@@ -15,11 +15,12 @@ import numpy as np
 from numba import get_num_threads
 
 SMALL = 1 << 17  # points below which handing blocks to threads costs more than it saves
+CACHED = 1 << 15  # points of which two arrays fit into a core's own cache
 
 
-def blocks(n: int, points: int) -> list[slice]:
-    """Slices of range(n) for an array with so many points: one if it is small, else at least two for each thread."""
-    parts = 1 if points < SMALL else max(2 * get_num_threads(), points // SMALL)
+def blocks(n: int, points: int, share: int = SMALL) -> list[slice]:
+    """Slices of range(n) for an array with so many points: one if it is small, else two for each thread or more, of ``share``."""
+    parts = 1 if points < SMALL else max(2 * get_num_threads(), points // share)
     return [slice(int(a), int(b)) for a, b in pairwise(np.linspace(0, n, min(n, parts) + 1).astype(int))]
 
 

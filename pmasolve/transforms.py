@@ -8,23 +8,16 @@ pyfftw serves where it is installed (planned once, no allocation), scipy.fft oth
 from __future__ import annotations
 
 from functools import cached_property
-from math import prod
 from typing import Protocol
 
 import numpy as np
 import scipy.fft
 import scipy.signal
-from numba import get_num_threads
 from numpy.typing import NDArray
 
 from .cosines import BoxTransform
 from .domains import Array, Box, Grid, Torus
-from .threads import blocks, each
-
-try:
-    import pyfftw
-except ImportError:  # optional, extra "fast"
-    pyfftw = None
+from .ffts import real_fft
 
 Coefficients = NDArray[np.float64] | NDArray[np.complex128]
 
@@ -83,7 +76,7 @@ class TorusTransform:
         self.torus = torus
         self.shape = (*torus.shape[:-1], torus.shape[-1] // 2 + 1)
         self._work = np.empty(self.shape, dtype=np.complex128)
-        self._plan = _Pyfftw(torus.shape) if pyfftw else _Scipy(torus.shape)
+        self._plan = real_fft(torus.shape)
 
     @cached_property
     def wavenumbers(self) -> tuple[Array, ...]:
@@ -117,27 +110,26 @@ class TorusTransform:
         return tuple(out)
 
     def _factors(self, orders: tuple[int, ...]) -> list[NDArray]:
-        """One multiplier for each differentiated axis: (ik)^order."""
-        return [
-            self._odd[j] * (-(self.wavenumbers[j] ** 2)) ** (order // 2)
-            if order % 2
-            else (-(self.wavenumbers[j] ** 2)) ** (order // 2)
-            for j, order in enumerate(orders)
-            if order
+        """(ik)^order for each differentiated axis and, in the last axis, 1/N."""
+        factors = [
+            (-(k**2)) ** (order // 2) * (ik if order % 2 else 1.0)
+            for k, ik, order in zip(self.wavenumbers, self._odd, orders, strict=True)
         ]
+        scaled = factors[-1] * (1.0 / self.torus.size)
+        return [factor for factor, order in zip(factors[:-1], orders[:-1], strict=True) if order] + [scaled]
 
     def forward(self, values: Array, out: Coefficients | None = None) -> NDArray[np.complex128]:
         """rfftn."""
-        return self._plan.forward(values, np.empty(self.shape, dtype=np.complex128) if out is None else out)
+        x = np.ascontiguousarray(values).reshape(-1, values.shape[-1])
+        return self._plan.forward(lambda rows: x[rows], np.empty(self.shape, np.complex128) if out is None else out)
 
     def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
         """irfftn of the coefficients times (ik)^orders."""
         source = coefficients
         for factor in self._factors(orders):
             source = np.multiply(source, factor, out=self._work)
-        if source is not self._work:
-            np.copyto(self._work, source)
-        return self._plan.backward(self._work, out)
+        self._plan.backward(self._work, out)
+        return out
 
     @cached_property
     def signs(self) -> tuple[Array, ...]:
@@ -146,14 +138,14 @@ class TorusTransform:
 
     def slope(self, coefficients: Coefficients, multipliers: tuple[Array, ...], j: int, out: Array) -> Array:
         """irfftn of the coefficients times i·multiplier."""
-        np.multiply(coefficients, 1j * multipliers[j], out=self._work)
-        return self._plan.backward(self._work, out)
+        np.multiply(coefficients, (1j / self.torus.size) * multipliers[j], out=self._work)
+        self._plan.backward(self._work, out)
+        return out
 
     def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Coefficients) -> NDArray[np.complex128]:
         """∑ⱼ i·multiplierⱼ · rfftn(fluxⱼ)."""
         for j, multiplier in enumerate(multipliers):
-            into = self._work if j else out
-            self._plan.forward(flux[j], into)
+            into = self.forward(flux[j], self._work if j else out)
             into *= 1j * multiplier
             if j:
                 out += into
@@ -183,75 +175,6 @@ def _anti_hermitian(plane: NDArray[np.complex128]) -> NDArray[np.complex128]:
     ):  # one at a time: in 1D the plane is a number, and np.roll refuses an empty tuple of axes
         mirrored = np.roll(np.flip(mirrored, axis), 1, axis)
     return 0.5 * (plane - mirrored)
-
-
-class _Scipy:
-    """pocketfft, allocating."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape = shape
-
-    def forward(self, values: Array, out: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        out[...] = scipy.fft.rfftn(values, workers=get_num_threads())
-        return out
-
-    def backward(self, coefficients: NDArray[np.complex128], out: Array) -> Array:
-        out[...] = scipy.fft.irfftn(coefficients, s=self.shape, workers=get_num_threads(), overwrite_x=True)
-        return out
-
-
-class _Pyfftw:
-    """FFTW, planned once (ESTIMATE: the same plan, hence the same rounding, in every run).
-
-    Threads take blocks of rows for the last axis and blocks of columns for the others: FFTW's own threads spin at
-    barriers and become many times slower than one thread as soon as a core is taken by somebody else.
-    """
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        values, half = _aligned(shape, np.float64), (*shape[:-1], shape[-1] // 2 + 1)
-        work = _aligned(half, np.complex128)
-        self.half, self._scale = half, 1.0 / values.size
-        self._rows = blocks(shape[0], values.size) if len(shape) > 1 else [slice(None)]
-        self._columns = blocks(half[-1], values.size) if len(shape) > 1 else []
-        last, others = (len(shape) - 1,), tuple(range(len(shape) - 1))
-        flags = ("FFTW_ESTIMATE",) if shape[-1] % 2 == 0 else ("FFTW_ESTIMATE", "FFTW_UNALIGNED")
-
-        def along(source: NDArray, target: NDArray, axes: tuple[int, ...], direction: str) -> pyfftw.FFTW:
-            extra = ("FFTW_DESTROY_INPUT",) if direction == "FFTW_BACKWARD" else ()
-            return pyfftw.FFTW(source, target, axes=axes, direction=direction, threads=1, flags=(*flags, *extra))
-
-        self._to_half = [along(values[r], work[r], last, "FFTW_FORWARD") for r in self._rows]
-        self._from_half = [along(work[r], values[r], last, "FFTW_BACKWARD") for r in self._rows]
-        self._across = [along(work[..., c], work[..., c], others, "FFTW_FORWARD") for c in self._columns]
-        self._back = [along(work[..., c], work[..., c], others, "FFTW_BACKWARD") for c in self._columns]
-
-    def forward(self, values: Array, out: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        source = np.ascontiguousarray(values)
-        each(lambda plan, r: _run(plan, source[r], out[r]), self._to_half, self._rows)
-        if self._columns:
-            each(lambda plan, c: _run(plan, out[..., c], out[..., c]), self._across, self._columns)
-        return out
-
-    def backward(self, coefficients: NDArray[np.complex128], out: Array) -> Array:
-        def last(plan: pyfftw.FFTW, r: slice) -> None:
-            _run(plan, coefficients[r], out[r])
-            out[r] *= self._scale
-
-        if self._columns:
-            each(lambda plan, c: _run(plan, coefficients[..., c], coefficients[..., c]), self._back, self._columns)
-        each(last, self._from_half, self._rows)
-        return out
-
-
-def _run(plan: pyfftw.FFTW, source: NDArray, target: NDArray) -> None:
-    plan.update_arrays(source, target)
-    plan.execute()
-
-
-def _aligned(shape: tuple[int, ...], dtype: type) -> NDArray:
-    """An array aligned to 16 bytes and no more, so that plans made with it accept any NumPy array."""
-    size = prod(shape) * np.dtype(dtype).itemsize
-    return pyfftw.empty_aligned(size + 16, dtype="uint8", n=64)[16 : 16 + size].view(dtype).reshape(shape)
 
 
 def plan(grid: Grid) -> Transform:
