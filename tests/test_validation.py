@@ -194,6 +194,12 @@ def test_numbers_stand_beside_the_papers_and_must_agree() -> None:
     assert Check("case", rows, {"difference": AtMost(0.005)}, "broken").holds
 
 
+def test_a_mutation_that_only_breaks_the_program_is_not_caught() -> None:
+    for value, holds in ((1.0, True), (np.nan, False), (np.inf, False)):
+        study = Study("h", np.array([0.2, 0.1]), {"sup": np.array([1.0, value])})
+        assert Check("case", study, {"sup": AtMost(0.5)}, "broken").holds is holds
+
+
 def test_a_confidence_band_holds_all_rows_at_once_with_its_probability() -> None:
     rng, runs, inside = np.random.default_rng(20261), 2000, 0
     for _ in range(runs):

@@ -22,6 +22,7 @@ from validation import docs, suite
 from validation.__main__ import app
 from validation.claims import Check, Level
 from validation.fingerprints import closure, fingerprint
+from validation.running import measure_named
 
 TESTS = Path(__file__).parent
 
@@ -144,13 +145,22 @@ def until(happened: Callable[[], bool], patience: float = 60.0) -> None:
         time.sleep(0.1)
 
 
-def test_claims_run_on_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("processes", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_claims_run_on_a_cluster(processes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "CLAIMS", (cheap, dies))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(TESTS.parent)]))
-    with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as machines:
+    loopback = {"host": "127.0.0.1", "protocol": "tcp", "dashboard_address": None}
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=processes, **loopback) as machines:
         result = invoke(tmp_path, "--scheduler", machines.scheduler_address, "--claim", "cheap")
     assert result.exit_code == 0, result.output
     assert verdicts(tmp_path) == {"cheap": True}
+
+
+def test_a_worker_with_other_sources_refuses() -> None:
+    key = fingerprint(cheap, Level.QUICK)
+    assert measure_named(cheap.__name__, Level.QUICK, key, True).section.holds
+    with pytest.raises(RuntimeError, match="other sources"):
+        measure_named(cheap.__name__, Level.QUICK, "another", True)
 
 
 def test_a_scheduler_that_does_not_answer_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,11 @@ from pmasolve.pages import prepare, write
 from pmasolve.records import Section
 
 from . import docs, suite
-from .claims import ClaimModule, Level
+from .claims import Level
 from .fingerprints import fingerprint
 from .output import PAGE
 from .printing import Screen
-from .running import cores, one_by_one, side_by_side, workers
+from .running import Job, cores, one_by_one, side_by_side, workers
 from .store import drawings, keep, kept
 
 app = typer.Typer(add_completion=False)
@@ -31,7 +31,7 @@ def main(
     out: Annotated[Path, typer.Option(help="directory for the report, data, tables and figures")] = Path(
         "validation-results"
     ),
-    jobs: Annotated[int, typer.Option(min=1, help="processes side by side")] = cores(),
+    processes: Annotated[int, typer.Option("--jobs", min=1, help="processes side by side")] = cores(),
     scheduler: Annotated[
         str | None, typer.Option(help="run on a Dask cluster instead: its scheduler's address, tcp://host:8786")
     ] = None,
@@ -44,51 +44,53 @@ def main(
 
     Claims that are in --out already are not run again, unless their sources, the package, its dependencies or the level changed.
     """
-    console = Console()
     if write_docs and not (docs.ROOT / "docs").is_dir():
         raise typer.BadParameter(f"{docs.ROOT} is not a folder with the sources", param_hint="--docs")
     try:
         modules = suite.chosen(claim or [])
-        prepare(out)
-        done = {} if fresh else stored(modules, level, out)
-        code = run_all(modules, level, out, Screen(console), done=done, jobs=jobs, scheduler=scheduler)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--claim") from error
-    except ConnectionError as error:
-        raise typer.BadParameter(str(error), param_hint="--scheduler") from error
+    try:
+        prepare(out)
     except OSError as error:
         raise typer.BadParameter(f"{out} cannot be written: {error.strerror or error}", param_hint="--out") from error
+    jobs = [Job(module, level, fingerprint(module, level)) for module in modules]
+    done = {} if fresh else stored(jobs, out)
+    try:
+        code = run_all(jobs, out, Screen(Console()), done=done, processes=processes, scheduler=scheduler)
+    except ConnectionError as error:
+        raise typer.BadParameter(str(error), param_hint="--scheduler") from error
     if write_docs and code != INTERRUPTED:
-        docs.write(
-            docs.ROOT, suite.CLAIMS, {module.CLAIM.name: kept(module.CLAIM.name, out) for module in suite.CLAIMS}
-        )
+        names = [module.CLAIM.name for module in suite.CLAIMS]
+        docs.write(docs.ROOT, suite.CLAIMS, {name: kept(name, out) for name in names})
     raise typer.Exit(code)
 
 
-def stored(modules: Sequence[ClaimModule], level: Level, out: Path) -> dict[str, Section]:
+def stored(jobs: Sequence[Job], out: Path) -> dict[str, Section]:
     """Sections in ``out`` of claims that nothing has changed for, by name."""
-    found = {module.CLAIM.name: kept(module.CLAIM.name, out, fingerprint(module, level)) for module in modules}
+    found = {job.module.CLAIM.name: kept(job.module.CLAIM.name, out, job.key) for job in jobs}
     return {name: section for name, section in found.items() if section is not None}
 
 
 def run_all(
-    modules: Sequence[ClaimModule],
-    level: Level,
+    jobs: Sequence[Job],
     out: Path,
     screen: Screen,
     *,
     done: Mapping[str, Section],
-    jobs: int,
+    processes: int,
     scheduler: str | None,
 ) -> int:
     """Run what is not done, print and write; the exit code."""
     sections = dict(done)
+    names = [job.module.CLAIM.name for job in jobs]
     screen.unchanged(list(done.values()))
-    todo = longest_first([module for module in modules if module.CLAIM.name not in done], out)
+    todo = longest_first([job for job in jobs if job.module.CLAIM.name not in done], out)
     try:
-        with workers(min(jobs, len(todo)), scheduler) as executor:
+        with workers(min(processes, len(todo)), scheduler) as executor:
             live = executor is None
-            results = one_by_one(todo, level, screen.live) if live else side_by_side(todo, level, executor)
+            foreign = scheduler is not None
+            results = one_by_one(todo, screen.live) if live else side_by_side(todo, executor, foreign=foreign)
             for result in screen.counted(results, len(todo)):
                 keep(result, out)
                 sections[result.section.name] = result.section
@@ -96,17 +98,17 @@ def run_all(
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
-        ordered = [sections[module.CLAIM.name] for module in modules if module.CLAIM.name in sections]
-        page = write(PAGE, ordered, out, drawings=drawings(ordered, out), more={"level": level.value})
-        screen.summary(ordered, len(modules), page)
+        ordered = [sections[name] for name in names if name in sections]
+        page = write(PAGE, ordered, out, drawings=drawings(ordered, out), more={"level": jobs[0].level.value})
+        screen.summary(ordered, len(jobs), page)
     return 0 if all(section.holds for section in ordered) else 1
 
 
-def longest_first(modules: Sequence[ClaimModule], out: Path) -> list[ClaimModule]:
+def longest_first(jobs: Sequence[Job], out: Path) -> list[Job]:
     """By the time they took when they last ran here, so that no long one is left for the end; in their own order else."""
-    last = {module.CLAIM.name: kept(module.CLAIM.name, out) for module in modules}
-    seconds = {name: section.seconds if section else 0.0 for name, section in last.items()}
-    return sorted(modules, key=lambda module: -seconds[module.CLAIM.name])
+    found = [kept(job.module.CLAIM.name, out) for job in jobs]
+    seconds = [section.seconds if section else 0.0 for section in found]
+    return [jobs[i] for i in sorted(range(len(jobs)), key=lambda i: -seconds[i])]
 
 
 if __name__ == "__main__":

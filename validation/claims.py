@@ -97,9 +97,13 @@ class Check:
     mutation: str = ""
 
     def verdict(self, norm: str) -> bool:
-        """Whether the demand on one norm came out as it should."""
-        met = self.demands[norm].admits(self.study.orders(norm), self.study.errors[norm])
-        return met != bool(self.mutation)
+        """Whether the demand on one norm came out as it should.
+
+        A mutation whose errors are not finite shows nothing: it broke the program, not the statement.
+        """
+        errors = self.study.errors[norm]
+        met = self.demands[norm].admits(self.study.orders(norm), errors)
+        return bool(np.all(np.isfinite(errors))) and not met if self.mutation else met
 
     @property
     def holds(self) -> bool:

@@ -9,9 +9,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 from pmasolve.pages import draw
-from pmasolve.records import Section
 
 from . import suite
 from .claims import ClaimModule, Level, Result, Row
@@ -27,48 +27,57 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def measure(module: ClaimModule, level: Level, note: Note = lambda row: None) -> Done:
+@dataclass(frozen=True)
+class Job:
+    """A claim to run at a level, and the fingerprint of its sources when that was decided: they may change under a long run."""
+
+    module: ClaimModule
+    level: Level
+    key: str
+
+
+def measure(job: Job, note: Note = lambda row: None) -> Done:
     """Run one claim and draw its figure."""
-    key = fingerprint(module, level)  # before: sources may change under a long run
-    found = section(suite.run(module, level, note))
-    return Done(found, draw(found), key)
+    found = section(suite.run(job.module, job.level, note))
+    return Done(found, draw(found), job.key)
 
 
-def measure_named(name: str, level: Level) -> Done:
-    """The same by the name of the claim's module, which is all that goes to another process."""
-    return measure(importlib.import_module(name), level)
+def measure_named(name: str, level: Level, key: str, foreign: bool) -> Done:
+    """The same by the name of the claim's module, which is all that goes to another process; on a foreign machine after a check.
+
+    Raises
+    ------
+    RuntimeError : the machine has other sources or versions.
+    """
+    job = Job(importlib.import_module(name), level, key)
+    if foreign and fingerprint(job.module, level) != key:
+        raise RuntimeError(
+            "this worker has other sources or versions than the machine that asks: install the same on both"
+        )
+    return measure(job)
 
 
-def one_by_one(modules: Sequence[ClaimModule], level: Level, note: Callable[[ClaimModule], Note]) -> Iterator[Done]:
+def one_by_one(jobs: Sequence[Job], note: Callable[[ClaimModule], Note]) -> Iterator[Done]:
     """In this process; ``note(module)`` is told of every check of the module."""
-    for module in modules:
-        yield measure(module, level, note(module))
+    for job in jobs:
+        yield measure(job, note(job.module))
 
 
-def side_by_side(modules: Sequence[ClaimModule], level: Level, executor: Executor) -> Iterator[Done]:
-    """On an executor: processes of this machine or of a cluster.
+def side_by_side(jobs: Sequence[Job], executor: Executor, *, foreign: bool) -> Iterator[Done]:
+    """On an executor: processes of this machine, or of a cluster (foreign).
 
     A claim whose process dies is a claim that crashed.
     """
-    futures = {executor.submit(measure_named, module.__name__, level): module for module in modules}
+    futures = {executor.submit(measure_named, job.module.__name__, job.level, job.key, foreign): job for job in jobs}
     for future in as_completed(futures):
-        yield _outcome(future, futures[future], level)
+        yield _outcome(future, futures[future])
 
 
-def _outcome(future: Future[Done], module: ClaimModule, level: Level) -> Done:
-    expected = fingerprint(module, level)
+def _outcome(future: Future[Done], job: Job) -> Done:
     try:
-        done = future.result()
+        return future.result()
     except Exception:  # the process was killed, or the cluster lost it
-        return Done(_crashed(module, traceback.format_exc()), None, expected)
-    if done.fingerprint == expected:
-        return done
-    words = "the worker that ran this claim has other sources or versions than this machine: install the same there"
-    return Done(_crashed(module, words), None, expected)
-
-
-def _crashed(module: ClaimModule, words: str) -> Section:
-    return section(Result(module.CLAIM, (), words))
+        return Done(section(Result(job.module.CLAIM, (), traceback.format_exc())), None, job.key)
 
 
 @contextmanager
@@ -91,8 +100,11 @@ def workers(jobs: int, scheduler: str | None) -> AbstractContextManager[Executor
 
     Raises
     ------
-    ConnectionError : on entering, if nobody answers at the scheduler's address.
+    ConnectionError : the extra ``distributed`` is not installed; on entering, if nobody answers at the scheduler's address.
     """
-    if scheduler is not None:  # imported only here: it takes a second, and is an extra
-        return importlib.import_module(".cluster", __package__).cluster(scheduler)
+    if scheduler is not None:
+        try:  # imported only here: it takes a second, and is an extra
+            return importlib.import_module(".cluster", __package__).cluster(scheduler)
+        except ImportError as error:
+            raise ConnectionError(f"Dask's scheduler needs pip install 'pmasolve[distributed]' ({error})") from error
     return processes(jobs) if jobs > 1 else nullcontext()
