@@ -123,10 +123,14 @@ def html(page: Page, sections: Sequence[Section], about: Mapping[str, Any], draw
         lstrip_blocks=True,
     )
     environment.globals.update(cells=cells, anchor=anchor)
-    printed = [(section, entry) for section in sections for entry in section.entries if entry.printed]
-    words = {"page": page, "sections": sections, "about": about, "drawings": drawings}
+    entries = [(section, entry) for section in sections for entry in section.entries]
     return environment.get_template("report.html.jinja").render(
-        **words, printed=[(s, e) for s, e in printed if not e.mutation]
+        page=page,
+        sections=sections,
+        about=about,
+        drawings=drawings,
+        broken=any(entry.mutation for _, entry in entries),
+        printed=[(section, entry) for section, entry in entries if entry.printed and not entry.mutation],
     )
 
 

@@ -89,6 +89,23 @@ def test_a_run_is_gone_on_with(write, tmp_path: Path) -> None:
     assert max(errors["sup"]) < 1e-7
 
 
+def test_an_interrupted_run_is_kept_and_gone_on_with(write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, out, advance = write(SINKHORN), tmp_path / "run.npz", pma.Sinkhorn.advance
+
+    def impatient(flow, state, until):
+        if state.k == 5:
+            raise KeyboardInterrupt
+        return advance(flow, state, until)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pma.Sinkhorn, "advance", impatient)
+        result = invoke("evolve", config, "--out", out)
+    assert result.exit_code == 130
+    assert "interrupted" in result.output
+    assert invoke("evolve", config, "--out", out, "--resume").exit_code == 0
+    assert json.loads(invoke("compare", out, config, "--json").output)["sup"] == pytest.approx([0, 0], abs=1e-15)
+
+
 def test_study_writes_the_report_and_fails_where_an_order_does(write, tmp_path: Path) -> None:
     config = write(STUDY)
     result = invoke("study", config, "--out", tmp_path / "study")

@@ -49,6 +49,7 @@ def test_the_report_is_that_of_the_suite(study: Scaling, tmp_path: Path) -> None
     }  # fmt: skip
     assert all(words in page for words in ("<title>My densities", "order (sup)", "symmetric", "64 points"))
     assert page.count("<svg") == 1
+    assert "mutation" not in page
     (record,) = json.loads((tmp_path / "mine" / "results.json").read_text("utf-8"))["claims"]
     assert record["holds"] is True
     assert record["checks"][1]["errors"]["sup"] == study.studies["symmetric"].errors["sup"].tolist()
