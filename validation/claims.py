@@ -124,6 +124,7 @@ class Check:
 class ClaimModule(Protocol):
     """A file of this package that holds a claim."""
 
+    __name__: str
     CLAIM: Claim
 
     def study(self, level: Level) -> Iterator[Check]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import cast
 
 from pmasolve.pages import draw
 
@@ -49,7 +50,7 @@ def measure_named(name: str, level: Level, key: str, foreign: bool) -> Done:
     ------
     RuntimeError : the machine has other sources or versions.
     """
-    job = Job(importlib.import_module(name), level, key)
+    job = Job(cast(ClaimModule, importlib.import_module(name)), level, key)
     if foreign and fingerprint(job.module, level) != key:
         raise RuntimeError(
             "this worker has other sources or versions than the machine that asks: install the same on both"
