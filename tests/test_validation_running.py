@@ -195,6 +195,10 @@ def test_docs_are_written_from_results(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(suite, "CLAIMS", (cheap,))
     monkeypatch.setattr(docs, "ROOT", tmp_path)
     (tmp_path / "docs").mkdir()
+    refused = invoke(tmp_path / "out", "--docs")
+    assert refused.exit_code == 2
+    assert "--docs" in refused.output
+    (tmp_path / "pyproject.toml").touch()
     (tmp_path / "README.md").write_text(f"before\n{docs.BEGIN}\nold\n{docs.END}\nafter\n", "utf-8")
     assert invoke(tmp_path / "out", "--docs").exit_code == 0
     readme = (tmp_path / "README.md").read_text("utf-8")

@@ -44,7 +44,7 @@ def main(
 
     Claims that are in --out already are not run again, unless their sources, the package, its dependencies or the level changed.
     """
-    if write_docs and not (docs.ROOT / "docs").is_dir():
+    if write_docs and not (docs.ROOT / "pyproject.toml").exists():
         raise typer.BadParameter(f"{docs.ROOT} is not a folder with the sources", param_hint="--docs")
     try:
         modules = suite.chosen(claim or [])
