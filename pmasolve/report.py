@@ -39,7 +39,7 @@ STYLE = {
     "pdf.fonttype": 42,
     "svg.hashsalt": "pmasolve",  # the same figure gives the same file
 }
-MARKED = 9  # values of a parameter that fit below an axis
+MARKED = 9  # values of a parameter that fit below an axis, and markers on a curve
 PANEL = (3.4, 2.8)  # inches: one column of a journal
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SYMBOLS = {"eps": "ε", "h": "h", "rtol": "rtol"}
@@ -128,7 +128,8 @@ def plot_panels(panels: Sequence[Panel], *, slopes: Sequence[float] = ()) -> Fig
 def _draw_curves(axis: Axes, panel: Panel, looks: Mapping[str, dict[str, Any]], slopes: Sequence[float]) -> None:
     for curve in panel.curves:
         errors = np.where(curve.errors > 0, curve.errors, np.nan)  # an error of 0 has no logarithm
-        axis.loglog(curve.values, errors, label=curve.label, **looks[curve.label])
+        every = max(1, errors.size // MARKED)
+        axis.loglog(curve.values, errors, label=curve.label, markevery=every, **looks[curve.label])
     for slope in slopes:
         _reference(axis, [curve for curve in panel.curves if not curve.faint], slope)
     axis.set(title=panel.title, xlabel=SYMBOLS.get(panel.parameter, panel.parameter), ylabel=panel.left)
