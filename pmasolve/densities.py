@@ -177,9 +177,25 @@ def from_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Inter
     return interpolation.of(grid, values + log_mass(grid, values))
 
 
-def on_grid(density: NegativeLogDensity, grid: Grid) -> Analytic:
+@dataclass(frozen=True, eq=False)
+class Shifted:
+    """Another negative log-density plus a constant."""
+
+    density: NegativeLogDensity
+    shift: float
+
+    def __call__(self, points: Array) -> Array:
+        values = self.density(points)
+        values += self.shift
+        return values
+
+
+def on_grid(density: NegativeLogDensity, grid: Grid) -> NegativeLogDensity:
     """The same density, normalised by the quadrature of another grid of the same domain."""
-    return Analytic(lambda *points: density(np.stack(points)), log_mass(grid, density(grid.points)))
+    shift = log_mass(grid, density(grid.points))
+    if isinstance(density, Analytic):
+        return Analytic(density.formula, density.shift + shift)
+    return Shifted(density, shift)
 
 
 def log_mass(grid: Grid, f: Array) -> float:

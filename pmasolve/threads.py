@@ -6,6 +6,7 @@ Compiled loops and planned transforms release the interpreter lock, so plain thr
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -14,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numba import get_num_threads
 
+NAME = "pmasolve"
 SMALL = 1 << 17  # points below which handing blocks to threads costs more than it saves
 CACHED = 1 << 15  # points of which two arrays fit into a core's own cache
 
@@ -25,8 +27,9 @@ def blocks(n: int, points: int, share: int = SMALL) -> list[slice]:
 
 
 def each(work: Callable[..., None], *arguments: list) -> None:
-    """work(a₀, b₀, …), work(a₁, b₁, …), … on all threads; exceptions come back."""
-    if len(arguments[0]) == 1 or get_num_threads() == 1:
+    """work(a₀, b₀, …), work(a₁, b₁, …), … on all threads; exceptions come back.  Inside such work, one after the other."""
+    inside = threading.current_thread().name.startswith(NAME)  # waiting for the pool from within would wait for ever
+    if len(arguments[0]) == 1 or get_num_threads() == 1 or inside:
         for row in zip(*arguments, strict=True):
             work(*row)
     else:
@@ -35,4 +38,4 @@ def each(work: Callable[..., None], *arguments: list) -> None:
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="pmasolve")
+    return ThreadPoolExecutor(threads, thread_name_prefix=NAME)
