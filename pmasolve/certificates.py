@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.fft
 
-from .domains import Array, Grid
-from .newton import Level, State, prolong
+from .domains import Grid
+from .newton import Level, State
 from .operators import Fourier
 from .pointwise import extreme_eigenvalues
-from .problems import Problem
+from .problems import assembled
 
 CONTINUOUS = (
     "the densities e^(−f) and e^(−g) as functions on the domain (samples: their interpolants); norms and integrals by quadrature "
@@ -52,17 +52,17 @@ class Certificate:
     state: State
 
 
-def certify(problem: Problem, u: Array, cost: float, gap: float) -> Certificate:
-    """Certify the trigonometric interpolant of u, a potential on the problem's grid, whose cost there is ``cost``.
+def certify(solved: Level, cost: float, gap: float) -> Certificate:
+    """Certify the trigonometric interpolant of a level's potential, whose cost on its grid is ``cost``.
 
     The residual is not looked at on the grid itself, where a solver may have made it vanish, but on one of 9/8 as many points
     along each axis: what the grid does not resolve shows there.  The bound takes no linear solve where it is below ``gap``
     without one.  Cost: one residual and, where needed, some ten conjugate-gradient iterations.
     """
-    grid = problem.domain
+    problem, grid = solved.problem, solved.grid
     between = replace(grid, shape=tuple(scipy.fft.next_fast_len(n + max(n // 8, 1), real=True) for n in grid.shape))
-    level = Level(problem.on(between), Fourier().on(between))
-    prolong(u, grid, level)
+    level = Level(assembled(between, between, problem.source, problem.target), Fourier().on(between))
+    level.start_from(solved)
     level.operators.jet(level.coefficients, level.jet)
     low, high = (1.0 + value for value in extreme_eigenvalues(level.jet.D2))
     finer = between.integral(np.sum(level.jet.D**2, axis=0) * level.mu)

@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .domains import Array, Box
+from .domains import Array, Box, Grid
 from .ffts import real_fft
 from .threads import blocks, each
 
@@ -54,6 +54,16 @@ class BoxTransform:
     def signs(self) -> tuple[Array, ...]:
         """1, and 0 for the constant."""
         return tuple(np.sign(k) for k in self.wavenumbers)
+
+    def zeros(self) -> Array:
+        """The cosine series of 0."""
+        return np.zeros(self.box.shape)
+
+    def refined(self, coefficients: Array, grid: Grid, out: Array) -> Array:
+        """Padded with zeros; there is no Nyquist mode."""
+        out[...] = 0.0
+        out[tuple(slice(0, n) for n in self.box.shape)] = coefficients * np.sqrt(grid.size / self.box.size)
+        return out
 
     def forward(self, values: Array, out: Array | None = None) -> Array:
         """Orthonormal DCT-II along every axis."""

@@ -88,7 +88,7 @@ class Elliptic:
     @cached_property
     def solution(self) -> Coefficients:
         """δ."""
-        return self.operators.transform.forward(np.zeros(self.operators.grid.shape))
+        return self.operators.transform.zeros()
 
     @cached_property
     def _slopes(self) -> tuple[Array, ...]:
@@ -109,7 +109,7 @@ class Elliptic:
 
     @cached_property
     def _work(self) -> tuple[Coefficients, Coefficients]:
-        return np.empty_like(self.solution), np.empty_like(self.solution)
+        return self.operators.transform.zeros(), self.operators.transform.zeros()
 
     @cached_property
     def _weight(self) -> Array:

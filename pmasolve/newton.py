@@ -20,7 +20,7 @@ from .operators import Jet, Operators, Space
 from .problems import Problem
 from .threads import blocks, each
 from .trajectories import INTERRUPTED, REACHED, Outcome
-from .transforms import Coefficients, resample
+from .transforms import Coefficients
 
 STALLED = Outcome(
     "stalled",
@@ -82,14 +82,18 @@ class Level:
         self.jet = Jet.empty(self.grid)
         self.elliptic = Elliptic(operators, self.jet.D)
         self.residual = np.empty(self.grid.shape)
-        self.coefficients: Coefficients = np.zeros_like(self.elliptic.solution)  # of u
-        self.trial: Coefficients = np.zeros_like(self.coefficients)
-        self.r: Coefficients = np.zeros_like(self.coefficients)  # of the residual
+        self.coefficients: Coefficients = self.transform.zeros()  # of u
+        self.trial: Coefficients = self.transform.zeros()
+        self.r: Coefficients = self.transform.zeros()  # of the residual
 
     @cached_property
     def mu(self) -> Array:
         """e^{−f}."""
         return np.exp(-self.problem.f)
+
+    def start_from(self, coarse: Level) -> None:
+        """The potential of a coarser level; modes that it does not have are exactly 0."""
+        coarse.transform.refined(coarse.coefficients, self.grid, self.coefficients)
 
     def evaluate(self, coefficients: Coefficients) -> State:
         """Residual and linearisation at a potential; `REFUSED` if it is not strictly convex."""
@@ -145,18 +149,17 @@ def newton(
         records.append(record)
         watch(record)
 
-    start, solution, coarse = None, None, problem.domain
+    solution = None
     for grid in _cascade(problem.domain, settings.coarsest):
         here = problem if grid == problem.domain else problem.on(grid)
         level = Level(here, space.on(grid))
-        if start is not None:
-            prolong(start, coarse, level)
+        if solution is not None:
+            level.start_from(solution.level)
         try:
             solution = _solve(level, tolerance, settings, grid == problem.domain, note)
         except KeyboardInterrupt:
             solution = Solution(level, level.evaluate(level.coefficients), INTERRUPTED)
             break
-        start, coarse = solution.level.values, grid
     assert solution is not None
     return replace(_on(problem, space, solution), records=tuple(records))
 
@@ -166,7 +169,7 @@ def _on(problem: Problem, space: Space, solution: Solution) -> Solution:
     if solution.level.grid == problem.domain:
         return solution
     level = Level(problem, space.on(problem.domain))
-    prolong(solution.level.values, solution.level.grid, level)
+    level.start_from(solution.level)
     return replace(solution, level=level, state=_start(level))
 
 
@@ -176,13 +179,6 @@ def _cascade(grid: Grid, coarsest: int) -> list[Grid]:
     while min(grids[0].shape) >= 2 * coarsest:
         grids.insert(0, replace(grid, shape=tuple((n + 1) // 2 for n in grids[0].shape)))
     return grids
-
-
-def prolong(u: Array, coarse: Grid, level: Level) -> None:
-    """The trigonometric interpolant of a coarse u; modes that the coarse grid does not have stay exactly 0."""
-    c = level.transform.forward(resample(u, coarse, level.grid), level.coefficients)
-    for k, old, new in zip(level.transform.wavenumbers, coarse.shape, level.grid.shape, strict=True):
-        c *= np.abs(k) < np.max(np.abs(k)) * min(1.0, old / new)
 
 
 def _solve(level: Level, tolerance: float, settings: NewtonKrylov, last: bool, note: Watch) -> Solution:

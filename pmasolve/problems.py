@@ -121,7 +121,7 @@ class Problem:
         """
         _check_grid(domain)
         source, target = (_from_density(domain, d, name, interpolation) for d, name in ((mu, "mu"), (nu, "nu")))
-        return _assembled(domain, domain, source, target)
+        return assembled(domain, domain, source, target)
 
     @classmethod
     def from_samples(
@@ -158,7 +158,7 @@ class Problem:
         source, target = _cloud(x, a, period, "x, a"), _cloud(y, b, period, "y, b")
         if source.dim != target.dim:
             raise ValueError(f"x has dimension {source.dim}, y has {target.dim}: both need the same number of columns")
-        return _assembled(source, target, Unknown("source"), Unknown("target"))
+        return assembled(source, target, Unknown("source"), Unknown("target"))
 
     @property
     def has_densities(self) -> bool:
@@ -201,16 +201,17 @@ class Problem:
 
     def on(self, domain: Grid) -> Problem:
         """The same densities on another grid of the same domain."""
-        return _assembled(domain, domain, on_grid(self.source, domain), on_grid(self.target, domain))
+        return assembled(domain, domain, on_grid(self.source, domain), on_grid(self.target, domain))
 
     def swapped(self) -> Problem:
         """The problem with source and target exchanged: its flow is the Legendre dual (arXiv 2307.16421)."""
-        return _assembled(self.codomain, self.domain, self.target, self.source)
+        return assembled(self.codomain, self.domain, self.target, self.source)
 
 
-def _assembled(
+def assembled(
     domain: Grid | Cloud, codomain: Grid | Cloud, source: NegativeLogDensity, target: NegativeLogDensity
 ) -> Problem:
+    """A problem from its parts, which are taken as they are."""
     problem = object.__new__(Problem)
     for name, value in (("domain", domain), ("codomain", codomain), ("source", source), ("target", target)):
         object.__setattr__(problem, name, value)

@@ -8,6 +8,7 @@ pyfftw serves where it is installed (planned once, no allocation), scipy.fft oth
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -28,45 +29,41 @@ class Transform(Protocol):
     @property
     def wavenumbers(self) -> tuple[Array, ...]:
         """Wavenumbers of each axis in radians per unit length, shaped to broadcast against the coefficients."""
-        ...
 
     @property
     def isometry(self) -> Array:
         """Factors (broadcastable) that make the coefficients' Euclidean norm that of the values."""
-        ...
+
+    def zeros(self) -> Coefficients:
+        """Coefficients of 0."""
+
+    def refined(self, coefficients: Coefficients, grid: Grid, out: Coefficients) -> Coefficients:
+        """Coefficients of the same function on a grid, not coarser, of the same domain; Nyquist's modes are dropped."""
 
     def forward(self, values: Array, out: Coefficients | None = None) -> Coefficients:
         """Coefficients of the values, in ``out`` if given; the caller owns the result."""
-        ...
 
     def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
         """∂^orders of the series at the grid points, written to ``out``; the coefficients are left alone."""
-        ...
 
     @property
     def signs(self) -> tuple[Array, ...]:
         """Sign of the wavenumber of each axis; 0 where an odd derivative vanishes on the grid."""
-        ...
 
     def slope(self, coefficients: Coefficients, multipliers: tuple[Array, ...], j: int, out: Array) -> Array:
         """Values of the derivative along axis ``j`` whose symbol is i·multipliers[j], odd; the coefficients are left alone."""
-        ...
 
     def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Coefficients) -> Coefficients:
         """Coefficients of ∑ⱼ of those derivatives of flux[j], odd along axis j on a box: minus the adjoint of ``slope``."""
-        ...
 
     def keep_redundant(self, coefficients: Coefficients, original: Coefficients) -> Coefficients:
         """Put back, in place, those parts of ``original`` that no real function has and no operator sees."""
-        ...
 
     def as_vector(self, coefficients: Coefficients) -> Array:
         """A flat real view of the coefficients."""
-        ...
 
     def as_coefficients(self, vector: Array) -> Coefficients:
         """The view back."""
-        ...
 
 
 class TorusTransform:
@@ -117,6 +114,20 @@ class TorusTransform:
         ]
         scaled = factors[-1] * (1.0 / self.torus.size)
         return [factor for factor, order in zip(factors[:-1], orders[:-1], strict=True) if order] + [scaled]
+
+    def zeros(self) -> NDArray[np.complex128]:
+        """The half spectrum of 0."""
+        return np.zeros(self.shape, dtype=np.complex128)
+
+    def refined(self, coefficients: Coefficients, grid: Grid, out: Coefficients) -> NDArray[np.complex128]:
+        """The modes below Nyquist, padded with zeros."""
+        *across, last = ((n + 1) // 2 for n in self.torus.shape)
+        out[...] = 0.0
+        for signs in product((1, -1), repeat=len(across)):
+            modes = (slice(0, m) if sign > 0 else slice(1 - m, None) for sign, m in zip(signs, across, strict=True))
+            where = (*modes, slice(0, last))
+            np.multiply(coefficients[where], grid.size / self.torus.size, out=out[where])
+        return out
 
     def forward(self, values: Array, out: Coefficients | None = None) -> NDArray[np.complex128]:
         """rfftn."""

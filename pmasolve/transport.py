@@ -151,9 +151,10 @@ def _check(problem: Problem, gap: float, tolerance: float) -> None:
 
 def _smooth(problem: Problem, space: Space, gap: float, settings: NewtonKrylov, found: Solution) -> Transport:
     """What Newton found, certified."""
-    grid, u = problem.domain, found.level.values
-    cost = grid.integral(np.sum(space.on(grid).gradient(u) ** 2, axis=0) * found.level.mu)
-    certificate = certify(problem, u, cost, gap)
+    level = found.level
+    u = level.values
+    cost = level.grid.integral(np.sum(level.operators.gradient(u) ** 2, axis=0) * level.mu)
+    certificate = certify(level, cost, gap)
     return Transport(
         problem,
         u,

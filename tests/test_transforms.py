@@ -149,3 +149,21 @@ def test_slope_is_the_derivative_and_divergence_minus_its_adjoint(grid) -> None:
     divergence = transform.derivative(transform.divergence(flux, k, np.empty_like(kept)), zero, out)
     u = transform.derivative(coefficients, zero, np.empty(grid.shape))
     assert np.sum(u * divergence) == pytest.approx(-np.sum(D * flux), rel=1e-11)
+
+
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("grid", TORI + BOXES, ids=str)
+def test_refined_is_the_same_function(grid) -> None:
+    finer = type(grid)(tuple(n + 3 + j for j, n in enumerate(grid.shape)), grid.lengths)
+    if isinstance(grid, Torus):
+        waves = random_waves(np.random.default_rng(grid.size), grid.shape, grid.lengths)
+    else:
+
+        def waves(x):
+            return np.prod([1 + np.cos(np.pi * t / length) for t, length in zip(x, grid.lengths, strict=True)], axis=0)
+
+    coarse, fine = plan(grid), plan(finer)
+    c = coarse.refined(coarse.forward(waves(grid.points)), finer, fine.zeros() + 1.0)
+    assert np.allclose(c, fine.forward(waves(finer.points)), rtol=0, atol=1e-11 * finer.size)
+    assert not coarse.zeros().any()
+    assert coarse.zeros().shape == coarse.forward(np.zeros(grid.shape)).shape
