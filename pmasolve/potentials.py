@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike
 
 from .domains import Array, Box, Cloud, Grid
 from .problems import Measure
-from .softmin.fused import Side, sort
 from .softmin.moments import Moments, displacement_moments
 from .softmin.nodes import Geometry, exponents, points, shape, space
+from .softmin.sides import Side, sort
 
 
 @dataclass(frozen=True, eq=False)

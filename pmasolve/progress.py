@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -14,6 +15,13 @@ PATIENCE = 2.0  # seconds without a sign of life
 
 Show = Callable[[float, Mapping[str, float]], None]
 
+_LISTENER: ContextVar[Callable[[float], None]] = ContextVar("listener", default=lambda share: None)
+
+
+def part(share: float) -> None:
+    """Tell the bar in charge, if there is one, what share of a long operation inside a step is done."""
+    _LISTENER.get()(share)
+
 
 @contextmanager
 def progress_bar(title: str, total: float, wanted: bool | None, unit: str = "t") -> Iterator[Show]:
@@ -21,22 +29,31 @@ def progress_bar(title: str, total: float, wanted: bool | None, unit: str = "t")
     if wanted is False or (wanted is None and not sys.stderr.isatty()):
         yield lambda done, record: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}{task.fields[part]}"))
     bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-    task = bar.add_task(title, total=total, note="")
+    task = bar.add_task(title, total=total, note="", part="")
     began, shown = time.perf_counter(), False
 
-    def show(done: float, record: Mapping[str, float]) -> None:
+    def appear() -> None:
         nonlocal shown
         if not shown and (wanted or time.perf_counter() - began > PATIENCE):
             bar.start()
             shown = True
+
+    def inside(share: float) -> None:
+        appear()
+        bar.update(task, part=f" ({share:.0%} of a pass)" if share < 1 else "")
+
+    def show(done: float, record: Mapping[str, float]) -> None:
+        appear()
         bar.update(
             task, completed=done, note=f"{unit}={done:.4g} " + " ".join(f"{k}={v:.3g}" for k, v in record.items())
         )
 
+    token = _LISTENER.set(inside)
     try:
         yield show
     finally:
+        _LISTENER.reset(token)
         if shown:
             bar.stop()

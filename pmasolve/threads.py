@@ -15,7 +15,12 @@ from itertools import pairwise
 import numpy as np
 from numba import get_num_threads
 
+from .progress import part
+
 NAME = "pmasolve"
+SHARES = 8  # pieces of work for each thread: they cost unequal times
+FEW = 300_000  # operations that take less time than starting threads
+PROMPT = 500_000_000  # operations after which an interruption should be heard: half a second
 SMALL = 1 << 17  # points below which handing blocks to threads costs more than it saves
 CACHED = 1 << 15  # points of which two arrays fit into a core's own cache
 
@@ -34,6 +39,26 @@ def each(work: Callable[..., None], *arguments: list) -> None:
             work(*row)
     else:
         list(_pool(get_num_threads()).map(work, *arguments))
+
+
+def spread(work: Callable[[int, int], int], count: int, cost: int) -> int:
+    """Sum of ``work(begin, end)`` over shares of range(count), each of about ``cost`` operations, on threads where that pays.
+
+    A keyboard interruption is heard between shares; how many are done is told to whoever shows progress.
+    """
+    threads, total = get_num_threads(), count * cost
+    pieces = 1 if total < FEW else max(SHARES * threads if threads > 1 else 1, total // PROMPT)
+    ends = np.linspace(0, count, 1 + min(count, int(pieces))).astype(int)
+    if len(ends) == 2:
+        return work(0, count)
+    pool, done = ThreadPoolExecutor(threads), 0
+    try:
+        for i, result in enumerate(pool.map(work, ends[:-1], ends[1:])):
+            done += result
+            part((i + 1) / (len(ends) - 1))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return done
 
 
 @cache

@@ -12,7 +12,8 @@ import pmasolve
 ROOT = Path(pmasolve.__file__).parent
 # Lower layers first; modules on one line may not import each other.  A folder counts as one layer.
 LAYERS = [
-    ["clouds", "threads", "progress"],
+    ["progress"],
+    ["clouds", "threads"],
     ["domains"],
     ["pointwise", "cofactors", "densities"],
     ["spectral", "ffts"],

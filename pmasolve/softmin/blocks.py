@@ -129,9 +129,15 @@ def place(target, tile, signs, shifts, y, centres):
 
 
 @njit
-def coarse_bounds(source, tops, centre, half, c, out):
-    """out[b] = max h − c·dist², with the distance between the bounding boxes of block b and of the tile."""
+def coarse_bounds(source, tops, wanted, group, centre, half, c, out):
+    """out[b] = max h − c·dist², with the distance between the bounding boxes of block b and of the tile; −inf if not wanted.
+
+    ``wanted`` holds one flag for each ``group`` of so many points.
+    """
     for b in range(out.shape[0]):
+        out[b] = -np.inf
+        if not wanted[b * BLOCK // group]:
+            continue
         gap2 = 0.0
         for j in range(centre.shape[0]):
             gap = abs(source.centres[b, j] - centre[j, 0]) - source.halves[b, j] - half[j]
@@ -164,14 +170,16 @@ def raise_shift(x, i, height, y, c, shift):
 
 
 @njit
-def find_shifts(source, h, tops, y, centres, half, c, cut, shift, squares, peaks):
+def find_shifts(source, h, tops, wanted, group, y, centres, half, c, cut, shift, squares, peaks):
     """Fill ``peaks`` (images, blocks) with M, −inf where skipped; raise ``shift`` to a term of every target's sum."""
     best, g0, b0 = -np.inf, 0, 0
     for g in range(peaks.shape[0]):
-        coarse_bounds(source, tops, centres[g], half, c, peaks[g])
+        coarse_bounds(source, tops, wanted, group, centres[g], half, c, peaks[g])
         for b in range(peaks.shape[1]):
             if peaks[g, b] > best:
                 best, g0, b0 = peaks[g, b], g, b
+    if best == -np.inf:
+        return
     _, i = block_peak(source, h, b0, centres[g0], c, squares)
     least = raise_shift(source.points, i, h[i], y[g0], c, shift)
     for g in range(peaks.shape[0]):
@@ -221,9 +229,10 @@ def add_blocks(source, h, peaks, y, centres, c, least, exact, shift, squares, to
 
 
 @njit(cache=True, nogil=True)
-def log_sums(source, h, tops, target, signs, shifts, c, cut, begin, end, out):
-    """out[k] = log Σ_g Σ_i exp(h[i] − c|x[i] − g·y[k]|²) for the targets of tiles begin … end−1.
+def log_sums(source, h, tops, target, signs, shifts, c, cut, wanted, group, known, begin, end, out):
+    """out[k] = log(exp(known[k]) + Σ_g Σ_i exp(h[i] − c|x[i] − g·y[k]|²)) for the targets of tiles begin … end−1.
 
+    ``wanted`` says which pairs of groups of ``group`` points to sum (targets, sources); ``known`` may be −inf.
     Memory: one bound for each image and block.  Returns the number of pairs summed.
     """
     images, dim = signs.shape
@@ -233,10 +242,13 @@ def log_sums(source, h, tops, target, signs, shifts, c, cut, begin, end, out):
     for tile in range(begin, end):
         count = place(target, tile, signs, shifts, y, centres)
         shift, total = shifts_of_tile[:count], totals[:count]
-        for k in range(count):
-            shift[k], total[k] = -np.inf, 0.0
-        find_shifts(source, h, tops, y, centres, target.halves[tile], c, cut, shift, squares, peaks)
+        start = known[tile * TILE : tile * TILE + count]
+        shift[:] = start
+        row = wanted[tile * TILE // group]
+        find_shifts(source, h, tops, row, group, y, centres, target.halves[tile], c, cut, shift, squares, peaks)
         add_blocks(source, h, peaks, y, centres, c, GAP, True, shift, squares, total)
+        for k in range(count):
+            total[k] = exp(start[k] - shift[k]) if start[k] > -np.inf else 0.0
         pairs += add_blocks(source, h, peaks, y, centres, c, -cut, False, shift, squares, total)
         for k in range(count):
             out[tile * TILE + k] = shift[k] + log(total[k])

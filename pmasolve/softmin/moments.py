@@ -17,9 +17,10 @@ import numpy as np
 from numba import njit
 
 from ..domains import Array
+from ..threads import spread
 from .blocks import BLOCK, GAP, SUMMING, TILE, add_blocks, exp, find_shifts, place, square_distances, upper_bound
-from .fused import Side, spread
 from .nodes import NEGLIGIBLE, Geometry, images
+from .sides import Side
 from .waves import derivatives_by_waves, waves
 
 
@@ -133,11 +134,13 @@ def moments(source, h, tops, target, signs, shifts, c, cut, begin, end, centre, 
     images, dim = signs.shape
     y, centres = np.empty((images, dim, TILE)), np.empty((images, dim, 1))
     peaks, squares, origin = np.empty((images, tops.shape[0])), np.empty(BLOCK), np.empty(dim)
-    shift, unused = np.empty(TILE), np.empty(TILE)
+    shift, unused, every = np.empty(TILE), np.empty(TILE), np.ones(1, np.bool_)
     for tile in range(begin, end):
         count = place(target, tile, signs, shifts, y, centres)
         shift[:] = -np.inf
-        find_shifts(source, h, tops, y, centres, target.halves[tile], c, cut, shift[:count], squares, peaks)
+        find_shifts(
+            source, h, tops, every, h.shape[0], y, centres, target.halves[tile], c, cut, shift[:count], squares, peaks
+        )
         add_blocks(source, h, peaks, y, centres, c, GAP, True, shift[:count], squares, unused)
         for k in range(count):
             i = tile * TILE + k
