@@ -103,7 +103,9 @@ def main() -> None:
     """Parse the command line and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=10_000, help="points in each cloud")
-    parser.add_argument("--small", type=int, default=2_000, help="points for the peers that store the matrix, 0 for none")
+    parser.add_argument(
+        "--small", type=int, default=2_000, help="points for the peers that store the matrix, 0 for none"
+    )
     parser.add_argument("--dim", type=int, default=2)
     parser.add_argument("--eps", type=float, nargs="+", default=[0.1, 1e-2, 1e-3, 1e-4])
     parser.add_argument("--period", type=float, default=None)
@@ -129,7 +131,9 @@ def table(n: int, options: argparse.Namespace, eps: float, peers: dict[str, Call
             runs |= peer(source, target, h, eps)
     kernels["Fused"].forward(h)
     summed, expanded = (kernels["Fused"].report[name] / n**2 for name in ("summed", "expanded"))
-    print(f"n = {n}, eps = {eps:g}: of each pair's images Fused sums {summed:.3f} one by one, {expanded:.3f} by expansions")
+    print(
+        f"n = {n}, eps = {eps:g}: of each pair's images Fused sums {summed:.3f} one by one, {expanded:.3f} by expansions"
+    )
     report(runs, n * n, options.repeat)
 
 
