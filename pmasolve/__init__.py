@@ -1,6 +1,7 @@
 """Sinkhorn, the parabolic Monge–Ampère equation, and the limit theorems between them."""
 
 from . import conventions as conventions
+from . import gaussian as gaussian
 from .brenier import Brenier as Brenier
 from .brenier import brenier as brenier
 from .convergence import Band as Band

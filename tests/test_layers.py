@@ -15,7 +15,7 @@ LAYERS = [
     ["progress"],
     ["clouds", "threads"],
     ["domains"],
-    ["pointwise", "cofactors", "densities"],
+    ["pointwise", "cofactors", "densities", "gaussian"],
     ["spectral", "ffts"],
     ["problems"],
     ["manufactured"],
@@ -170,6 +170,7 @@ def test_optional_libraries_have_one_importer_each() -> None:
         "pykeops": "softmin.keops",
         "pyfftw": "ffts",
         "finufft": "spectral",
+        "mpmath": "gaussian.precise",
         "pydantic": "cli.config",
         "PIL": "cli.building",
     }

@@ -1,0 +1,10 @@
+"""Closed forms for normal distributions of any covariances and means: PMA, Sinkhorn, Fokker–Planck, JKO, and distances."""
+
+from .closed_form import ClosedForm as ClosedForm
+from .closed_form import corrector as corrector
+from .gradient_flows import fokker_planck as fokker_planck
+from .gradient_flows import jko as jko
+from .normal import Normal as Normal
+from .pair import Pair as Pair
+from .quadratic import Quadratic as Quadratic
+from .quadratic import negative_log as negative_log

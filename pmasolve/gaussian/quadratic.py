@@ -1,0 +1,119 @@
+"""Quadratic potentials φ(x) = ½(x−a)ᵀA(x−a) + qᵀ(x−a) + c."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..domains import Array
+from .normal import Normal
+from .precise import CONTEXT, Matrix, Number, dot, inverse, precise, rounded, square, symmetric, trace
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Quadratic:
+    """φ(x) = ½(x−a)ᵀA(x−a) + qᵀ(x−a) + c, kept with 60 digits; ∇φ(x) = A(x−a) + q.
+
+    Parameters
+    ----------
+    hessian : A (d, d); symmetric; positive definite where a convex potential is asked for, any for correctors.
+    slope : q (d,), the gradient at the centre; 0 unless given.
+    constant : c.
+    centre : a (d,); 0 unless given.
+
+    Examples
+    --------
+    >>> phi = Quadratic([[2.0]], [1.0], centre=[3.0])
+    >>> float(phi([4.0])), phi.gradient([4.0]), phi.conjugate().gradient([3.0])
+    (2.0, array([3.]), array([4.]))
+    """
+
+    A: Matrix
+    q: Matrix
+    c: Number
+    a: Matrix
+
+    def __init__(
+        self,
+        hessian: ArrayLike | Matrix,
+        slope: ArrayLike | Matrix | None = None,
+        constant: float | Number = 0.0,
+        centre: ArrayLike | Matrix | None = None,
+    ) -> None:
+        A = precise(hessian)
+        zero = precise(np.zeros(A.rows))
+        q = zero if slope is None else precise(slope)
+        a = zero if centre is None else precise(centre)
+        if not A.rows == A.cols == q.rows == a.rows:
+            raise ValueError(
+                f"hessian is {A.rows} × {A.cols}, slope has {q.rows} entries, centre {a.rows}: they must agree"
+            )
+        for name, value in (("A", symmetric(A)), ("q", q), ("c", constant), ("a", a)):
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def hessian(self) -> Array:
+        """A, (d, d)."""
+        return square(self.A)
+
+    @cached_property
+    def slope(self) -> Array:
+        """q = ∇φ(a), (d,)."""
+        return rounded(self.q)
+
+    @property
+    def constant(self) -> float:
+        """c = φ(a)."""
+        return float(self.c)
+
+    @cached_property
+    def centre(self) -> Array:
+        """a, (d,)."""
+        return rounded(self.a)
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """φ at points (d, …)."""
+        z = self._centred(x)
+        quadratic = np.einsum("i...,ij,j...->...", z, self.hessian, z)
+        return 0.5 * quadratic + np.einsum("i,i...->...", self.slope, z) + self.constant
+
+    def gradient(self, x: ArrayLike) -> Array:
+        """∇φ at points (d, …)."""
+        z = self._centred(x)
+        return np.einsum("ij,j...->i...", self.hessian, z) + self.slope.reshape((-1,) + (1,) * (z.ndim - 1))
+
+    def about(self, centre: ArrayLike | Matrix) -> Quadratic:
+        """The same function written about another centre."""
+        to = precise(centre)
+        z = to - self.a
+        return Quadratic(self.A, self.q + self.A * z, self.c + dot(self.q, z) + dot(z, self.A * z) / 2, to)
+
+    def conjugate(self) -> Quadratic:
+        """φ*(y) = sup x·y − φ(x) = ½(y−q)ᵀA⁻¹(y−q) + aᵀ(y−q) + a·q − c, centred at q."""
+        return Quadratic(inverse(self.A), self.a, dot(self.a, self.q) - self.c, self.q)
+
+    def plus(self, other: Quadratic, factor: float | Number = 1) -> Quadratic:
+        """φ + factor·other, about φ's centre."""
+        moved = other.about(self.a)
+        return Quadratic(self.A + factor * moved.A, self.q + factor * moved.q, self.c + factor * moved.c, self.a)
+
+    def mean(self, law: Normal) -> Number:
+        """∫φ d law, with all digits."""
+        here = self.about(law.m)
+        return here.c + trace(self.A * law.V) / 2
+
+    def push(self, law: Normal) -> Normal:
+        """(∇φ)_# law = N(A(m−a) + q, AVA)."""
+        return Normal(self.A * (law.m - self.a) + self.q, self.A * law.V * self.A)
+
+    def _centred(self, x: ArrayLike) -> Array:
+        points = np.asarray(x, dtype=np.float64)
+        return points - self.centre.reshape((-1,) + (1,) * (points.ndim - 1))
+
+
+def negative_log(law: Normal) -> Quadratic:
+    """−log of the density, normalised: f of e^{−f} = N(m, V)."""
+    return Quadratic(law.precision, None, (law.log_det + law.dim * CONTEXT.log(2 * CONTEXT.pi)) / 2, law.m)
