@@ -68,8 +68,8 @@ class ClosedForm:
     >>> ClosedForm(pair, Quadratic([[1.0]])).hessian(1e3)
     array([[2.]])
     >>> start = Quadratic([[1.0]])
-    >>> float(ClosedForm(pair, start, eps=0.1).hessian(0.2) - pair.iterate(start, 0.1, 2).hessian)
-    0.0
+    >>> ClosedForm(pair, start, eps=0.1).hessian(0.2) - pair.iterate(start, 0.1, 2).hessian
+    array([[0.]])
     """
 
     pair: Pair
