@@ -189,6 +189,8 @@ def scaling_study(
 
 
 def _check(problem: Problem, eps: Sequence[float], t: float) -> None:
+    if not problem.has_densities:
+        raise ValueError("the problem is made of samples, which PMA has no solver for: give densities on a grid")
     values = np.asarray(eps, dtype=np.float64)
     if values.ndim != 1 or values.size < 2 or np.any(np.diff(values) >= 0):
         raise ValueError(

@@ -64,3 +64,5 @@ def test_what_cannot_be_studied_is_refused_before_any_work() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             scaling_study(PROBLEM, eps=eps, t=t)
+    with pytest.raises(ValueError, match="samples"):
+        scaling_study(Problem.from_samples([[0.0], [1.0]], [[0.0], [1.0]]), eps=[0.5, 0.25], t=1.0)
