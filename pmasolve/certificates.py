@@ -15,10 +15,11 @@ import numpy as np
 import scipy.fft
 
 from .domains import Grid
-from .newton import Level, State
+from .newton import REFUSED, Level, State
 from .operators import Fourier
 from .pointwise import extreme_eigenvalues
-from .problems import assembled
+from .problems import Problem, assembled
+from .transforms import Coefficients, Transform
 
 CONTINUOUS = (
     "the densities e^(−f) and e^(−g) as functions on the domain (samples: their interpolants); norms and integrals by quadrature "
@@ -52,23 +53,23 @@ class Certificate:
     state: State
 
 
-def certify(solved: Level, cost: float, gap: float) -> Certificate:
-    """Certify the trigonometric interpolant of a level's potential, whose cost on its grid is ``cost``.
+def certify(problem: Problem, series: tuple[Transform, Coefficients], cost: float, gap: float) -> Certificate:
+    """Certify a potential on the problem's grid, given by its trigonometric series, whose cost there is ``cost``.
 
     The residual is not looked at on the grid itself, where a solver may have made it vanish, but on one of 9/8 as many points
     along each axis: what the grid does not resolve shows there.  The bound takes no linear solve where it is below ``gap``
     without one.  Cost: one residual and, where needed, some ten conjugate-gradient iterations.
     """
-    problem, grid = solved.problem, solved.grid
+    grid, (transform, coefficients) = problem.domain, series
     between = replace(grid, shape=tuple(scipy.fft.next_fast_len(n + max(n // 8, 1), real=True) for n in grid.shape))
     level = Level(assembled(between, between, problem.source, problem.target), Fourier().on(between))
-    level.start_from(solved)
+    transform.refined(coefficients, between, level.coefficients)
     level.operators.jet(level.coefficients, level.jet)
     low, high = (1.0 + value for value in extreme_eigenvalues(level.jet.D2))
+    if not low > 0:
+        return Certificate(Interval(0.0, float("inf"), CONTINUOUS), low, high, REFUSED)
     finer = between.integral(np.sum(level.jet.D**2, axis=0) * level.mu)
-    state = level.evaluate(level.coefficients)
-    if not np.isfinite(state.dual):
-        return Certificate(Interval(0.0, float("inf"), CONTINUOUS), low, high, state)
+    state = level.balance()
     least = extreme_eigenvalues(level.jet.D2)[0]
     quadrature = abs(np.sqrt(cost) - np.sqrt(finer))
     interval = _interval(cost, 2 * np.sqrt(high * state.dual**2 / least) + quadrature)

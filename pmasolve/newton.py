@@ -98,8 +98,10 @@ class Level:
     def evaluate(self, coefficients: Coefficients) -> State:
         """Residual and linearisation at a potential; `REFUSED` if it is not strictly convex."""
         self.operators.jet(coefficients, self.jet)
-        if not positive_definite(self.jet.D2):
-            return REFUSED
+        return self.balance() if positive_definite(self.jet.D2) else REFUSED
+
+    def balance(self) -> State:
+        """The same where ``jet`` is that of a strictly convex potential: the gradient is lost, D²u becomes ν(T) cof(I+D²u)."""
         nu = self.problem.target(self.grid.displaced(self.jet.D))
         each(lambda b: _exp_minus(nu.reshape(-1)[b]), blocks(nu.size, nu.size))
         mean, worst = balance(self.jet.D2, nu, self.mu, self.residual)

@@ -136,8 +136,11 @@ def transport(
     settings = method or NewtonKrylov()
     problem.need_positive("Newton's method")
     with progress_bar("transport", -np.log10(tolerance), progress, "digits") as show:
-        found = newton(problem, space, tolerance, settings, lambda r: show(-np.log10(r["defect"] + 1e-300), r))
-    return _smooth(problem, space, gap, settings, found)
+
+        def watch(record: Mapping[str, float]) -> None:
+            show(-np.log10(record["defect"] + 1e-300), record)
+
+        return _smooth(problem, space, gap, settings, newton(problem, space, tolerance, settings, watch))
 
 
 def _check(problem: Problem, gap: float, tolerance: float) -> None:
@@ -151,22 +154,23 @@ def _check(problem: Problem, gap: float, tolerance: float) -> None:
 
 def _smooth(problem: Problem, space: Space, gap: float, settings: NewtonKrylov, found: Solution) -> Transport:
     """What Newton found, certified."""
-    level = found.level
-    u = level.values
+    level, state, outcome, records = found.level, found.state, found.outcome, found.records
+    u, series = level.values, (level.transform, level.coefficients)
     cost = level.grid.integral(np.sum(level.operators.gradient(u) ** 2, axis=0) * level.mu)
-    certificate = certify(level, cost, gap)
+    del found, level  # some fifteen arrays of the grid, as many as the certificate needs
+    certificate = certify(problem, series, cost, gap)
     return Transport(
         problem,
         u,
         space,
         cost,
-        found.state.l1,
-        found.state.sup,
+        state.l1,
+        state.sup,
         certificate.interval,
         certificate.min_eigenvalue,
-        _judged(found.outcome, certificate, gap, cost),
+        _judged(outcome, certificate, gap, cost),
         settings,
-        found.records,
+        records,
     )
 
 
