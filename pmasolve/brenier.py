@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 from numpy.typing import ArrayLike
 
+from .corrector import extrapolate
 from .domains import Array
-from .fixed_points import NEWTON, Newton
+from .fixed_points import INTERRUPTED, NEWTON, Newton
 from .problems import Problem
 from .schroedinger import Schroedinger, schroedinger
 from .softmin.protocol import Softmin
@@ -31,10 +31,12 @@ class Brenier:
 
     Attributes
     ----------
-    runs : `Schroedinger` for each ε.
+    runs : `Schroedinger` for each ε that was finished.
+    stopped : the outcome that ended the ladder early, if one did.
     """
 
     runs: tuple[Schroedinger, ...]
+    stopped: Outcome = REACHED
 
     @cached_property
     def potentials(self) -> tuple[Array, ...]:
@@ -73,8 +75,8 @@ class Brenier:
 
     @property
     def outcome(self) -> Outcome:
-        """That of the first run which is not well, or reached."""
-        return next((run.outcome for run in self.runs if not run.outcome.ok), REACHED)
+        """That of the first run which is not well, ``stopped``, or reached."""
+        return next((run.outcome for run in self.runs if not run.outcome.ok), self.stopped)
 
     @property
     def iterations(self) -> int:
@@ -99,6 +101,7 @@ def brenier(
     limit: int = 20_000,
     softmin: Softmin | None = None,
     quadrature: float = 1e-12,
+    progress: bool | None = None,
 ) -> Brenier:
     """Brenier's potential by Schrödinger potentials at ε, ε/r, …, ε/r^{levels−1}: order 2·levels in ε.
 
@@ -111,7 +114,7 @@ def brenier(
         same least ε than few far apart, until rounding of the fixed points, amplified some tens of times, shows.
     marginal : largest marginal error of each; an error of the potential is about that over the spectral gap.
     start : u of Brenier's potential, where something is known of it, read as χ for ``eps``; annealing otherwise.
-    newton, limit, softmin, quadrature : as in `schroedinger`, for each level.
+    newton, limit, softmin, quadrature, progress : as in `schroedinger`, for each level.
 
     Raises
     ------
@@ -120,7 +123,7 @@ def brenier(
     Notes
     -----
     Every level starts from the polynomial in ε² through those before it, so that the finer ones take few iterations.
-    The finest ε must be resolved by the grid, see ``outcome``.
+    The finest ε must be resolved by the grid, see ``outcome``.  Ctrl-C returns the levels finished so far.
 
     References
     ----------
@@ -129,6 +132,7 @@ def brenier(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from pmasolve import Torus
     >>> torus = Torus((64,))
     >>> problem = Problem(torus, lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
@@ -151,14 +155,22 @@ def brenier(
     for level in range(levels):
         step = eps / ratio**level
         u = None if chi is None else chi - 0.5 * step * problem.f
-        options = {"newton": newton, "limit": limit, "softmin": softmin, "quadrature": quadrature}
-        runs.append(schroedinger(problem, step, marginal=marginal, start=u, **options))
+        options = {"newton": newton, "limit": limit, "softmin": softmin, "quadrature": quadrature, "progress": progress}
+        try:
+            run = schroedinger(problem, step, marginal=marginal, start=u, **options)
+        except KeyboardInterrupt:  # before its first iteration was complete
+            if not runs:
+                raise
+            return Brenier(tuple(runs), INTERRUPTED)
+        if run.outcome == INTERRUPTED and runs:
+            return Brenier(tuple(runs), INTERRUPTED)
+        runs.append(run)
+        if run.outcome == INTERRUPTED:
+            break
         chi = _polynomial(runs, step / ratio)
     return Brenier(tuple(runs))
 
 
 def _polynomial(runs: Sequence[Schroedinger], eps: float) -> Array:
-    """χ at another ε by the polynomial in ε² through all runs (Lagrange); 0 for the limit."""
-    nodes = [run.eps**2 for run in runs]
-    weights = [np.prod([(eps**2 - b) / (a - b) for b in nodes if b != a]) for a in nodes]
-    return np.tensordot(weights, np.stack([run.symmetric for run in runs]), axes=1)
+    """χ at another ε by the polynomial in ε² through all runs; 0 for the limit."""
+    return extrapolate([run.symmetric for run in runs], [run.eps for run in runs], eps)

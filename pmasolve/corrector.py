@@ -6,10 +6,9 @@ orders 4, 6, … (Richardson).  The limit is PMA itself: an integrator that shar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
@@ -128,12 +127,19 @@ class Richardson:
         return [flow.potential(state) for flow, state in zip(self.ladder, states, strict=True)]
 
 
-def extrapolate(values: list[Array]) -> Array:
-    """Limit ε → 0 of values at ε, ε/2, ε/4, … that expand in even powers of ε (Neville's scheme)."""
-    row = list(values)
-    for power in range(1, len(values)):
-        row = [fine + (fine - coarse) / (4.0**power - 1.0) for coarse, fine in pairwise(row)]
-    return row[0]
+def extrapolate(values: Sequence[Array], epsilons: Sequence[float] | None = None, at: float = 0.0) -> Array:
+    """The polynomial in ε² through values at ``epsilons``, unless given 1, ½, ¼, …, taken at another ε, the limit 0 (Lagrange).
+
+    Even powers up to ε^{2(n−1)} are exact with n values.
+
+    Examples
+    --------
+    >>> float(extrapolate([np.array(3.0 + 4.0), np.array(3.0 + 1.0)]))  # 3 + 4ε²
+    3.0
+    """
+    nodes = np.square(0.5 ** np.arange(len(values)) if epsilons is None else np.array(epsilons))
+    weights = [np.prod([(at**2 - b) / (a - b) for b in nodes if b != a]) for a in nodes]
+    return np.tensordot(weights, np.stack(values), axes=1)
 
 
 def _worst(states: tuple[SinkhornState, ...]) -> Outcome:

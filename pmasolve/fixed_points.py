@@ -11,9 +11,11 @@ import numpy as np
 from .domains import Array
 from .markov import Markov, Preconditioner, preconditioner, solve
 from .plans import Plan
+from .progress import Show
 from .sinkhorn import Sinkhorn
-from .trajectories import INTERRUPTED, NOT_FINITE, REACHED, Outcome
+from .trajectories import NOT_FINITE, REACHED, Outcome
 
+INTERRUPTED = Outcome("interrupted", False, "stopped by the user; give the result as start to go on from it")
 STEP_LIMIT = Outcome(
     "step limit", False, "the iterations allowed are spent; raise limit, or start from the potentials found"
 )
@@ -52,8 +54,9 @@ NEWTON = Newton()
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """A potential with all that one iteration tells of it."""
+    """A potential of a flow with all that one iteration tells of it."""
 
+    flow: Sinkhorn
     u: Array
     v: Array
     after: Array
@@ -68,7 +71,7 @@ class Point:
         mu, nu = flow.problem.mu, flow.problem.nu
         with np.errstate(over="ignore"):
             error = mu.integral(np.abs(np.expm1((after - u) / flow.eps)))
-        return cls(u, v, after, error, -mu.integral(u) - nu.integral(v))
+        return cls(flow, u, v, after, error, -mu.integral(u) - nu.integral(v))
 
     def better_than(self, other: Point) -> bool:
         """A higher dual value by more than rounding, or a smaller marginal error at an equal one."""
@@ -79,11 +82,17 @@ class Point:
 
 @dataclass
 class Search:
-    """The state of a run: the flow with its present ε, the best point there, what was visited and what it cost."""
+    """The state of a run: the flow with its present ε, the best point so far, what was visited and what it cost.
+
+    ``show`` is told of every point: how much of the way to the next ε, or to the goal, lies behind (0 to 1 for each ε).
+    """
 
     flow: Sinkhorn
     newton: Newton | None
     limit: int
+    show: Show = lambda done, record: None
+    passed: int = 0
+    goal: float = 1.0
     spent: int = 0
     best: Point | None = None
     conditioner: Preconditioner | None = None
@@ -91,11 +100,14 @@ class Search:
     began: float = field(default_factory=time.perf_counter)
 
     def run(self, u: Array, marginal: float, gap: float) -> Outcome:
-        """Iterate at the present ε until the errors are small enough; the result is ``best``."""
+        """Iterate at the present ε until the errors are small enough; the result is ``best``.
+
+        An interruption keeps the best point, of the ε before this one if there is none yet; before any it is passed on.
+        """
         self.conditioner = preconditioner(self.flow) if self.newton and self.newton.precondition else None
-        best = self.best = here = self._visit(u)
-        stale = 0
+        self.goal, stale = marginal, 0
         try:
+            best = self.best = here = self._visit(u)
             while not self._arrived(here, marginal, gap):
                 if not np.isfinite(here.dual):
                     return NOT_FINITE
@@ -108,8 +120,10 @@ class Search:
                 best, stale = (here, 0) if better else (best, stale + (3 if self.newton else 1))
                 self.best = best
         except KeyboardInterrupt:
+            if self.best is None:
+                raise
             return INTERRUPTED
-        self.best = here
+        self.best, self.passed = here, self.passed + 1
         return REACHED
 
     @property
@@ -163,7 +177,15 @@ class Search:
                 "contraction": ratio,
             }
         )
+        self.show(self.passed + self._share(), {"eps": self.flow.eps, "error": point.marginal_error})
         return point
+
+    def _share(self) -> float:
+        """How far the marginal error has fallen at this ε, in logarithms."""
+        errors = [row["marginal_error"] for row in self.rows if row["eps"] == self.flow.eps]
+        if not self.goal < errors[0] < np.inf:
+            return 0.0
+        return float(np.clip(np.log(errors[0] / min(errors)) / np.log(errors[0] / self.goal), 0.0, 1.0))
 
 
 def resolution(flow: Sinkhorn, u: Array) -> Outcome:

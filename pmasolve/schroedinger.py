@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .domains import Array, Box, Cloud, Grid
-from .fixed_points import NEWTON, STEP_LIMIT, Newton, Search, resolution
+from .fixed_points import INTERRUPTED, NEWTON, STEP_LIMIT, Newton, Search, resolution
 from .markov import Markov
 from .plans import Plan
 from .problems import Problem
+from .progress import progress_bar
 from .sinkhorn import Sinkhorn
 from .softmin.protocol import Softmin
-from .trajectories import INTERRUPTED, NOT_FINITE, REACHED, Outcome
+from .trajectories import NOT_FINITE, REACHED, Outcome
 
 COARSE = 1e-2  # marginal error at which annealing goes on to the next ε
 
@@ -99,12 +100,13 @@ def schroedinger(
     *,
     marginal: float = 1e-9,
     gap: float = np.inf,
-    start: ArrayLike | None = None,
+    start: ArrayLike | Schroedinger | None = None,
     ladder: Sequence[float] | None = None,
     newton: Newton | None = NEWTON,
     limit: int = 20_000,
     softmin: Softmin | None = None,
     quadrature: float = 1e-12,
+    progress: bool | None = None,
 ) -> Schroedinger:
     """The Schrödinger potentials of a problem at ε: the fixed point of `Sinkhorn`.
 
@@ -114,12 +116,14 @@ def schroedinger(
     eps : ε > 0 for the cost ½|x−y|².
     marginal : largest ∫|p_X − μ| accepted, that of the plan after a half step, whose other marginal is exact.
     gap : largest certified duality gap accepted, `Plan.gap`; both must hold.  ``marginal=np.inf`` leaves the gap alone.
-    start : u at the nodes, for this ε; then there is no annealing.
+    start : u at the nodes, for this ε; then there is no annealing.  Or a result, interrupted or at another ε, to go on from: at
+        its ε, if that is larger, and through those of the ladder that are left.
     ladder : decreasing ε to pass through before ``eps``; by default powers of 1/4 from a tenth of the squared size.
     newton : options of Newton's method; None for plain annealed Sinkhorn.
     limit : most iterations, with everything that costs as much.
     softmin : engine; the domain's own unless given.
     quadrature : as in `Sinkhorn`: on grids that do not resolve ε the answer comes with the outcome "eps unresolved".
+    progress : show a bar; by default on a terminal, once two seconds have passed.
 
     Raises
     ------
@@ -128,7 +132,8 @@ def schroedinger(
     Notes
     -----
     From one ε to the next the potential moves by −(ε/2)f, χ = φ + (ε/2)f being that of ε = 0 up to O(ε²); on clouds, where f
-    is not known, it is taken as it is.  Memory: a dozen arrays of the nodes.
+    is not known, it is taken as it is.  Memory: a dozen arrays of the nodes.  Ctrl-C returns the best potentials so far, with the
+    outcome "interrupted" (unless not even one iteration is complete).
 
     References
     ----------
@@ -145,27 +150,44 @@ def schroedinger(
     rungs = _rungs(problem, eps, start, ladder)
     if not (marginal > 0 and gap > 0 and limit > 0):
         raise ValueError(f"marginal={marginal}, gap={gap}, limit={limit}: all must be positive, for example 1e-9")
-    u = np.zeros(problem.domain.shape) if start is None else problem.domain.values(start, "start")
-    search = Search(Sinkhorn(problem, rungs[0], softmin=softmin, quadrature=quadrature), newton, limit)
-    for rung in rungs[1:]:
-        outcome = search.run(u, COARSE, np.inf)
-        if outcome in (INTERRUPTED, NOT_FINITE, STEP_LIMIT):
-            return _result(search, outcome)
-        u = _carried(problem, search.best.after, search.flow.eps, rung)
-        search.flow = replace(search.flow, eps=rung)
-    return _result(search, search.run(u, marginal, gap))
+    u = _started(problem, start, rungs[0])
+    flow = Sinkhorn(problem, rungs[0], softmin=softmin, quadrature=quadrature)
+    with progress_bar("schroedinger", float(len(rungs)), progress, "stage") as show:
+        search = Search(flow, newton, limit, show)
+        for rung in rungs[1:]:
+            outcome = search.run(u, COARSE, np.inf)
+            if outcome in (INTERRUPTED, NOT_FINITE, STEP_LIMIT):
+                return _result(search, outcome)
+            u = _carried(problem, search.best.after, search.flow.eps, rung)
+            search.flow = replace(search.flow, eps=rung)
+        return _result(search, search.run(u, marginal, gap))
 
 
 def _result(search: Search, outcome: Outcome) -> Schroedinger:
     """The best point as potentials, with the grid's own verdict on ε."""
-    flow, best = search.flow, search.best
+    best = search.best
+    flow = best.flow
     if outcome is REACHED:
         outcome = resolution(flow, best.after)
     return Schroedinger(flow, best.after, best.v, best.marginal_error, outcome, search.records, search.seconds)
 
 
-def _rungs(problem: Problem, eps: float, start: ArrayLike | None, ladder: Sequence[float] | None) -> tuple[float, ...]:
+def _started(problem: Problem, start: ArrayLike | Schroedinger | None, eps: float) -> Array:
+    """u to begin with at the first ε."""
+    if start is None:
+        return np.zeros(problem.domain.shape)
+    if isinstance(start, Schroedinger):
+        return _carried(problem, problem.domain.values(start.u, "start"), start.eps, eps)
+    return problem.domain.values(start, "start")
+
+
+def _rungs(
+    problem: Problem, eps: float, start: ArrayLike | Schroedinger | None, ladder: Sequence[float] | None
+) -> tuple[float, ...]:
     """All ε to pass through, the wanted one last."""
+    if isinstance(start, Schroedinger):
+        left = tuple(rung for rung in _rungs(problem, eps, None, ladder) if rung < start.eps)
+        return (start.eps, *left) if left else (eps,)
     if not 0 < eps < np.inf:
         raise ValueError(f"eps={eps}: the regularisation must be positive and finite, for example 1e-3")
     if ladder is not None:

@@ -1,15 +1,17 @@
 """Schrödinger potentials: fixed points, marginals, the contraction factor, closed forms, extrapolation, honest outcomes."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pmasolve import Box, Dense, Event, Fused, MongeAmpere, Problem, Sinkhorn, Torus, evolve
 from pmasolve.brenier import brenier
-from pmasolve.fixed_points import Newton
+from pmasolve.fixed_points import Newton, Search
 from pmasolve.markov import Markov
 from pmasolve.schroedinger import schroedinger
+from pmasolve.softmin import default_engine
 
 TAU = 2 * np.pi
 
@@ -315,3 +317,98 @@ def test_large_cloud():
     found = schroedinger(problem, 1e-3, softmin=Fused())
     assert found.outcome.ok
     assert abs(found.plan.gap) < 1e-9
+
+
+@dataclass(frozen=True)
+class Interrupting:
+    """An engine during whose n-th pass somebody presses Ctrl-C, counted over all ε."""
+
+    passes: int
+    done: list = field(default_factory=list)
+
+    def bind(self, source, target, eps):
+        kernel = default_engine(source, target).bind(source, target, eps)
+        return SimpleNamespace(forward=self.counted(kernel.forward), backward=self.counted(kernel.backward))
+
+    def counted(self, log_sums):
+        def counting(h):
+            self.done.append(1)
+            if len(self.done) == self.passes:
+                raise KeyboardInterrupt
+            return log_sums(h)
+
+        return counting
+
+
+@pytest.mark.parametrize("passes", [3, 8, 21, 40])
+@pytest.mark.parametrize("case", ["line", "cloud"])
+def test_interrupted_and_resumed(case, passes):
+    """The best potentials so far come back, at the ε where they belong, and the rest costs no more than what was left."""
+    problem, eps = CASES[case]
+    whole = schroedinger(problem, eps, marginal=1e-12)
+    part = schroedinger(problem, eps, marginal=1e-12, softmin=Interrupting(passes))
+    assert part.outcome.name == "interrupted"
+    assert part.eps >= eps
+    assert part.marginal_error == part.records["marginal_error"][part.records["eps"] == part.eps].min()
+    once = Sinkhorn(problem, part.eps).half_step_back(part.v)
+    assert np.abs(once - part.u).max() < 1e-14
+    rest = schroedinger(problem, eps, marginal=1e-12, start=part, softmin=None)
+    assert rest.outcome.ok
+    assert rest.records["eps"][0] == part.eps
+    assert problem.domain.sup(problem.domain.gauge(rest.u - whole.u)) < 1e-11
+    assert part.iterations + rest.iterations < 1.5 * whole.iterations + 10
+
+
+def test_interrupted_before_anything_is_known():
+    with pytest.raises(KeyboardInterrupt):
+        schroedinger(line(), 1e-3, softmin=Interrupting(1))
+
+
+def test_going_on_to_another_eps():
+    """A result is a start for any ε: through the ladder below its own, or straight to a larger one."""
+    problem = cloud()
+    coarse = schroedinger(problem, 0.05)
+    fine = schroedinger(problem, 2e-3, start=coarse)
+    assert fine.records["eps"][0] == 0.05
+    assert fine.outcome.ok
+    assert fine.iterations < schroedinger(problem, 2e-3).iterations
+    back = schroedinger(problem, 0.05, start=fine)
+    assert set(back.records["eps"]) == {0.05}
+    assert problem.domain.sup(problem.domain.gauge(back.u - coarse.u)) < 1e-7
+    listed = schroedinger(problem, 2e-3, start=coarse, ladder=[0.3, 0.01])
+    assert list(dict.fromkeys(listed.records["eps"])) == [0.05, 0.01, 2e-3]
+
+
+def test_extrapolation_interrupted():
+    """The levels finished stay; nothing is extrapolated from an unfinished one."""
+    counter = Interrupting(10**9)
+    whole = brenier(line(), 8e-3, levels=3, softmin=counter)
+    part = brenier(line(), 8e-3, levels=3, softmin=Interrupting(len(counter.done) - 2))
+    assert part.outcome.name == "interrupted"
+    assert len(part.runs) == 2
+    assert (part.potential == brenier(line(), 8e-3, levels=2).potential).all()
+    assert np.abs(part.potential - whole.potential).max() < part.error_estimate
+    first = brenier(line(), 8e-3, levels=3, softmin=Interrupting(7))
+    assert first.outcome.name == "interrupted"
+    assert len(first.runs) == 1
+
+
+def test_progress(capsys):
+    """With a bar the result is the same, and nothing goes to standard output."""
+    with_bar = schroedinger(cloud(), 5e-3, progress=True)
+    assert capsys.readouterr().out == ""
+    assert (with_bar.u == schroedinger(cloud(), 5e-3, progress=False).u).all()
+
+
+def test_share_of_the_way():
+    """What the bar is told rises from stage to stage and ends at the number of ε."""
+    told = []
+    search = Search(Sinkhorn(cloud(), 0.05), Newton(), 1000, lambda done, record: told.append((done, dict(record))))
+    search.run(np.zeros(150), 1e-2, np.inf)
+    search.flow = replace(search.flow, eps=0.02)
+    search.run(search.best.after, 1e-10, np.inf)
+    done = [d for d, _ in told]
+    assert done[0] == 0
+    assert done[-1] == 2
+    assert np.all(np.diff(done) >= 0)
+    assert told[-1][1] == {"eps": 0.02, "error": search.best.marginal_error}
