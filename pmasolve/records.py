@@ -146,6 +146,15 @@ class Section:
         some = [entry.holds for entry in self.entries if bool(entry.mutation) is mutations]
         return f"{sum(map(bool, some))}/{len(some)}"
 
+    @property
+    def mutations(self) -> dict[str, str]:
+        """How often each mutation was caught, "2/2", by what was broken."""
+        verdicts: dict[str, list[bool]] = {}
+        for entry in self.entries:
+            if entry.mutation:
+                verdicts.setdefault(entry.mutation, []).append(bool(entry.holds))
+        return {mutation: f"{sum(caught)}/{len(caught)}" for mutation, caught in verdicts.items()}
+
 
 def to_json(section: Section) -> dict[str, Any]:
     """Lists, dictionaries, words and numbers; what is not finite becomes None."""

@@ -208,6 +208,7 @@ def test_docs_are_written_from_results(tmp_path: Path, monkeypatch: pytest.Monke
     assert "old" not in readme
     verified = (tmp_path / "docs" / "verified.md").read_text("utf-8")
     assert "| case | sup 2.00 |" in verified
-    assert "1/1 checks hold" in verified
+    assert "1/1 checks hold." in verified
+    assert "caught: broken (1/1)." in verified
     with pytest.raises(ValueError, match="needs the lines"):
         docs.between("nothing", "table")

@@ -60,12 +60,17 @@ def article(claim: Claim, section: Section | None) -> str:
         f"`{claim.name}` · {claim.source}",
         f"> {claim.statement}",
         f"Expected: {claim.expected}. Accepted: {claim.tolerance}.",
-        f"Broken on purpose: {claim.mutations}.",
     ]
     if section is not None:
         kept = [entry for entry in section.entries if not entry.mutation]
         rows = [[entry.case, finest(entry)] for entry in kept[:SHOWN]]
         more = f", {len(kept) - SHOWN} more in the report" if len(kept) > SHOWN else ""
-        counts = f"{section.count(mutations=False)} checks hold, {section.count(mutations=True)} mutations are caught"
-        lines += [markdown(["measured", ""], rows), f"{counts}{more}."]
+        caught = "; ".join(f"{mutation} ({count})" for mutation, count in section.mutations.items())
+        lines += [
+            markdown(["measured", ""], rows),
+            f"{section.count(mutations=False)} checks hold{more}.",
+            f"Broken on purpose, and caught: {caught}.",
+        ]
+    else:
+        lines += [f"Broken on purpose: {claim.mutations}."]
     return "\n\n".join(lines) + "\n"
