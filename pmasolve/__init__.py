@@ -15,8 +15,15 @@ from .domains import Box as Box
 from .domains import Cloud as Cloud
 from .domains import Torus as Torus
 from .fixed_points import Newton as Newton
+from .fokker_planck import FokkerPlanck as FokkerPlanck
+from .jko import JKO as JKO
 from .linearised import LinearisedMongeAmpere as LinearisedMongeAmpere
 from .manufactured import manufactured as manufactured
+from .mirror_descent import Constant as Constant
+from .mirror_descent import Harmonic as Harmonic
+from .mirror_descent import MirrorDescent as MirrorDescent
+from .mirror_descent import logarithmic as logarithmic
+from .mirror_descent import square_root as square_root
 from .monge_ampere import MongeAmpere as MongeAmpere
 from .newton import NewtonKrylov as NewtonKrylov
 from .operators import FiniteDifference as FiniteDifference
