@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .densities import log_mass
 from .domains import Array
 from .monge_ampere import convexity, linearise_at
 from .operators import Operators
@@ -16,7 +17,7 @@ from .transport import transport
 
 
 def starting_law(problem: Problem, operators: Operators, u: Array) -> Array:
-    """log ρ₀ of a start u₀.
+    """log ρ₀ of a start u₀, of mass 1.
 
     Raises
     ------
@@ -28,7 +29,8 @@ def starting_law(problem: Problem, operators: Operators, u: Array) -> Array:
             f"initial: I + D²u₀ has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u₀ is not strictly convex; "
             "start from a smaller u₀, or from 0"
         )
-    return linearise_at(problem, operators, u).log_density
+    log_density = linearise_at(problem, operators, u).log_density
+    return log_density - log_mass(problem.domain, -log_density)  # differences leave a mass near 1
 
 
 def between(problem: Problem, log_density: Array, other: Array | None = None) -> Problem:
