@@ -20,6 +20,7 @@ LAYERS = [
     ["problems"],
     ["manufactured"],
     ["trajectories", "cosines"],
+    ["rough"],
     ["transforms"],
     ["operators"],
     ["elliptic"],

@@ -1,0 +1,1 @@
+"""Optimal transport on grids between rough, high-contrast and vanishing densities, with a certified interval."""
