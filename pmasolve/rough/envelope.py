@@ -51,7 +51,7 @@ class Quanta:
             raise ValueError(f"max|F| = {largest:.3g} is beyond 2⁵⁰ h²: subtract a constant, or use the units of dist²")
         h = [Fraction(length) / n for length, n in zip(grid.lengths, grid.shape, strict=True)]
         ratios = [(hj / h[0]) ** 2 for hj in h]
-        m = np.arange(most, max(0, most - CANDIDATES), -1)
+        m = np.arange(most, max(most // 2, most - CANDIDATES), -1)
         left = sum((float(r) * m + 2.0**-10) % 1.0 for r in ratios)  # a ratio just below a whole number is that number
         best = int(m[np.argmin(left)])
         return cls(half / best, tuple(floor(r * best) for r in ratios))
