@@ -2,6 +2,8 @@
 
 from . import conventions as conventions
 from . import gaussian as gaussian
+from . import mirror as mirror
+from . import particles as particles
 from .brenier import Brenier as Brenier
 from .brenier import brenier as brenier
 from .convergence import Band as Band

@@ -2,6 +2,8 @@
 
 from .closed_form import ClosedForm as ClosedForm
 from .closed_form import corrector as corrector
+from .descent import Descent as Descent
+from .descent import mirror_descent as mirror_descent
 from .gradient_flows import fokker_planck as fokker_planck
 from .gradient_flows import jko as jko
 from .normal import Normal as Normal
