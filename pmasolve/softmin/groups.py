@@ -13,6 +13,7 @@ from .blocks import BLOCK, Blocks
 from .expansions import group_sums, mixing, monomials
 from .sides import Side
 
+ROWS = 1 << 20  # pairs of groups whose numbers are held at a time
 SAMPLE = 48  # groups of each side from which the cost of a size is estimated
 GAIN = 0.8  # of the cost of all pairs: more, and expansions do not pay
 EXPONENTIAL = 4.5  # one pair, in products of one monomial
@@ -26,7 +27,7 @@ class Groups:
     size: int
     source: Blocks
     target: Blocks
-    degrees: NDArray[np.int64]
+    degrees: NDArray[np.int8]
 
     def swapped(self) -> Groups:
         """For sums in the other direction."""
@@ -68,11 +69,16 @@ def groups_of(size: int, source: Side, target: Side, eps: float) -> Groups:
     return Groups(size, x, y, degrees(x, y, eps))
 
 
-def degrees(source: Blocks, target: Blocks, eps: float) -> NDArray[np.int64]:
-    """Degrees (targets, sources) that their sizes need, −1 where that is more than the table has."""
+def degrees(source: Blocks, target: Blocks, eps: float) -> NDArray[np.int8]:
+    """Degrees (targets, sources) that their sizes need, −1 where that is more than the table has; one byte for each."""
     table = monomials(len(source.points))
-    found = np.searchsorted(table.limits, mixing(source, target, eps))
-    return np.where(found < len(table.limits), found, -1)
+    out = np.empty((len(target.radii), len(source.radii)), np.int8)
+    step = max(1, ROWS // out.shape[1])
+    for low in range(0, len(out), step):
+        some = target._replace(halves=target.halves[low : low + step])
+        found = np.searchsorted(table.limits, mixing(source, some, eps))
+        out[low : low + step] = np.where(found < len(table.limits), found, -1)
+    return out
 
 
 def expected(source: Blocks, target: Blocks, size: int, eps: float) -> float:
@@ -80,7 +86,7 @@ def expected(source: Blocks, target: Blocks, size: int, eps: float) -> float:
 
     def some(side: Blocks) -> tuple[Blocks, float]:
         chosen = np.unique(np.linspace(0, len(side.radii) - 1, SAMPLE).astype(int))
-        return side._replace(halves=side.halves[chosen]), len(side.radii) / len(chosen)
+        return side._replace(halves=side.halves[chosen], radii=side.radii[chosen]), len(side.radii) / len(chosen)
 
     (x, nx), (y, ny) = some(source), some(target)
     n, m = min(size, source.points.shape[1]), min(size, target.points.shape[1])
