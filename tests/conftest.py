@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 # Beside other workers (pytest -n) BLAS threads only fight for the cores.  Our own loops keep two, so that their sharing out of
 # blocks is tested.  The libraries read these when they are first imported, which the next lines do.
@@ -17,6 +18,10 @@ import pytest
 from cases import t1, t2
 
 from pmasolve import Problem
+
+# Tests of a peer exist where it is installed, and are not counted elsewhere.
+PEERS = {"test_peer_ott.py": ("jax", "ott"), "test_peer_geomloss.py": ("torch", "geomloss")}
+collect_ignore = [name for name, packages in PEERS.items() if not all(map(find_spec, packages))]
 
 
 @pytest.fixture(autouse=True)
