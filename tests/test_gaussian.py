@@ -35,10 +35,10 @@ def spd(rng: np.random.Generator, d: int, condition: float) -> np.ndarray:
 def example(d: int, condition: float, seed: int = 7) -> tuple[Pair, Quadratic]:
     """Two laws that do not commute and a start that commutes with neither."""
     rng = np.random.default_rng(seed)
-    pair = Pair(
-        Normal(rng.standard_normal(d), spd(rng, d, condition)), Normal(rng.standard_normal(d), spd(rng, d, condition))
-    )
-    return pair, Quadratic(spd(rng, d, 10.0), rng.standard_normal(d), 0.3, rng.standard_normal(d))
+    source = Normal(rng.standard_normal(d), 0.7 * spd(rng, d, condition))
+    target = Normal(rng.standard_normal(d), 1.6 * spd(rng, d, condition))
+    start = Quadratic(spd(rng, d, 10.0), rng.standard_normal(d), 0.3, rng.standard_normal(d))
+    return Pair(source, target), start
 
 
 def lift(array: np.ndarray) -> mpmath.matrix:
