@@ -28,7 +28,7 @@ def test_example(path: Path) -> None:
     runpy.run_path(str(path), run_name="__main__")
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/how-to-choose.md", "docs/validation.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/how-to-choose.md", "docs/validation.md", "docs/clouds.md"])
 def test_snippets_of(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # some write files
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL)
