@@ -87,7 +87,9 @@ class Plan:
             lines = v.reshape(-1, n)
             v = np.empty((n, lines.shape[0]))
 
-            def work(b: slice, lines: Array = lines, w: Windows = w, k: Array = weights, p: int = power, out: Array = v) -> None:
+            def work(
+                b: slice, lines: Array = lines, w: Windows = w, k: Array = weights, p: int = power, out: Array = v
+            ) -> None:
                 rows = slice(b.start * lines.shape[1], b.stop * lines.shape[1] + 1)
                 _gather(lines[b], w.low[b], w.start[rows], k, w.before, p, out[:, b])
 
@@ -102,7 +104,9 @@ class Plan:
             columns = z.reshape(n, -1)
             z = np.empty((columns.shape[1], n))
 
-            def work(b: slice, z: Array = columns, w: Windows = w, k: Array = weights, p: int = power, out: Array = z) -> None:
+            def work(
+                b: slice, z: Array = columns, w: Windows = w, k: Array = weights, p: int = power, out: Array = z
+            ) -> None:
                 rows = slice(b.start * z.shape[0], b.stop * z.shape[0] + 1)
                 _scatter(z[:, b], w.low[b], w.start[rows], k, w.before, p, out[b])
 
