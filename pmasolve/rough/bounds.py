@@ -1,11 +1,11 @@
 """A rigorous interval for the optimal cost between two measures on the nodes of a grid, for any potential and any plan.
 
-Lower bound: for every F, ∫F dμ + ∫F^c dν ≤ ½W₂², and `envelope.c_transform` keeps F(x) + F^c(y) ≤ ½ dist² in real numbers; replacing F
-by (F^c)^c can only raise it.  The two integrals are summed exactly (math.fsum) and rounded downwards.
+Lower bound: for every F, ∫F dμ + ∫F^c dν ≤ ½W₂², and `envelope.c_transform` keeps F(x) + F^c(y) ≤ ½ dist² in real numbers;
+replacing F by (F^c)^c can only raise it.  The two integrals are summed exactly (math.fsum) and rounded downwards.
 
 Upper bound: the plan ν(y)P(x|y) has the target marginal ν and a source marginal a that is nearly μ.  It is repaired along a
-space-filling curve: mass m that is too much at x' moves to a node x'+d that has too little, each y giving in proportion, which changes
-the cost by m(½|d|² + d·E[x−y|x']).  What results is a coupling, whose displacements are at least the distances: its cost is a bound.
+space-filling curve: mass m that is too much at x' moves to a node x'+d that has too little, each y giving in proportion, which
+changes the cost by m(½|d|² + d·E[x−y|x']).  The result is a coupling, whose displacements are no shorter than the distances.
 All masses are sums of positive numbers, so that their relative errors, and the mass a coupling in real numbers would have to
 move besides, are below (number of terms)·2⁻⁵³; that mass at the greatest distance is added.
 """

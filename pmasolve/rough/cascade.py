@@ -1,13 +1,14 @@
 """Optimal transport between rough, high-contrast or vanishing densities: entropic semi-dual on a cascade of grids, ε = (q h)².
 
-From the coarsest grid, where ε falls from a large value, to the finest, where q falls until the certified gap is met; see `ascent` for the
-method on one grid and `bounds` for the certificate.
+From the coarsest grid, where ε falls from a large value, to the finest, where q falls until the certified gap is met; see
+`ascent` for the method on one grid and `bounds` for the certificate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -102,8 +103,8 @@ def semidual(
 ) -> SemiDualResult:
     """Potential, plan and certified interval between two densities ≥ 0 on the nodes.
 
-    Memory: about 40 arrays of the grid at q = 1, two thirds of them weights of the plan.  Cost: some 10² to 10³ banded products with
-    them, most on the finest grid.
+    Memory: about 40 arrays of the grid at q = 1, two thirds of them weights of the plan.  Cost: some 10² to 10³ banded products
+    with them, most on the finest grid.
     """
     records: list[Mapping[str, float]] = []
     best = _Best()
@@ -121,15 +122,11 @@ def semidual(
 
 
 def _solve(grid: Grid, mu: Array, nu: Array, settings: SemiDual, gap: float, best: _Best, note: Note) -> Outcome:
+    *coarse, finest = _cascade(Masses.of(grid, mu, nu), settings.coarsest)
     F: Array | None = None
-    for masses in _cascade(Masses.of(grid, mu, nu), settings.coarsest):
-        if F is not None:
-            F = _prolonged(previous, masses.grid, F)
-        if masses.grid == grid:
-            break
-        F = _coarse(masses, F, settings, note)
-        previous = masses.grid
-    return _fine(masses, F, settings, gap, best, note)
+    for masses, finer in pairwise([*coarse, finest]):
+        F = _prolonged(masses.grid, finer.grid, _coarse(masses, F, settings, note))
+    return _fine(finest, F, settings, gap, best, note)
 
 
 def _coarse(masses: Masses, F: Array | None, settings: SemiDual, note: Note) -> Array:
@@ -178,14 +175,14 @@ def _eps(grid: Grid, q: float) -> float:
     return (q * max(grid.spacing)) ** 2
 
 
-def _cascade(masses: Masses, coarsest: int) -> Iterator[Masses]:
+def _cascade(masses: Masses, coarsest: int) -> list[Masses]:
     """The measures on coarser and coarser grids, coarse to fine."""
     grids = [masses]
     while max(grids[0].grid.shape) > coarsest and min(grids[0].grid.shape) >= 8:
         fine = grids[0]
         grid = replace(fine.grid, shape=tuple((n + 1) // 2 for n in fine.grid.shape))
         grids.insert(0, Masses.of(grid, *(_restricted(fine.grid, grid, m) for m in (fine.mu, fine.nu))))
-    return iter(grids)
+    return grids
 
 
 def _restricted(fine: Grid, coarse: Grid, density: Array) -> Array:

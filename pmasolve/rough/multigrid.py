@@ -1,8 +1,8 @@
 """A V-cycle for −div(A∇d) + c d on a grid of cells, the preconditioner of Newton's equation.
 
-The Hessian of the semi-dual is ⟨d, S d⟩ = Σ_y ν(y) Var(d(x)|y) ≈ Σ_y ν(y) Σ_j Var(x_j|y) (∂_j d)²: an elliptic operator with edge
-weights A_jj.  Coarse cells join two along each axis (piecewise constant prolongation, whose stiffness is halved across: A. Brandt's
-rule for aggregation), red-black Gauss–Seidel smooths.  All grids are three-dimensional, with axes of one cell where there are fewer.
+The Hessian of the semi-dual is ⟨d, S d⟩ = Σ_y ν(y) Var(d(x)|y) ≈ Σ_y ν(y) Σ_j Var(x_j|y) (∂_j d)²: an elliptic operator with
+edge weights A_jj.  Coarse cells join two along each axis (piecewise constant prolongation, hence half the stiffness across),
+red-black Gauss–Seidel smooths.  All grids are three-dimensional, with axes of one cell where there are fewer.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ windows, whatever a is, and what they leave out is certainly below n e^{−WINDO
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,14 +54,8 @@ def kappas(grid: Grid, eps: float) -> tuple[float, ...]:
 def soft(grid: Grid, a: Array, eps: float) -> Array:
     """S(a) on the nodes, in nats; a may hold VOID for no mass."""
     for j in reversed(range(grid.dim)):
-        lines, windows = _windows_of(grid, j, a, eps)
-        rows, n = lines.shape
-        a = np.empty((n, rows))
-
-        def work(b: slice, lines: Array = lines, w: Windows = windows, out: Array = a) -> None:
-            _sums(lines[b], w.low[b], w.start[b.start * n : b.stop * n + 1], w.best[b], w.kappa, w.before, out[:, b])
-
-        each(work, blocks(rows, HEAVY * lines.size))
+        lines, w = _windows_of(grid, j, a, eps)
+        a = _transposed(lines, w, (lines, w.low, w.best), _sums)
     return a.reshape(grid.shape)
 
 
@@ -83,34 +79,15 @@ class Plan:
     def expect(self, v: Array, moments: tuple[int, ...] = ()) -> Array:
         """E[v(x) ∏ (x_j − y_j)^{m_j} | y] in units of the nodes, for v on x; on a torus x_j − y_j is not wrapped."""
         for j, w, weights in zip(reversed(range(self.grid.dim)), self.windows, self.weights, strict=True):
-            n, power = self.grid.shape[j], moments[j] if moments else 0
-            lines = v.reshape(-1, n)
-            v = np.empty((n, lines.shape[0]))
-
-            def work(
-                b: slice, lines: Array = lines, w: Windows = w, k: Array = weights, p: int = power, out: Array = v
-            ) -> None:
-                rows = slice(b.start * lines.shape[1], b.stop * lines.shape[1] + 1)
-                _gather(lines[b], w.low[b], w.start[rows], k, w.before, p, out[:, b])
-
-            each(work, blocks(lines.shape[0], HEAVY * lines.size))
+            lines = v.reshape(-1, self.grid.shape[j])
+            v = _transposed(lines, w, (lines, w.low), _gather, weights, moments[j] if moments else 0)
         return v.reshape(self.grid.shape)
 
     def adjoint(self, z: Array, moments: tuple[int, ...] = ()) -> Array:
         """Σ_y z(y) P(x|y) ∏ (x_j − y_j)^{m_j}, the adjoint of `expect`."""
-        pairs = list(zip(reversed(range(self.grid.dim)), self.windows, self.weights, strict=True))
-        for j, w, weights in reversed(pairs):
-            n, power = self.grid.shape[j], moments[j] if moments else 0
-            columns = z.reshape(n, -1)
-            z = np.empty((columns.shape[1], n))
-
-            def work(
-                b: slice, z: Array = columns, w: Windows = w, k: Array = weights, p: int = power, out: Array = z
-            ) -> None:
-                rows = slice(b.start * z.shape[0], b.stop * z.shape[0] + 1)
-                _scatter(z[:, b], w.low[b], w.start[rows], k, w.before, p, out[b])
-
-            each(work, blocks(columns.shape[1], HEAVY * columns.size))
+        passes = list(zip(reversed(range(self.grid.dim)), self.windows, self.weights, strict=True))
+        for j, w, weights in reversed(passes):
+            z = _scattered(z.reshape(self.grid.shape[j], -1), w, weights, moments[j] if moments else 0)
         return z.reshape(self.grid.shape)
 
 
@@ -119,17 +96,37 @@ def plan(grid: Grid, a: Array, eps: float) -> Plan:
     windows, weights = [], []
     for j in reversed(range(grid.dim)):
         lines, w = _windows_of(grid, j, a, eps)
-        rows, n = lines.shape
-        a, kept = np.empty((n, rows)), np.empty(w.start[-1])
-
-        def work(b: slice, lines: Array = lines, w: Windows = w, kept: Array = kept, out: Array = a) -> None:
-            start = w.start[b.start * n : b.stop * n + 1]
-            _weights(lines[b], w.low[b], start, w.best[b], w.kappa, w.before, kept, out[:, b])
-
-        each(work, blocks(rows, HEAVY * lines.size))
+        kept = np.empty(w.start[-1])
+        a = _transposed(lines, w, (lines, w.low, w.best), _weights, kept)
         windows.append(w)
         weights.append(kept)
     return Plan(grid, a.reshape(grid.shape), tuple(windows), tuple(weights))
+
+
+def _transposed(lines: Array, w: Windows, cut: tuple[Array, ...], kernel: Callable[..., None], *options: Any) -> Array:
+    """(n, R): what a kernel makes of the lines (R, n), block by block of the arrays ``cut``."""
+    rows, n = lines.shape
+    out = np.empty((n, rows))
+
+    def work(b: slice) -> None:
+        start = w.start[b.start * n : b.stop * n + 1]
+        kernel(*(part[b] for part in cut), start, w.kappa, w.before, *options, out[:, b])
+
+    each(work, blocks(rows, HEAVY * lines.size))
+    return out
+
+
+def _scattered(columns: Array, w: Windows, weights: Array, power: int) -> Array:
+    """(R, n): the adjoint of `_gather` on columns (n, R)."""
+    n, rows = columns.shape
+    out = np.empty((rows, n))
+
+    def work(b: slice) -> None:
+        start = w.start[b.start * n : b.stop * n + 1]
+        _scatter(columns[:, b], w.low[b], start, w.before, weights, power, out[b])
+
+    each(work, blocks(rows, HEAVY * columns.size))
+    return out
 
 
 def _windows_of(grid: Grid, j: int, a: Array, eps: float) -> tuple[Array, Windows]:
@@ -232,7 +229,7 @@ def _terms(e, low, start, best, kappa, before, terms):
 
 
 @jit
-def _sums(lines, low, start, best, kappa, before, out):
+def _sums(lines, low, best, start, kappa, before, out):
     """S of each line, into the columns of ``out``."""
     rows, n = lines.shape
     e, terms = np.empty(2 * n), np.empty(0)
@@ -253,7 +250,7 @@ def _sums(lines, low, start, best, kappa, before, out):
 
 
 @jit
-def _weights(lines, low, start, best, kappa, before, kept, out):
+def _weights(lines, low, best, start, kappa, before, kept, out):
     """The same, keeping the normalised terms."""
     rows, n = lines.shape
     e = np.empty(2 * n)
@@ -276,7 +273,7 @@ def _weights(lines, low, start, best, kappa, before, kept, out):
 
 
 @jit
-def _gather(lines, low, start, weights, before, power, out):
+def _gather(lines, low, start, kappa, before, weights, power, out):
     """out[y, r] = Σ_x P(x|y) (x − y)^power lines[r, x]."""
     rows, n = lines.shape
     e = np.empty(2 * n)
@@ -295,7 +292,7 @@ def _gather(lines, low, start, weights, before, power, out):
 
 
 @jit
-def _scatter(z, low, start, weights, before, power, out):
+def _scatter(z, low, start, before, weights, power, out):
     """out[r, x] = Σ_y z[y, r] P(x|y) (x − y)^power."""
     n, rows = z.shape
     e = np.empty(2 * n)
