@@ -52,7 +52,10 @@ class Quanta:
         h = [Fraction(length) / n for length, n in zip(grid.lengths, grid.shape, strict=True)]
         ratios = [(hj / h[0]) ** 2 for hj in h]
         m = np.arange(most, max(most // 2, most - CANDIDATES), -1)
-        left = sum((float(r) * m + 2.0**-10) % 1.0 for r in ratios)  # a ratio just below a whole number is that number
+        parts = [(float(r) * m) % 1.0 for r in ratios if r.denominator > 1]
+        left = sum(
+            (np.where(p < 2.0**-14, 1.0, p) for p in parts), np.zeros(m.size)
+        )  # 0 may be just below a whole number
         best = int(m[np.argmin(left)])
         return cls(half / best, tuple(floor(r * best) for r in ratios))
 
