@@ -27,6 +27,9 @@ class Fused:
 
     Notes
     -----
+    Cost of a pass over n and m points at most n·m exponentials; less where pairs are skipped or expanded (``report``).  No
+    potential known beforehand is needed to shift the sums: a term of every sum is found on the way, in 1/32 of its cost.
+    Memory linear in the points, and a byte for each pair of groups of 256 points or more.
     On a torus or in a box the images of the points are summed, those that matter: one or two for small ε, about
     (1 + 10√ε/L)^dim in general, and Fourier modes for large ε (``waves``).  On a torus of dimension 4 and more with
     ε between 0.01 and 0.1 L² that is expensive; KeOps is then the better engine.
