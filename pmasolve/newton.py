@@ -151,8 +151,9 @@ def newton(
         records.append(record)
         watch(record)
 
-    solution = None
-    for grid in _cascade(problem.domain, settings.coarsest):
+    solution, grids = None, _cascade(problem.domain, settings.coarsest)
+    while grids:
+        grid = grids.pop(0)
         here = problem if grid == problem.domain else problem.on(grid)
         level = Level(here, space.on(grid))
         if solution is not None:
@@ -162,6 +163,8 @@ def newton(
         except KeyboardInterrupt:
             solution = Solution(level, level.evaluate(level.coefficients), INTERRUPTED)
             break
+        if records and records[-1]["points"] != grid.size:  # nothing was left to do: the coarser grid resolves it all
+            grids = grids[-1:]
     assert solution is not None
     return replace(_on(problem, space, solution), records=tuple(records))
 
@@ -187,7 +190,7 @@ def _solve(level: Level, tolerance: float, settings: NewtonKrylov, last: bool, n
     """Newton's method on one grid from the coefficients that the level holds."""
     state = _start(level)
     if not last:  # superalgebraic convergence squares the truncation error from grid to grid
-        tolerance = max(tolerance, 1e-2 * min(state.defect, 1e-3) ** 2)
+        tolerance = max(0.25 * tolerance, 1e-2 * min(state.defect, 1e-3) ** 2)
     for step in range(1, settings.steps + 1):
         if state.defect <= tolerance:
             return Solution(level, state, REACHED)
