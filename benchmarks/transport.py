@@ -108,7 +108,7 @@ def differences(sizes: Sequence[int]) -> Iterator[Sequence[object]]:
 
 
 def back_and_forth(sizes: Sequence[int], marks: Sequence[int]) -> Iterator[Sequence[object]]:
-    """The back-and-forth method after so many iterations, against Newton to its accuracy, to all digits, and with the certificate."""
+    """The back-and-forth method after so many steps, against Newton to its accuracy, to all digits, and with the certificate."""
     for n in sizes:
         problem, displacement = pair_of(n)
         full = seconds(lambda problem=problem: newton(problem, Fourier(), 1e-12, NewtonKrylov()))

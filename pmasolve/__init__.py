@@ -18,9 +18,12 @@ from .domains import Cloud as Cloud
 from .domains import Torus as Torus
 from .fixed_points import Newton as Newton
 from .fokker_planck import FokkerPlanck as FokkerPlanck
+from .images import read_array as read_array
 from .jko import JKO as JKO
 from .linearised import LinearisedMongeAmpere as LinearisedMongeAmpere
 from .manufactured import manufactured as manufactured
+from .map_files import load_map as load_map
+from .map_files import save_map as save_map
 from .mirror_descent import Constant as Constant
 from .mirror_descent import Harmonic as Harmonic
 from .mirror_descent import MirrorDescent as MirrorDescent
@@ -35,6 +38,7 @@ from .potentials import Potential as Potential
 from .problems import Problem as Problem
 from .report import plot_orders as plot_orders
 from .report import plot_trajectory as plot_trajectory
+from .report import plot_transport as plot_transport
 from .report import save_figure as save_figure
 from .scaling import Method as Method
 from .scaling import Scaling as Scaling
@@ -50,6 +54,10 @@ from .softmin import Dense as Dense
 from .softmin import Fused as Fused
 from .softmin import KeOps as KeOps
 from .softmin import Separable as Separable
+from .stacks import Distances as Distances
+from .stacks import distances as distances
+from .stacks import embedding as embedding
+from .stacks import pairwise as pairwise
 from .storage import load as load
 from .storage import save as save
 from .tables import latex_table as latex_table

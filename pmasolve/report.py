@@ -23,6 +23,7 @@ from .convergence import Study
 from .domains import Array
 from .records import Section
 from .trajectories import Trajectory
+from .transport import Transport
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 FAINT = ("x", "+", "1", "2")
@@ -237,6 +238,29 @@ def _draw_plane(trajectory: Trajectory, i: int, left: Axes, right: Axes) -> None
     every = tuple(slice(n // 32, None, max(1, n // 16)) for n in grid.shape)
     arrows = (*grid.points[(slice(None), *every)], *displacement[(slice(None), *every)])
     right.quiver(*arrows, color="white", angles="xy", pivot="tail", width=0.006)
+
+
+def plot_transport(T: Transport, lines: int = 24) -> Figure:
+    """Source and target of a map in 2D, and a regular mesh with its image under it.
+
+    Raises
+    ------
+    ValueError : one or three dimensions.
+    """
+    grid = T.problem.domain
+    if grid.dim != 2:
+        raise ValueError(f"a map in {grid.dim} dimensions: plot_transport draws 2; slice the arrays")
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(3 * PANEL[0], PANEL[1]), layout="constrained")
+        left, middle, right = figure.subplots(1, 3)
+        for axis, f, title in ((left, T.problem.f, "source"), (right, T.problem.g, "target")):
+            axis.pcolormesh(*grid.points, np.exp(-f), cmap="cividis", shading="nearest", rasterized=True)
+            axis.set(title=title, aspect="equal")
+        step = [max(1, n // lines) for n in grid.shape]
+        middle.plot(*T.map[:, :: step[0]].transpose(0, 2, 1), color=OKABE_ITO[0], linewidth=0.5)
+        middle.plot(*T.map[:, :, :: step[1]], color=OKABE_ITO[0], linewidth=0.5)
+        middle.set(title=f"map, $W_2$ = {T.cost**0.5:.4g}", aspect="equal")
+    return figure
 
 
 def save_figure(figure: Figure, path: str | Path, *, formats: Sequence[str] = ("svg", "pdf")) -> list[Path]:

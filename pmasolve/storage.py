@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from . import archives
 from .domains import Array
 from .trajectories import Flow, Outcome, Trajectory
 
@@ -33,13 +33,12 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     --------
     >>> from pmasolve import MongeAmpere, Problem, Torus, evolve
     >>> flow = MongeAmpere(Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y))
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = save(evolve(flow, times=[0.01]), Path(folder) / "run.npz")
     ...     load(path, flow).times
     array([0.01])
     """
-    target = Path(path)
-    target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
     t, latest = trajectory.latest
     arrays = {
         "times": trajectory.times,
@@ -58,15 +57,7 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
         "outcome": [outcome.name, outcome.ok, outcome.advice],
         "provenance": dict(trajectory.provenance),
     }
-    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, header=np.array(json.dumps(header)), **arrays)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return target
+    return archives.write(path, header, arrays)
 
 
 def load(path: str | os.PathLike[str], flow: Flow) -> Trajectory:

@@ -19,6 +19,7 @@ from .progress import progress_bar
 from .trajectories import REACHED, Outcome
 
 FOURIER = Fourier()
+Method = NewtonKrylov
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ class Transport:
     interval: Interval
     min_eigenvalue: float
     outcome: Outcome
-    method: NewtonKrylov
+    method: Method
     records: Sequence[Mapping[str, float]]
 
     @property
@@ -95,7 +96,7 @@ def transport(
     space: Space = FOURIER,
     gap: float = 1e-3,
     tolerance: float = 1e-12,
-    method: NewtonKrylov | None = None,
+    method: Method | None = None,
     progress: bool | None = None,
 ) -> Transport:
     """The optimal transport map from e^{−f} to e^{−g} for the cost |x−y|², periodic on a torus.

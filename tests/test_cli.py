@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 import pmasolve as pma
 from pmasolve.cli.app import app
-from pmasolve.cli.building import array, problem_of
+from pmasolve.cli.building import problem_of
 from pmasolve.cli.config import checked, read
 from pmasolve.cli.formulas import Formula, number
+from pmasolve.images import read_array
 
 CONFIG = """
 [domain]
@@ -230,8 +231,8 @@ def test_densities_come_from_arrays_and_images_beside_the_file(write, tmp_path: 
     (tmp_path / "nu.npy").write_text("text")
     (tmp_path / "words.png").write_text("text")
     for name in ("nu.npy", "words.png"):
-        with pytest.raises(ValueError, match="neither"):
-            array(tmp_path / name)
+        with pytest.raises(ValueError, match="cannot be read"):
+            read_array(tmp_path / name)
 
 
 def test_a_configuration_of_another_shape_than_its_file_is_refused(write, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ LAYERS = [
     ["progress"],
     ["clouds", "threads"],
     ["domains"],
+    ["archives", "images"],
     ["pointwise", "cofactors", "densities", "gaussian"],
     ["spectral", "ffts"],
     ["problems"],
@@ -28,6 +29,7 @@ LAYERS = [
     ["newton", "maps"],
     ["certificates"],
     ["transport"],
+    ["map_files", "stacks"],
     ["rounding", "potentials"],
     ["plans"],
     ["integrator"],
@@ -175,7 +177,8 @@ def test_optional_libraries_have_one_importer_each() -> None:
         "finufft": "spectral",
         "mpmath": "gaussian.precise",
         "pydantic": "cli.config",
-        "PIL": "cli.building",
+        "PIL": "images",
+        "h5py": "images",
     }
     for name, tree in TREES.items():
         for node in ast.walk(tree):

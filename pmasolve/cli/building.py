@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from ..corrector import Richardson
 from ..domains import Array, Box, Grid, Torus
+from ..images import read_array
 from ..monge_ampere import MongeAmpere
 from ..operators import FiniteDifference, Fourier, Space
 from ..problems import Problem
@@ -50,14 +49,14 @@ def problem_of(config: Config) -> Problem:
 def initial_of(config: Config, grid: Grid) -> Array | None:
     """u₀ on the grid, None for 0."""
     if config.initial.file is not None:
-        return array(config.initial.file)
+        return read_array(config.initial.file)
     return None if config.initial.formula is None else Formula(config.initial.formula)(*grid.points)
 
 
 def _density(grid: Grid, table: Density) -> Callable[..., Array] | Array:
     """A density of any mass: a callable for formulas, an array for files."""
     if table.file is not None:
-        values = array(table.file)
+        values = read_array(table.file)
         return values + table.floor * float(np.max(values))
     if table.potential is not None:
         potential = Formula(table.potential)
@@ -65,23 +64,6 @@ def _density(grid: Grid, table: Density) -> Callable[..., Array] | Array:
     density = Formula(table.formula or "")
     lift = table.floor * float(np.max(density(*grid.points)))
     return lambda *points: density(*points) + lift
-
-
-def array(path: Path) -> Array:
-    """An .npy file as it is; an image as its luminance, rows along the first axis.
-
-    Raises
-    ------
-    ValueError : neither of both.
-    OSError : it cannot be read.
-    """
-    try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False).astype(np.float64)
-        with Image.open(path) as image:
-            return np.asarray(image if image.mode[0] in "IF" else image.convert("L"), dtype=np.float64)
-    except (UnidentifiedImageError, EOFError, ValueError, TypeError) as error:
-        raise ValueError(f"{path} is neither an .npy file of numbers nor an image ({error})") from None
 
 
 def flow_of(config: Config, problem: Problem) -> Flow:

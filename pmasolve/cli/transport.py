@@ -1,0 +1,96 @@
+"""pmasolve transport: the optimal map between two images or arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from .. import archives, report
+from ..domains import Array, Box, Torus
+from ..images import read_array
+from ..map_files import save_map
+from ..problems import Problem
+from ..transport import Transport
+from ..transport import transport as solve
+from .door import INTERRUPTED, UNDONE, AsJson, door, fail, say
+
+FORMATS = (".svg", ".pdf")
+
+
+def transport(
+    source: Annotated[Path, typer.Argument(help="an image, .npy, .npz or HDF5", show_default=False)],
+    target: Annotated[Path, typer.Argument(help="the same, of the same shape", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="the file for the map (.npz)")] = None,
+    figure: Annotated[Path | None, typer.Option(help="the file for a figure (.svg or .pdf), 2D")] = None,
+    periodic: Annotated[bool, typer.Option("--periodic", help="on a torus; otherwise in a box")] = False,
+    floor: Annotated[float, typer.Option(help="added to both, in units of their largest values", min=0.0)] = 0.0,
+    gap: Annotated[float, typer.Option(help="relative width of the certified interval that is good enough")] = 1e-3,
+    array: Annotated[str | None, typer.Option(help="which array of .npz or HDF5 files that hold several")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the optimal map between two densities and what it costs; the longest side has length 1."""
+    with door():
+        _check_paths(out, figure)
+        T = solve(_problem(source, target, array, floor, periodic), gap=gap)
+        written = [] if out is None else [save_map(T, out)]
+        if figure is not None:
+            written += report.save_figure(report.plot_transport(T), figure.with_suffix(""), formats=[figure.suffix[1:]])
+        say(_words(T, written), _record(T, written), as_json)
+        if not T.outcome.ok:
+            fail(str(T.outcome), INTERRUPTED if T.outcome.name == "interrupted" else UNDONE)
+
+
+def _check_paths(out: Path | None, figure: Path | None) -> None:
+    """All that can be said about the outputs is said before anything is solved."""
+    if figure is not None and figure.suffix not in FORMATS:
+        raise ValueError(f"figure={figure}: give a name that ends with {' or '.join(FORMATS)}")
+    for path in (out and archives.target_of(out), figure):
+        if path is not None:
+            archives.check_writable(path)
+
+
+def _problem(source: Path, target: Path, name: str | None, floor: float, periodic: bool) -> Problem:
+    mu, nu = (_lifted(read_array(path, name), floor) for path in (source, target))
+    if mu.shape != nu.shape:
+        raise ValueError(
+            f"{source} has shape {mu.shape}, {target} has {nu.shape}: resize one, maps join densities of one grid"
+        )
+    lengths = tuple(n / max(mu.shape) for n in mu.shape)
+    return Problem.from_densities((Torus if periodic else Box)(mu.shape, lengths), mu, nu)
+
+
+def _lifted(values: Array, floor: float) -> Array:
+    return values + floor * float(np.max(values))
+
+
+def _words(T: Transport, written: list[Path]) -> str:
+    i = T.interval
+    return "\n".join(
+        [
+            str(T.outcome),
+            f"W2 = {T.cost**0.5:.10g}, W2² = {T.cost:.10g} in [{i.lower:.10g}, {i.upper:.10g}], gap {T.gap:.2g}",
+            f"of {i.problem}",
+            f"push-forward error {T.residual:.2g} (L¹), least eigenvalue of D²φ {T.min_eigenvalue:.3g}",
+            *(str(path) for path in written),
+        ]
+    )
+
+
+def _record(T: Transport, written: list[Path]) -> dict[str, object]:
+    return {
+        "outcome": T.outcome.name,
+        "ok": T.outcome.ok,
+        "w2": T.cost**0.5,
+        "cost": T.cost,
+        "lower": T.interval.lower,
+        "upper": T.interval.upper,
+        "gap": T.gap,
+        "problem": T.interval.problem,
+        "residual": T.residual,
+        "min_eigenvalue": T.min_eigenvalue,
+        "method": type(T.method).__name__,
+        "written": written,
+    }

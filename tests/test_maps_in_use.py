@@ -1,0 +1,233 @@
+"""What people do with maps: files in and out, the command line, stacks of images, linearised transport."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from cases import TAU, t2
+from PIL import Image
+from typer.testing import CliRunner
+
+from pmasolve import (
+    Box,
+    FiniteDifference,
+    Torus,
+    archives,
+    distances,
+    embedding,
+    images,
+    load_map,
+    pairwise,
+    plot_transport,
+    read_array,
+    save_map,
+    transport,
+)
+from pmasolve.cli.app import app
+from pmasolve.map_files import GRIDS, METHODS, SPACES
+
+LINE = Torus((128,))
+SHIFTS = (0.0, 0.1, 0.25, 0.4)
+STACK = [1.5 + np.cos(TAU * (LINE.axis(0) - s)) for s in SHIFTS]
+
+
+def invoke(*arguments: object):
+    """Run the command line in this process."""
+    return CliRunner().invoke(app, ["transport", *(str(argument) for argument in arguments)])
+
+
+def pictures(folder: Path, floor: int = 60) -> tuple[Path, Path]:
+    """Two smooth grey images."""
+    x, y = Box((48, 40)).points
+    shapes = np.cos(np.pi * x) * np.cos(np.pi * y), np.cos(np.pi * x) + 0.3 * np.cos(2 * np.pi * y)
+    paths = folder / "source.png", folder / "target.png"
+    for path, values in zip(paths, shapes, strict=True):
+        Image.fromarray((150 + floor * values).astype(np.uint8)).save(path)
+    return paths
+
+
+def test_all_kinds_of_files_hold_the_same_numbers(tmp_path: Path) -> None:
+    values = np.arange(12.0).reshape(3, 4)
+    np.save(tmp_path / "a.npy", values)
+    np.savez(tmp_path / "a.npz", only=values)
+    np.savez(tmp_path / "b.npz", first=values, second=-values)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["group/data"] = values
+    Image.fromarray(values.astype(np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(values.astype(np.uint8)).convert("RGB").save(tmp_path / "rgb.tiff")
+    Image.fromarray(values.astype(np.float32)).save(tmp_path / "a.tif")
+    for name in ("a.npy", "a.npz", "a.h5", "a.png", "rgb.tiff", "a.tif"):
+        np.testing.assert_array_equal(read_array(tmp_path / name), values)
+    np.testing.assert_array_equal(read_array(tmp_path / "b.npz", "second"), -values)
+    np.testing.assert_array_equal(read_array(tmp_path / "a.h5", "group/data"), values)
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
+    np.savez(tmp_path / "b.npz", first=values, second=values)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data"] = values
+    np.save(tmp_path / "a.npy", values)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    for name in ("a.npy", "b.npz", "a.h5", "a.png"):
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / f"cut-{name}").write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(ValueError, match=f"cut-{name}.*truncated"):
+            read_array(tmp_path / f"cut-{name}")
+    np.save(tmp_path / "words.npy", np.array(["a", "b"]))
+    with pytest.raises(ValueError, match="words"):
+        read_array(tmp_path / "words.npy")
+    with pytest.raises(ValueError, match=r"several arrays and no name; b\.npz holds first, second"):
+        read_array(tmp_path / "b.npz")
+    with pytest.raises(ValueError, match="no array 'third'"):
+        read_array(tmp_path / "b.npz", "third")
+    with pytest.raises(FileNotFoundError):
+        read_array(tmp_path / "nowhere.png")
+    monkeypatch.setattr(images, "h5py", None)
+    with pytest.raises(ValueError, match=r"pip install 'pmasolve\[hdf5\]'"):
+        read_array(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("space", [SPACES["Fourier"](), FiniteDifference(6)], ids=str)
+def test_a_map_comes_back_from_its_file(space, tmp_path: Path) -> None:
+    T = transport(t2(32), space=space)
+    back = load_map(save_map(T, tmp_path / "map"))
+    assert back.outcome == T.outcome
+    assert (back.space, back.method, back.interval, back.cost) == (T.space, T.method, T.interval, T.cost)
+    assert list(back.records) == [dict(record) for record in T.records]
+    x = np.random.default_rng(0).uniform(0, 1, (2, 20))
+    np.testing.assert_array_equal(back.map, T.map)
+    np.testing.assert_array_equal(back(x), T(x))
+    np.testing.assert_allclose(back.interpolate(0.5), T.interpolate(0.5), atol=1e-8)
+    with np.load(tmp_path / "map.npz") as data:  # for programs that do not know the package
+        np.testing.assert_array_equal(data["map"], T.map)
+    assert {"Torus", "Box"} == set(GRIDS)
+    assert type(T.method).__name__ in METHODS
+
+
+def test_map_files_that_are_none(tmp_path: Path) -> None:
+    path = save_map(transport(t2(32)), tmp_path / "map.npz")
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"text"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="cannot be read"):
+            load_map(path)
+    np.savez(path, a=np.zeros(3))
+    with pytest.raises(ValueError, match="format None"):
+        load_map(path)
+    archives.write(path, {"format": "pmasolve map 1"}, {"potential": np.zeros(3)})
+    with pytest.raises(ValueError, match="lacks source, target"):
+        load_map(path)
+
+
+def test_command_line(tmp_path: Path) -> None:
+    source, target = pictures(tmp_path)
+    out, figure = tmp_path / "map.npz", tmp_path / "map.svg"
+    result = invoke(source, target, "--out", out, "--figure", figure, "--gap", 0.5, "--json")
+    assert result.exit_code == 0, result.output
+    record = json.loads(result.output)
+    T = load_map(out)
+    assert record["ok"]
+    assert record["cost"] == T.cost
+    assert record["lower"] <= record["cost"] <= record["upper"]
+    assert record["written"] == [str(out), str(figure)]
+    assert T.problem.domain == Box((48, 40), (1.0, 40 / 48))
+    assert "<svg" in figure.read_text(encoding="utf-8")
+    words = invoke(source, target, "--periodic", "--floor", 0.1, "--gap", 2.0)
+    assert "W2 = " in words.output
+
+
+def test_the_command_line_refuses_before_it_solves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = pictures(tmp_path)
+    monkeypatch.setattr("pmasolve.cli.transport.solve", lambda *a, **k: pytest.fail("solved"))
+    np.save(tmp_path / "small.npy", np.ones((8, 8)))
+    np.save(tmp_path / "nan.npy", np.full((48, 40), np.nan))
+    np.save(tmp_path / "zero.npy", np.zeros((48, 40)))
+    np.save(tmp_path / "minus.npy", -np.ones((48, 40)))
+    cases = {
+        ("--out", tmp_path / "nowhere" / "map.npz"): "does not exist",
+        ("--out", "/proc/map.npz"): "cannot be written",
+        ("--figure", tmp_path / "map.jpg"): "ends with .svg or .pdf",
+        ("--figure", tmp_path / "nowhere" / "map.svg"): "does not exist",
+    }
+    for options, words in cases.items():
+        result = invoke(source, target, *options)
+        assert result.exit_code == 2
+        assert words in result.output
+    for name, words in {"small": "resize", "nan": "NaN", "zero": "zero everywhere", "minus": "negative"}.items():
+        result = invoke(source, tmp_path / f"{name}.npy")
+        assert result.exit_code == 2
+        assert words in result.output
+    (tmp_path / "map.npz").mkdir()
+    assert "is a folder" in invoke(source, target, "--out", tmp_path / "map").output
+
+
+def test_figure_is_for_two_dimensions() -> None:
+    assert len(plot_transport(transport(t2(32))).axes) == 3
+    with pytest.raises(ValueError, match="1 dimensions"):
+        plot_transport(transport(load_problem()))
+
+
+def load_problem():
+    """A problem in one dimension."""
+    return transport_problem(STACK[0], STACK[1])
+
+
+def transport_problem(a, b):
+    """Two densities on the line."""
+    from_densities = type(t2(8)).from_densities
+    return from_densities(LINE, a, b)
+
+
+def test_distances_to_a_reference() -> None:
+    found = distances(LINE, STACK, STACK[0])
+    assert found.ok.all()
+    singles = [transport(transport_problem(image, STACK[0])).cost for image in STACK]
+    np.testing.assert_allclose(found.cost, singles, rtol=1e-12)
+    assert np.all((found.lower <= found.cost) & (found.cost <= found.upper))
+    np.testing.assert_allclose(found.w2**2, found.cost)
+
+
+def test_pairs_resume_from_a_file(tmp_path: Path) -> None:
+    path, count = tmp_path / "pairs", 0
+
+    def solve(problem):
+        nonlocal count
+        count += 1
+        if count == 4:
+            raise KeyboardInterrupt
+        return transport(problem)
+
+    with pytest.raises(KeyboardInterrupt):
+        pairwise(LINE, STACK, solve=solve, path=path)
+    found = pairwise(LINE, STACK, solve=solve, path=path)
+    assert count == 4 + 3  # six pairs, three were kept
+    whole = pairwise(LINE, STACK)
+    np.testing.assert_array_equal(found.cost, whole.cost)
+    np.testing.assert_array_equal(found.cost, found.cost.T)
+    assert found.ok.all()
+    assert np.all(np.diag(found.cost) == 0)
+    with pytest.raises(ValueError, match="other densities"):
+        pairwise(LINE, STACK[:3], path=path)
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        pairwise(LINE, STACK, solve=lambda problem: pytest.fail("solved"), path=tmp_path / "nowhere" / "pairs.npz")
+
+
+def test_embedding_is_an_isometry_in_one_dimension_and_an_upper_bound_in_two() -> None:
+    """On an interval all optimal maps are monotone, and linearised transport is exact."""
+    interval = Box((64,))
+    bumps = [1.5 + np.cos(np.pi * k * interval.axis(0)) for k in (1, 2)]
+    vectors = embedding(interval, np.ones(64), bumps)
+    exact = distances(interval, bumps[:1], bumps[1]).w2[0]
+    assert np.linalg.norm(vectors[0] - vectors[1]) == pytest.approx(exact, rel=2e-4)
+    for vector, bump in zip(vectors, bumps, strict=True):
+        assert np.linalg.norm(vector) == pytest.approx(distances(interval, [np.ones(64)], bump).w2[0], rel=1e-6)
+    plane = Torus((32, 32))
+    x, y = plane.points
+    pair = [1.5 + np.cos(TAU * x) * np.sin(TAU * y), 1.5 + np.sin(TAU * (x + y))]
+    a, b = embedding(plane, np.ones((32, 32)), pair)
+    assert np.linalg.norm(a - b) >= distances(plane, pair[:1], pair[1]).w2[0]
