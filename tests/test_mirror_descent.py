@@ -70,6 +70,13 @@ def test_cfl_separates_stable_from_unstable(line: Problem) -> None:
     assert evolve(fewer, [240 * bound], initial=start).outcome.ok
 
 
+def test_errors_estimate_themselves(line: Problem) -> None:
+    start = T1_START(line.domain.points)
+    run = evolve(MirrorDescent(line, Constant(1 / 1024), modes=6), [1 / 64], initial=start)
+    exact = evolve(MongeAmpere(line, rtol=1e-10), [1 / 64], initial=start)
+    assert run.error_estimate().total[0] == pytest.approx(compare(run, exact).sup[0], rel=0.2)
+
+
 def test_schedules() -> None:
     assert square_root(400)(7) == 0.05
     assert Harmonic(3.0)(2) == 1.0

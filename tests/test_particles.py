@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cases import T1_START, T2_START, TAU, t2
 
-from pmasolve import MongeAmpere, Problem, evolve
+from pmasolve import Box, MongeAmpere, Problem, evolve
 from pmasolve.gaussian import ClosedForm, Normal, Pair, Quadratic
 from pmasolve.mirror import Law
 from pmasolve.particles import GaussianCoefficients, TrajectoryCoefficients, drift_of, sample, simulate
@@ -43,7 +43,7 @@ def test_both_forms_of_the_drift_agree() -> None:
 
 def test_without_the_target_force_the_law_is_wrong() -> None:
     """−∇g(∇φ) left out: the test above would notice."""
-    flow, rng, n = ClosedForm(PAIR, START), np.random.default_rng(11), 20_000
+    flow, rng, n = ClosedForm(PAIR, START), np.random.default_rng(11), 5_000
 
     def broken(t: float):
         drift, noise = GaussianCoefficients(flow, reduced=False)(t)
@@ -51,7 +51,7 @@ def test_without_the_target_force_the_law_is_wrong() -> None:
         a, b = PAIR.source.mean[:, None], PAIR.target.mean[:, None]
         return lambda z: drift(z) + Q @ (A @ (z - a) + q - b), noise
 
-    z = simulate(broken, flow.law(0.0).sample(n, rng), np.linspace(0, 0.5, 51), rng)
+    z = simulate(broken, flow.law(0.0).sample(n, rng), np.linspace(0, 0.5, 26), rng)
     assert np.abs(np.cov(z) - flow.law(0.5).cov).max() > 0.3
 
 
@@ -79,6 +79,12 @@ def test_seed_and_times() -> None:
     assert not np.allclose(runs[0], runs[2])
     with pytest.raises(ValueError, match="increasing"):
         simulate(GaussianCoefficients(flow), np.zeros((2, 3)), [0.1, 0.1], np.random.default_rng(1))
+
+
+def test_walls_are_refused() -> None:
+    box = Problem(Box((16,)), lambda x: 0 * x, lambda y: 0 * y)
+    with pytest.raises(ValueError, match="particles move on a Torus"):
+        TrajectoryCoefficients(evolve(MongeAmpere(box), [0.01]))
 
 
 def test_times_must_be_the_trajectory_s(line: Problem) -> None:

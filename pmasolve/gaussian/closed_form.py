@@ -42,6 +42,8 @@ NODES, RATIO = (
     3.0,
 )  # Gauss–Legendre on panels [s, 3s]: the integrand's singularities have Re s ≤ 0, error (2+√3)^{−2·20}
 
+FIRST, SUMMED = 8, 28  # the same for sums: panels begin at j = 8, 28 Chebyshev points each, error (2+√3)^{−28}
+
 
 @dataclass(frozen=True, eq=False)
 class ClosedForm:
@@ -60,7 +62,8 @@ class ClosedForm:
     Notes
     -----
     ``hessian``, ``slope`` and ``law`` cost one d × d inverse with 60 digits (1 ms at d = 3, 15 ms at d = 10) whatever t.
-    ``potential`` also has the constant, the sum (integral) of log det over the way: k determinants (20 for each factor 3 in t).
+    ``potential`` also has the constant, the sum (integral) of log det over the way: some 25 terms for each factor 3 in t
+    (d = 3: 0.1 s, d = 10: a few seconds).
 
     Examples
     --------
@@ -154,13 +157,17 @@ class ClosedForm:
         return Quadratic(*self._gradient(t), c + grown - dot(p, J * Z * p) / 2, self.pair.source.m)
 
     def _summed(self, t: Number) -> Number:
-        """(ε/2)∑ log det(X_{j+1} − (ε/2)S⁻¹) + log det(X_j + (ε/2)S⁻¹), j < k."""
-        total, X = CONTEXT.mpf(0), self._gauged(CONTEXT.mpf(0))
-        for j in range(round(float(t) / self.eps)):
-            total += log_det(X + self._half)
-            X = self._gauged((j + 1) * CONTEXT.mpf(self.eps))
-            total += log_det(X - self._half)
-        return CONTEXT.mpf(self.eps) / 2 * total
+        """(ε/2)∑ log det(X_j + (ε/2)S⁻¹) + log det(X_{j+1} − (ε/2)S⁻¹), j < k, by panels [j, 3j]."""
+        count, eps = round(float(t) / self.eps), CONTEXT.mpf(self.eps)
+
+        def term(j: Number) -> Number:
+            before, after = self._gauged(j * eps), self._gauged((j + 1) * eps)
+            return log_det(before + self._half) + log_det(after - self._half)
+
+        edges = [0]
+        while edges[-1] < count:
+            edges.append(min(count, max(FIRST, int(RATIO * edges[-1]))))
+        return eps / 2 * CONTEXT.fsum(_panel_sum(term, low, high) for low, high in pairwise(edges))
 
     def integral(self, t: Number, integrand: Callable[[Number], Number]) -> Number:
         """∫₀ᵗ of a function of the solution that is analytic for Re s > 0 and decays with it: Gauss–Legendre on growing panels."""
@@ -177,6 +184,18 @@ class ClosedForm:
                 wi * integrand(low + half * (1 + xi)) for xi, wi in zip(*np.asarray(rule).tolist(), strict=True)
             )
         return total
+
+
+def _panel_sum(term: Callable[[Number], Number], low: int, high: int) -> Number:
+    """∑ term(j), low ≤ j < high, of a function analytic right of 0: long sums by Chebyshev's interpolant."""
+    count = high - low
+    if count <= SUMMED:
+        return CONTEXT.fsum(term(CONTEXT.mpf(j)) for j in range(low, high))
+    angles, orders = (np.arange(SUMMED) + 0.5) * np.pi / SUMMED, np.arange(SUMMED)
+    sums = np.array([np.sum(np.cos(m * np.arccos(np.linspace(-1, 1, count)))) for m in orders])
+    weights = np.cos(np.outer(angles, orders)) @ (np.where(orders == 0, 1, 2) * sums) / SUMMED
+    points = low + (count - 1) * (1 + np.cos(angles)) / 2
+    return CONTEXT.fsum(w * term(CONTEXT.mpf(j)) for w, j in zip(weights.tolist(), points.tolist(), strict=True))
 
 
 def corrector(pair: Pair, start: Quadratic, first: Quadratic, t: float) -> Quadratic:
