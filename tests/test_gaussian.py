@@ -14,7 +14,9 @@ from pmasolve.gaussian import (
     Pair,
     Quadratic,
     corrector,
+    entropy_mirror_flow,
     fokker_planck,
+    heat,
     jko,
     mirror_descent,
     negative_log,
@@ -339,3 +341,27 @@ def test_mirror_descent_has_order_one() -> None:
     exact = ClosedForm(pair, start).law(0.5)
     errors = [mirror_descent(pair, start.conjugate(), np.full(n, 0.5 / n)).law.wasserstein(exact) for n in (100, 200)]
     assert 0.95 < np.log2(errors[0] / errors[1]) < 1.05
+
+
+@pytest.mark.parametrize("eta", [0.25, 0.6])
+def test_scalar_example_of_the_slides(eta: float) -> None:
+    """From N(0, η²) to N(0, 1), reference N(0, η²): σ_M and σ_F in closed form, and who is faster by how much."""
+    pi, rho = Normal([0.0], [[1.0]]), Normal([0.0], [[eta**2]])
+    flow, R, t = ClosedForm(Pair(pi, rho), Quadratic([[1.0]])), (1 - eta) / (1 + eta), 1.3
+    decay = R * np.exp(-2 * t / eta)
+    assert flow.law(t).cov[0, 0] == pytest.approx(((1 - decay) / (1 + decay)) ** 2, rel=1e-14)
+    assert fokker_planck(pi, rho, t).cov[0, 0] == pytest.approx(1 + (eta**2 - 1) * np.exp(-2 * t), rel=1e-14)
+    t = 12 * eta
+    with_digits = [(law.V[0] - 1) for law in (fokker_planck(pi, rho, t), flow.law(t))]
+    ratio = float(abs(with_digits[0] / with_digits[1]))
+    assert ratio == pytest.approx((1 + eta) ** 2 / 4 * np.exp(2 * t * (1 / eta - 1)), rel=1e-9)
+
+
+def test_entropy_flows() -> None:
+    """A' = −AΘ⁻¹A and q' = −AΘ⁻¹(q−b) by the law's own equations, V' = 2A⁻¹ and m' = 0."""
+    pair, start = example(3, 5.0)
+    h, law = 1e-4, [entropy_mirror_flow(pair.target, start, 0.3 + s) for s in (-1e-4, 0, 1e-4)]
+    A = pair.potential(law[1]).hessian
+    assert (law[2].cov - law[0].cov) / (2 * h) == pytest.approx(2 * np.linalg.inv(A), rel=1e-6, abs=1e-6)
+    assert law[2].mean == pytest.approx(law[0].mean, rel=1e-13)
+    assert heat(pair.source, 0.4).cov == pytest.approx(pair.source.cov + 0.8 * np.eye(3), rel=1e-15)

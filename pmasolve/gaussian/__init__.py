@@ -4,7 +4,9 @@ from .closed_form import ClosedForm as ClosedForm
 from .closed_form import corrector as corrector
 from .descent import Descent as Descent
 from .descent import mirror_descent as mirror_descent
+from .gradient_flows import entropy_mirror_flow as entropy_mirror_flow
 from .gradient_flows import fokker_planck as fokker_planck
+from .gradient_flows import heat as heat
 from .gradient_flows import jko as jko
 from .normal import Normal as Normal
 from .pair import Pair as Pair

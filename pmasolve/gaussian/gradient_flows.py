@@ -1,4 +1,4 @@
-"""Wasserstein gradient flows of KL(· | N(a, Σ)) in closed form: Fokker–Planck, and its implicit (JKO) steps."""
+"""Flows to compare with, in closed form: Fokker–Planck and its implicit (JKO) steps, the heat flow, the mirror flow of the entropy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from .normal import Normal
 from .precise import CONTEXT, function_of, identity, inverse, root
+from .quadratic import Quadratic
 
 
 def fokker_planck(equilibrium: Normal, start: Normal, t: float) -> Normal:
@@ -45,3 +46,28 @@ def jko(equilibrium: Normal, start: Normal, step: float, count: int = 1) -> Norm
         grown = (S + 2 * h * identity(law.dim) + root(S * S + 4 * h * S)) / 2
         law = Normal(back * back * (law.m + h * equilibrium.precision * equilibrium.m), back * grown * back)
     return law
+
+
+def heat(start: Normal, t: float) -> Normal:
+    """∂ₜρ = Δρ, the Wasserstein gradient flow of ∫ρ log ρ: N(m, V + 2t).
+
+    Examples
+    --------
+    >>> heat(Normal([0.0], [[1.0]]), 3.0).cov
+    array([[7.]])
+    """
+    return Normal(start.m, start.V + 2 * CONTEXT.mpf(t) * identity(start.dim))
+
+
+def entropy_mirror_flow(reference: Normal, start: Quadratic, t: float) -> Normal:
+    """ρ_t of the mirror flow ∂ₜφ = log ρ_t of ∫ρ log ρ, mirror map ½W₂²(·, N(b, Θ)): A_t⁻¹ = A₀⁻¹ + tΘ⁻¹.
+
+    Examples
+    --------
+    >>> entropy_mirror_flow(Normal([0.0], [[1.0]]), Quadratic([[1.0]]), 3.0).cov  # (1 + t)²
+    array([[16.]])
+    """
+    G = identity(reference.dim) + CONTEXT.mpf(t) * reference.precision * start.A
+    back = inverse(G)
+    moved = Quadratic(start.A * back, reference.m + back.T * (start.q - reference.m), 0, start.a)
+    return moved.conjugate().push(reference)
