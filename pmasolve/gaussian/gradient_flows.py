@@ -1,4 +1,4 @@
-"""Flows to compare with, in closed form: Fokker–Planck and its implicit (JKO) steps, the heat flow, the mirror flow of the entropy."""
+"""Flows to compare with, in closed form: Fokker–Planck and its implicit (JKO) steps, heat, the entropy's mirror flow."""
 
 from __future__ import annotations
 
