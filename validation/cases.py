@@ -8,8 +8,22 @@ from functools import cache
 
 import numpy as np
 
-from pmasolve import PLAIN, Gauge, MongeAmpere, Problem, Sinkhorn, Torus, Trajectory, evolve
+from pmasolve import (
+    PLAIN,
+    Fourier,
+    Gauge,
+    LinearisedMongeAmpere,
+    MongeAmpere,
+    Problem,
+    Sinkhorn,
+    Torus,
+    Trajectory,
+    Transport,
+    evolve,
+    transport,
+)
 from pmasolve.domains import Array
+from pmasolve.monge_ampere import Linearisation, linearise_at
 
 from .claims import Level
 from .densities import real_pair
@@ -59,6 +73,29 @@ def _problem(case: Case) -> Problem:
 def reference(case: Case, rtol: float = 1e-11) -> Trajectory:
     """PMA at the final time by the PDE solver, Fourier in space."""
     return evolve(MongeAmpere(case.problem, rtol=rtol), [case.t], initial=case.initial)
+
+
+@cache
+def steady(case: Case) -> Transport:
+    """The limit t → ∞ of PMA: Brenier's potential."""
+    return transport(case.problem, tolerance=1e-14)
+
+
+def linearised(case: Case, u: Array) -> Linearisation:
+    """A(φ), log ρ_φ and 𝓛_φ at a potential on the case's grid."""
+    return linearise_at(case.problem, Fourier().on(case.problem.domain), u)
+
+
+@cache
+def plain_corrector(case: Case) -> Array:
+    """w_t of the plain start, w₀ = f/2."""
+    return corrector(case, 0.5 * case.problem.f)
+
+
+def corrector(case: Case, w: Array, rtol: float = 1e-9) -> Array:
+    """w_t at the final time, from w₀ on the grid: ∂ₜw = 𝓛w along PMA."""
+    flow = LinearisedMongeAmpere(case.problem, w, rtol=rtol)
+    return evolve(flow, [case.t], initial=case.initial).fields["w"][0]
 
 
 @cache
@@ -119,6 +156,17 @@ REAL_2D = Case(
     powers(9, 12),
 )
 QUICK = (ANALYTIC_1D, ANALYTIC_2D, REAL_1D, REAL_2D)
+SMALL_3D = Case(
+    "3D analytic",
+    "f = 0.2 cos 2πx + 0.2 sin 2π(y+z), g = 0.2 sin 2πz − 0.2 cos 2π(x−y), u₀ = 0.002 cos 2π(x+y), t = 1/64",
+    3,
+    lambda x, y, z: 0.2 * np.cos(TAU * x) + 0.2 * np.sin(TAU * (y + z)),
+    lambda x, y, z: 0.2 * np.sin(TAU * z) - 0.2 * np.cos(TAU * (x - y)),
+    lambda x, y, z: 0.002 * np.cos(TAU * (x + y)),
+    1 / 64,
+    24,
+    powers(6, 8),
+)
 FULL = (
     replace(ANALYTIC_1D, n=256, eps=powers(8, 14)),
     replace(ANALYTIC_2D, n=128, eps=powers(8, 12)),
@@ -126,6 +174,15 @@ FULL = (
     replace(REAL_2D, eps=powers(9, 13)),
 )
 WORDS = "; ".join(f"{case.name}: {case.words}" for case in QUICK)
+WORDS_3D = f"{WORDS}; {SMALL_3D.name}: {SMALL_3D.words}"
+
+
+LIGHT = (ANALYTIC_1D, replace(ANALYTIC_2D, n=48, eps=powers(7, 10)), REAL_1D)
+
+
+def light(level: Level) -> tuple[Case, ...]:
+    """Where every ε costs more than an iteration or two: three small problems, or all four and one in three dimensions."""
+    return LIGHT if level is Level.QUICK else (*FULL, SMALL_3D)
 
 
 def cases(level: Level) -> tuple[Case, ...]:

@@ -36,9 +36,8 @@ class Plan:
 PLANS = {
     Level.QUICK: (
         Plan(ANALYTIC_1D, (24, 32, 48, 64), {2: 3e-6, 4: 1.2e-8, 6: 1.6e-10}),
-        Plan(ANALYTIC_2D, (48, 64, 96), {2: 3.5e-6, 4: 3e-9}),
+        Plan(ANALYTIC_2D, (32, 48, 64), {4: 1.2e-8}),
         Plan(REAL_1D, (64, 96, 128), {2: 1e-6, 4: 2e-9}),
-        Plan(REAL_2D, (64, 96, 128), {2: 1.3e-6, 4: 2e-9}),
     ),
     Level.FULL: (
         Plan(ANALYTIC_1D, (24, 32, 48, 64), {2: 3e-6, 4: 1.2e-8, 6: 1.6e-10}),

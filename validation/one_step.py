@@ -20,12 +20,12 @@ CLAIM = Claim(
     source="A: Berman, arXiv 1712.03082, and Deb, Kim, Pal, Schiebinger, arXiv 2307.16421 (PMA as scaling limit); "
     "B: derived for this package by Laplace expansion of both half steps to second order",
     expected="sup |S_ε(φ) − φ − εA| of order 2, sup |S_ε(φ) − φ − εA − ε²B| of order 3",
-    tolerance="last two running orders in [1.9, 2.1] and [2.85, 3.15]",
+    tolerance="last two running orders in [1.95, 2.05] and [2.95, 3.05]",
     problem=WORDS + "; φ is the start of each",
     mutations="B without its factor ½; g with the wrong sign in A and B",
 )
-FINEST = 128  # points along each axis that resolve 2⁻¹³
-DEMANDS = {"without B": Band(1.9, 2.1), "with B": Band(2.85, 3.15)}
+FINEST = 192  # points along each axis that resolve 2⁻¹⁴
+DEMANDS = {"without B": Band(1.95, 2.05), "with B": Band(2.95, 3.05)}
 
 
 def study(level: Level) -> Iterator[Check]:
@@ -52,7 +52,7 @@ def residuals(case: Case, expanded: Problem, factor: float) -> Study:
         rest = step(case, eps, u) - u - eps * A
         return {"without B": case.problem.domain.sup(rest), "with B": case.problem.domain.sup(rest - eps**2 * B)}
 
-    return Study.over("eps", powers(10, 13), errors)
+    return Study.over("eps", powers(11, 14), errors)
 
 
 def step(case: Case, eps: float, u: Array) -> Array:

@@ -6,10 +6,48 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 
-from . import berman, differences, gradient_limit, identities, one_step, symmetric
+from . import (
+    berman,
+    corrector,
+    differences,
+    duality,
+    evi,
+    gap,
+    gradient_limit,
+    identities,
+    leger,
+    log_sobolev,
+    marginals,
+    metric,
+    one_step,
+    principles,
+    static,
+    symmetric,
+    three_ways,
+    value,
+)
 from .claims import ClaimModule, Level, Result, Row
 
-CLAIMS: tuple[ClaimModule, ...] = (one_step, berman, gradient_limit, symmetric, differences, identities)
+CLAIMS: tuple[ClaimModule, ...] = (
+    one_step,
+    berman,
+    corrector,
+    gradient_limit,
+    symmetric,
+    marginals,
+    principles,
+    leger,
+    gap,
+    log_sobolev,
+    evi,
+    metric,
+    value,
+    static,
+    three_ways,
+    duality,
+    differences,
+    identities,
+)
 
 
 def chosen(names: Sequence[str], claims: Sequence[ClaimModule] | None = None) -> tuple[ClaimModule, ...]:
