@@ -18,8 +18,14 @@ from .laws import brenier_potential, starting_law
 from .monge_ampere import linearise_at
 from .operators import Fourier, Operators, Space
 from .problems import Problem
-from .trajectories import ErrorEstimate, Outcome, Trajectory, evolve, sup_distances
+from .trajectories import CONVEXITY_LOST, REACHED, ErrorEstimate, Outcome, Trajectory, evolve, sup_distances
 from .transforms import resample
+
+POSITIVITY_LOST = Outcome(
+    "positivity lost",
+    False,
+    "the density fell to 0 at every step size tried: the grid does not resolve it; refine the grid or smooth the densities",
+)
 
 
 class SymmetrisedSystem:
@@ -68,11 +74,12 @@ class SymmetrisedSystem:
 
 @dataclass(eq=False)
 class FokkerPlanckState:
-    """The integrator of z, and the potential it started from until it has moved."""
+    """The integrator of z, and the potential where it is known: at the start and at requested times."""
 
     integrator: Integrator
     system: SymmetrisedSystem
     u: Array | None
+    found: Outcome = REACHED  # whether the potential was
     record: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -83,7 +90,8 @@ class FokkerPlanckState:
     @property
     def outcome(self) -> Outcome:
         """How the last step ended."""
-        return self.integrator.outcome
+        ended = POSITIVITY_LOST if self.integrator.outcome is CONVEXITY_LOST else self.integrator.outcome
+        return ended if not ended.ok else self.found
 
     @property
     def log_density(self) -> Array:
@@ -105,13 +113,13 @@ class FokkerPlanck:
 
     Raises
     ------
-    ValueError : rtol out of range, a start that is not strictly convex.
-    RuntimeError : a density whose Brenier potential was not found, with the advice of `transport`.
+    ValueError : rtol out of range, a start that is not strictly convex, samples, densities that vanish.
 
     Notes
     -----
     A step that makes ρ negative somewhere is shrunk.  Records of each step: ``dt``, ``derivatives``, ``jacobian_products``,
-    ``mass`` ∫ρ, ``kl`` = KL(ρ | e^{−f}).  Cost: two transforms for each right-hand side; one `transport` for each requested time.
+    ``mass`` ∫ρ, ``kl`` = KL(ρ | e^{−f}).  Where `transport` fails the run
+    ends with its advice.  Cost: two transforms for each right-hand side; one `transport` for each requested time.
 
     References
     ----------
@@ -133,6 +141,7 @@ class FokkerPlanck:
     def __post_init__(self) -> None:
         if not 1e-13 <= self.rtol <= 1e-2:
             raise ValueError(f"rtol={self.rtol}: give a tolerance between 1e-13 and 1e-2")
+        self.problem.need_positive("Fokker–Planck with a Brenier potential")
 
     @cached_property
     def operators(self) -> Operators:
@@ -166,11 +175,13 @@ class FokkerPlanck:
             "mass": grid.integral(density),
             "kl": grid.integral(density * (log_density + self.problem.f)),
         }
+        if integrator.outcome.ok and state.t >= until:
+            state.u, state.found = brenier_potential(self.problem, log_density)
         return state
 
     def potential(self, state: FokkerPlanckState) -> Array:
         """The Brenier potential from ρ to e^{−g}."""
-        return brenier_potential(self.problem, state.log_density) if state.u is None else state.u
+        return brenier_potential(self.problem, state.log_density)[0] if state.u is None else state.u
 
     def fields(self, state: FokkerPlanckState) -> Mapping[str, Array]:
         """log ρ."""

@@ -60,13 +60,14 @@ class JKO:
 
     Raises
     ------
-    ValueError : a step that is not positive, times that are not multiples of it, a start that is not strictly convex.
-    RuntimeError : a density whose Brenier potential was not found.
+    ValueError : a step that is not positive, times that are not multiples of it, a start that is not strictly convex, samples,
+        densities that vanish.
 
     Notes
     -----
     Records of each step: ``newton`` steps, ``residual`` (rms of the equation for w), ``mass`` ∫ρ (1 up to the interpolation),
     ``kl`` = KL(ρ | e^{−f}), ``distance`` = W₂(ρ_{k+1}, ρ_k) = (∫|∇w|²ρ_{k+1})^½.
+    Where `transport` fails the run ends with its advice.
     Cost: some five Newton steps of some ten Krylov steps; one `transport` for each requested time.
 
     References
@@ -89,6 +90,7 @@ class JKO:
     def __post_init__(self) -> None:
         if not 0 < self.step < np.inf:
             raise ValueError(f"step={self.step}: the step must be positive and finite, for example 1e-3")
+        self.problem.need_positive("a JKO step")
 
     @cached_property
     def operators(self) -> Operators:
@@ -125,11 +127,13 @@ class JKO:
             "distance": np.sqrt(grid.integral(density * np.sum(self.operators.gradient(w) ** 2, axis=0))),
         }
         t = until if k >= round(until / self.step) else k * self.step
-        return JKOState(k, t, log_density, None, REACHED, record)
+        arrived = t >= until
+        u, found = brenier_potential(self.problem, log_density) if arrived else (None, REACHED)
+        return JKOState(k, t, log_density, u, found, record)
 
     def potential(self, state: JKOState) -> Array:
         """The Brenier potential from ρ to e^{−g}."""
-        return brenier_potential(self.problem, state.log_density) if state.u is None else state.u
+        return brenier_potential(self.problem, state.log_density)[0] if state.u is None else state.u
 
     def fields(self, state: JKOState) -> Mapping[str, Array]:
         """log ρ."""

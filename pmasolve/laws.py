@@ -13,6 +13,7 @@ from .domains import Array
 from .monge_ampere import convexity, linearise_at
 from .operators import Operators
 from .problems import Problem
+from .trajectories import REACHED, Outcome
 from .transport import transport
 
 
@@ -39,12 +40,13 @@ def between(problem: Problem, log_density: Array, other: Array | None = None) ->
     return Problem(problem.domain, -log_density, target)
 
 
-def brenier_potential(problem: Problem, log_density: Array) -> Array:
-    """u, mean-free, with (x + ∇u)_# ρ = e^{−g}; a ``RuntimeError`` with `transport`'s advice where it fails."""
+def brenier_potential(problem: Problem, log_density: Array) -> tuple[Array, Outcome]:
+    """u, mean-free, with (x + ∇u)_# ρ = e^{−g}, and REACHED; or what `transport` had when it failed, and why."""
     found = transport(between(problem, log_density), progress=False)
-    if not found.outcome.ok:
-        raise RuntimeError(f"the potential of a density was not found: {found.outcome}")
-    return found.potential
+    if found.outcome.ok:
+        return found.potential, REACHED
+    why = f"the density is known (fields) but its Brenier potential is not; transport: {found.outcome}"
+    return found.potential, Outcome("potential not found", False, why)
 
 
 def admit_multiples(times: Array, step: float) -> None:

@@ -57,7 +57,7 @@ class Law:
 
     Raises
     ------
-    ValueError : a potential that is not strictly convex.
+    ValueError : a potential that is not strictly convex, samples, densities that vanish.
 
     Examples
     --------
@@ -74,6 +74,7 @@ class Law:
     interpolation: Interpolation = field(default=Spline(5), kw_only=True)
 
     def __post_init__(self) -> None:
+        self.problem.need_positive("mirror geometry")
         object.__setattr__(self, "potential", self.problem.domain.values(self.potential, "potential"))
         if not self._here.convex:
             raise ValueError(

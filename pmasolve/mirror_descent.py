@@ -105,7 +105,8 @@ class MirrorDescent:
 
     Raises
     ------
-    ValueError : a start that is not strictly convex, ``modes`` < 1, times that are not sums of the first steps (see `times`).
+    ValueError : a start that is not strictly convex, ``modes`` < 1, samples, densities that vanish,
+        times that are not sums of the first steps (see `times`).
 
     Notes
     -----
@@ -138,6 +139,7 @@ class MirrorDescent:
     def __post_init__(self) -> None:
         if self.modes is not None and self.modes < 1:
             raise ValueError(f"modes={self.modes}: keep at least one wavenumber, or None for all")
+        self.problem.need_positive("mirror descent")
 
     @cached_property
     def operators(self) -> Operators:

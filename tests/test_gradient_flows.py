@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cases import T1_START, T2_START, TAU, t2
 
-from pmasolve import JKO, Box, FiniteDifference, FokkerPlanck, MongeAmpere, Problem, Stopped, Torus, compare, evolve
+from pmasolve import (
+    JKO,
+    Box,
+    Constant,
+    FiniteDifference,
+    FokkerPlanck,
+    MirrorDescent,
+    MongeAmpere,
+    Outcome,
+    Problem,
+    Stopped,
+    Torus,
+    compare,
+    evolve,
+    laws,
+)
 
 
 def test_heat_equation_exactly() -> None:
@@ -102,6 +119,34 @@ def test_too_long_a_step_says_so() -> None:
     rough = Problem(Torus((32,)), lambda x: 6 * np.cos(TAU * x), lambda y: 3 * np.cos(3 * TAU * y))
     with pytest.raises(Stopped, match="shorter step"):
         evolve(JKO(rough, 50.0), [50.0])
+
+
+def test_density_that_the_grid_does_not_resolve() -> None:
+    spiky = Problem(Torus((16,)), lambda x: 0 * x, lambda y: 8 * np.cos(5 * TAU * y))
+    run = evolve(FokkerPlanck(spiky), [1e-3, 2e-3], throw=False)
+    assert run.outcome.name == "positivity lost"
+    assert "refine the grid" in run.outcome.advice
+
+
+@pytest.mark.parametrize("make", [FokkerPlanck, lambda p: JKO(p, 0.01)])
+def test_a_potential_that_is_not_found_ends_the_run(make, line: Problem, monkeypatch) -> None:
+    original = laws.transport
+    broken = Outcome("stalled", False, "on purpose")
+    monkeypatch.setattr(laws, "transport", lambda problem, progress: replace(original(problem), outcome=broken))
+    run = evolve(make(line), [0.01, 0.02], throw=False)
+    assert run.outcome.name == "potential not found"
+    assert "transport: stalled: on purpose" in run.outcome.advice
+    assert run.times.size == 0
+    assert np.isfinite(run.latest[1]).all()
+
+
+@pytest.mark.parametrize("make", [FokkerPlanck, lambda p: JKO(p, 0.01), lambda p: MirrorDescent(p, Constant(0.01))])
+def test_densities_are_needed_everywhere(make) -> None:
+    with pytest.raises(ValueError, match="density of the source is not known"):
+        make(Problem.from_samples([[0.0], [1.0]], [[0.5]]))
+    hole = np.where(np.arange(16) < 4, 0.0, 1.0)
+    with pytest.raises(ValueError, match=r"mu has 4 values ≤ 0 .* add a floor"):
+        make(Problem.from_densities(Torus((16,)), hole, np.ones(16)))
 
 
 @pytest.mark.parametrize(
