@@ -365,3 +365,13 @@ def test_entropy_flows() -> None:
     assert (law[2].cov - law[0].cov) / (2 * h) == pytest.approx(2 * np.linalg.inv(A), rel=1e-6, abs=1e-6)
     assert law[2].mean == pytest.approx(law[0].mean, rel=1e-13)
     assert heat(pair.source, 0.4).cov == pytest.approx(pair.source.cov + 0.8 * np.eye(3), rel=1e-15)
+
+
+def test_average_of_mirror_descent_is_of_order_one_over_steps() -> None:
+    """η constant: T·(average KL) tends to a constant; the certificate bounds it for every T."""
+    pair = Pair(Normal([1.0, 0.0], [[1.0, 0.1], [0.1, 0.7]]), Normal([0.0, 0.5], [[1.2, -0.1], [-0.1, 0.8]]))
+    run = mirror_descent(pair, Quadratic(1.2 * np.eye(2)), np.full(800, 0.1))
+    scaled = np.arange(1, 801) * run.average_kl
+    assert scaled[-1] == pytest.approx(scaled[399], rel=1e-6)
+    bound = (run.bregman[0] - run.bregman[1:] + np.cumsum(run.eta * run.remainder)) / np.cumsum(run.eta)
+    assert np.all(run.average_kl <= bound * (1 + 1e-12))
