@@ -40,6 +40,7 @@ from .report import plot_orders as plot_orders
 from .report import plot_trajectory as plot_trajectory
 from .report import plot_transport as plot_transport
 from .report import save_figure as save_figure
+from .rough import SemiDual as SemiDual
 from .scaling import Method as Method
 from .scaling import Scaling as Scaling
 from .scaling import scaling_study as scaling_study

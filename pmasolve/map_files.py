@@ -16,13 +16,14 @@ from .domains import Box, Grid, Torus
 from .newton import NewtonKrylov
 from .operators import FiniteDifference, Fourier
 from .problems import Problem
+from .rough import SemiDual
 from .trajectories import Outcome
 from .transport import Transport
 
 FORMAT = "pmasolve map 1"
 GRIDS: dict[str, type[Grid]] = {"Torus": Torus, "Box": Box}
 SPACES: dict[str, type] = {"Fourier": Fourier, "FiniteDifference": FiniteDifference}
-METHODS: dict[str, type] = {"NewtonKrylov": NewtonKrylov}
+METHODS: dict[str, type] = {"NewtonKrylov": NewtonKrylov, "SemiDual": SemiDual}
 
 
 def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
@@ -53,6 +54,8 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
         "records": [dict(record) for record in T.records],
     }
     arrays = {"potential": T.potential, "map": T.map, "source": np.exp(-T.problem.f), "target": np.exp(-T.problem.g)}
+    if T.barycentre is not None:
+        arrays["barycentre"] = T.barycentre
     return archives.write(path, header, arrays)
 
 
@@ -75,6 +78,7 @@ def load_map(path: str | os.PathLike[str]) -> Transport:
         outcome=Outcome(*header["outcome"]),
         interval=Interval(**header["interval"]),
         records=tuple(header["records"]),
+        barycentre=arrays.get("barycentre"),
         **header["numbers"],
     )
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.ndimage import map_coordinates
 
 from .densities import Interpolation, NegativeLogDensity, Spline
 from .domains import Array, Box, Grid, Torus
@@ -51,12 +53,12 @@ class Displacement:
 
     def __call__(self, points: ArrayLike, s: float = 1.0) -> Array:
         """x + s∇u(x) at points (dim, …); on a torus not wrapped, so that T(x) − x is the displacement."""
-        x = self._checked(points)
+        x = checked(self.grid, points)
         return x + s * self._gradient(x)
 
     def jacobian(self, points: ArrayLike, s: float = 1.0) -> Array:
         """I + s D²u at points (dim, …), as (…, dim, dim)."""
-        x = self._checked(points)
+        x = checked(self.grid, points)
         out, shifted = np.empty((*x.shape[1:], self.grid.dim, self.grid.dim)), self._shifted(x)
         for (i, j), second in zip(packed(self.grid.dim), self._second, strict=True):
             out[..., i, j] = out[..., j, i] = s * second(shifted) + (i == j)
@@ -67,7 +69,7 @@ class Displacement:
 
         Cost: some six evaluations of the map and its Jacobian.
         """
-        y = self._checked(points)
+        y = checked(self.grid, points)
         flat = y.reshape(self.grid.dim, -1)
         x = flat - s * self._gradient(flat)
         accuracy = ACCURACY * max(self.grid.lengths)
@@ -84,20 +86,6 @@ class Displacement:
         )  # interpolated derivatives: the last digits may take longer
         x[:, left[~small]] = np.nan
         return x.reshape(y.shape)
-
-    def push(self, mass: Array, s: float = 1.0, parts: int = 4) -> Array:
-        """Push the masses of the grid's cells forward by x + s∇u: the same total, as masses of cells.
-
-        Each cell is cut into ``parts`` along each axis, and each part shared multilinearly among the nodes around its image;
-        what is left of the pattern of the parts decays like parts⁻².  Cost: in 2D about 10 µs a point.
-        """
-        out = np.zeros(mass.shape)
-        offsets = (np.arange(parts) + 0.5) / parts - 0.5
-        for offset in product(offsets, repeat=self.grid.dim):
-            h = np.reshape(self.grid.spacing, (-1,) + (1,) * mass.ndim)
-            x = self.grid.points + np.reshape(offset, h.shape) * h
-            deposit(self.grid, self(x, s), mass / parts**mass.ndim, out)
-        return out
 
     def _gradient(self, x: Array) -> Array:
         shifted = self._shifted(x)
@@ -139,15 +127,77 @@ class Displacement:
         torus, u = self._torus
         return [QUINTIC.of(torus, D2) for D2 in jet_of(self.space.on(torus), u).D2]
 
-    def _checked(self, points: ArrayLike) -> Array:
-        out = np.asarray(points, dtype=np.float64)
-        if out.ndim < 1 or out.shape[0] != self.grid.dim:
-            raise ValueError(
-                f"points have shape {out.shape}: give (dim, …) with dim={self.grid.dim}, coordinates first; transpose (n, dim)"
-            )
-        if not np.isfinite(out).all():
-            raise ValueError(f"points: {np.count_nonzero(~np.isfinite(out))} coordinates are NaN or infinite")
-        return out
+
+@dataclass(frozen=True, eq=False)
+class Tabulated:
+    """A map known at the nodes only, that may jump between them: displacements there and back, linear in between.
+
+    Parameters
+    ----------
+    grid : torus or box.
+    forward, backward : (dim, *shape) displacements T(x) − x and T⁻¹(y) − y at the nodes.
+    """
+
+    grid: Grid
+    forward: Array
+    backward: Array
+
+    def __call__(self, points: ArrayLike, s: float = 1.0) -> Array:
+        """x + s(T(x) − x) at points (dim, …); on a torus not wrapped."""
+        x = checked(self.grid, points)
+        return x + s * self._linear(self.forward, x)
+
+    def inverse(self, points: ArrayLike) -> Array:
+        """T⁻¹ at points (dim, …)."""
+        y = checked(self.grid, points)
+        return y + self._linear(self.backward, y)
+
+    def _linear(self, displacement: Array, x: Array) -> Array:
+        h = np.reshape(self.grid.spacing, (-1,) + (1,) * (x.ndim - 1))
+        mode = "nearest" if isinstance(self.grid, Box) else "grid-wrap"
+        return np.stack([map_coordinates(d, x / h - self.grid.offset, order=1, mode=mode) for d in displacement])
+
+
+class Move(Protocol):
+    """A map at any points."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where it is known."""
+
+    def __call__(self, points: ArrayLike, s: float = 1.0) -> Array:
+        """x + s(T(x) − x)."""
+        ...
+
+    def inverse(self, points: ArrayLike) -> Array:
+        """T⁻¹."""
+        ...
+
+
+def push(move: Move, mass: Array, s: float = 1.0, parts: int = 4) -> Array:
+    """Push the masses of the grid's cells forward by (1−s) id + sT: the same total, as masses of cells.
+
+    Each cell is cut into ``parts`` along each axis, and each part shared multilinearly among the nodes around its image; what is
+    left of the pattern of the parts decays like parts⁻².  Cost: in 2D about 10 µs a point.
+    """
+    out = np.zeros(mass.shape)
+    h = np.reshape(move.grid.spacing, (-1,) + (1,) * mass.ndim)
+    for offset in product((np.arange(parts) + 0.5) / parts - 0.5, repeat=mass.ndim):
+        x = move.grid.points + np.reshape(offset, h.shape) * h
+        deposit(move.grid, move(x, s), mass / parts**mass.ndim, out)
+    return out
+
+
+def checked(grid: Grid, points: ArrayLike) -> Array:
+    """Points as an array (dim, …); a ``ValueError`` for other shapes and numbers that are not finite."""
+    out = np.asarray(points, dtype=np.float64)
+    if out.ndim < 1 or out.shape[0] != grid.dim:
+        raise ValueError(
+            f"points have shape {out.shape}: give (dim, …) with dim={grid.dim}, coordinates first; transpose (n, dim)"
+        )
+    if not np.isfinite(out).all():
+        raise ValueError(f"points: {np.count_nonzero(~np.isfinite(out))} coordinates are NaN or infinite")
+    return out
 
 
 def deposit(grid: Grid, points: Array, mass: Array, out: Array) -> Array:

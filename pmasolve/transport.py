@@ -11,15 +11,22 @@ from numpy.typing import ArrayLike
 
 from .certificates import Certificate, Interval, certify
 from .domains import Array
-from .maps import QUINTIC, Displacement
+from .maps import QUINTIC, Displacement, Move, Tabulated, push
 from .newton import NewtonKrylov, Solution, newton
-from .operators import Fourier, Space
+from .operators import FiniteDifference, Fourier, Space
 from .problems import Problem
 from .progress import progress_bar
-from .trajectories import REACHED, Outcome
+from .rough import SemiDual, semidual
+from .rough.envelope import c_transform
+from .trajectories import INTERRUPTED, REACHED, Outcome
 
 FOURIER = Fourier()
-Method = NewtonKrylov
+DISCRETE = (
+    "the measures of the nodes, Σ μ(x) h^d δ_x and Σ ν(y) h^d δ_y: rigorous in float64; of W₂ it differs from the densities' own "
+    "by less than a cell's diagonal"
+)
+UNRESOLVED = "unresolved"
+Method = NewtonKrylov | SemiDual
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +38,15 @@ class Transport:
     problem : what was solved.
     potential : u, mean-free, on the grid; the map is the gradient of φ = |x|²/2 + u.
     space : how u is differentiated.
-    cost : W₂² = ∫|∇u|² dμ.
-    residual : ∫|T_#μ − ν|, and ``worst`` = sup |T_#μ − ν|.
+    cost : W₂²: ∫|∇u|² dμ of a smooth map, the middle of the interval otherwise.
+    residual : ∫|T_#μ − ν|, the marginal error of the plan before its repair otherwise.
+    worst : sup |T_#μ − ν|; NaN otherwise.
     interval : bounds of W₂², and of which problem.
-    min_eigenvalue : least eigenvalue of I + D²u: the map is the gradient of a convex function while it is positive.
+    min_eigenvalue : least eigenvalue of I + D²u, positive for a smooth map; NaN otherwise.
     outcome : named outcome with advice.
-    method : the options of the method that ran.
-    records : diagnostics of its steps.
+    method : the options of the method that ran: `NewtonKrylov` for smooth, `SemiDual` for other maps.
+    records : diagnostics of the steps, also of a method that gave up before.
+    barycentre : E[y|x] of the semi-dual's plan, (dim, *shape); None for a smooth map.
     """
 
     problem: Problem
@@ -51,6 +60,7 @@ class Transport:
     outcome: Outcome
     method: Method
     records: Sequence[Mapping[str, float]]
+    barycentre: Array | None = None
 
     @property
     def gap(self) -> float:
@@ -59,35 +69,52 @@ class Transport:
 
     @cached_property
     def map(self) -> Array:
-        """x + ∇u on the grid, (dim, *shape); on a torus not wrapped."""
+        """T on the grid, (dim, *shape), on a torus not wrapped: x + ∇u, or the barycentre of the plan where u has kinks."""
+        if self.barycentre is not None:
+            return self.barycentre
         return self.problem.domain.displaced(self.space.on(self.problem.domain).gradient(self.potential))
 
+    @property
+    def undefined(self) -> Array:
+        """Where the source has no mass, so that no map is determined there; ``map`` is x."""
+        return np.isposinf(self.problem.f)
+
     @cached_property
-    def displacement(self) -> Displacement:
-        """The map between the nodes, by splines of order 6; for other interpolations make a `maps.Displacement`."""
-        return Displacement(self.problem.domain, self.potential, self.space, QUINTIC)
+    def move(self) -> Move:
+        """The map between the nodes: splines of order 6 for a smooth map, linear otherwise.  See `maps.Displacement` for others."""
+        grid = self.problem.domain
+        if self.barycentre is None:
+            return Displacement(grid, self.potential, self.space, QUINTIC)
+        mu, nu = (measure.log_density > -np.inf for measure in (self.problem.mu, self.problem.nu))
+        far = -4.0 * float(np.sum(np.square(grid.lengths)))  # nothing comes from a void or goes there
+        v = c_transform(grid, np.where(mu, -self.potential, far))
+        u = c_transform(grid, np.where(nu, v, far))
+        forward, backward = (-self.space.on(grid).gradient(values) for values in (u, v))
+        return Tabulated(grid, np.where(mu, self.barycentre - grid.points, forward), backward)
 
     def __call__(self, points: ArrayLike) -> Array:
-        """T = x + ∇u at points (dim, …), also of a cloud of samples; on a torus not wrapped."""
-        return self.displacement(points)
+        """T at points (dim, …), also of a cloud of samples; on a torus not wrapped."""
+        return self.move(points)
 
     def inverse(self, points: ArrayLike) -> Array:
-        """T⁻¹, the optimal map back, at points (dim, …)."""
-        return self.displacement.inverse(points)
+        """T⁻¹, the optimal map back, at points (dim, …); by the gradient of the conjugate potential where u has kinks."""
+        return self.move.inverse(points)
 
     def push(self, image: ArrayLike, s: float = 1.0) -> Array:
         """An image (values on the grid) carried along by (1−s) id + sT: the sum of the values is kept."""
-        return self.displacement.push(self.problem.domain.values(image, "image"), s)
+        return push(self.move, self.problem.domain.values(image, "image"), s)
 
     def interpolate(self, s: float) -> Array:
         """McCann's interpolation ρ_s on the grid: the density of ((1−s) id + sT)_# μ, 0 ≤ s ≤ 1.
 
-        ρ_s = μ / det(I + sD²u) at the point that the map sends there, to the accuracy of the interpolation.
+        Of a smooth map μ / det(I + sD²u) at the point that is sent there, to the accuracy of the splines; else by `push`.
         """
         if not 0 <= s <= 1:
             raise ValueError(f"s={s}: the path runs from 0 (the source) to 1 (the target)")
-        x = self.displacement.inverse(self.problem.domain.points, s)
-        return np.exp(-self.problem.source(x)) / np.linalg.det(self.displacement.jacobian(x, s))
+        if not isinstance(self.move, Displacement):
+            return self.push(np.exp(-self.problem.f), s)
+        x = self.move.inverse(self.problem.domain.points, s)
+        return np.exp(-self.problem.source(x)) / np.linalg.det(self.move.jacobian(x, s))
 
 
 def transport(
@@ -109,16 +136,18 @@ def transport(
     space : `Fourier()`, or `FiniteDifference(order)` for errors of that order.
     gap : relative width of the certified interval of W₂² that counts as solved.
     tolerance : of Newton's method, on ∫|μ − ν(x+∇u) det(I+D²u)|.
-    method : `NewtonKrylov(…)`.
+    method : `NewtonKrylov(…)` for smooth, positive densities or `SemiDual(…)` for any; unless given Newton is tried first, and
+        the semi-dual where it stalls or a density vanishes.  ``T.method`` tells which one ran.
     progress : show a bar; by default on a terminal, once two seconds have passed.
 
     Raises
     ------
-    ValueError : samples instead of densities, a density that vanishes, gap or tolerance that are not positive.
+    ValueError : samples instead of densities, Newton for a density that vanishes, gap or tolerance that are not positive.
 
     Notes
     -----
     Nothing is raised when a method fails: see ``outcome``, ``gap`` and ``residual``.
+    The interval of a smooth map speaks of the densities, that of the semi-dual of the measures on the nodes.
     Cost: for densities that a coarse grid resolves, some 60 transforms of the finest grid; memory about 20 arrays of the grid.
 
     References
@@ -134,14 +163,51 @@ def transport(
     ('reached', True, (2, 64, 64))
     """
     _check(problem, gap, tolerance)
-    settings = method or NewtonKrylov()
+    if isinstance(method, SemiDual) or (method is None and problem.vanishing):
+        return _rough(problem, gap, method or SemiDual(), progress)
     problem.need_positive("Newton's method")
-    with progress_bar("transport", -np.log10(tolerance), progress, "digits") as show:
+    T = _newton(problem, space, gap, tolerance, method or NewtonKrylov(), progress)
+    if method is not None or T.outcome.ok or T.outcome.name == INTERRUPTED.name:
+        return T
+    rough = _rough(problem, gap, SemiDual(), progress, T.records)
+    return T if T.outcome.name == UNRESOLVED and not rough.outcome.ok else rough
+
+
+def _newton(
+    problem: Problem, space: Space, gap: float, tolerance: float, settings: NewtonKrylov, progress: bool | None
+) -> Transport:
+    with progress_bar("Newton", -np.log10(tolerance), progress, "digits") as show:
 
         def watch(record: Mapping[str, float]) -> None:
             show(-np.log10(record["defect"] + 1e-300), record)
 
         return _smooth(problem, space, gap, settings, newton(problem, space, tolerance, settings, watch))
+
+
+def _rough(
+    problem: Problem,
+    gap: float,
+    settings: SemiDual,
+    progress: bool | None,
+    before: Sequence[Mapping[str, float]] = (),
+) -> Transport:
+    """The semi-dual, certified by itself."""
+    grid, mu = problem.domain, np.exp(-problem.f)
+    found = semidual(grid, mu, np.exp(-problem.g), settings, gap, progress)
+    return Transport(
+        problem,
+        found.potential,
+        FiniteDifference(2),
+        0.5 * (found.lower + found.upper),
+        found.residual,
+        np.nan,
+        Interval(found.lower, found.upper, DISCRETE),
+        np.nan,
+        found.outcome,
+        settings,
+        (*before, *found.records),
+        np.where(mu > 0, found.barycentre, grid.points),
+    )
 
 
 def _check(problem: Problem, gap: float, tolerance: float) -> None:
@@ -188,7 +254,7 @@ def _judged(outcome: Outcome, certificate: Certificate, gap: float, cost: float)
 
 def _unresolved(interval: Interval, gap: float) -> Outcome:
     return Outcome(
-        "unresolved",
+        UNRESOLVED,
         False,
         f"the equation holds at the nodes but not between them: certified gap {interval.gap:.2g} > {gap:.2g}; refine the grid",
     )

@@ -228,6 +228,6 @@ def test_embedding_is_an_isometry_in_one_dimension_and_an_upper_bound_in_two() -
         assert np.linalg.norm(vector) == pytest.approx(distances(interval, [np.ones(64)], bump).w2[0], rel=1e-6)
     plane = Torus((32, 32))
     x, y = plane.points
-    pair = [1.5 + np.cos(TAU * x) * np.sin(TAU * y), 1.5 + np.sin(TAU * (x + y))]
+    pair = [3 + np.cos(TAU * x) * np.sin(TAU * y), 3 + np.sin(TAU * (x + y))]
     a, b = embedding(plane, np.ones((32, 32)), pair)
     assert np.linalg.norm(a - b) >= distances(plane, pair[:1], pair[1]).w2[0]
