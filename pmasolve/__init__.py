@@ -24,11 +24,11 @@ from .linearised import LinearisedMongeAmpere as LinearisedMongeAmpere
 from .manufactured import manufactured as manufactured
 from .map_files import load_map as load_map
 from .map_files import save_map as save_map
-from .mirror_descent import Constant as Constant
-from .mirror_descent import Harmonic as Harmonic
+from .mirror_descent import ConstantSteps as ConstantSteps
+from .mirror_descent import HarmonicSteps as HarmonicSteps
 from .mirror_descent import MirrorDescent as MirrorDescent
-from .mirror_descent import logarithmic as logarithmic
-from .mirror_descent import square_root as square_root
+from .mirror_descent import logarithmic_steps as logarithmic_steps
+from .mirror_descent import square_root_steps as square_root_steps
 from .monge_ampere import MongeAmpere as MongeAmpere
 from .newton import NewtonKrylov as NewtonKrylov
 from .operators import FiniteDifference as FiniteDifference

@@ -32,7 +32,7 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True)
-class Constant:
+class ConstantSteps:
     """η_k = eta: the average of KL over T steps is O(1/T)."""
 
     eta: float
@@ -45,7 +45,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Harmonic:
+class HarmonicSteps:
     """η_k = scale/(k + 1), scale = M/λ for D²φ ≤ M and a λ-strongly convex −log of the reference: Bregman O(log T/T)."""
 
     scale: float = 1.0
@@ -57,14 +57,14 @@ class Harmonic:
         return self.scale / (k + 1)
 
 
-def square_root(count: int) -> Constant:
+def square_root_steps(count: int) -> ConstantSteps:
     """η = T^{−1/2} for T = ``count`` steps: the last iterate has KL O(T^{−1/2})."""
-    return Constant(count**-0.5)
+    return ConstantSteps(count**-0.5)
 
 
-def logarithmic(count: int, scale: float = 1.0) -> Constant:
-    """η = scale·log T/T for T = ``count`` steps, scale = M/λ as in `Harmonic`: Bregman O(log T/T)."""
-    return Constant(scale * np.log(count) / count)
+def logarithmic_steps(count: int, scale: float = 1.0) -> ConstantSteps:
+    """η = scale·log T/T for T = ``count`` steps, scale = M/λ as in `HarmonicSteps`: Bregman O(log T/T)."""
+    return ConstantSteps(scale * np.log(count) / count)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class MirrorDescent:
     Parameters
     ----------
     problem : densities on a torus or a box: reference e^{−f}, target e^{−g}.
-    schedule : step sizes: `Constant`, `Harmonic`, `square_root(T)`, `logarithmic(T, scale)`, or any k ↦ η_k > 0.
+    schedule : step sizes: `ConstantSteps`, `HarmonicSteps`, `square_root_steps(T)`, `logarithmic_steps(T, scale)`, or any k ↦ η_k > 0.
     space : derivatives.
     modes : K: keep only wavenumbers |k_j| ≤ 2πK/L_j of each step; all that the grid has unless given.
 
@@ -125,7 +125,7 @@ class MirrorDescent:
     --------
     >>> from pmasolve import Problem, Torus, evolve
     >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
-    >>> flow = MirrorDescent(problem, Constant(1e-3), modes=4)
+    >>> flow = MirrorDescent(problem, ConstantSteps(1e-3), modes=4)
     >>> run = evolve(flow, flow.times(20)[-1:])
     >>> run.records["t"].size, bool(min(run.records["lower_slack"].min(), run.records["upper_slack"].min()) > 0)
     (20, True)

@@ -11,7 +11,7 @@ from cases import T1_START, T2_START, TAU, t2
 from pmasolve import (
     JKO,
     Box,
-    Constant,
+    ConstantSteps,
     FiniteDifference,
     FokkerPlanck,
     MirrorDescent,
@@ -140,7 +140,9 @@ def test_a_potential_that_is_not_found_ends_the_run(make, line: Problem, monkeyp
     assert np.isfinite(run.latest[1]).all()
 
 
-@pytest.mark.parametrize("make", [FokkerPlanck, lambda p: JKO(p, 0.01), lambda p: MirrorDescent(p, Constant(0.01))])
+@pytest.mark.parametrize(
+    "make", [FokkerPlanck, lambda p: JKO(p, 0.01), lambda p: MirrorDescent(p, ConstantSteps(0.01))]
+)
 def test_densities_are_needed_everywhere(make) -> None:
     with pytest.raises(ValueError, match="density of the source is not known"):
         make(Problem.from_samples([[0.0], [1.0]], [[0.5]]))

@@ -8,7 +8,7 @@ from cases import T1_START, T2_START, TAU, t1, t2
 
 from pmasolve import FokkerPlanck, MirrorDescent, MongeAmpere, Problem, Torus, evolve, mirror
 from pmasolve.mirror import Law, along, entropy, relative_entropy, target_law
-from pmasolve.mirror_descent import Constant
+from pmasolve.mirror_descent import ConstantSteps
 
 
 @pytest.mark.parametrize(("problem", "start"), [(t1(48), T1_START), (t2(32), T2_START)])
@@ -56,7 +56,7 @@ def test_along_any_flow(line: Problem) -> None:
     start, times, goal = T1_START(line.domain.points), [0.004, 0.012], target_law(line)
     runs = [
         evolve(flow, times, initial=start)
-        for flow in (MongeAmpere(line), FokkerPlanck(line), MirrorDescent(line, Constant(0.001), modes=6))
+        for flow in (MongeAmpere(line), FokkerPlanck(line), MirrorDescent(line, ConstantSteps(0.001), modes=6))
     ]
     for run in runs:
         columns = along(run, goal)

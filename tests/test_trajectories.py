@@ -13,7 +13,7 @@ from pmasolve import (
     JKO,
     PLAIN,
     SYMMETRIC,
-    Constant,
+    ConstantSteps,
     Event,
     FiniteDifference,
     FokkerPlanck,
@@ -43,7 +43,7 @@ FLOWS = {
     "Sinkhorn, forward": lambda p: Sinkhorn(p, EPS, gauge=FORWARD),
     "Sinkhorn, dense": lambda p: Sinkhorn(p, EPS, softmin=Dense()),
     "Richardson": lambda p: Richardson(p, EPS, levels=2),
-    "MirrorDescent": lambda p: MirrorDescent(p, Constant(EPS), modes=4),
+    "MirrorDescent": lambda p: MirrorDescent(p, ConstantSteps(EPS), modes=4),
     "FokkerPlanck": lambda p: FokkerPlanck(p),
     "JKO": lambda p: JKO(p, EPS),
 }
