@@ -99,7 +99,8 @@ class MirrorDescent:
     Parameters
     ----------
     problem : densities on a torus or a box: reference e^{−f}, target e^{−g}.
-    schedule : step sizes: `ConstantSteps`, `HarmonicSteps`, `square_root_steps(T)`, `logarithmic_steps(T, scale)`, or any k ↦ η_k > 0.
+    schedule : step sizes: `ConstantSteps`, `HarmonicSteps`, `square_root_steps(T)`, `logarithmic_steps(T, scale)`, or any
+        k ↦ η_k > 0.
     space : derivatives.
     modes : K: keep only wavenumbers |k_j| ≤ 2πK/L_j of each step; all that the grid has unless given.
 
