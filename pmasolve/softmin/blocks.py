@@ -243,7 +243,8 @@ def log_sums(source, h, tops, target, signs, shifts, c, cut, wanted, group, know
         count = place(target, tile, signs, shifts, y, centres)
         shift, total = shifts_of_tile[:count], totals[:count]
         start = known[tile * TILE : tile * TILE + count]
-        shift[:] = start
+        for k in range(count):
+            shift[k] = start[k]
         row = wanted[tile * TILE // group]
         find_shifts(source, h, tops, row, group, y, centres, target.halves[tile], c, cut, shift, squares, peaks)
         add_blocks(source, h, peaks, y, centres, c, GAP, True, shift, squares, total)

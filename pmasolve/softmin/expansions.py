@@ -102,12 +102,15 @@ def group_peak(source, h, b, size, centre, c, squares):
 
 @njit(fastmath=SUMMING)
 def lift(top, place, delta, c, shift):
-    """shift = max(shift, top + 2c place·δ − c|δ|²): a term of every target's sum."""
+    """shift = max(shift, top + 2c place·δ − c|δ|²): a term of every target's sum; return the smallest shift."""
+    least = np.inf
     for k in range(shift.shape[0]):
         value = top
         for j in range(delta.shape[0]):
             value += c * delta[j, k] * (2 * place[j] - delta[j, k])
         shift[k] = value if value > shift[k] else shift[k]
+        least = shift[k] if shift[k] < least else least
+    return least
 
 
 @njit
@@ -124,11 +127,14 @@ def matters(bound, place, delta, c, shift):
 
 @njit(fastmath=SUMMING)
 def weigh(h, squares, c, top, weights):
-    """weights = exp(h − c·squares − top), 0 beyond the end of ``h``."""
+    """weights = exp(h − c·squares − top), 0 beyond the end of ``h``; return their sum."""
+    total = 0.0
     for i in range(h.shape[0]):
         weights[i] = exp((h[i] - top) - c * squares[i])
+        total += weights[i]
     for i in range(h.shape[0], CHUNK):
         weights[i] = 0.0
+    return total
 
 
 @njit(fastmath=SUMMING)
@@ -149,11 +155,10 @@ def add_moments(source, h, b, size, centre, c, top, sign, scale, table, count, s
     for low in range(b * size, high, CHUNK):
         some = min(CHUNK, high - low)
         square_distances(source.points, low, centre, 0, squares[:some])
-        weigh(h[low : low + some], squares, c, top, powers[0])
+        moments[0] += weigh(h[low : low + some], squares, c, top, powers[0])
         for j in range(z.shape[0]):
             for i in range(some):
                 z[j, i] = sign[j] * (source.points[j, low + i] - source.centres[b, j]) * scale
-        moments[0] += powers[0].sum()
         for m in range(1, count):
             moments[m] += multiply(powers[table.parents[m]], z[table.axes[m]], powers[m])
     for m in range(count):
@@ -187,7 +192,9 @@ def evaluate(delta, scale, tops, places, moments, counts, c, table, shift, out):
     out[:] = -np.inf
     if counts.shape[0] == 0:
         return
-    factor, powers, most = np.empty(counts.shape[0]), np.empty(moments.shape[1]), counts.max()
+    factor, powers, most = np.empty(counts.shape[0]), np.empty(moments.shape[1]), 0
+    for s in range(counts.shape[0]):
+        most = counts[s] if counts[s] > most else most
     for k in range(out.shape[0]):
         factors(tops, places, delta[:, k], c, shift[k], factor)
         powers[0], total = 1.0, 0.0
@@ -202,25 +209,27 @@ def evaluate(delta, scale, tops, places, moments, counts, c, table, shift, out):
 @njit
 def survey(source, h, tops, target, a, size, signs, shifts, degrees, delta, c, cut, shift, squares, peaks):
     """Fill ``peaks`` (images, groups) with M, −inf where skipped or not expanded; raise ``shift`` to terms of the sums."""
-    place, centre, best, first = np.empty(delta.shape[0]), np.empty((delta.shape[0], 1)), -np.inf, 0
-    bounds = np.full(peaks.size, -np.inf)
+    place, centre = np.empty(delta.shape[0]), np.empty((delta.shape[0], 1))
+    best, first, least = -np.inf, 0, -np.inf
+    bounds = np.empty(peaks.size)
     for n in range(peaks.size):
-        g, b = divmod(n, peaks.shape[1])
+        g, b = n // peaks.shape[1], n % peaks.shape[1]
+        bounds[n] = -np.inf
         if degrees[b] >= 0:
             relative(source, target, a, b, signs[g], shifts[g], place)
             bounds[n] = farthest(source, target, a, b, tops[b], place, c)
             best, first = (bounds[n], n) if bounds[n] > best else (best, first)
     for visit in range(-1, peaks.size):  # the best first, for its shift
         n = first if visit < 0 else visit
-        g, b = divmod(n, peaks.shape[1])
+        g, b = n // peaks.shape[1], n % peaks.shape[1]
         peaks[g, b] = -np.inf
-        if bounds[n] > -np.inf and bounds[n] >= shift.min() - cut:
+        if bounds[n] > -np.inf and bounds[n] >= least - cut:
             for j in range(delta.shape[0]):
                 centre[j, 0] = signs[g, j] * target.centres[a, j] + shifts[g, j]
             peaks[g, b], i = group_peak(source, h, b, size, centre, c, squares)
             for j in range(delta.shape[0]):
                 place[j] = signs[g, j] * (source.points[j, i] - centre[j, 0])
-            lift(peaks[g, b], place, delta, c, shift)
+            least = lift(peaks[g, b], place, delta, c, shift)
 
 
 @njit
@@ -245,7 +254,7 @@ def expand(source, h, target, a, size, signs, shifts, scale, c, table, kept, pea
     squares, powers = np.empty(CHUNK), np.empty((table.counts[-1], CHUNK))
     z, centre = np.zeros((dim, CHUNK)), np.empty((dim, 1))
     for s in range(counts.shape[0]):
-        g, b = kept[s]
+        g, b = kept[s, 0], kept[s, 1]
         for j in range(dim):
             centre[j, 0] = signs[g, j] * target.centres[a, j] + shifts[g, j]
         top, count, row = peaks[g, b], counts[s], moments[s]
@@ -265,9 +274,11 @@ def group_sums(source, h, tops, target, size, signs, shifts, eps, cut, table, de
     kept, places = np.empty((peaks.size, 2), np.int64), np.empty((dim, peaks.size))
     for a in range(begin, end):
         low, high = a * size, min((a + 1) * size, target.points.shape[1])
-        delta, shift, sums = np.empty((dim, high - low)), np.full(high - low, -np.inf), out[low:high]
+        delta, shift, sums = np.empty((dim, high - low)), np.empty(high - low), out[low:high]
+        shift[:] = -np.inf
         for j in range(dim):
-            delta[j] = target.points[j, low:high] - target.centres[a, j]
+            for k in range(high - low):
+                delta[j, k] = target.points[j, low + k] - target.centres[a, j]
         survey(source, h, tops, target, a, size, signs, shifts, degrees[a], delta, c, cut, shift, squares, peaks)
         n = keep(source, target, a, signs, shifts, degrees[a], table, delta, c, cut, shift, peaks, kept, places)
         highs, counts, moments = np.empty(n), np.empty(n, np.int64), np.empty((n, table.counts[-1]))
