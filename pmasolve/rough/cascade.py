@@ -172,7 +172,7 @@ def _too_wide(found: float, gap: float, least: float) -> Outcome:
 
 
 def _eps(grid: Grid, q: float) -> float:
-    return (q * max(grid.spacing)) ** 2
+    return q**2 * float(np.prod(grid.spacing)) ** (2 / grid.dim)
 
 
 def _cascade(masses: Masses, coarsest: int) -> list[Masses]:

@@ -50,7 +50,7 @@ class Multigrid:
         level, x = self.levels[number], np.zeros(b.shape)
         last = number + 1 == len(self.levels)
         for colour in (0, 1) * (SOLVE if last else SWEEPS):
-            _relax(level.edges, level.diagonal, b, x, colour)
+            _relax(level.edges, level.diagonal, b, x, colour, False)
         if not last:
             residual = np.empty(b.shape)
             _residual(level.edges, level.diagonal, b, x, residual)
@@ -59,7 +59,7 @@ class Multigrid:
                 coarse = np.repeat(coarse, m, axis)
             x += coarse
         for colour in (1, 0) * (SOLVE if last else SWEEPS):
-            _relax(level.edges, level.diagonal, b, x, colour)
+            _relax(level.edges, level.diagonal, b, x, colour, True)
         return x
 
 
@@ -96,28 +96,42 @@ def _sum(values: Array, joined: tuple[int, ...]) -> Array:
 
 
 @jit
-def _neighbours(edges, x, i, j, k):
-    """Σ over the six edges of weight times neighbour."""
-    n0, n1, n2 = x.shape
-    a, b, c = (i - 1) % n0, (j - 1) % n1, (k - 1) % n2
-    total = edges[0, i, j, k] * x[(i + 1) % n0, j, k] + edges[0, a, j, k] * x[a, j, k]
-    total += edges[1, i, j, k] * x[i, (j + 1) % n1, k] + edges[1, i, b, k] * x[i, b, k]
-    return total + edges[2, i, j, k] * x[i, j, (k + 1) % n2] + edges[2, i, j, c] * x[i, j, c]
+def _neighbours(edges, x, i, j, a, c, b, d, k):
+    """Σ over the six edges of weight times neighbour; a, c before and after i, b, d before and after j."""
+    last = x.shape[2] - 1
+    e, f = k - 1 if k > 0 else last, k + 1 if k < last else 0
+    total = edges[0, i, j, k] * x[c, j, k] + edges[0, a, j, k] * x[a, j, k]
+    total += edges[1, i, j, k] * x[i, d, k] + edges[1, i, b, k] * x[i, b, k]
+    return total + edges[2, i, j, k] * x[i, j, f] + edges[2, i, j, e] * x[i, j, e]
 
 
 @jit
-def _relax(edges, diagonal, b, x, colour):
-    """One Gauss–Seidel half sweep over the cells with i + j + k ≡ colour (mod 2)."""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            for k in range((i + j + colour) % 2, x.shape[2], 2):
-                x[i, j, k] = (b[i, j, k] + _neighbours(edges, x, i, j, k)) / diagonal[i, j, k]
+def _relax(edges, diagonal, b, x, colour, backwards):
+    """One Gauss–Seidel half sweep over the cells with i + j + k ≡ colour (mod 2); backwards, its adjoint.
+
+    On a periodic axis of odd length neighbours across the end have one colour: there the order of the cells matters.
+    """
+    n0, n1, n2 = x.shape
+    for p in range(n0):
+        i = n0 - 1 - p if backwards else p
+        for q in range(n1):
+            j = n1 - 1 - q if backwards else q
+            before, after, left, right = (i - 1) % n0, (i + 1) % n0, (j - 1) % n1, (j + 1) % n1
+            first = (i + j + colour) % 2
+            count = (n2 - first + 1) // 2
+            for r in range(count):
+                k = first + 2 * (count - 1 - r if backwards else r)
+                pull = _neighbours(edges, x, i, j, before, after, left, right, k)
+                x[i, j, k] = (b[i, j, k] + pull) / diagonal[i, j, k]
 
 
 @jit
 def _residual(edges, diagonal, b, x, out):
     """b − (−div A∇ + c) x."""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            for k in range(x.shape[2]):
-                out[i, j, k] = b[i, j, k] + _neighbours(edges, x, i, j, k) - diagonal[i, j, k] * x[i, j, k]
+    n0, n1, n2 = x.shape
+    for i in range(n0):
+        for j in range(n1):
+            before, after, left, right = (i - 1) % n0, (i + 1) % n0, (j - 1) % n1, (j + 1) % n1
+            for k in range(n2):
+                pull = _neighbours(edges, x, i, j, before, after, left, right, k)
+                out[i, j, k] = b[i, j, k] + pull - diagonal[i, j, k] * x[i, j, k]
