@@ -49,6 +49,8 @@ CLAIMS: tuple[ClaimModule, ...] = (
     identities,
 )
 
+LONG = ("differences", "berman", "principles")  # started first where it is not known how long they take
+
 
 def chosen(names: Sequence[str], claims: Sequence[ClaimModule] | None = None) -> tuple[ClaimModule, ...]:
     """The claims of these names in the suite's order, all of them if none is named.
