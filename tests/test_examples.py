@@ -14,6 +14,7 @@ from pmasolve.cli.app import app
 from pmasolve.cli.formulas import FUNCTIONS
 
 ROOT = Path(__file__).parent.parent
+SNIPPETS = ["README.md", *(f"docs/{name}.md" for name in ("how-to-choose", "transport", "validation", "clouds"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -28,7 +29,9 @@ def test_example(path: Path) -> None:
     runpy.run_path(str(path), run_name="__main__")
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/how-to-choose.md", "docs/validation.md", "docs/clouds.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/how-to-choose.md", "docs/transport.md", "docs/validation.md", "docs/clouds.md"]
+)
 def test_snippets_of(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # some write files
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL)
