@@ -54,15 +54,19 @@ def study(level: Level) -> Iterator[Check]:
 
 
 @cache
-def spectrum(case: Case, wrong_metric: bool = False) -> tuple[Array, Array]:
-    """Least positive eigenvalues of −div(e^{−f}(D²φ_∞)⁻¹∇w) = λe^{−f}w, and eigenfunctions (count, *shape)."""
+def spectrum(case: Case, wrong_metric: bool = False, identity: bool = False) -> tuple[Array, Array]:
+    """Least positive eigenvalues of −div(e^{−f}(D²φ_∞)⁻¹∇w) = λe^{−f}w, and eigenfunctions (count, *shape).
+
+    With ``identity`` those of Fokker–Planck, −div(e^{−f}∇w) = λe^{−f}w.
+    """
     grid, u = case.problem.domain, steady(case).potential
     here, mu = linearised(case, u), np.exp(-case.problem.f)
 
     def stiffness(w: Array) -> Array:
         gradient = here.operators.gradient(w.reshape(grid.shape))
-        flux = hessian_times(here, u, gradient) if wrong_metric else apply(here.inverse, gradient)
-        return -sum(here.operators.gradient(mu * flux[i])[i] for i in range(grid.dim)).ravel()
+        if not identity:
+            gradient = hessian_times(here, u, gradient) if wrong_metric else apply(here.inverse, gradient)
+        return -sum(here.operators.gradient(mu * gradient[i])[i] for i in range(grid.dim)).ravel()
 
     waves = [wave(TAU * x).ravel() for x in grid.points for wave in (np.cos, np.sin)]
     guess = np.stack([wave - (mu.ravel() @ wave) / mu.sum() for wave in waves], axis=1)

@@ -1,0 +1,147 @@
+"""Claim: the numbers of the denoising paper, with its formulas as corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from pmasolve.domains import Array
+
+from .claims import AtMost, Check, Claim, Level
+from .evidence import Rows, against
+
+CLAIM = Claim(
+    name="denoising",
+    title="Denoising by transport: the table of Fig. 1, and two formulas",
+    statement="Y = rX + Z, L_r(y) = Var(rX | Y = y) = 1 + (log p_Y)″(y), s(u) = P(L_r(Y) > u), h(u) = E(L_r(Y) − "
+    "(1−u))₊;  X = ±1: L_r(y) = r² sech²(ry);  "
+    "p_Y = ∑pᵢN(mᵢ, vᵢ²), tᵢ = (y−mᵢ)/vᵢ: L = 1 + [∑pᵢvᵢ⁻³(tᵢ²−1)φ(tᵢ)]/[∑pᵢvᵢ⁻¹φ(tᵢ)] − "
+    "([∑pᵢvᵢ⁻²tᵢφ(tᵢ)]/[∑pᵢvᵢ⁻¹φ(tᵢ)])²;  "
+    "E L_r(Y) = 1 − Fisher information of Y;  D² log p_t(x) = −s²(1 − Var(rX₀ | X_t = x)), s² = 1/(1−e^{−2t}), r = se^{−t}",
+    source="Liang, Dharmakeerthi, Koriyama, arXiv 2411.01629: Fig. 1 (its 0.71 is 1/√2), (4.2) with s² for the "
+    "printed 1/s², (5.3) with vᵢ⁻¹ in the "
+    "denominators for the printed vᵢ",
+    expected="the printed digits; derivatives of the densities themselves",
+    tolerance="equal after rounding to two decimals; formulas within 1e-6",
+    problem="r = 1/√2, 1.5 and 3; a mixture of three normals; differences of order 4",
+    mutations="r = 0.71 as printed; vᵢ in the denominators of (5.3) as printed; −1/s² in (4.2) as printed",
+)
+PRINTED = {  # r: s(1), s(.5), h(0), h(.5)
+    2**-0.5: (0.0, 0.0, 0.0, 0.0),
+    1.5: (0.18, 0.27, 0.13, 0.24),
+    3.0: (0.01, 0.01, 0.02, 0.03),
+}
+DIGITS, FORMULA = {"difference": AtMost(1e-9)}, {"difference": AtMost(1e-6)}
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """∑pᵢ N(mᵢ, vᵢ²)."""
+
+    p: tuple[float, ...]
+    m: tuple[float, ...]
+    v: tuple[float, ...]
+
+    def density(self, y: float) -> float:
+        """p_Y."""
+        return float(sum(p * norm.pdf(y, m, v) for p, m, v in zip(self.p, self.m, self.v, strict=True)))
+
+    def loss(self, y: float, *, power: int = -1) -> float:
+        """L by (5.3); ``power`` = 1 has the denominators that are printed."""
+        p, m, v = (np.array(values) for values in (self.p, self.m, self.v))
+        t = (y - m) / v
+        phi, total = norm.pdf(t), float(np.sum(p * v**power * norm.pdf(t)))
+        second, first = np.sum(p * v**-3 * (t**2 - 1) * phi), np.sum(p * v**-2 * t * phi)
+        return float(1 + second / total - (first / total) ** 2)
+
+
+THREE = Mixture((0.2, 0.5, 0.3), (-1.0, 0.3, 2.0), (0.6, 1.1, 0.8))
+
+
+def study(level: Level) -> Iterator[Check]:
+    """Table and formulas, then what is printed wrongly."""
+    yield Check("Fig. 1", table({r: r for r in PRINTED}), DIGITS)
+    yield Check("(5.3)", mixture(), FORMULA)
+    yield Check("mean of L", means(), FORMULA)
+    yield Check("(4.2)", heat(2), FORMULA)
+    yield Check("Fig. 1", table({2**-0.5: 0.71}), DIGITS, "r = 0.71 as printed")
+    yield Check("(5.3)", mixture(power=1), FORMULA, "vᵢ in the denominators, as printed")
+    yield Check("(4.2)", heat(-2), FORMULA, "−1/s² as printed")
+
+
+def table(used: dict[float, float]) -> Rows:
+    """s and h for the two-point mass, rounded like the figure's."""
+    rows = {}
+    for r, value in used.items():
+        numbers = (tail(value, 1.0), tail(value, 0.5), excess(value, 1.0), excess(value, 0.5))
+        for name, ours, printed in zip(("s(1)", "s(½)", "h(0)", "h(½)"), numbers, PRINTED[r], strict=True):
+            rows[f"{name}, r = {r:.3g}"] = (round(ours, 2), printed)
+    return against(rows, source="arXiv 2411.01629, Fig. 1, to two decimals", printed=True)
+
+
+def half_width(r: float, u: float) -> float:
+    """L_r(y) > u for |y| below this."""
+    return float(np.arccosh(r / np.sqrt(u)) / r) if r * r > u * (1 + 1e-12) else 0.0
+
+
+def two_point(r: float, y: Array | float) -> Array | float:
+    """Density of rX + Z."""
+    return 0.5 * (norm.pdf(y, r) + norm.pdf(y, -r))
+
+
+def tail(r: float, u: float) -> float:
+    """P(L_r(Y) > u)."""
+    y = half_width(r, u)
+    return float(norm.cdf(y - r) - norm.cdf(-y - r))
+
+
+def excess(r: float, u: float) -> float:
+    """E(L_r(Y) − u)₊."""
+    y = half_width(r, u)
+    return quad(lambda z: (r**2 / np.cosh(r * z) ** 2 - u) * two_point(r, z), -y, y, epsabs=1e-12)[0] if y else 0.0
+
+
+def second_difference(f, y: float, h: float = 2e-3) -> float:
+    """f″ to order 4."""
+    return float((-f(y - 2 * h) + 16 * f(y - h) - 30 * f(y) + 16 * f(y + h) - f(y + 2 * h)) / (12 * h * h))
+
+
+def mixture(power: int = -1) -> Rows:
+    """(5.3) against 1 + (log p)″."""
+    rows = {
+        f"L({y:g})": (THREE.loss(y, power=power), 1 + second_difference(lambda z: np.log(THREE.density(z)), y))
+        for y in (-1.5, 0.0, 1.0, 2.5)
+    }
+    return against(rows, source="1 + (log p)″ by differences")
+
+
+def means() -> Rows:
+    """E L = 1 − Fisher information, for the two-point mass."""
+    rows = {}
+    for r in PRINTED:
+
+        def score(y: float, r: float = r) -> float:
+            return r * np.tanh(r * y) - y
+
+        fisher = quad(lambda y, r=r: score(y, r) ** 2 * two_point(r, y), -12 - r, 12 + r, epsabs=1e-12, limit=200)[0]
+        mean = quad(
+            lambda y, r=r: r**2 / np.cosh(r * y) ** 2 * two_point(r, y), -12 - r, 12 + r, epsabs=1e-12, limit=200
+        )[0]
+        rows[f"r = {r:.3g}"] = (mean, 1 - fisher)
+    return against(rows, source="1 − Fisher information of Y")
+
+
+def heat(power: int) -> Rows:
+    """(4.2) for the two-point mass under the Ornstein–Uhlenbeck flow at t = 0.4."""
+    t = 0.4
+    s, decay = (1 - np.exp(-2 * t)) ** -0.5, np.exp(-t)
+    r = s * decay
+    rows = {}
+    for x in (0.0, 0.4, 1.1):
+        exact = second_difference(lambda z: np.log(two_point(r, s * z)), x)
+        rows[f"x = {x:g}"] = (-(s**power) * (1 - r**2 / np.cosh(r * s * x) ** 2), exact)
+    return against(rows, source="(log p_t)″ by differences")
