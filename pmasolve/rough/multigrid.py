@@ -13,8 +13,10 @@ import numpy as np
 
 from ..domains import Array, Grid, Torus
 from ..softmin.bits import jit
+from ..threads import blocks, each
 
 SWEEPS = 2  # before and after the coarse grid
+WORK = 4  # per cell, against that of plain loops: when to use threads
 SOLVE = 24  # sweeps on the coarsest grid
 
 
@@ -24,7 +26,19 @@ class Level:
 
     edges: Array
     diagonal: Array
+    inverse: Array
     joined: tuple[int, int, int]
+    rows: list[slice]  # of the cells' lines, in blocks for the threads
+
+    def relax(self, b: Array, x: Array, sweeps: int) -> None:
+        """Red-black sweeps."""
+        for colour in (0, 1) * sweeps:
+            each(lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, False), self.rows)
+
+    def relax_back(self, b: Array, x: Array, sweeps: int) -> None:
+        """Their adjoints: everything the other way round."""
+        for colour in (1, 0) * sweeps:
+            each(lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, True), self.rows)
 
 
 class Multigrid:
@@ -49,17 +63,13 @@ class Multigrid:
     def _cycle(self, number: int, b: Array) -> Array:
         level, x = self.levels[number], np.zeros(b.shape)
         last = number + 1 == len(self.levels)
-        for colour in (0, 1) * (SOLVE if last else SWEEPS):
-            _relax(level.edges, level.diagonal, b, x, colour, False)
+        level.relax(b, x, SOLVE if last else SWEEPS)
         if not last:
-            residual = np.empty(b.shape)
-            _residual(level.edges, level.diagonal, b, x, residual)
-            coarse = self._cycle(number + 1, _sum(residual, level.joined))
-            for axis, m in enumerate(level.joined):
-                coarse = np.repeat(coarse, m, axis)
-            x += coarse
-        for colour in (1, 0) * (SOLVE if last else SWEEPS):
-            _relax(level.edges, level.diagonal, b, x, colour, True)
+            halved = tuple(m - 1 for m in level.joined)
+            coarse = np.zeros(self.levels[number + 1].diagonal.shape)
+            _restrict(level.edges, level.diagonal, b, x, halved, coarse)
+            _prolong(self._cycle(number + 1, coarse), halved, x)
+        level.relax_back(b, x, SOLVE if last else SWEEPS)
         return x
 
 
@@ -76,7 +86,9 @@ def _between(cells: Array, axis: int, periodic: bool) -> Array:
 def _level(edges: Array, mass: Array) -> Level:
     diagonal = mass + sum(edges[j] + np.roll(edges[j], 1, j) for j in range(3))
     a, b, c = (2 if n % 2 == 0 and n > 2 else 1 for n in mass.shape)
-    return Level(edges, diagonal, (a, b, c))
+    even = all(n % 2 == 0 or n == 1 for n in mass.shape)  # else cells of a colour meet across the end: one after the other
+    rows = blocks(mass.shape[0] * mass.shape[1], WORK * mass.size if even else 1)
+    return Level(edges, diagonal, 1.0 / diagonal, (a, b, c), rows)
 
 
 def _coarser(level: Level) -> Level:
@@ -96,42 +108,74 @@ def _sum(values: Array, joined: tuple[int, ...]) -> Array:
 
 
 @jit
-def _neighbours(edges, x, i, j, a, c, b, d, k):
-    """Σ over the six edges of weight times neighbour; a, c before and after i, b, d before and after j."""
-    last = x.shape[2] - 1
-    e, f = k - 1 if k > 0 else last, k + 1 if k < last else 0
-    total = edges[0, i, j, k] * x[c, j, k] + edges[0, a, j, k] * x[a, j, k]
-    total += edges[1, i, j, k] * x[i, d, k] + edges[1, i, b, k] * x[i, b, k]
-    return total + edges[2, i, j, k] * x[i, j, f] + edges[2, i, j, e] * x[i, j, e]
+def _across(edges, x, i, j, out):
+    """Σ over the edges across the line (i, j) of weight times neighbour; axes of one cell have none."""
+    n0, n1, n2 = x.shape
+    out[:] = 0.0
+    if n1 > 1:
+        after, before = j + 1 if j + 1 < n1 else 0, j - 1 if j > 0 else n1 - 1
+        e, f, u, v = edges[1, i, j], edges[1, i, before], x[i, after], x[i, before]
+        for k in range(n2):
+            out[k] = e[k] * u[k] + f[k] * v[k]
+    if n0 > 1:
+        after, before = i + 1 if i + 1 < n0 else 0, i - 1 if i > 0 else n0 - 1
+        e, f, u, v = edges[0, i, j], edges[0, before, j], x[after, j], x[before, j]
+        for k in range(n2):
+            out[k] += e[k] * u[k] + f[k] * v[k]
 
 
 @jit
-def _relax(edges, diagonal, b, x, colour, backwards):
-    """One Gauss–Seidel half sweep over the cells with i + j + k ≡ colour (mod 2); backwards, its adjoint.
+def _relax(edges, inverse, b, x, begin, end, colour, backwards):
+    """One Gauss–Seidel half sweep over the cells with i + j + k ≡ colour (mod 2) on the lines begin … end − 1; or its adjoint.
 
     On a periodic axis of odd length neighbours across the end have one colour: there the order of the cells matters.
     """
-    n0, n1, n2 = x.shape
-    for p in range(n0):
-        i = n0 - 1 - p if backwards else p
-        for q in range(n1):
-            j = n1 - 1 - q if backwards else q
-            before, after, left, right = (i - 1) % n0, (i + 1) % n0, (j - 1) % n1, (j + 1) % n1
-            first = (i + j + colour) % 2
-            count = (n2 - first + 1) // 2
-            for r in range(count):
-                k = first + 2 * (count - 1 - r if backwards else r)
-                pull = _neighbours(edges, x, i, j, before, after, left, right, k)
-                x[i, j, k] = (b[i, j, k] + pull) / diagonal[i, j, k]
+    _, n1, n2 = x.shape
+    across, last = np.empty(n2), n2 - 1
+    for step in range(end - begin):
+        row = end - 1 - step if backwards else begin + step
+        i, j = row // n1, row % n1
+        _across(edges, x, i, j, across)
+        e, c, d, y = edges[2, i, j], b[i, j], inverse[i, j], x[i, j]
+        first = (i + j + colour) % 2
+        left, right = first == 0, last > 0 and (last - first) % 2 == 0
+        if left and not backwards:
+            y[0] = (c[0] + across[0] + e[0] * y[1 % n2] + e[last] * y[last]) * d[0]
+        if right and backwards:
+            y[last] = (c[last] + across[last] + e[last] * y[0] + e[last - 1] * y[last - 1]) * d[last]
+        for k in range(2 - first, last, 2):  # of one colour and no neighbours: in any order
+            y[k] = (c[k] + across[k] + e[k] * y[k + 1] + e[k - 1] * y[k - 1]) * d[k]
+        if right and not backwards:
+            y[last] = (c[last] + across[last] + e[last] * y[0] + e[last - 1] * y[last - 1]) * d[last]
+        if left and backwards:
+            y[0] = (c[0] + across[0] + e[0] * y[1 % n2] + e[last] * y[last]) * d[0]
 
 
 @jit
-def _residual(edges, diagonal, b, x, out):
-    """b − (−div A∇ + c) x."""
+def _restrict(edges, diagonal, b, x, halved, out):
+    """Sums of b − (−div A∇ + c) x over coarse cells, which are 2^halved cells long."""
+    n0, n1, n2 = x.shape
+    r = np.empty(n2)
+    for i in range(n0):
+        for j in range(n1):
+            _across(edges, x, i, j, r)
+            e, c, d, y = edges[2, i, j], b[i, j], diagonal[i, j], x[i, j]
+            r[0] += e[0] * y[1 % n2] + e[n2 - 1] * y[n2 - 1]
+            for k in range(1, n2 - 1):
+                r[k] += e[k] * y[k + 1] + e[k - 1] * y[k - 1]
+            if n2 > 1:
+                r[n2 - 1] += e[n2 - 1] * y[0] + e[n2 - 2] * y[n2 - 2]
+            into = out[i >> halved[0], j >> halved[1]]
+            for k in range(n2):
+                into[k >> halved[2]] += r[k] + c[k] - d[k] * y[k]
+
+
+@jit
+def _prolong(coarse, halved, x):
+    """Add to each cell what its coarse cell has."""
     n0, n1, n2 = x.shape
     for i in range(n0):
         for j in range(n1):
-            before, after, left, right = (i - 1) % n0, (i + 1) % n0, (j - 1) % n1, (j + 1) % n1
+            y, z = x[i, j], coarse[i >> halved[0], j >> halved[1]]
             for k in range(n2):
-                pull = _neighbours(edges, x, i, j, before, after, left, right, k)
-                out[i, j, k] = b[i, j, k] + pull - diagonal[i, j, k] * x[i, j, k]
+                y[k] += z[k >> halved[2]]

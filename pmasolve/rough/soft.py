@@ -7,7 +7,8 @@ expectations E[v(x)|y] and their adjoints are then banded products.  The package
 
 For each output y of a line the window is [lo(y), hi(y)], the first and the last x whose term is within e^{−WINDOW} of the greatest.
 Both grow with y: (a(x) − κ(x−y)²) − (a(p) − κ(p−y)²) is affine in y with slope 2κ(x−p).  So three sweeps along the line find all
-windows, whatever a is, and what they leave out is certainly below n e^{−WINDOW} of a sum.
+windows, whatever a is, and what they leave out is certainly below n e^{−WINDOW} of a sum.  On a torus they keep to one period around y:
+|x−y| is the distance to the nearest image, and the kernel symmetric.
 """
 
 from __future__ import annotations
@@ -171,11 +172,13 @@ def _find(lines, kappa, before, window, low, high, best):
         _greatest(e, kappa, before, hull, size, best[r])
         k = 0
         for y in range(n):
+            k = max(k, y) if before else k
             while e[k] - kappa * (k - before - y) ** 2 < best[r, y] - window:
                 k += 1
             low[r, y] = k
         k = span - 1
         for y in range(n - 1, -1, -1):
+            k = min(k, y + n - 1) if before else k
             while e[k] - kappa * (k - before - y) ** 2 < best[r, y] - window:
                 k -= 1
             high[r, y] = k
