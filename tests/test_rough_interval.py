@@ -43,7 +43,7 @@ def noise(grid: Grid, floor: float) -> tuple[Array, Array]:
     return mu, nu
 
 
-GRIDS = [Torus((32, 32)), Box((32, 32)), Torus((24, 18), (1.0, 2.0)), Box((21, 27), (3.0, 1.3))]
+GRIDS = [Torus((24, 24)), Box((24, 24)), Torus((24, 18), (1.0, 2.0)), Box((21, 27), (3.0, 1.3))]
 CASES = [(grid, pair, floor) for grid in GRIDS for pair in (discs, noise) for floor in (1e-3, 0.0)]
 
 

@@ -6,8 +6,9 @@ replacing F by (F^c)^c can only raise it.  The two integrals are summed exactly 
 Upper bound: the plan ν(y)P(x|y) has the target marginal ν and a source marginal a that is nearly μ.  It is repaired along a
 space-filling curve: mass m that is too much at x' moves to a node x'+d that has too little, each y giving in proportion, which
 changes the cost by m(½|d|² + d·E[x−y|x']).  The result is a coupling, whose displacements are no shorter than the distances.
-All masses are sums of positive numbers, so that their relative errors, and the mass a coupling in real numbers would have to
-move besides, are below (number of terms)·2⁻⁵³; that mass at the greatest distance is added.
+Rounding: weights are positive numbers taken as they are, so that what they sum to in each column, the marginal a and the cost are
+off by a relative (number of terms)·2⁻⁵³ at most.  Mass that the computed coupling has too much or too little in real numbers would
+have to move, at the greatest distance at most: that is added; so are the roundings of the moves, from the sum of their moduli.
 """
 
 from __future__ import annotations
@@ -60,11 +61,12 @@ def upper_bound(plan: Plan, mu: Array, nu: Array) -> Repair:
     index = np.stack(np.unravel_index(order, grid.shape)).T.astype(np.float64)
     periods = np.array(grid.shape if isinstance(grid, Torus) else (0,) * grid.dim, dtype=np.float64)
     excess = (a - mu).ravel()[order]
-    moved = _moves(index, periods, excess, mean.reshape(grid.dim, -1).T[order], h**2)
+    moved, moduli, lost = _moves(index, periods, excess, mean.reshape(grid.dim, -1).T[order], h**2)
     terms = 4 * (sum(grid.shape) + grid.size.bit_length() + 64)
     diameter = sum((length / 2 if isinstance(grid, Torus) else length) ** 2 for length in grid.lengths)
-    upper = (cost + moved) * (1 + terms * ULP) + (terms + grid.size.bit_length()) * ULP * 2 * diameter
-    return Repair(cost, upper, float(np.sum(np.abs(a - mu))))
+    rounding = terms * (cost + 4 * diameter) + (terms + 2 * grid.size) * moduli
+    upper = cost + moved + lost * diameter + ULP * rounding
+    return Repair(cost, nextafter(upper, np.inf), float(np.sum(np.abs(a - mu))))
 
 
 def _power(grid: Grid, j: int, power: int) -> tuple[int, ...]:
@@ -73,22 +75,26 @@ def _power(grid: Grid, j: int, power: int) -> tuple[int, ...]:
 
 @jit
 def _moves(index, periods, excess, mean, squares):
-    """Twice the cost of moving all excess to deficits, the last met first, along the curve."""
+    """Twice the cost of moving all excess to deficits, the last met first, along the curve; the sum of the costs' moduli; the mass
+    that rounding leaves: what nobody takes, and 2⁻⁵³ of all that is subtracted from."""
     n, dim = index.shape
     stack, left = np.empty(n, np.int64), excess.copy()
-    size, total = 0, 0.0
+    size, total, moduli, lost = 0, 0.0, 0.0, 0.0
     for node in range(n):
         while left[node] != 0.0 and size > 0 and left[stack[size - 1]] * left[node] < 0.0:
             other = stack[size - 1]
             giver, taker = (node, other) if left[node] > 0.0 else (other, node)
             mass = min(left[giver], -left[taker])
-            cost = 0.0
+            cost, modulus = 0.0, 0.0
             for j in range(dim):
                 d = index[taker, j] - index[giver, j]
                 if periods[j] > 0.0:
                     d -= periods[j] * np.rint(d / periods[j])
                 cost += squares[j] * (d * d + 2.0 * d * mean[giver, j])
+                modulus += squares[j] * (d * d + 2.0 * abs(d * mean[giver, j]))
             total += mass * cost
+            moduli += mass * modulus
+            lost += (left[giver] - left[taker]) * ULP
             left[giver] -= mass
             left[taker] += mass
             if left[other] == 0.0:
@@ -96,7 +102,9 @@ def _moves(index, periods, excess, mean, squares):
         if left[node] != 0.0:
             stack[size] = node
             size += 1
-    return total
+    for i in range(size):
+        lost += abs(left[stack[i]])
+    return total, moduli, lost
 
 
 def curve(shape: tuple[int, ...]) -> NDArray[np.intp]:

@@ -33,12 +33,17 @@ class Level:
     def relax(self, b: Array, x: Array, sweeps: int) -> None:
         """Red-black sweeps."""
         for colour in (0, 1) * sweeps:
-            each(lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, False), self.rows)
+            each(
+                lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, False),
+                self.rows,
+            )
 
     def relax_back(self, b: Array, x: Array, sweeps: int) -> None:
         """Their adjoints: everything the other way round."""
         for colour in (1, 0) * sweeps:
-            each(lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, True), self.rows)
+            each(
+                lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, True), self.rows
+            )
 
 
 class Multigrid:
@@ -86,7 +91,9 @@ def _between(cells: Array, axis: int, periodic: bool) -> Array:
 def _level(edges: Array, mass: Array) -> Level:
     diagonal = mass + sum(edges[j] + np.roll(edges[j], 1, j) for j in range(3))
     a, b, c = (2 if n % 2 == 0 and n > 2 else 1 for n in mass.shape)
-    even = all(n % 2 == 0 or n == 1 for n in mass.shape)  # else cells of a colour meet across the end: one after the other
+    even = all(
+        n % 2 == 0 or n == 1 for n in mass.shape
+    )  # else cells of a colour meet across the end: one after the other
     rows = blocks(mass.shape[0] * mass.shape[1], WORK * mass.size if even else 1)
     return Level(edges, diagonal, 1.0 / diagonal, (a, b, c), rows)
 

@@ -7,8 +7,8 @@ expectations E[v(x)|y] and their adjoints are then banded products.  The package
 
 For each output y of a line the window is [lo(y), hi(y)], the first and the last x whose term is within e^{−WINDOW} of the greatest.
 Both grow with y: (a(x) − κ(x−y)²) − (a(p) − κ(p−y)²) is affine in y with slope 2κ(x−p).  So three sweeps along the line find all
-windows, whatever a is, and what they leave out is certainly below n e^{−WINDOW} of a sum.  On a torus they keep to one period around y:
-|x−y| is the distance to the nearest image, and the kernel symmetric.
+windows, whatever a is, and what they leave out is certainly below n e^{−WINDOW} of a sum.  On a torus windows keep to one period
+around y: |x−y| is the distance to the nearest image, and the kernel is symmetric.
 """
 
 from __future__ import annotations
