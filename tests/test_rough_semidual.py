@@ -12,8 +12,6 @@ from pmasolve.domains import Array, Grid
 from pmasolve.rough import semidual
 from pmasolve.rough.ascent import Masses, iterate
 from pmasolve.rough.bounds import curve, lower_bound, upper_bound
-from pmasolve.rough.multigrid import Multigrid
-from pmasolve.rough.soft import log_mass, plan, soft
 
 
 def shapes(grid: Grid, floor: float) -> tuple[Array, Array]:
@@ -78,45 +76,12 @@ def test_bounds_can_be_wrong_if_the_repair_is_left_out() -> None:
     assert upper_bound(here.plan, mu, nu).plain < 0.5 * exact(grid, mu, nu)
 
 
-@pytest.mark.parametrize("grid", [Torus((17,)), Box((8, 9), (1.0, 0.7)), Torus((5, 6, 4))], ids=str)
-@pytest.mark.parametrize("eps", [0.3, 0.02, 1e-3])
-def test_soft_transforms_and_plans_against_sums_over_all_nodes(grid: Grid, eps: float) -> None:
-    rng = np.random.default_rng(3)
-    mu = np.where(rng.random(grid.shape) < 0.4, 0.0, rng.random(grid.shape))
-    a = log_mass(mu) + 3 * rng.standard_normal(grid.shape)
-    exponent = np.full((grid.size,) * 2, -np.inf)
-    x = grid.points.reshape(grid.dim, -1)
-    spans = [np.arange(-(n // 2), 2 * n - n // 2) if isinstance(grid, Torus) else np.arange(n) for n in grid.shape]
-    with np.errstate(all="ignore"):
-        for image in np.stack(np.meshgrid(*spans, indexing="ij")).reshape(grid.dim, -1).T:
-            at = (image + grid.offset) * np.array(grid.spacing)
-            k = np.ravel_multi_index(image % grid.shape, grid.shape)
-            term = a.flat[k] - np.sum((at[:, None] - x) ** 2, axis=0) / (2 * eps)
-            exponent[k] = np.logaddexp(exponent[k], term)
-    value = np.logaddexp.reduce(exponent, axis=0)
-    P, v, coupling = np.exp(exponent - value), rng.standard_normal(grid.size), plan(grid, a, eps)
-    assert np.max(np.abs(soft(grid, a, eps).ravel() - value)) < 1e-8
-    assert np.max(np.abs(coupling.value.ravel() - value)) < 1e-8
-    assert np.max(np.abs(coupling.expect(v.reshape(grid.shape)).ravel() - v @ P)) < 1e-8
-    assert np.max(np.abs(coupling.adjoint(v.reshape(grid.shape)).ravel() - P @ v)) < 1e-8
-
-
 @pytest.mark.parametrize("shape", [(8, 8), (4, 4, 4), (6, 10), (9,)])
 def test_the_curve_visits_every_node_and_its_neighbours_are_near(shape: tuple[int, ...]) -> None:
     order = curve(shape)
     steps = np.abs(np.diff(np.stack(np.unravel_index(order, shape)), axis=1)).sum(axis=0)
     assert np.array_equal(np.sort(order), np.arange(np.prod(shape)))
     assert np.mean(steps) < 1.2
-
-
-@pytest.mark.parametrize("grid", [Torus((32, 24)), Box((16, 12, 8)), Torus((64,))], ids=str)
-def test_multigrid_is_symmetric_and_reduces_the_error(grid: Grid) -> None:
-    rng = np.random.default_rng(11)
-    conductivity = 10.0 ** rng.uniform(-3, 0, (grid.dim, *grid.shape))
-    cycle = Multigrid(grid, conductivity, np.full(grid.shape, 1e-3)).cycle
-    a, b = rng.standard_normal((2, *grid.shape))
-    assert abs(np.sum(a * cycle(b)) - np.sum(b * cycle(a))) < 1e-9 * abs(np.sum(a * cycle(b)))
-    assert np.sum(b * cycle(b)) > 0
 
 
 @pytest.mark.parametrize(

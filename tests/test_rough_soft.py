@@ -61,16 +61,15 @@ def test_agrees_with_the_engine_where_one_period_is_enough() -> None:
     assert np.max(np.abs(soft(grid, a, eps) - engine)) < 1e-9
 
 
-@pytest.mark.parametrize("grid", [*GRIDS, Torus((32, 64)), Box((64, 24))], ids=str)
+@pytest.mark.parametrize("grid", [*GRIDS, Torus((32, 64))], ids=str)
 def test_cycle_is_symmetric_and_positive(grid: Grid) -> None:
-    """What conjugate gradients need of a preconditioner; on a torus of odd length the colours touch, and it is lost a little."""
+    """What conjugate gradients need of a preconditioner."""
     rng = np.random.default_rng(77)
     multigrid = Multigrid(grid, np.exp(3 * rng.standard_normal((grid.dim, *grid.shape))), np.full(grid.shape, 1e-3))
     b, c = rng.standard_normal((2, *grid.shape))
     left, right = float(np.sum(b * multigrid.cycle(c))), float(np.sum(c * multigrid.cycle(b)))
-    odd = isinstance(grid, Torus) and any(n % 2 for n in grid.shape)
     size = np.sqrt(np.sum(b * multigrid.cycle(b)) * np.sum(c * multigrid.cycle(c)))
-    assert abs(left - right) <= (0.1 if odd else 1e-10) * size
+    assert abs(left - right) <= 1e-10 * size
     assert np.sum(b * multigrid.cycle(b)) > 0
 
 
