@@ -82,7 +82,7 @@ def statics(level: Level) -> Iterator[Static]:
     yield made(
         "2D manufactured", (192, 192),
         lambda x, y: 0.003 * np.cos(TAU * (x + y)) + 0.003 * np.sin(TAU * x), lambda x, y: 0.2 * np.cos(TAU * y) + 0 * x,
-        powers(9, 13),
+        powers(9, 14),
     )  # fmt: skip
     yield made(
         "3D manufactured", (40, 40, 40),
