@@ -164,8 +164,8 @@ SMALL_3D = Case(
     lambda x, y, z: 0.2 * np.sin(TAU * z) - 0.2 * np.cos(TAU * (x - y)),
     lambda x, y, z: 0.002 * np.cos(TAU * (x + y)),
     1 / 64,
-    24,
-    powers(6, 8),
+    32,
+    powers(6, 9),
 )
 FULL = (
     replace(ANALYTIC_1D, n=256, eps=powers(8, 14)),
