@@ -42,7 +42,7 @@ def ladders(level: Level) -> tuple[Case, ...]:
     line, real = replace(ANALYTIC_1D, n=192, eps=powers(8, 13)), replace(REAL_1D, n=256, eps=powers(9, 14))
     if level is Level.QUICK:
         return line, real
-    return line, real, replace(ANALYTIC_2D, n=128, eps=powers(8, 13)), replace(REAL_2D, n=128, eps=powers(9, 13))
+    return line, real, replace(ANALYTIC_2D, n=144, eps=powers(8, 13)), replace(REAL_2D, n=128, eps=powers(9, 13))
 
 
 def study(level: Level) -> Iterator[Check]:
