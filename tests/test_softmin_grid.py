@@ -9,6 +9,7 @@ from pmasolve.domains import Box, Cloud, Grid, Torus
 from pmasolve.softmin.dense import Dense
 from pmasolve.softmin.kernel import axis_log_kernel, log_theta
 from pmasolve.softmin.separable import Axis, Method, Separable
+from pmasolve.softmin.tiles import product
 
 METHODS = (None, Method.MATRIX, Method.TILES)
 ROUNDING = np.finfo(float).eps
@@ -224,6 +225,16 @@ def test_refusals() -> None:
         Dense(pairs=100).bind(grid, grid, 1.0)
     with pytest.raises(ValueError, match="one space"):
         Dense().bind(Cloud([[0.0]]), Cloud([[0.0]], period=1.0), 1.0)
+
+
+@pytest.mark.parametrize(("m", "count"), [(1, 1), (8, 3), (29, 50), (64, 131)])
+def test_panels_of_the_product(m: int, count: int) -> None:
+    table, sources, acc = rng.random(400), rng.random((4, count + 2)), np.full((4, 72), np.nan)
+    starts = rng.integers(0, 300, count)
+    product(sources, starts, 20, count, table, acc, m)
+    rows = table[starts[:, None] + 20 + np.arange(m)]
+    assert np.max(np.abs(acc[:, :m] - sources[:, :count] @ rows)) < 1e-13
+    assert np.isnan(acc[:, (m + 7) // 8 * 8 :]).all()
 
 
 def test_theta_function_at_every_eps() -> None:

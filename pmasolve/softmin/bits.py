@@ -7,7 +7,7 @@ bits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import factorial, log, sqrt
+from math import factorial, log
 from typing import Any
 
 import numba
@@ -23,9 +23,8 @@ CHUNK = 32  # numbers looked at together: one running maximum alone would not be
 TAYLOR = tuple(log(2) ** k / factorial(k) for k in range(13))  # 2^r on |r| ≤ 1/2; the next term is 2e-16
 ROUND = 1.5 * 2.0**52
 EXPONENT_ONE = 0x3FF0000000000000
-MANTISSA = 0x000FFFFFFFFFFFFF
 EXPONENT_52 = 0x4330000000000000
-SQRT2 = sqrt(2.0)
+SQRT_HALF = 0x3FE6A09E667F3BCD  # the bits of √½
 SCALE = 2 / log(2)
 
 
@@ -61,13 +60,11 @@ def exp2(e):
 
 @jit
 def log2(x):
-    """log2 x for normal x > 0, relative error below 4e-16: 2 artanh((m−1)/(m+1)) on 1/√2 < m ≤ √2."""
-    i = np.float64(x).view(np.int64)
-    e = np.int64((i >> 52) | EXPONENT_52).view(np.float64) - (2.0**52 + 1023.0)
-    m = np.int64((i & MANTISSA) | EXPONENT_ONE).view(np.float64)
-    above = m > SQRT2
-    m = 0.5 * m if above else m
-    e = e + 1.0 if above else e
+    """log2 x for normal x > 0, error below 4e-16 max(1, |log2 x|): 2 artanh((m−1)/(m+1)) on 1/√2 ≤ m < √2."""
+    i = np.float64(x).view(np.uint64)  # unsigned, since AVX2 shifts no signed 64 bits
+    k = (i - np.uint64(SQRT_HALF) + np.uint64(EXPONENT_ONE)) >> np.uint64(52)  # the exponent of x/√½, plus 1023
+    e = np.uint64(k | np.uint64(EXPONENT_52)).view(np.float64) - (2.0**52 + 1023.0)
+    m = np.uint64(i - (k << np.uint64(52)) + np.uint64(EXPONENT_ONE)).view(np.float64)
     f = (m - 1.0) / (m + 1.0)
     z = f * f
     s = 1 / 21

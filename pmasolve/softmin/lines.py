@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from .bits import CHUNK, FLOOR, exp2, jit, log2
-from .stretch import LANES, STEP
-from .tiles import GROUP, Edges, Scratch, tile
+from .stretch import STEP
+from .tiles import Edges, Scratch, tile
+from .vectors import GROUP, LANES
 from .windows import count_kinks, edge, extend, is_concave
 
 SPLITS, ROUGH, LOWEST, STEEPEST = range(4)  # slots of the statistics

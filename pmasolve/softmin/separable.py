@@ -27,7 +27,8 @@ from .kernel import axis_log_kernel
 from .lines import LOWEST, ROUGH, SPLITS, STEEPEST, tile_lines
 from .matrix import direct_lines, scale_lines, unscale_lines
 from .protocol import Nodes
-from .stretch import LANES, Pass, block_of, prepare, reach_of
+from .stretch import Pass, block_of, prepare, reach_of
+from .vectors import LANES
 
 SMALL = 100_000  # points below which handing work to threads costs more than it saves
 LARGEST_MATRIX = 4096  # nodes of an axis beyond which its kernel matrix (128 MB) is not made

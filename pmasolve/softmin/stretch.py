@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from ..domains import Array
 from .bits import jit
+from .vectors import LANES
 from .windows import TOLERANCE
 
 Integers = NDArray[np.int64]
 
 CLASSES = 6  # stretches 2^−6 … 2^6
 STEP = 4  # sources of one step of the product: that many rows are tabulated beyond the last
-LANES = 8  # outputs are padded to, and lines written, a cache line at a time
 
 
 class Pass(NamedTuple):

@@ -24,10 +24,10 @@ import numpy as np
 
 from ..domains import Array
 from .bits import FLOOR, exp2, jit, largest, least, log2
-from .stretch import CLASSES, LANES, STEP, Integers, stretch_class
+from .stretch import CLASSES, STEP, Integers, stretch_class
+from .vectors import GROUP, LANES, panel
 
 BEFORE, AFTER = -600.0, -929.0  # bits a tile must promise (rounding: 600 · 1e−16) before its product, and keep after it
-GROUP = 4  # lines that share the loads of a kernel row
 
 
 class Edges(NamedTuple):
@@ -55,28 +55,9 @@ class Scratch(NamedTuple):
 
 @jit
 def product(sources, starts, shift, count, table, acc, m):
-    """acc[l, t] = Σᵢ sources[l, i]·table[starts[i] + shift + t] for t < m, four lines and four sources at a time."""
-    acc0, acc1, acc2, acc3 = acc[0, :m], acc[1, :m], acc[2, :m], acc[3, :m]
-    for t in range(m):
-        acc0[t] = 0.0
-        acc1[t] = 0.0
-        acc2[t] = 0.0
-        acc3[t] = 0.0
-    E0, E1, E2, E3 = sources[0], sources[1], sources[2], sources[3]
-    for i in range(0, count, STEP):
-        a0, a1, a2, a3 = E0[i], E0[i + 1], E0[i + 2], E0[i + 3]
-        b0, b1, b2, b3 = E1[i], E1[i + 1], E1[i + 2], E1[i + 3]
-        c0, c1, c2, c3 = E2[i], E2[i + 1], E2[i + 2], E2[i + 3]
-        d0, d1, d2, d3 = E3[i], E3[i + 1], E3[i + 2], E3[i + 3]
-        # slices, because the wrap-around test of indices would block vectorisation
-        j0, j1, j2, j3 = starts[i] + shift, starts[i + 1] + shift, starts[i + 2] + shift, starts[i + 3] + shift
-        k0, k1, k2, k3 = table[j0 : j0 + m], table[j1 : j1 + m], table[j2 : j2 + m], table[j3 : j3 + m]
-        for t in range(m):
-            v0, v1, v2, v3 = k0[t], k1[t], k2[t], k3[t]
-            acc0[t] += a0 * v0 + a1 * v1 + a2 * v2 + a3 * v3
-            acc1[t] += b0 * v0 + b1 * v1 + b2 * v2 + b3 * v3
-            acc2[t] += c0 * v0 + c1 * v1 + c2 * v2 + c3 * v3
-            acc3[t] += d0 * v0 + d1 * v1 + d2 * v2 + d3 * v3
+    """acc[r, t] = Σᵢ sources[r, i]·table[starts[i] + shift + t] for t < m, four lines at a time; m is padded to eight."""
+    for t in range(0, m, LANES):
+        panel(sources, starts, table, acc, shift, count, t)
 
 
 @jit
@@ -165,8 +146,7 @@ def tile(axis, edges, y0, y1, work, out):
     if first > last:
         return -np.inf
     sources, starts = work.sources[:, first - left :], axis.starts[middle + first :]
-    padded = (m + LANES - 1) // LANES * LANES
-    product(sources, starts, y0 - yc, last - first + 1, axis.table, work.acc, padded)
+    product(sources, starts, y0 - yc, last - first + 1, axis.table, work.acc, m)
     lowest = np.inf
     for r in range(GROUP):
         lowest = min(lowest, least(work.acc[r, :m], work.lanes))
