@@ -5,7 +5,8 @@
 is concave with gradient μ − a, a(x) = ∫P(x|y) dν(y) the source marginal of the plan, and Hessian −S, ⟨d, S d⟩ = ∫Var(d(x)|y) dν(y).
 A step moves G, not F: G − tE[d|y] followed by the soft transform back, F = −log ∫ exp(G − |x−y|²/2ε) dν, so that every
 iterate is semiconcave, like the solution, and no worse than after a Sinkhorn half-step.  Where no step raises J enough, a whole
-Sinkhorn iteration is taken, which always raises it: convergence is global.
+Sinkhorn iteration is taken, which always raises it: convergence is global.  Short steps mean that d is so large somewhere that e^d
+is not 1 + d; then S + λ diag(a) takes the place of S, with λ after Levenberg and Marquardt (half the work on blobs in near vacuum).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ Note = Callable[[Mapping[str, float]], None]
 ARMIJO = 0.1
 SHORTEST = 1 / 16  # a shorter step gains no more than a Sinkhorn iteration
 KRYLOV = 60
-FORCING = 0.1
+FORCING = 0.5
+LEAST_DAMPING = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,20 +68,30 @@ def iterate(masses: Masses, F: Array, eps: float) -> Iterate:
 
 def ascend(masses: Masses, F: Array, eps: float, tolerance: float, steps: int, note: Note) -> Iterate:
     """Newton steps from F (units of ε) until Σ|μ − a|/N ≤ tolerance, or ``steps`` are spent."""
-    here = iterate(masses, F, eps)
+    here, damping = iterate(masses, F, eps), 0.0
     for _ in range(steps):
         if here.l1 <= tolerance:
             break
-        direction, krylov = _direction(masses, here)
+        direction, krylov = _direction(masses, here, damping)
         here, length = _step(masses, here, direction, eps)
+        damping = _damping(damping, length)
         note({"points": masses.grid.size, "eps": eps, "l1": here.l1, "krylov": krylov, "length": length})
     return here
 
 
-def _direction(masses: Masses, here: Iterate) -> tuple[Array, int]:
-    """d with S d = μ − a, roughly, and the conjugate-gradient iterations that it took."""
+def _damping(before: float, length: float) -> float:
+    """λ for the next step: more after a short one, less after a whole one."""
+    if length < 0.5:
+        return max(4 * before, LEAST_DAMPING)
+    if length == 1:
+        return before / 4 if before > 0.1 * LEAST_DAMPING else 0.0
+    return before
+
+
+def _direction(masses: Masses, here: Iterate, damping: float) -> tuple[Array, int]:
+    """d with (S + damping diag(a)) d = μ − a, roughly, and the conjugate-gradient iterations that it took."""
     grid, coupling = masses.grid, here.plan
-    ridge = 1e-6 * here.marginal + 1e-10
+    ridge = (1e-6 + damping) * here.marginal + 1e-10
     count = 0
 
     def hessian(d: Array) -> Array:

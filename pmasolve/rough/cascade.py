@@ -141,7 +141,7 @@ def _coarse(masses: Masses, F: Array | None, settings: SemiDual, note: Note) -> 
 
 
 def _fine(masses: Masses, F: Array | None, settings: SemiDual, gap: float, best: _Best, note: Note) -> Outcome:
-    """q falls until the gap is met; Newton goes on at one q while it is the repair that keeps the bounds apart."""
+    """q falls until the gap is met; Newton goes on at one q where only the cost of the repair is in the way."""
     grid, q, before = masses.grid, 1.0, None
     if F is None:
         F = _coarse(masses, None, settings, note)
@@ -154,7 +154,7 @@ def _fine(masses: Masses, F: Array | None, settings: SemiDual, gap: float, best:
             repair = best.take(masses, here, eps, [F, *extrapolated])
             if best.gap <= gap:
                 return REACHED
-            if repair.upper - repair.plain < 0.5 * (repair.upper - best.lower) or here.l1 > tolerance:
+            if here.l1 > tolerance or repair.plain - best.lower > 0.9 * gap * best.lower:
                 break
             tolerance = 0.2 * here.l1
         if q * np.sqrt(0.5) < settings.least * 0.999:

@@ -15,7 +15,7 @@ from ..domains import Array, Grid, Torus
 from ..softmin.bits import jit
 from ..threads import blocks, each
 
-SWEEPS = 2  # before and after the coarse grid
+SWEEPS = 1  # before and after the coarse grid
 WORK = 4  # per cell, against that of plain loops: when to use threads
 SOLVE = 24  # sweeps on the coarsest grid
 
