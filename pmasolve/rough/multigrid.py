@@ -16,7 +16,7 @@ from ..softmin.bits import jit
 from ..threads import blocks, each
 
 SWEEPS = 1  # before and after the coarse grid
-WORK = 4  # per cell, against that of plain loops: when to use threads
+WORK = 1  # per cell, against that of plain loops: when to use threads; half sweeps are short, handing them over is not
 SOLVE = 24  # sweeps on the coarsest grid
 
 

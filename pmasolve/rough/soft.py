@@ -26,7 +26,7 @@ from ..threads import blocks, each
 
 WINDOW = 23.0  # nats: terms below 1e-10 of the greatest are left out
 EMPTY = 0.1 * VOID  # below: no mass
-HEAVY = 16  # work per point, against that of plain loops: when to use threads
+HEAVY = 4  # work per point, against that of plain loops: when to use threads
 
 Indices = NDArray[np.int32]
 
