@@ -21,7 +21,7 @@ from rich.table import Table
 from pmasolve import Box, Event, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, evolve, manufactured
 from pmasolve.convergence import running_orders
 from pmasolve.domains import Array
-from pmasolve.monge_ampere import linearise_at
+from pmasolve.evolution import linearise_at
 from pmasolve.transforms import plan
 
 TAU = 2 * np.pi

@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 
 from .domains import Array
+from .evolution import linearise_at
 from .integrator import Integrator
 from .laws import brenier_potential, starting_law
-from .monge_ampere import linearise_at
 from .operators import Fourier, Operators, Space
 from .problems import Problem
 from .trajectories import CONVEXITY_LOST, REACHED, ErrorEstimate, Outcome, Trajectory, evolve, sup_distances

@@ -49,6 +49,7 @@ class Counts:
 
     steps: int = 0
     derivatives: int = 0
+    newton_iterations: int = 0  # linear solves
     jacobian_products: int = 0
     preconditionings: int = 0
     refusals: int = 0
@@ -101,6 +102,7 @@ class Integrator:
             out[:] = value
 
     def _linearise(self, t: float, y: Array, derivative: Array) -> None:
+        self.counts.newton_iterations += 1
         self.system.linearise(y)
 
     def _jacobian_times(self, t: float, y: Array, derivative: Array, v: Array, out: Array) -> None:

@@ -18,8 +18,8 @@ from scipy.sparse.linalg import LinearOperator, gmres
 
 from .densities import Interpolation, Spline
 from .domains import Array
+from .evolution import Linearisation, linearise_at
 from .laws import admit_multiples, brenier_potential, starting_law
-from .monge_ampere import Linearisation, linearise_at
 from .operators import Fourier, Operators, Space, jet_of
 from .pointwise import packed
 from .problems import Problem

@@ -10,7 +10,7 @@ import numpy as np
 
 from .densities import log_mass
 from .domains import Array
-from .monge_ampere import convexity, linearise_at
+from .evolution import convexity, linearise_at
 from .operators import Operators
 from .problems import Problem
 from .trajectories import REACHED, Outcome

@@ -13,8 +13,9 @@ from functools import cached_property
 import numpy as np
 
 from .domains import Array
+from .evolution import Evolution, Linearisation
 from .integrator import Integrator
-from .monge_ampere import Evolution, Linearisation, MongeAmpere, MongeAmpereState, local_tolerance, take_step
+from .monge_ampere import MongeAmpere, MongeAmpereState, local_tolerance, take_step
 from .operators import Fourier, Operators, Space
 from .problems import Problem
 from .trajectories import ErrorEstimate, Trajectory

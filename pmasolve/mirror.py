@@ -19,9 +19,9 @@ from scipy.integrate import solve_ivp
 
 from .densities import Interpolation, Spline
 from .domains import Array
+from .evolution import Linearisation, linearise_at
 from .laws import between
 from .maps import Displacement
-from .monge_ampere import Linearisation, linearise_at
 from .operators import Fourier, Operators, Space, jet_of
 from .pointwise import apply
 from .problems import Problem

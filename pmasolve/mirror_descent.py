@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from .domains import Array
-from .monge_ampere import Linearisation, convexity, linearise_at
+from .evolution import Linearisation, convexity, linearise_at
 from .operators import Fourier, Operators, Space
 from .problems import Problem
 from .trajectories import REACHED, ErrorEstimate, Outcome, Trajectory, evolve, sup_distances

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from .domains import Array, Cloud
-from .monge_ampere import convexity, linearise_at
+from .evolution import convexity, linearise_at
 from .operators import Operators, Space
 from .potentials import Potential
 from .problems import Problem

@@ -33,6 +33,7 @@ LAYERS = [
     ["rounding", "potentials"],
     ["plans"],
     ["integrator"],
+    ["evolution"],
     ["monge_ampere"],
     ["linearised", "readings", "mirror_descent", "laws"],
     ["fokker_planck", "jko", "mirror"],

@@ -19,7 +19,7 @@ from pmasolve import (
 )
 from pmasolve.convergence import running_orders
 from pmasolve.domains import Array
-from pmasolve.monge_ampere import linearise_at
+from pmasolve.evolution import linearise_at
 
 TAU = 2 * np.pi
 
@@ -93,12 +93,27 @@ def test_records_hold_what_is_promised() -> None:
     flow = MongeAmpere(waves())
     run = evolve(flow, [0.01, 0.3])
     records = run.records
-    names = {"t", "dt", "derivatives", "jacobian_products", "min_eigenvalue", "mass", "kl", "speed"}
+    names = {
+        "t",
+        "dt",
+        "derivatives",
+        "newton_iterations",
+        "jacobian_products",
+        "min_eigenvalue",
+        "mass",
+        "kl",
+        "speed",
+    }
     assert set(records) >= names
     assert {records[name].shape for name in names} == {records["t"].shape}
     assert np.all(np.diff(records["t"]) >= 0)
     assert {0.01, 0.3} <= set(records["t"])
-    assert np.all(np.diff(records["derivatives"]) >= 0)
+    for work in ("derivatives", "newton_iterations", "jacobian_products"):
+        assert np.all(np.diff(records[work]) >= 0)
+    assert np.all(records["newton_iterations"] < records["derivatives"])  # the first evaluation belongs to no iteration
+    assert (
+        records["newton_iterations"][-1] <= records["jacobian_products"][-1]
+    )  # a Krylov vector for each, bar the first few
     assert np.max(np.abs(records["mass"] - 1)) < 1e-12
     assert np.all(np.diff(records["kl"]) < 1e-12)
     assert records["speed"][-1] < 1e-5 < records["speed"][0]

@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 
 from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, evolve
 from pmasolve.convergence import running_orders
-from pmasolve.monge_ampere import Evolution, convexity, linearise_at
+from pmasolve.evolution import Evolution, convexity, linearise_at
 from pmasolve.operators import jet_of
 from pmasolve.trajectories import CONVEXITY_LOST
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from cases import KNOWN, T1_START, t1
 
-from pmasolve import SYMMETRIC, Gauge, MongeAmpere, Richardson, Sinkhorn, evolve, monge_ampere
+from pmasolve import SYMMETRIC, Gauge, MongeAmpere, Richardson, Sinkhorn, evolution, evolve
 from pmasolve.convergence import running_orders
-from pmasolve.monge_ampere import Linearisation
+from pmasolve.evolution import Linearisation
 from pmasolve.pointwise import log_det_inverse
 from pmasolve.softmin.dense import Dense, DenseKernel
 from pmasolve.softmin.separable import Separable
@@ -20,7 +20,7 @@ from pmasolve.softmin.separable import Separable
 
 
 def wrong_linearise(sign_g: float, sign_f: float, sign_det: float) -> Callable:
-    """`monge_ampere.linearise` with chosen signs."""
+    """`evolution.linearise` with chosen signs."""
 
     def linearise(problem, operators, jet, inverse=None):
         logdet, inverse = log_det_inverse(jet.D2, inverse)
@@ -54,7 +54,7 @@ CHECKS = [distance_from_extrapolated_sinkhorn, distance_from_the_known_answer]
 @pytest.mark.parametrize("check", CHECKS)
 def test_right_signs_pass(check, monkeypatch) -> None:
     assert check() < 1e-7
-    monkeypatch.setattr(monge_ampere, "linearise", wrong_linearise(1, 1, 1))  # the copy itself is right
+    monkeypatch.setattr(evolution, "linearise", wrong_linearise(1, 1, 1))  # the copy itself is right
     assert check() < 1e-7
 
 
@@ -63,7 +63,7 @@ def test_right_signs_pass(check, monkeypatch) -> None:
     "signs", [(-1, 1, 1), (1, -1, 1), (0, 1, 1), (1, 1, 0.5)], ids=["-g", "-f", "no g", "half log det"]
 )
 def test_wrong_signs_fail(check, signs, monkeypatch) -> None:
-    monkeypatch.setattr(monge_ampere, "linearise", wrong_linearise(*signs))
+    monkeypatch.setattr(evolution, "linearise", wrong_linearise(*signs))
     assert check() > 1e-4
 
 

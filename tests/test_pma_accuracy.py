@@ -21,7 +21,7 @@ from pmasolve import (
 )
 from pmasolve.convergence import running_orders
 from pmasolve.domains import Array
-from pmasolve.monge_ampere import linearise_at
+from pmasolve.evolution import linearise_at
 
 TAU = 2 * np.pi
 

@@ -23,7 +23,7 @@ from pmasolve import (
     transport,
 )
 from pmasolve.domains import Array
-from pmasolve.monge_ampere import Linearisation, linearise_at
+from pmasolve.evolution import Linearisation, linearise_at
 
 from .claims import Level
 from .densities import real_pair

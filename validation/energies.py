@@ -6,7 +6,7 @@ import numpy as np
 
 from pmasolve import Fourier
 from pmasolve.domains import Array
-from pmasolve.monge_ampere import Linearisation, linearise_at
+from pmasolve.evolution import Linearisation, linearise_at
 from pmasolve.operators import jet_of
 from pmasolve.pointwise import apply
 

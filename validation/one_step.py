@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pmasolve import Band, Fourier, Problem, Sinkhorn, Study, evolve
 from pmasolve.domains import Array
-from pmasolve.monge_ampere import linearise_at
+from pmasolve.evolution import linearise_at
 from pmasolve.operators import jet_of
 
 from .cases import QUADRATURE, WORDS, Case, cases, powers
