@@ -246,3 +246,16 @@ def test_a_configuration_of_another_shape_than_its_file_is_refused(write, tmp_pa
 def test_numbers_must_be_finite() -> None:
     with pytest.raises(ValueError, match="finite number"):
         checked({"domain": {"shape": [8], "lengths": [float("nan")]}}, "here")
+
+
+def test_transport_of_vanishing_densities_prints_strict_json(tmp_path: Path) -> None:
+    """Maps with kinks have no least eigenvalue: null, not NaN."""
+    x, y = np.meshgrid(*2 * [(np.arange(16) + 0.5) / 16])
+    paths = [tmp_path / "a.npy", tmp_path / "b.npy"]
+    for path, disc in zip(paths, [(x - 0.4) ** 2 + y**2 < 0.2, (x - 0.6) ** 2 + (y - 0.5) ** 2 < 0.1], strict=True):
+        np.save(path, disc.astype(float))
+    record = json.loads(invoke("transport", *paths, "--gap", "0.05", "--json").output, parse_constant=pytest.fail)
+    assert record["method"] == "SemiDual"
+    assert record["min_eigenvalue"] is None
+    assert record["ok"]
+    assert "eigenvalue" not in invoke("transport", *paths, "--gap", "0.05").output

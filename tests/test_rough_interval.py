@@ -32,6 +32,8 @@ def test_interval_of_the_identity_begins_at_zero() -> None:
     mu, _ = noise(grid, 1e-3)
     result = semidual(grid, mu, mu, SemiDual(), gap=1e-3)
     assert 0.0 <= result.lower <= result.upper < 0.01 * max(grid.spacing) ** 2
+    assert result.outcome.ok
+    assert result.outcome.name == "equal"
 
 
 def test_translation_is_found_in_vacuum() -> None:

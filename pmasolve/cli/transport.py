@@ -73,10 +73,15 @@ def _words(T: Transport, written: list[Path]) -> str:
             str(T.outcome),
             f"W2 = {T.cost**0.5:.10g}, W2² = {T.cost:.10g} in [{i.lower:.10g}, {i.upper:.10g}], gap {T.gap:.2g}",
             f"of {i.problem}",
-            f"push-forward error {T.residual:.2g} (L¹), least eigenvalue of D²φ {T.min_eigenvalue:.3g}",
+            f"push-forward error {T.residual:.2g} (L¹)" + _convexity(T),
             *(str(path) for path in written),
         ]
     )
+
+
+def _convexity(T: Transport) -> str:
+    """The least eigenvalue, which maps with kinks do not have."""
+    return "" if np.isnan(T.min_eigenvalue) else f", least eigenvalue of D²φ {T.min_eigenvalue:.3g}"
 
 
 def _record(T: Transport, written: list[Path]) -> dict[str, object]:
@@ -90,7 +95,7 @@ def _record(T: Transport, written: list[Path]) -> dict[str, object]:
         "gap": T.gap,
         "problem": T.interval.problem,
         "residual": T.residual,
-        "min_eigenvalue": T.min_eigenvalue,
+        "min_eigenvalue": None if np.isnan(T.min_eigenvalue) else T.min_eigenvalue,
         "method": type(T.method).__name__,
         "written": written,
     }

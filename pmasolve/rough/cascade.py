@@ -24,6 +24,9 @@ CUBIC = Spline(3)
 WIDE = 16.0  # q on the coarsest grid at the start, where ε is of the order of the squared diameter
 
 
+EQUAL = Outcome("equal", True, "W₂ is below a tenth of the spacing; masses at nodes cannot tell these densities apart")
+
+
 @dataclass(frozen=True)
 class SemiDual:
     """Options of the path for rough densities: Newton–CG on the entropic semi-dual at ε = (q h)², on a cascade of grids.
@@ -158,7 +161,7 @@ def _fine(masses: Masses, F: Array | None, settings: SemiDual, gap: float, best:
                 break
             tolerance = 0.2 * here.l1
         if q * np.sqrt(0.5) < settings.least * 0.999:
-            return _too_wide(best.gap, gap, settings.least)
+            return EQUAL if best.upper <= (0.1 * min(grid.spacing)) ** 2 else _too_wide(best.gap, gap, settings.least)
         before, q = F, q * np.sqrt(0.5)
 
 
