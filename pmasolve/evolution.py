@@ -12,9 +12,11 @@ from functools import cached_property
 import numpy as np
 
 from .domains import Array
+from .multipliers import Shifted
 from .operators import Jet, Operators, jet_of
 from .pointwise import apply, contract, extreme_eigenvalues, log_det_inverse, packed
 from .problems import Problem
+from .transforms import Coefficients
 
 # Beyond this factor GMRES needs more vectors than it is given (measured on random densities with least eigenvalues of 0.03).
 STRICTEST = 5.0
@@ -52,8 +54,8 @@ class Linearisation:
         return *extreme_eigenvalues(self.inverse), float(np.mean(self.inverse[diagonal]))
 
     def times(self, jet: Jet) -> Array:
-        """𝓛w from the jet of w."""
-        return contract(self.inverse, jet.D2, self.drift, jet.D)
+        """𝓛w from the jet of w, written over its first row."""
+        return contract(self.inverse, jet.D2, self.drift, jet.D, jet.D[0])
 
 
 def linearise(problem: Problem, operators: Operators, jet: Jet, inverse: Array | None = None) -> Linearisation:
@@ -84,23 +86,24 @@ class Evolution:
     def __init__(self, problem: Problem, operators: Operators) -> None:
         self.problem, self.operators, self.transform = problem, operators, operators.transform
         kappa2 = float(np.mean([k.ravel()[1] ** 2 for k in self.transform.wavenumbers]))
-        self.lift = self.transform.isometry * (1.0 + operators.symbol / kappa2)
+        self._shifted, self._unit = Shifted(operators), 1.0 / kappa2
         self.scale = 4 * np.pi**2 / kappa2  # mean squared period: the unit of u and w
         self.here: Linearisation | None = None
         self._sample = np.empty(0)
         self._jet = Jet.empty(problem.domain)  # reused: allocating costs more than arithmetic
         self._inverse = np.empty_like(self._jet.D2)
+        self._spectrum = self.transform.forward(np.zeros(problem.domain.shape))
         self._diffusion, self._strictness = 1.0, 1.0
 
     def vector(self, values: Array) -> Array:
-        """State of a function on the grid."""
-        coefficients = self.transform.forward(values)
-        coefficients *= self.lift
-        return self.transform.as_vector(coefficients)
+        """State of a function on the grid: orthonormal coefficients of (1 − Δ/κ²)u."""
+        c = self.transform.as_vector(self.transform.forward(values, self._spectrum))
+        return self._shifted.multiply(c, self._unit, self.transform.isometry, np.empty_like(c))
 
-    def coefficients(self, y: Array) -> Array:
-        """Coefficients of u, the function with state y."""
-        return self.transform.as_coefficients(y) / self.lift
+    def coefficients(self, y: Array) -> Coefficients:
+        """Coefficients of u, the function with state y; the next call uses their array again."""
+        self._shifted.divide(y, self._unit, self.transform.isometry, self.transform.as_vector(self._spectrum))
+        return self._spectrum
 
     def values(self, y: Array) -> Array:
         """The function on the grid."""
@@ -145,9 +148,7 @@ class Evolution:
         On what 𝓛 does not see the operator is 1, and so must the preconditioner be: damped there, it would hide these
         parts from GMRES, and the predictor would let them grow.
         """
-        c = self.transform.as_coefficients(r)
-        damping = self.operators.symbol * (gamma * self._diffusion)
-        damping += 1.0
-        out = self.transform.as_vector(self.transform.keep_redundant(c / damping, c))
+        out = self._shifted.divide(r, gamma * self._diffusion, 1.0, np.empty_like(r))
+        self.transform.keep_redundant(self.transform.as_coefficients(out), self.transform.as_coefficients(r))
         out *= self._strictness
         return out

@@ -83,13 +83,10 @@ class Integrator:
             if not result.success or self._refused:  # at tiny steps CVODE may accept one built on a refused state
                 self.outcome = CONVEXITY_LOST if self.counts.refusals > refusals else STEP_LIMIT
                 return
-            self.reached = result.t
+            self.t, self.y, self.reached = result.t, result.y, result.t
+            del result  # its copy of the state
         if self.reached >= until:
-            result = self._solver.step(until, method="normal")
-            self.t = until
-        else:
-            self.t = self.reached
-        self.y = result.y
+            self.t, self.y = until, self._solver.step(until, method="normal").y
 
     def _derivative(self, t: float, y: Array, out: Array) -> None:
         self.counts.derivatives += 1

@@ -125,9 +125,9 @@ def log_det_inverse(D2u: Array, inverse: Array | None = None) -> tuple[Array, Ar
     return logdet.reshape(D2u.shape[1:]), inverse
 
 
-def contract(inverse: Array, D2v: Array, b: Array, Dv: Array) -> Array:
-    """tr(G⁻¹ D²v) − b·∇v."""
-    out = np.empty(D2v.shape[1:])
+def contract(inverse: Array, D2v: Array, b: Array, Dv: Array, out: Array | None = None) -> Array:
+    """tr(G⁻¹ D²v) − b·∇v, in ``out`` if given, which may be a row of the others."""
+    out = np.empty(D2v.shape[1:]) if out is None else out
     flat = [array.reshape(array.shape[0], -1) for array in (inverse, D2v, b, Dv)]
     kernel, flat_out = _CONTRACT[D2v.ndim - 1], out.reshape(-1)
     each(lambda block: kernel(*(rows[:, block] for rows in flat), flat_out[block]), blocks(out.size, out.size))

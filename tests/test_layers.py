@@ -33,6 +33,7 @@ LAYERS = [
     ["rounding", "potentials"],
     ["plans"],
     ["integrator"],
+    ["multipliers"],
     ["evolution"],
     ["monge_ampere"],
     ["linearised", "readings", "mirror_descent", "laws"],

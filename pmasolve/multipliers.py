@@ -1,0 +1,54 @@
+"""Functions 1 + a(−Δ) of the Laplacian, in the transform's coefficients: one pass over memory, no array of symbols."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .domains import Array
+from .operators import Operators
+from .threads import blocks, each
+
+
+class Shifted:
+    """Multiplication and division of coefficients, as real rows, by weight·(1 + a|k|²), |k|² in the discretisation's sense.
+
+    ``weight`` is one number for each column of the coefficients, or for all.
+    """
+
+    def __init__(self, operators: Operators) -> None:
+        *leading, last = operators.symbols
+        like = operators.transform.forward(np.zeros(operators.grid.shape))
+        self._parts = 2 if np.iscomplexobj(like) else 1  # real and imaginary parts lie side by side
+        self.shape = like.size // like.shape[-1], like.shape[-1] * self._parts
+        self._rows = np.broadcast_to(sum(leading) + np.zeros(1), (*like.shape[:-1], 1)).ravel()
+        self._columns = np.repeat(np.ravel(last), self._parts)
+        self._blocks = blocks(self.shape[0], operators.grid.size)
+
+    def multiply(self, y: Array, a: float, weight: Array | float, out: Array) -> Array:
+        """y·weight·(1 + a|k|²) of flat real vectors."""
+        return self._map(_multiply, y, a, weight, out)
+
+    def divide(self, y: Array, a: float, weight: Array | float, out: Array) -> Array:
+        """y/(weight·(1 + a|k|²))."""
+        return self._map(_divide, y, a, weight, out)
+
+    def _map(self, kernel, y: Array, a: float, weight: Array | float, out: Array) -> Array:
+        factors = np.repeat(np.broadcast_to(weight, (self.shape[1] // self._parts,)), self._parts)
+        source, target = y.reshape(self.shape), out.reshape(self.shape)
+        each(lambda b: kernel(source[b], self._rows[b], self._columns, factors, a, target[b]), self._blocks)
+        return out
+
+
+@njit(cache=True, nogil=True)
+def _multiply(y, rows, columns, weight, a, out):
+    for r in range(rows.size):
+        for k in range(columns.size):
+            out[r, k] = y[r, k] * (weight[k] * (1.0 + a * (rows[r] + columns[k])))
+
+
+@njit(cache=True, nogil=True)
+def _divide(y, rows, columns, weight, a, out):
+    for r in range(rows.size):
+        for k in range(columns.size):
+            out[r, k] = y[r, k] / (weight[k] * (1.0 + a * (rows[r] + columns[k])))
