@@ -28,12 +28,23 @@ SQRT_HALF = 0x3FE6A09E667F3BCD  # the bits of √½
 SCALE = 2 / log(2)
 
 
+FAST = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nnan", "nsz"}}
+
+
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile without the guards that block vectorisation; sums keep their order, products may be fused.
 
     NaN never enters: the engines refuse it at their door.
     """
-    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})(function)
+    return numba.njit(**FAST)(function)
+
+
+def lean(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`jit` for a function that makes no array: it borrows those it gets and counts no references.
+
+    Counting is atomic, 20 cycles for each slice, and took a third of the time of tiles.
+    """
+    return numba.njit(**FAST, _nrt=False)(function)
 
 
 @jit
@@ -80,7 +91,7 @@ def log2(x):
     return e + (f + f * z * s) * SCALE
 
 
-@jit
+@lean
 def exponentiate(row, top):
     """row = 2^(row − top), flushed at 2^−1000."""
     for i in range(row.size):
@@ -88,7 +99,7 @@ def exponentiate(row, top):
         row[i] = exp2(v if v > FLOOR else FLOOR)
 
 
-@jit
+@lean
 def largest(values, lanes):
     """max of the values, CHUNK running maxima at a time."""
     n = values.size
@@ -109,7 +120,7 @@ def largest(values, lanes):
     return best
 
 
-@jit
+@lean
 def least(values, lanes):
     """min of the values, eight running minima at a time."""
     n, low = values.size, values[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .bits import CHUNK, FLOOR, exp2, jit, log2
+from .bits import CHUNK, FLOOR, exp2, jit, lean, log2
 from .stretch import STEP
 from .tiles import Edges, Scratch, tile
 from .vectors import GROUP, LANES
@@ -16,7 +16,7 @@ from .windows import count_kinks, edge, extend, is_concave
 SPLITS, ROUGH, LOWEST, STEEPEST = range(4)  # slots of the statistics
 
 
-@jit
+@lean
 def single(b, kappa, y, first, last, best):
     """One output summed directly, shifted by its largest term."""
     total = 0.0
@@ -27,7 +27,7 @@ def single(b, kappa, y, first, last, best):
     return best + log2(total)
 
 
-@jit
+@lean
 def put_edge(axis, edges, concave, r, y, first, p0, p1, last, work):
     """Edge y of line r, its argmax in p0 … p1 and its window in first … last."""
     smooth = concave[r] or work.kinks[r, last] == work.kinks[r, first + 1]
@@ -37,7 +37,7 @@ def put_edge(axis, edges, concave, r, y, first, p0, p1, last, work):
     edges.low[r, y], edges.arg[r, y], edges.high[r, y], edges.best[r, y] = first, p, last, best
 
 
-@jit
+@lean
 def new_edge(axis, edges, concave, n, y0, y, y1, work):
     """Edge y of the group from those on both sides; edge 0 from nothing, edge n as an image of it if periodic."""
     for r in range(GROUP):
@@ -54,7 +54,7 @@ def new_edge(axis, edges, concave, n, y0, y, y1, work):
             put_edge(axis, edges, concave, r, y, first, p0, p1, last, work)
 
 
-@jit
+@lean
 def note(edges, concave, y0, y1, bits, stats):
     """Keep the least certificate, and the largest of φ'' and 1/φ'' seen by the edges of smooth lines."""
     stats[LOWEST] = min(stats[LOWEST], bits)
@@ -64,7 +64,7 @@ def note(edges, concave, y0, y1, bits, stats):
             stats[STEEPEST] = max(stats[STEEPEST], slope, 1.0 / slope)
 
 
-@jit
+@lean
 def one_group(axis, edges, n, work, concave, out, stats):
     """All outputs of a group of extended lines: halve the outputs until they fit a tile and the tile is certified."""
     stack, depth = work.stack, 1
@@ -115,12 +115,10 @@ def space(n, axis):
     return edges, work
 
 
-@jit
-def tile_lines(lines, r0, r1, scale, axis, scale_out, out, stats):
-    """Lines r0 … r1−1 of (R, n) into columns of ``out`` (n, R): a cache line of outputs is written at a time."""
+@lean
+def one_block(lines, r0, r1, scale, axis, scale_out, edges, work, concave, buffer, out, stats):
+    """Lines r0 … r1−1, a cache line of outputs at a time."""
     n = lines.shape[1]
-    edges, work = space(n, axis)
-    concave, buffer = np.empty(GROUP, np.bool_), np.empty((LANES, n))
     for start in range(r0, r1, LANES):
         rows = min(LANES, r1 - start)
         for group in range(0, rows, GROUP):
@@ -135,3 +133,12 @@ def tile_lines(lines, r0, r1, scale, axis, scale_out, out, stats):
             target = out[y, start : start + rows]
             for r in range(rows):
                 target[r] = buffer[r, y] * scale_out
+
+
+@jit
+def tile_lines(lines, r0, r1, scale, axis, scale_out, out, stats):
+    """Lines r0 … r1−1 of (R, n) into columns of ``out`` (n, R)."""
+    n = lines.shape[1]
+    edges, work = space(n, axis)
+    concave, buffer = np.empty(GROUP, np.bool_), np.empty((LANES, n + LANES))  # not a power of two apart
+    one_block(lines, r0, r1, scale, axis, scale_out, edges, work, concave, buffer, out, stats)

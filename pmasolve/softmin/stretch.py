@@ -49,7 +49,7 @@ def reach_of(n: int, kappa: float, reflect: bool) -> int:
 def block_of(kappa: float) -> int:
     """Outputs of a tile, from the half-width (in nodes) of the kernel above e^−80: measured optimum."""
     width = sqrt(80 / (2 * kappa * np.log(2)))
-    return 32 if width < 20 else 64 if width < 60 else 128
+    return 64 if width < 20 else 128
 
 
 def prepare(n: int, kappa: float, reflect: bool) -> Pass:

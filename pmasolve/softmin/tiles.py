@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..domains import Array
-from .bits import FLOOR, exp2, jit, largest, least, log2
+from .bits import FLOOR, exp2, lean, largest, least, log2
 from .stretch import CLASSES, STEP, Integers, stretch_class
 from .vectors import GROUP, LANES, panel
 
@@ -53,14 +53,14 @@ class Scratch(NamedTuple):
     stack: Integers
 
 
-@jit
+@lean
 def product(sources, starts, shift, count, table, acc, m):
     """acc[r, t] = Σᵢ sources[r, i]·table[starts[i] + shift + t] for t < m, four lines at a time; m is padded to eight."""
     for t in range(0, m, LANES):
         panel(sources, starts, table, acc, shift, count, t)
 
 
-@jit
+@lean
 def load(b, iota, xc, ref, tilt, bend, row):
     """row[i] = b[i] − ref − s·(tilt + bend·s), s = iota[i] − x_c: the exponents of the re-centred sources."""
     centre = np.float64(xc)
@@ -69,7 +69,7 @@ def load(b, iota, xc, ref, tilt, bend, row):
         row[i] = b[i] - ref - s * (tilt + bend * s)
 
 
-@jit
+@lean
 def load_exponentials(b, iota, xc, ref, tilt, bend, row):
     """row = 2^(what ``load`` gives), flushed at 2^−1000."""
     centre = np.float64(xc)
@@ -79,7 +79,7 @@ def load_exponentials(b, iota, xc, ref, tilt, bend, row):
         row[i] = exp2(v if v > FLOOR else FLOOR)
 
 
-@jit
+@lean
 def finish(sums, iota, t0, level, tilt, curl, out):
     """out[t] = log2 sums[t] + level + tilt·t + curl·t²."""
     for i in range(out.size):
@@ -87,7 +87,7 @@ def finish(sums, iota, t0, level, tilt, curl, out):
         out[i] = log2(sums[i]) + level + t * (tilt + curl * t)
 
 
-@jit
+@lean
 def ceiling(axis, q, best0, best1, t0, t1, s0, s1):
     """A bound for the exponents of all sources s0 … s1, from G_y ≤ best at either edge: no source need be looked at."""
     bend = axis.kappa / q
@@ -95,7 +95,7 @@ def ceiling(axis, q, best0, best1, t0, t1, s0, s1):
     return min(best0 + bend * far0 * far0, best1 + bend * far1 * far1)
 
 
-@jit
+@lean
 def fill_sources(axis, edges, r, y0, y1, q, left, right, work):
     """Sources s = left … right of line r, that of s at index s − left; return (level, tilt, certificate in bits)."""
     kappa, yc = axis.kappa, (y0 + y1) >> 1
@@ -123,7 +123,7 @@ def fill_sources(axis, edges, r, y0, y1, q, left, right, work):
     return level, tilt, sure
 
 
-@jit
+@lean
 def tile(axis, edges, y0, y1, work, out):
     """Outputs y0 … y1−1 of a group of lines; return the certificate in bits, −inf (nothing written) if it failed."""
     m, yc = y1 - y0, (y0 + y1) >> 1

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .bits import CHUNK, VOID, jit, largest
+from .bits import CHUNK, VOID, lean, largest
 
 TOLERANCE = 58.0  # T: a thousand neglected sources are below 1e-14 together
 
 
-@jit
+@lean
 def extend(line, scale, reflect, reach, b):
     """Copy ``line`` in bits to x = −reach … n+reach of ``b``, periodic or reflected at both walls."""
     n = line.size
@@ -36,7 +36,7 @@ def extend(line, scale, reflect, reach, b):
         left[i] = b[i + n]
 
 
-@jit
+@lean
 def is_concave(b, kappa, start, n):
     """Is every G_y concave, b[x−1] − 2b[x] + b[x+1] ≤ 2κ, on one period?"""
     left, mid, right = b[start - 1 : start + n - 1], b[start : start + n], b[start + 1 : start + n + 1]
@@ -46,7 +46,7 @@ def is_concave(b, kappa, start, n):
     return bad == 0
 
 
-@jit
+@lean
 def count_kinks(b, kappa, kinks):
     """kinks[x] = number of z < x where G_y is not concave: between two kinks a line may be searched as if it were."""
     total = 0
@@ -56,7 +56,7 @@ def count_kinks(b, kappa, kinks):
         kinks[x + 1] = total
 
 
-@jit
+@lean
 def parabola(b, iota, kappa, y, first, last, g):
     """g[i] = G_y(first + i) up to ``last``."""
     part, x, target = b[first : last + 1], iota[first : last + 1], g[: last + 1 - first]
@@ -66,7 +66,7 @@ def parabola(b, iota, kappa, y, first, last, g):
         target[i] = part[i] - kappa * d * d
 
 
-@jit
+@lean
 def sweep(b, iota, kappa, y, first, last, cut, g):
     """The first x in first … last with G_y(x) > cut, chunk by chunk; ``last`` if there is none before."""
     for start in range(first, last, CHUNK):
@@ -82,7 +82,7 @@ def sweep(b, iota, kappa, y, first, last, cut, g):
     return last
 
 
-@jit
+@lean
 def sweep_down(b, iota, kappa, y, first, last, cut, g):
     """The last x in first … last with G_y(x) > cut, chunk by chunk; ``first`` if there is none after."""
     for stop in range(last, first, -CHUNK):
@@ -98,7 +98,7 @@ def sweep_down(b, iota, kappa, y, first, last, cut, g):
     return first
 
 
-@jit
+@lean
 def scan(b, iota, kappa, y, first, p0, p1, last, g, lanes):
     """Edge y of any line, its argmax in p0 … p1, its window in first … last: (first, argmax, last, best)."""
     parabola(b, iota, kappa, y, p0, p1, g)
@@ -116,7 +116,7 @@ def scan(b, iota, kappa, y, first, p0, p1, last, g, lanes):
     )
 
 
-@jit
+@lean
 def bisect(b, kappa, y, first, p0, p1, last):
     """Edge y of a concave line by three binary searches: (first, argmax, last, best)."""
     lo, hi = p0, p1
@@ -147,7 +147,7 @@ def bisect(b, kappa, y, first, p0, p1, last):
     return start, p, lo, best
 
 
-@jit
+@lean
 def edge(b, iota, kappa, concave, y, first, p0, p1, last, g, lanes):
     """Edge y by the search that the line allows."""
     if concave:
