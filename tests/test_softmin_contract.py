@@ -1,6 +1,7 @@
 """One contract for every engine: the same nodes, ε and exponents, the same sums, those of extended precision."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from pmasolve import Box, Cloud, Dense, Fused, KeOps, Separable, Torus
 from pmasolve.softmin.blocks import BLOCK
 from pmasolve.softmin.groups import groups_of
 from pmasolve.softmin.keops import why_not
+from pmasolve.softmin.separable import Method
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ COMPILED = (
 ENGINES = {
     "Dense": (Dense(), tuple(NODES)),
     "Separable": (Separable(), GRIDS),
+    "matrix products": (Separable(Method.MATRIX), GRIDS),
+    "tiles": (Separable(Method.TILES), GRIDS),
     "Fused": (Fused(), tuple(NODES)),
     "expansions": (Expanding(), tuple(NODES)),
 } | ({} if why_not() else {"KeOps": (KeOps(device="cpu"), COMPILED)})
@@ -89,6 +93,27 @@ def test_weights_down_to_1e_300_and_none(engine, nodes):
     h[rng.random(source.shape) < 0.33] = -np.inf
     h.flat[0] = -690.0
     agree(engine, source, target, 1e-3, h, ENGINES[engine][0].bind(source, target, 1e-3).forward(h))
+
+
+@cache
+def extremes(nodes, eps):
+    """No mass on half of the nodes, all of it at one, a million bits of noise; and the sums."""
+    source, target = NODES[nodes]
+    noise = np.random.default_rng(5).standard_normal(source.shape)
+    half, one = noise.copy(), np.full(source.shape, -np.inf)
+    half.flat[: source.size // 2] = -np.inf
+    one.flat[-1] = 1.0
+    return [(h, oracle(source, target, eps, h)) for h in (half, one, 1e6 * np.log(2) * noise)]
+
+
+@pytest.mark.parametrize("eps", [1e-4, 0.02])
+@pytest.mark.parametrize(("engine", "nodes"), CASES)
+def test_half_empty_one_mass_and_a_million_bits_of_noise(engine, nodes, eps):
+    source, target = NODES[nodes]
+    kernel = ENGINES[engine][0].bind(source, target, eps)
+    for h, exact in extremes(nodes, eps):
+        values = kernel.forward(h)
+        assert np.abs(values - exact).max() <= 2 * allowance(source, target, eps, h, values)
 
 
 @pytest.mark.parametrize(("engine", "nodes"), CASES)
