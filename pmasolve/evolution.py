@@ -20,6 +20,7 @@ from .transforms import Coefficients
 
 # Beyond this factor GMRES needs more vectors than it is given (measured on random densities with least eigenvalues of 0.03).
 STRICTEST = 5.0
+MISLED = 0.01  # relative error of the chain rule beyond which g is differentiated itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,7 @@ class Linearisation:
     speed: Array  # A(φ); −inf where φ is not convex
     inverse: Array  # G⁻¹, packed
     composed: Array  # g(∇φ)
+    slope: Array | None = None  # ∇g(∇φ) where it is known
 
     @property
     def convex(self) -> bool:
@@ -44,7 +46,9 @@ class Linearisation:
 
     @cached_property
     def drift(self) -> Array:
-        """∇g(∇φ) = G⁻¹∇[g(∇φ)]: the chain rule spares a derivative of g off the grid."""
+        """∇g(∇φ) = G⁻¹∇[g(∇φ)], if it is not known: the chain rule spares a derivative of g off the grid."""
+        if self.slope is not None:
+            return self.slope
         return apply(self.inverse, self.operators.gradient(self.composed))
 
     @cached_property
@@ -58,15 +62,33 @@ class Linearisation:
         return contract(self.inverse, jet.D2, self.drift, jet.D, jet.D[0])
 
 
-def linearise(problem: Problem, operators: Operators, jet: Jet, inverse: Array | None = None) -> Linearisation:
-    """Evaluate A and prepare 𝓛 at the potential with this jet, whose gradient is overwritten by the map."""
+def linearise(
+    problem: Problem, operators: Operators, jet: Jet, inverse: Array | None = None, differences: bool = False
+) -> Linearisation:
+    """Evaluate A and prepare 𝓛 at the potential with this jet, whose gradient is overwritten by the map.
+
+    With ``differences`` the derivative of g is taken at the map's points, which costs 2 dim evaluations of g.
+    """
     speed, inverse = log_det_inverse(jet.D2, inverse)
     if not np.isfinite(speed).all():  # not convex: the map may be anywhere, g is not asked
         return Linearisation(problem, operators, speed, inverse, speed)
     composed = problem.target(problem.domain.displaced(jet.D))
     speed -= composed
     speed += problem.f
-    return Linearisation(problem, operators, speed, inverse, composed)
+    slope = central_differences(problem, jet.D) if differences else None
+    return Linearisation(problem, operators, speed, inverse, composed, slope)
+
+
+def central_differences(problem: Problem, points: Array) -> Array:
+    """∇g at points (dim, …) to about eight digits."""
+    out = np.empty_like(points)
+    for j, length in enumerate(problem.domain.lengths):
+        step, moved = 1e-5 * length, points.copy()
+        moved[j] += step
+        ahead = problem.target(moved)
+        moved[j] -= 2 * step
+        out[j] = (ahead - problem.target(moved)) / (2 * step)
+    return out
 
 
 def linearise_at(problem: Problem, operators: Operators, u: Array) -> Linearisation:
@@ -89,7 +111,8 @@ class Evolution:
         self._shifted, self._unit = Shifted(operators), 1.0 / kappa2
         self.scale = 4 * np.pi**2 / kappa2  # mean squared period: the unit of u and w
         self.here: Linearisation | None = None
-        self._sample = np.empty(0)
+        self._sample, self._places = np.empty(0), np.empty(0)
+        self._differences = False  # once the grid does not resolve g(∇φ)
         self._jet = Jet.empty(problem.domain)  # reused: allocating costs more than arithmetic
         self._inverse = np.empty_like(self._jet.D2)
         self._spectrum = self.transform.forward(np.zeros(problem.domain.shape))
@@ -114,10 +137,10 @@ class Evolution:
         """A(φ), or None where φ is not convex."""
         self.here = None
         jet = self.operators.jet(self.coefficients(y), self._jet)
-        here = linearise(self.problem, self.operators, jet, self._inverse)
+        here = linearise(self.problem, self.operators, jet, self._inverse, self._differences)
         if not here.convex:
             return None
-        self.here, self._sample = here, self._sampled(y).copy()
+        self.here, self._sample, self._places = here, self._sampled(y).copy(), self._some(jet.D).copy()
         return self.vector(here.speed)
 
     @staticmethod
@@ -125,12 +148,26 @@ class Evolution:
         """Some thousand entries, by which a state is known again."""
         return y[:: max(1, y.size // 4096)]
 
+    @staticmethod
+    def _some(vectors: Array) -> Array:
+        """A few hundred of the vectors (dim, *shape)."""
+        flat = vectors.reshape(len(vectors), -1)
+        return flat[:, :: max(1, flat.shape[1] // 256)]
+
+    def _misled(self, here: Linearisation) -> bool:
+        """Whether the chain rule has lost its digits: Newton's method then stalls, and steps shrink without end."""
+        exact = central_differences(self.problem, self._places)
+        return float(np.max(np.abs(self._some(here.drift) - exact))) > MISLED * float(np.max(np.abs(exact)) + 1.0)
+
     def linearise(self, y: Array) -> None:
         """The last admissible state serves unless the integrator has moved on."""
         if self.here is None or not np.array_equal(self._sampled(y), self._sample):
             self.derivative(y)
         if self.here is None:  # refused: the attempt must fail, any linearisation will do
             return
+        if not self._differences and self._misled(self.here):
+            self._differences = True
+            self.derivative(y)
         low, _, self._diffusion = self.here.diffusion
         self._strictness = min(max(1.0, self._diffusion / low), STRICTEST)
 
