@@ -3,9 +3,12 @@
     python benchmarks/half_iteration.py [n ...]
 
 The hard pair f = 2 cos 2πx + 2 cos 2πy and g, the same shifted by 0.4 along both axes; the potential is annealed from
-ε = 1e-2 down, so that its map moves mass by a third of a period.  For one thread set NUMBA_NUM_THREADS=1 and
-OPENBLAS_NUM_THREADS=1; column ``plain`` has one thread in any case: it sums the
-same certified windows term by term, without tiles.
+ε = 1e-2 down, so that its map moves mass by a third of a period.  Milliseconds are medians of calls that take turns, so that
+a busy machine slows all alike.  ``best`` is what `Separable()` takes; ``best/2GEMM`` its ratio to two matrix products;
+``plain`` sums the same certified windows term by term, without tiles, on one thread; ``mass`` is the largest |∫p_X − 1| of all
+iterations so far; ``bits`` the least certificate of a tile (above −929).  For one thread set NUMBA_NUM_THREADS=1 and
+OPENBLAS_NUM_THREADS=1; with more, a last column says how much faster tiles are than on one.
+Other packages: python benchmarks/sinkhorn.py --only grid --full --threads 1 2
 """
 
 from __future__ import annotations
@@ -23,7 +26,6 @@ from pmasolve.softmin.separable import Method, Separable, SeparableKernel
 from pmasolve.softmin.windows import edge, extend, is_concave
 
 STEPS = ((1e-2, 60), (3e-3, 40), (1e-3, 40), (3e-4, 30), (1e-4, 30), (3e-5, 20), (1e-5, 20))
-SHOWN = (1e-2, 1e-3, 1e-4, 1e-5)
 
 
 def hard_pair(n: int) -> tuple[Torus, Array, Array]:
@@ -38,18 +40,24 @@ def hard_pair(n: int) -> tuple[Torus, Array, Array]:
     return torus, normalised(x, y), normalised(x - 0.4, y - 0.4)
 
 
-def annealed(n: int) -> Iterator[tuple[float, Array]]:
-    """(ε, h) for every ε of the table: h of the first half-step at the potential reached there from larger ε."""
+def stages(n: int) -> Iterator[tuple[float, Array, float]]:
+    """(ε, h, mass error) for every ε: h of the first half-step at the potential reached there from larger ε."""
     torus, f, g = hard_pair(n)
     w = np.log(torus.cell)
-    u = np.zeros(torus.shape)
+    u, worst = np.zeros(torus.shape), 0.0
     for eps, count in STEPS:
         kernel = Separable().bind(torus, torus, eps)
         for _ in range(count):
             v = eps * kernel.forward(-u / eps - f + w)
-            u = eps * kernel.backward(-v / eps - g + w)
-        if eps in SHOWN:
-            yield eps, -u / eps - f + w
+            new = eps * kernel.backward(-v / eps - g + w)
+            worst = max(worst, abs(float(np.sum(np.exp((new - u) / eps - f + w))) - 1))
+            u = new
+        yield eps, -u / eps - f + w, worst
+
+
+def annealed(n: int) -> Iterator[tuple[float, Array]]:
+    """(ε, h) for every ε of the table."""
+    return ((eps, h) for eps, h, _ in stages(n))
 
 
 def median_ms(call: Callable[[], object], seconds: float = 1.0) -> float:
@@ -61,6 +69,18 @@ def median_ms(call: Callable[[], object], seconds: float = 1.0) -> float:
         call()
         times.append(perf_counter() - start)
     return 1e3 * float(np.median(times))
+
+
+def in_turn(calls: dict[str, Callable[[], object]], seconds: float = 1.5) -> dict[str, float]:
+    """Median milliseconds of calls that take turns, after one round that warms up."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    began = perf_counter()
+    while perf_counter() - began < seconds or len(times[next(iter(times))]) < 4:
+        for name, call in calls.items():
+            start = perf_counter()
+            call()
+            times[name].append(perf_counter() - start)
+    return {name: 1e3 * float(np.median(values[1:])) for name, values in times.items()}
 
 
 @jit
@@ -102,26 +122,43 @@ def plain(h: Array, kernel: SeparableKernel) -> Array:
     return out
 
 
-def row(eps: float, h: Array) -> str:
+def alone(call: Callable[[], object]) -> Callable[[], object]:
+    """The same on one thread of the tiles."""
+
+    def run() -> None:
+        numba.config.NUMBA_NUM_THREADS, before = 1, numba.config.NUMBA_NUM_THREADS
+        call()
+        numba.config.NUMBA_NUM_THREADS = before
+
+    return run
+
+
+def row(eps: float, h: Array, mass: float) -> str:
     """One line of the table."""
-    n = h.shape[0]
-    torus = Torus(h.shape)
-    kernels = [Separable(force).bind(torus, torus, eps) for force in (Method.TILES, Method.MATRIX, None)]
-    tiles, matrix, both = (median_ms(lambda k=k: k.forward(h)) for k in kernels)
-    certified = kernels[1].report["tile_passes"] == 0
-    a = kernels[0].axes[0].matrix
-    gemm = median_ms(lambda: (a @ a, a @ a))
-    slow = median_ms(lambda: plain(h, kernels[0]), 0.0)
-    report = kernels[0].report
+    n, torus = h.shape[0], Torus(h.shape)
+    tiles, matrix, best = (Separable(force).bind(torus, torus, eps) for force in (Method.TILES, Method.MATRIX, None))
+    matrix.forward(h)
+    a = np.random.default_rng(0).random((n, n))
+    calls = {"tiles": lambda: tiles.forward(h), "best": lambda: best.forward(h), "gemm": lambda: (a @ a, a @ a)}
+    if matrix.report["tile_passes"] == 0:
+        calls["matrix"] = lambda: matrix.forward(h)
+    if threads := numba.config.NUMBA_NUM_THREADS > 1:
+        calls["alone"] = alone(calls["tiles"])
+    ms, slow = in_turn(calls), median_ms(lambda: plain(h, tiles), 0.0)
     return (
-        f"{n:5d} {eps:7.0e} {tiles:9.2f} {f'{matrix:9.2f}' if certified else '  invalid'} {both:9.2f} {gemm:9.2f}"
-        f" {slow:9.1f}   {np.ptp(h):8.0f} {report['splits']:7d} {report['rough_lines']:6.2f}"
+        f"{n:5d} {eps:6.0e} {eps * n * n:7.1f} {ms['tiles']:7.2f} {ms.get('matrix', np.nan):7.2f}"
+        f" {ms['best']:7.2f} {ms['gemm']:7.2f} {ms['best'] / ms['gemm']:10.2f} {slow / ms['best']:10.1f}"
+        f" {mass:6.0e} {tiles.report['least_bits']:5.0f}" + (f" {ms['alone'] / ms['tiles']:5.2f}" if threads else "")
     )
 
 
 if __name__ == "__main__":
-    print(f"{numba.config.NUMBA_NUM_THREADS} threads; milliseconds per half-iteration")
-    print("    n     eps     tiles    matrix  dispatch  two GEMM     plain    osc(h)  splits  rough")
+    threads = numba.config.NUMBA_NUM_THREADS
+    print(f"{threads} thread(s) of the tiles; milliseconds per half-iteration; nan: no certificate")
+    print(
+        "    n    eps  eps/h2   tiles  matrix    best  2 GEMM best/2GEMM plain/best   mass  bits"
+        + "  two"[: threads * 5 - 5]
+    )
     for n in [int(a) for a in sys.argv[1:]] or (256, 512, 1024):
-        for eps, h in annealed(n):
-            print(row(eps, h), flush=True)
+        for eps, h, mass in stages(n):
+            print(row(eps, h, mass), flush=True)

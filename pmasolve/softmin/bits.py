@@ -122,19 +122,19 @@ def largest(values, lanes):
 
 @lean
 def least(values, lanes):
-    """min of the values, eight running minima at a time."""
+    """min of the values, CHUNK running minima at a time."""
     n, low = values.size, values[0]
-    if n < 16:
+    if n < CHUNK:
         for i in range(n):
             low = values[i] if values[i] < low else low
         return low
-    for i in range(8):
+    for i in range(CHUNK):
         lanes[i] = values[i]
-    for start in range(8, n, 8):
-        stop = min(n, start + 8)
-        part = values[stop - 8 : stop]
-        for i in range(8):
+    for start in range(CHUNK, n, CHUNK):
+        stop = min(n, start + CHUNK)
+        part = values[stop - CHUNK : stop]
+        for i in range(CHUNK):
             lanes[i] = part[i] if part[i] < lanes[i] else lanes[i]
-    for i in range(8):
+    for i in range(CHUNK):
         low = lanes[i] if lanes[i] < low else low
     return low

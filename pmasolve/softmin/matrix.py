@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from .bits import CHUNK, VOID, exponentiate, jit, largest, least, log2
+from .bits import CHUNK, VOID, exponentiate, jit, largest, lean, least, log2
 
 SURE = 900.0  # bits of oscillation, or of smallness of a sum, up to which a matrix product is exact to round-off
 
 
-@jit
-def scale_lines(lines, r0, r1, scale, scaled, tops):
+@lean
+def scale_lines(lines, r0, r1, scale, scaled, tops, lanes):
     """scaled = 2^(a − max a) for lines r0 … r1−1; stop and return False at the first that oscillates too much."""
-    lanes = np.empty(CHUNK)
     for r in range(r0, r1):
         line, target = lines[r], scaled[r - r0]
         for x in range(target.size):
@@ -40,13 +39,13 @@ def scale_lines(lines, r0, r1, scale, scaled, tops):
     return True
 
 
-@jit
-def unscale_lines(sums, tops, scale, out, r0):
-    """Columns r0 … of ``out``: scale·(max a + log2 of the sums); False if a sum is too small to be certified."""
-    if not least(sums.ravel(), np.empty(CHUNK)) > 2.0**-SURE:
-        return False
+@lean
+def unscale_lines(sums, tops, scale, out, r0, lanes):
+    """Columns r0 … of ``out``: scale·(max a + log2 of the sums); stop and return False at a sum too small to be certified."""
     for y in range(sums.shape[0]):
         row, target = sums[y], out[y, r0 : r0 + tops.size]
+        if not least(row, lanes) > 2.0**-SURE:
+            return False
         for r in range(tops.size):
             target[r] = (log2(row[r]) + tops[r]) * scale
     return True

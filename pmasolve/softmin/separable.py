@@ -22,7 +22,7 @@ import numpy as np
 from numba.core import config
 
 from ..domains import Array, Box, Grid
-from .bits import LN2, LOG2E
+from .bits import CHUNK, LN2, LOG2E
 from .kernel import axis_log_kernel
 from .lines import LOWEST, ROUGH, SPLITS, STEEPEST, tile_lines
 from .matrix import direct_lines, scale_lines, unscale_lines
@@ -103,7 +103,7 @@ class Axis:
         if not self.tiles_reach:
             return True
         terms = block_of(self.kappa) + 11.7 * np.sqrt(self.eps) / self.grid.spacing[self.j]
-        return self.n / 20 + 6 < 12 + 0.085 * terms
+        return self.n / 20 + 6 < 11 + 0.082 * terms
 
     @cached_property
     def tiles(self) -> Pass:
@@ -211,12 +211,12 @@ def _blocks(rows: int, step: int) -> list[tuple[int, int]]:
 
 
 def _by_matrix(axis: Axis, lines: Array, block: tuple[int, int], scales: tuple[float, float], out: Array) -> bool:
-    """One block by a scaled matrix product; False, with nothing written, if it cannot be certified."""
+    """One block by a scaled matrix product; False if it cannot be certified, and is to be written again."""
     r0, r1 = block
-    scaled, tops = np.empty((r1 - r0, axis.n)), np.empty(r1 - r0)
-    if not scale_lines(lines, r0, r1, scales[0], scaled, tops):
+    scaled, tops, lanes = np.empty((r1 - r0, axis.n)), np.empty(r1 - r0), np.empty(CHUNK)
+    if not scale_lines(lines, r0, r1, scales[0], scaled, tops, lanes):
         return False
-    return unscale_lines(axis.matrix @ scaled.T, tops, scales[1], out, r0)
+    return unscale_lines(axis.matrix @ scaled.T, tops, scales[1], out, r0, lanes)
 
 
 def _by_tiles(axis: Axis, lines: Array, block: tuple[int, int], scales: tuple[float, float], out: Array) -> Array:
