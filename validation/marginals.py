@@ -72,8 +72,9 @@ class Constants:
         here = linearised(case, limit)
         jet = jet_of(here.operators, plain_corrector(case) - half * here.speed)
         rho = np.exp(here.log_density)
+        move = jet.D.copy()  # 𝓛 is written over the gradient
         kl = 0.5 * grid.integral(here.times(jet) ** 2 * rho)
-        shift = apply(here.inverse, jet.D) if power < 0 else _hessian_times(here.operators, limit, jet.D)  # over jet.D
+        shift = apply(here.inverse, move) if power < 0 else _hessian_times(here.operators, limit, move)
         self.of = {"KL": kl, "LOT": float(np.sqrt(grid.integral(np.sum(shift**2, axis=0) * rho)))}
 
 
