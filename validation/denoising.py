@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.integrate import quad
@@ -13,6 +12,7 @@ from pmasolve.domains import Array
 
 from .claims import AtMost, Check, Claim, Level
 from .evidence import Rows, against
+from .mixtures import Mixture
 
 CLAIM = Claim(
     name="denoising",
@@ -36,27 +36,6 @@ PRINTED = {  # r: s(1), s(.5), h(0), h(.5)
     3.0: (0.01, 0.01, 0.02, 0.03),
 }
 DIGITS, FORMULA = {"difference": AtMost(1e-9)}, {"difference": AtMost(1e-6)}
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """∑pᵢ N(mᵢ, vᵢ²)."""
-
-    p: tuple[float, ...]
-    m: tuple[float, ...]
-    v: tuple[float, ...]
-
-    def density(self, y: float) -> float:
-        """p_Y."""
-        return float(sum(p * norm.pdf(y, m, v) for p, m, v in zip(self.p, self.m, self.v, strict=True)))
-
-    def loss(self, y: float, *, power: int = -1) -> float:
-        """L by (5.3); ``power`` = 1 has the denominators that are printed."""
-        p, m, v = (np.array(values) for values in (self.p, self.m, self.v))
-        t = (y - m) / v
-        phi, total = norm.pdf(t), float(np.sum(p * v**power * norm.pdf(t)))
-        second, first = np.sum(p * v**-3 * (t**2 - 1) * phi), np.sum(p * v**-2 * t * phi)
-        return float(1 + second / total - (first / total) ** 2)
 
 
 THREE = Mixture((0.2, 0.5, 0.3), (-1.0, 0.3, 2.0), (0.6, 1.1, 0.8))
@@ -113,7 +92,7 @@ def second_difference(f, y: float, h: float = 2e-3) -> float:
 def mixture(power: int = -1) -> Rows:
     """(5.3) against 1 + (log p)″."""
     rows = {
-        f"L({y:g})": (THREE.loss(y, power=power), 1 + second_difference(lambda z: np.log(THREE.density(z)), y))
+        f"L({y:g})": (float(THREE.loss(y, power=power)), 1 + second_difference(lambda z: np.log(THREE.density(z)), y))
         for y in (-1.5, 0.0, 1.0, 2.5)
     }
     return against(rows, source="1 + (log p)″ by differences")

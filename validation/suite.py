@@ -10,6 +10,7 @@ from . import (
     berman,
     corrector,
     denoising,
+    denoising_examples,
     differences,
     duality,
     evi,
@@ -57,6 +58,7 @@ CLAIMS: tuple[ClaimModule, ...] = (
     mckean_vlasov,
     relatives,
     denoising,
+    denoising_examples,
     differences,
     identities,
 )
