@@ -16,7 +16,8 @@ from .records import Entry, Section
 SHOWN = 24  # rows of a table; files of data hold more
 SYMBOLS = {"eps": "ε"}
 LATEX = {"eps": r"$\varepsilon$", "rtol": "rtol"}
-ESCAPED = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}"})
+NAMED = {"\\": "backslash", "~": "asciitilde", "^": "asciicircum"}
+ESCAPED = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {c: rf"\text{name}{{}}" for c, name in NAMED.items()})
 
 
 def cells(entry: Entry) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,9 @@ from pmasolve import (
     plot_trajectory,
     save_figure,
 )
+from pmasolve.records import Entry, Section
 from pmasolve.report import MARKERS, OKABE_ITO, svg
+from pmasolve.tables import latex
 
 TAU = 2 * np.pi
 STUDY = Study.over("eps", [2.0**-6, 2.0**-7, 2.0**-8], lambda e: {"sup": 3 * e**2, "gradient": e, "exact": 0.0})
@@ -100,3 +103,21 @@ def test_latex_has_one_row_for_each_value() -> None:
 def test_pyplot_is_never_imported() -> None:
     code = "import sys, pmasolve; assert 'matplotlib.pyplot' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_latex_words_are_escaped_and_rows_are_complete() -> None:
+    """What LaTeX stops at: special characters in words, braces and environments that do not match, rows of other lengths."""
+    words = r"π = e^{−f}, 50% & $a_b$ #1 ~ \x"
+    entry = Entry(
+        words, "quantity", np.ones(2), {words: np.full(2, 0.1)}, {}, {words: "≤ 1"}, True, labels=(words, "b")
+    )
+    text = latex([Section("name", words, "", {}, (entry,), True)])
+    plain = re.sub(r"\\(?:text\w+\{\}|[&%$#_{}])", "x", text)  # escaped characters are letters
+    plain = re.sub(r"\$[^$]*\$", "0", plain)  # formulas are numbers
+    assert not set("^%#_~$") & set(plain)
+    assert plain.count("{") == plain.count("}")
+    assert plain.count(r"\begin{") == plain.count(r"\end{") == 4
+    for columns, body in re.findall(r"\\begin\{tabular\}\{(\w+)\}(.*?)\\end", plain, flags=re.DOTALL):
+        rows = [row for row in body.splitlines() if row.endswith(r"\\")]
+        assert len(rows) > 1
+        assert {row.count("&") for row in rows} == {len(columns) - 1}
