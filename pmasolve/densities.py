@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import map_coordinates, spline_filter1d
 
 from .domains import Array, Box, Grid, Torus
-from .threads import blocks, each
+from .threads import CACHED, blocks, each
 
 Formula = Callable[..., ArrayLike]
 
@@ -87,7 +87,7 @@ def _pointwise(evaluate: Callable[[Array, Array], None], points: Array) -> Array
     """evaluate(points (dim, n), out (n,)) on blocks of the points: on all threads, and with small temporaries."""
     flat, out = points.reshape(points.shape[0], -1), np.empty(points.shape[1:])
     flat_out = out.reshape(-1)
-    each(lambda b: evaluate(flat[:, b], flat_out[b]), blocks(out.size, out.size))
+    each(lambda b: evaluate(flat[:, b], flat_out[b]), blocks(out.size, out.size, CACHED))
     return out
 
 

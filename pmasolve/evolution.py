@@ -6,7 +6,7 @@ error control sees D²u; it is kept as orthonormal coefficients, in which the pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -120,8 +120,12 @@ class Evolution:
 
     def vector(self, values: Array) -> Array:
         """State of a function on the grid: orthonormal coefficients of (1 − Δ/κ²)u."""
+        return self._vector(values).copy()
+
+    def _vector(self, values: Array) -> Array:
+        """The same in the one array of coefficients, over which the next call writes: memory is what limits the grid."""
         c = self.transform.as_vector(self.transform.forward(values, self._spectrum))
-        return self._shifted.multiply(c, self._unit, self.transform.isometry, np.empty_like(c))
+        return self._shifted.multiply(c, self._unit, self.transform.isometry, c)
 
     def coefficients(self, y: Array) -> Coefficients:
         """Coefficients of u, the function with state y; the next call uses their array again."""
@@ -134,14 +138,14 @@ class Evolution:
         return self.transform.derivative(self.coefficients(y), (0,) * out.ndim, out)
 
     def derivative(self, y: Array) -> Array | None:
-        """A(φ), or None where φ is not convex."""
+        """A(φ), or None where φ is not convex; the next call of any method writes over it, as over all that are returned here."""
         self.here = None
         jet = self.operators.jet(self.coefficients(y), self._jet)
         here = linearise(self.problem, self.operators, jet, self._inverse, self._differences)
         if not here.convex:
             return None
         self.here, self._sample, self._places = here, self._sampled(y).copy(), self._some(jet.D).copy()
-        return self.vector(here.speed)
+        return self._vector(here.speed)
 
     @staticmethod
     def _sampled(y: Array) -> Array:
@@ -168,6 +172,7 @@ class Evolution:
         if not self._differences and self._misled(self.here):
             self._differences = True
             self.derivative(y)
+        self.here = replace(self.here, slope=self.here.drift, composed=np.empty(0))  # g(∇φ) has served: memory
         low, _, self._diffusion = self.here.diffusion
         self._strictness = min(max(1.0, self._diffusion / low), STRICTEST)
 
@@ -175,7 +180,7 @@ class Evolution:
         """𝓛v."""
         if self.here is None:
             return np.zeros_like(v)
-        return self.vector(self.here.times(self.operators.jet(self.coefficients(v), self._jet)))
+        return self._vector(self.here.times(self.operators.jet(self.coefficients(v), self._jet)))
 
     def precondition(self, r: Array, gamma: float) -> Array:
         """s(1 − γāΔ)⁻¹ r with ā the mean of G⁻¹'s diagonal.
@@ -185,7 +190,7 @@ class Evolution:
         On what 𝓛 does not see the operator is 1, and so must the preconditioner be: damped there, it would hide these
         parts from GMRES, and the predictor would let them grow.
         """
-        out = self._shifted.divide(r, gamma * self._diffusion, 1.0, np.empty_like(r))
+        out = self._shifted.divide(r, gamma * self._diffusion, 1.0, self.transform.as_vector(self._spectrum))
         self.transform.keep_redundant(self.transform.as_coefficients(out), self.transform.as_coefficients(r))
         out *= self._strictness
         return out

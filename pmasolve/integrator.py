@@ -24,7 +24,10 @@ MAX_ORDER = 4
 
 
 class System(Protocol):
-    """dy/dt = F(y) with a linearisation and a preconditioner; y is a flat real vector."""
+    """dy/dt = F(y) with a linearisation and a preconditioner; y is a flat real vector.
+
+    What the methods return may be one array that the next call writes over; the integrator copies it at once.
+    """
 
     def derivative(self, y: Array) -> Array | None:
         """F(y), or None where y is not admissible."""

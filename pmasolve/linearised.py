@@ -36,7 +36,7 @@ class LinearisedEvolution:
         """A(φ) and 𝓛w."""
         u, w = np.split(y, 2)
         speed = self.base.derivative(u)
-        return None if speed is None else np.concatenate([speed, self.base.jacobian_times(w)])
+        return None if speed is None else np.concatenate([speed.copy(), self.base.jacobian_times(w)])
 
     def linearise(self, y: Array) -> None:
         """Both blocks on the diagonal are 𝓛."""
@@ -44,11 +44,11 @@ class LinearisedEvolution:
 
     def jacobian_times(self, v: Array) -> Array:
         """The block that feels the change of 𝓛 with u is left out: below the diagonal, it costs Newton one iteration at most."""
-        return np.concatenate([self.base.jacobian_times(part) for part in np.split(v, 2)])
+        return np.concatenate([self.base.jacobian_times(part).copy() for part in np.split(v, 2)])
 
     def precondition(self, r: Array, gamma: float) -> Array:
         """Block by block."""
-        return np.concatenate([self.base.precondition(part, gamma) for part in np.split(r, 2)])
+        return np.concatenate([self.base.precondition(part, gamma).copy() for part in np.split(r, 2)])
 
 
 @dataclass(frozen=True, eq=False)
