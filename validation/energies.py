@@ -18,11 +18,14 @@ def bregman(case: Case, u: Array) -> float:
 
     With y = ∇φ(x) the second integral is −∫(½|∇u|² + u) dρ_φ, so that no dual potential is needed.
     """
-    grid, limit = case.problem.domain, steady(case)
-    gradient, mu = Fourier().on(grid).gradient(u), np.exp(-case.problem.f)
-    rho = np.exp(linearised(case, u).log_density)
-    moved = np.sum(gradient**2, axis=0)
-    return grid.integral(u * (mu - rho)) - 0.5 * grid.integral(moved * rho) + 0.5 * limit.cost
+    return energy(case, u, np.exp(-case.problem.f)) + 0.5 * steady(case).cost
+
+
+def energy(case: Case, u: Array, pi: Array) -> float:
+    """∫φ dπ + ∫φ* dν less ½∫|x|² dπ + ½∫|y|² dν: the part of B_G(π | ρ_φ) that depends on φ."""
+    grid = case.problem.domain
+    gradient, rho = Fourier().on(grid).gradient(u), np.exp(linearised(case, u).log_density)
+    return grid.integral(u * (pi - rho)) - 0.5 * grid.integral(np.sum(gradient**2, axis=0) * rho)
 
 
 def divergences(case: Case, u: Array) -> tuple[float, float]:
