@@ -6,12 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy.integrate import quad
-from scipy.optimize import brentq
-from scipy.stats import norm, truncnorm
+from scipy.stats import norm
 
-from pmasolve import Band, Study
 from pmasolve.domains import Array
-from pmasolve.gaussian import Normal
 
 from .claims import AtMost, Check, Claim, Level
 from .evidence import Rows, against
@@ -19,23 +16,19 @@ from .mixtures import Mixture
 
 CLAIM = Claim(
     name="denoising",
-    title="Denoising by transport: the table of Fig. 1, formulas and examples",
+    title="Denoising by transport: the table of Fig. 1, and two formulas",
     statement="Y = rX + Z, L_r(y) = Var(rX | Y = y) = 1 + (log p_Y)″(y), s(u) = P(L_r(Y) > u), h(u) = E(L_r(Y) − "
     "(1−u))₊;  X = ±1: L_r(y) = r² sech²(ry);  "
     "p_Y = ∑pᵢN(mᵢ, vᵢ²), tᵢ = (y−mᵢ)/vᵢ: L = 1 + [∑pᵢvᵢ⁻³(tᵢ²−1)φ(tᵢ)]/[∑pᵢvᵢ⁻¹φ(tᵢ)] − "
     "([∑pᵢvᵢ⁻²tᵢφ(tᵢ)]/[∑pᵢvᵢ⁻¹φ(tᵢ)])²;  "
-    "E L_r(Y) = 1 − Fisher information of Y;  theorem 3: one step forward and one back, f = id + η(−x − ∇log p), b = "
-    "id + η(x + ∇log f_#p): W₂(b_#f_#p, p) = O(η²);  from N(0, s²) the k-th step back contracts by "
-    "1 + η(s²−1)/(e^{2kη}+s²−1);  ζ* = (1 − sup L)(1+r²); "
-    " D² log p_t(x) = −s²(1 − Var(rX₀ | X_t = x)), s² = 1/(1−e^{−2t}), r = se^{−t}",
+    "E L_r(Y) = 1 − Fisher information of Y;  D² log p_t(x) = −s²(1 − Var(rX₀ | X_t = x)), s² = 1/(1−e^{−2t}), r = se^{−t}",
     source="Liang, Dharmakeerthi, Koriyama, arXiv 2411.01629: Fig. 1 (its 0.71 is 1/√2), (4.2) with s² for the "
     "printed 1/s², (5.3) with vᵢ⁻¹ in the "
-    "denominators for the printed vᵢ, theorem 3, the contraction of the introduction with e^{2kη}, examples 1 to 5",
+    "denominators for the printed vᵢ",
     expected="the printed digits; derivatives of the densities themselves",
-    tolerance="equal after rounding to two decimals; formulas within 1e-6; order in [1.95, 2.05], its constant to 0.1 %",
+    tolerance="equal after rounding to two decimals; formulas within 1e-6",
     problem="r = 1/√2, 1.5 and 3; a mixture of three normals; differences of order 4",
-    mutations="e^{kη} in the contraction; no step forward in theorem 3; r = 0.71 as printed; "
-    "vᵢ in the denominators of (5.3) as printed; −1/s² in (4.2) as printed",
+    mutations="r = 0.71 as printed; vᵢ in the denominators of (5.3) as printed; −1/s² in (4.2) as printed",
 )
 PRINTED = {  # r: s(1), s(.5), h(0), h(.5)
     2**-0.5: (0.0, 0.0, 0.0, 0.0),
@@ -54,12 +47,6 @@ def study(level: Level) -> Iterator[Check]:
     yield Check("(5.3)", mixture(), FORMULA)
     yield Check("mean of L", means(), FORMULA)
     yield Check("(4.2)", heat(2), FORMULA)
-    yield Check("theorem 3, N(0, 0.4)", there_and_back(), {"W₂": Band(1.95, 2.05)})
-    yield Check("theorem 3, its constant", constant(), {"difference": AtMost(1e-3)})
-    yield Check("contraction of a step back", contraction(2.0), FORMULA)
-    yield Check("examples 1 to 5", worked(), {"difference": AtMost(1e-3)})
-    yield Check("theorem 3", there_and_back(forward=0.0), {"W₂": Band(1.95, 2.05)}, "no step forward")
-    yield Check("contraction of a step back", contraction(1.0), FORMULA, "e^{kη}")
     yield Check("Fig. 1", table({2**-0.5: 0.71}), DIGITS, "r = 0.71 as printed")
     yield Check("(5.3)", mixture(power=1), FORMULA, "vᵢ in the denominators, as printed")
     yield Check("(4.2)", heat(-2), FORMULA, "−1/s² as printed")
@@ -137,65 +124,3 @@ def heat(power: int) -> Rows:
         exact = second_difference(lambda z: np.log(two_point(r, s * z)), x)
         rows[f"x = {x:g}"] = (-(s**power) * (1 - r**2 / np.cosh(r * s * x) ** 2), exact)
     return against(rows, source="(log p_t)″ by differences")
-
-
-VARIANCE = 0.4
-
-
-def roundtrip(eta: float, forward: float = 1.0) -> float:
-    """W₂ between N(0, v) and its image under f and then b."""
-    there = 1 + forward * eta * (1 / VARIANCE - 1)
-    back = 1 + eta * (1 - 1 / (there**2 * VARIANCE))
-    return Normal([0.0], [[(back * there) ** 2 * VARIANCE]]).wasserstein(Normal([0.0], [[VARIANCE]]))
-
-
-def there_and_back(forward: float = 1.0) -> Study:
-    """Theorem 3 between normal distributions."""
-    return Study.over("η", [2.0**-j for j in range(7, 11)], lambda eta: {"W₂": roundtrip(eta, forward)})
-
-
-def constant() -> Rows:
-    """W₂/η² → |2(1−1/v)/v + (1−1/v)²|√v."""
-    c = 1 - 1 / VARIANCE
-    limit = abs(2 * c / VARIANCE + c * c) * np.sqrt(VARIANCE)
-    fine, coarse = (roundtrip(eta) / eta**2 for eta in (1e-3, 2e-3))
-    return against({"W₂/η²": (2 * fine - coarse, limit)}, source="the expansion of both maps in η")
-
-
-def contraction(factor: float) -> Rows:
-    """Two means one step apart, moved by the step back at time kη from N(0, s²); threshold of 1 − η: k < log(2(1−s²))/2η."""
-    eta, s2, rows = 0.01, 0.25, {}
-    for k in (5, 20, 40):
-        variance = 1 + np.exp(-2 * k * eta) * (s2 - 1)  # under the Ornstein–Uhlenbeck flow
-        step = 1 + eta * (1 - 1 / variance)
-        before, after = (Normal([m], [[1.0]]).wasserstein(Normal([0.0], [[1.0]])) for m in (1.0, step))
-        rows[f"k = {k}"] = (after / before, 1 + eta * (s2 - 1) / (np.exp(factor * k * eta) + s2 - 1))
-        assert (step < 1 - eta) == (k < np.log(2 * (1 - s2)) / (2 * eta))
-    return against(rows, source="arXiv 2411.01629, introduction, with e^{2kη}")
-
-
-def spike(r: float) -> float:
-    """sup L for ½δ₀ + ½N(0, 1): Y is N(0, 1) or N(0, 1+r²)."""
-    y, v2 = np.linspace(0, 12 + 6 * r, 40_001), 1 + r * r
-    wide, narrow = norm.pdf(y, 0, np.sqrt(v2)), norm.pdf(y)
-    w, gain = wide / (wide + narrow), r * r / v2
-    return float(np.max(w * gain + w * (1 - w) * (gain * y) ** 2))
-
-
-def worked() -> Rows:
-    """A point, a normal distribution, the uniform one on [−1, 1], two points, a spike in a normal distribution."""
-    t, sigma = 0.3, 0.6
-    r = np.exp(-t) / np.sqrt(1 - np.exp(-2 * t))
-    curvature = 1 - r**2 * sigma**2 / (1 + r**2 * sigma**2)  # 1 − L, the same everywhere
-    rows = {
-        "1: ζ*, a point": (1 + r**2, 1 / (1 - np.exp(-2 * t))),
-        "2: δ*, N(0, σ²)": (curvature, 1 / (1 + sigma**2 * r**2)),
-        "2: ζ*, N(0, σ²)": (curvature * (1 + r**2), 1 / (1 + np.exp(-2 * t) * (sigma**2 - 1))),
-    }
-    for r, sup in ((1.0, 0.2911), (1.5, 0.5515), (2.0, 0.7737)):
-        rows[f"3: sup L, r = {r:g}"] = (truncnorm(-r, r).var(), sup)
-    for r, zeta in ((0.2, 1.026), (1.0, 1.418), (1.5, 1.4575), (2.0, 1.131)):
-        rows[f"3: ζ*, r = {r:g}"] = ((1 - truncnorm(-r, r).var()) * (1 + r**2), zeta)
-    rows["4: r*, points ±µ, µ = 1.7"] = (brentq(lambda r: (1.7 * r) ** 2 - 1, 0.1, 3), 1 / 1.7)
-    rows["5: r*, spike"] = (brentq(lambda r: spike(r) - 1, 0.5, 4), 1.50030)
-    return against(rows, source="arXiv 2411.01629, examples 1 to 5: formulas, and their values to four digits")

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 
-from pmasolve import ConstantSteps, MirrorDescent, Problem, Torus, evolve
 from pmasolve.domains import Array
-from pmasolve.evolution import convexity as convexity_of
-from pmasolve.evolution import linearise_at
 from pmasolve.gaussian import Descent, Normal, Pair, Quadratic, mirror_descent
-from pmasolve.operators import Operators
 
-from .cases import ANALYTIC_1D, ANALYTIC_2D, TAU, Case
 from .claims import AtMost, Check, Claim, Level
 from .evidence import Rows, inequality
 from .gaussians import Gaussians
@@ -24,8 +18,7 @@ CLAIM = Claim(
     title="Mirror descent without regret: both sides, and four rates",
     statement="ψ_{k+1} = ψ_k + η_k(g − f(∇ψ_k) + log det D²ψ_k), ρ_k = (∇ψ_k)_# e^{−g}:  KL(ρ_k|μ) + KL(μ|ρ_k) − "
     "(η_k/2m_{k+1})∫|ξ_k|²dπ_k ≤ "
-    "[B_G(μ|ρ_k) − B_G(μ|ρ_{k+1})]/η_k ≤ KL(ρ_k|μ) + KL(μ|ρ_k), π_k = (∇ψ_k*)_# μ, m_{k+1} = inf D²ψ_{k+1};  for "
-    "any π with KL(ρ_k|μ) − KL(π|μ) + KL(π|ρ_k) in place of the sum;  η "
+    "[B_G(μ|ρ_k) − B_G(μ|ρ_{k+1})]/η_k ≤ KL(ρ_k|μ) + KL(μ|ρ_k), π_k = (∇ψ_k*)_# μ, m_{k+1} = inf D²ψ_{k+1};  η "
     "constant: average KL = O(1/T);  "
     "η = T^{−½}: KL_T = O(T^{−½});  η_k = (M/λ)/(k+1) and η = (M/λ) log T/T: B_G(μ|ρ_T) = O(log T/T)",
     source="Deb, Liang, arXiv 2504.09279 (scheme and rates); the inequality with its remainder and the constant M/λ "
@@ -34,14 +27,11 @@ CLAIM = Claim(
     "the least T",
     tolerance="violation ≤ 1e-12 of the first Jeffreys divergence; equality to 1e-11; T × (rate's quantity) never "
     "above 1.05 times that of the least T",
-    problem="1D and 2D tori, 8 and 4 waves kept, π = μ and π = (1 + ½ cos 2π(x₁ − 0.1))dx; "
-    "normal distributions: d = 1 with Σ = 2, Θ = 1, a = 1, and d = 3, non-commuting, seed 31; T = 50 … 3200, "
+    problem="normal distributions: d = 1 with Σ = 2, Θ = 1, a = 1, and d = 3, non-commuting, seed 31; T = 50 … 3200, "
     "at full level … 10⁴",
-    mutations="KL(π|μ) left out for another π; the right-hand side with KL(ρ_k|μ) alone; "
-    "the remainder left out on the left; η = 1/T presented as log T/T",
+    mutations="the right-hand side with KL(ρ_k|μ) alone; the remainder left out on the left; η = 1/T presented as log T/T",
 )
 HOLDS, EQUAL, BOUND = {"violation": AtMost(1e-12)}, {"violation": AtMost(1e-11)}, {"violation": AtMost(0)}
-GRID = {"violation": AtMost(1e-10)}
 HORIZONS = {Level.QUICK: (50, 200, 800, 3200), Level.FULL: (50, 100, 200, 400, 800, 1600, 3200, 10_000)}
 
 
@@ -60,11 +50,6 @@ def study(level: Level) -> Iterator[Check]:
             yield Check("d = 1, equality on the left", side(run, -run.lower_slack), EQUAL)
         for name, rows in rates(g, HORIZONS[level]).items():
             yield Check(f"{g.name}, {name}", rows, BOUND)
-    for case in (ANALYTIC_1D, ANALYTIC_2D):
-        for name, rows in on_a_grid(case).items():
-            yield Check(f"{case.name}, {name}", rows, GRID)
-    broken = on_a_grid(ANALYTIC_1D, kept=0.0)["π ≠ μ, right-hand side"]
-    yield Check("1D analytic, π ≠ μ", broken, GRID, "KL(π|μ) left out")
     run = descent(space, np.full(200, 0.1))
     yield Check(space.name, side(run, run.upper_slack - run.reverse_kl[:-1]), HOLDS, "KL(ρ_k|μ) alone on the right")
     yield Check(space.name, side(run, run.lower_slack - run.remainder), HOLDS, "remainder left out on the left")
@@ -79,49 +64,6 @@ def study(level: Level) -> Iterator[Check]:
 def descent(g: Gaussians, eta: Array) -> Descent:
     """The scheme from the conjugate of the start."""
     return mirror_descent(g.pair, g.start.conjugate(), eta)
-
-
-def another(case: Case) -> Problem:
-    """The same reference, towards π."""
-    return Problem(case.problem.domain, case.f, lambda *y: -np.log(1 + 0.5 * np.cos(TAU * (y[0] - 0.1))))
-
-
-def on_a_grid(case: Case, kept: float = 1.0) -> dict[str, Rows]:
-    """Both sides along band-limited mirror descent, for μ and another π; ``kept`` is for the mutation."""
-    flow = MirrorDescent(case.problem, ConstantSteps(2e-4), modes=8 if case.dim == 1 else 4)
-    run = evolve(flow, flow.times(40), initial=np.zeros(case.problem.domain.shape))
-    us = [np.zeros(case.problem.domain.shape), *run.potentials]
-    rows = {}
-    for name, problem, kl in (("π = μ", case.problem, 0.0), ("π ≠ μ", another(case), 1 - kept)):
-        lower, upper, scale = np.array([sides(flow, problem, a, b, kl) for a, b in pairwise(us)]).T
-        k = np.arange(1.0, len(us))
-        for where, slack in (("left", lower), ("right", upper)):
-            rows[f"{name}, {where}-hand side"] = inequality("k", k, 0.0, slack, scale=scale[0], names=("0", "slack"))
-    return rows
-
-
-def sides(flow: MirrorDescent, towards: Problem, u: Array, after: Array, left_out: float) -> tuple[float, float, float]:
-    """Slack of both sides at one step, and the size of Jeffreys' divergence; everything pulled back to the reference by ∇ψ_k.
-
-    log(ρ_k/μ) is −A(ψ_k) there, and π becomes π_k = (∇ψ_k*)_# π.
-    """
-    grid, operators, eta = flow.problem.domain, flow.operators, flow.schedule(0)
-    here, reference = linearise_at(flow.problem, operators, u), np.exp(-flow.problem.f)
-    pi = np.exp(linearise_at(towards, operators, u).log_density)
-    direction = (after - u) / eta
-    pairing = grid.integral(direction * (pi - reference))
-    on_target = grid.integral(pi * (here.log_density - np.log(pi)))  # −KL(π|μ), for the mutation
-    drop = transported(grid, operators, towards, u) - transported(grid, operators, towards, after)
-    slope, low = np.sum(operators.gradient(direction) ** 2, axis=0), convexity_of(operators, after)[0]
-    remainder = eta / (2 * low) * grid.integral(slope * pi)
-    size = grid.integral(here.speed * (np.exp(here.log_density) - reference))
-    return drop / eta - pairing + remainder, pairing - drop / eta + left_out * on_target, size
-
-
-def transported(grid: Torus, operators: Operators, towards: Problem, u: Array) -> float:
-    """∫ψ dν + ∫ψ* dπ less what does not depend on ψ."""
-    pi, D = np.exp(linearise_at(towards, operators, u).log_density), operators.gradient(u)
-    return grid.integral(u * (np.exp(-towards.f) - pi)) - 0.5 * grid.integral(np.sum(D**2, axis=0) * pi)
 
 
 def side(run: Descent, slack: Array) -> Rows:
