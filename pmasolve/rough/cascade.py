@@ -159,10 +159,16 @@ def _fine(masses: Masses, F: Array | None, settings: SemiDual, gap: float, best:
                 return REACHED
             if here.l1 > tolerance or repair.plain - best.lower > 0.9 * gap * best.lower:
                 break
-            tolerance = 0.2 * here.l1
+            tolerance = here.l1 * _shrinking(repair, best.lower, gap)
         if q * np.sqrt(0.5) < settings.least * 0.999:
             return EQUAL if best.upper <= (0.1 * min(grid.spacing)) ** 2 else _too_wide(best.gap, gap, settings.least)
         before, q = F, q * np.sqrt(0.5)
+
+
+def _shrinking(repair: Repair, lower: float, gap: float) -> float:
+    """Factor of Σ|μ − a| at which the repair, whose cost goes with it, should leave the interval within the gap."""
+    allowed = (1 + gap) * lower - repair.plain
+    return float(np.clip(0.9 * allowed / (repair.upper - repair.plain), 0.2, 0.7))
 
 
 def _too_wide(found: float, gap: float, least: float) -> Outcome:
