@@ -25,7 +25,7 @@ Note = Callable[[Mapping[str, float]], None]
 
 ARMIJO = 0.1
 SHORTEST = 1 / 16  # a shorter step gains no more than a Sinkhorn iteration
-KRYLOV = 15  # more goes into directions whose steps are cut short: on blobs over 1e-6 half of all products
+KRYLOV = 15  # more goes into directions whose steps are cut short: half of all products on blobs over nothing
 FORCING = 0.5
 LEAST_DAMPING = 0.05
 
