@@ -106,7 +106,7 @@ def semidual(
 ) -> SemiDualResult:
     """Potential, plan and certified interval between two densities ≥ 0 on the nodes.
 
-    Memory: about 40 arrays of the grid at q = 1, two thirds of them weights of the plan.  Cost: some 10² to 10³ banded products
+    Memory: 67 to 102 arrays of the grid at their peak (blobs and shapes, 128²), mostly weights of plans.  Cost: 10² to 10³ products
     with them, most on the finest grid.
     """
     records: list[Mapping[str, float]] = []
