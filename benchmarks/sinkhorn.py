@@ -2,8 +2,9 @@
 
     python benchmarks/sinkhorn.py [--quick | --full] [--threads 1 2] [--only grid products clouds fixed]
 
-Every number is a median over repeated calls after one that warms up, in double precision.  Each number of threads has a process
-of its own, pinned to as many cores, so that all packages have the same.  Peers that are not installed, or fail, are named.
+Every number is a median over repeated calls after one that warms up, in double precision; those of (a) take turns.  Each number of
+threads has a process of its own, pinned to as many cores, so that all packages have the same.  Peers that are not installed, or
+fail, are named.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from time import perf_counter
 
 import numpy as np
 from clouds import Run, clouds, dense, ott, report
@@ -28,6 +30,8 @@ from pmasolve.schroedinger import schroedinger
 from pmasolve.softmin.fused import Fused
 from pmasolve.softmin.keops import KeOps, why_not
 from pmasolve.softmin.separable import Separable
+
+ROUNDS = 3  # of calls in turn, after one that warms up
 
 
 @dataclass(frozen=True)
@@ -77,28 +81,46 @@ def grid(sizes: Sizes) -> None:
 def grid_row(torus: Torus, eps: float, h: Array) -> None:
     """One grid and one ε."""
     kernel = Separable().bind(torus, torus, eps)
-    ours, value = median_ms(lambda: kernel.forward(h)), kernel.forward(h)
-    print(f"  {torus.shape}, eps = {eps:g} ({eps / torus.spacing[0] ** 2:.3g} h²): pmasolve {ours:.2f} ms")
-    line("numba, whole axes", plain_run(torus, h, eps), ours, value)
+    peers = {"numba, whole axes": plain_run(torus, h, eps)}
     if torus.dim == 2:
-        line("numba, windows", windowed_run(torus, h, eps), ours, value)
+        peers["numba, windows"] = windowed_run(torus, h, eps)
     if absent := missing("jax", "ott"):
         print(f"    OTT-JAX Grid        not measured: {absent} not installed")
     else:
-        line("OTT-JAX Grid", ott_run(torus, h, eps), ours, value)
+        peers["OTT-JAX Grid"] = ott_run(torus, h, eps)
     if absent := missing("torch", "geomloss"):
         print(f"    GeomLoss grid       not measured: {absent} not installed")
     elif why_not():
         print(f"    GeomLoss grid       not measured: KeOps: {why_not()}")
     else:
-        line("GeomLoss grid", geomloss_run(h, eps), ours, None)
+        peers["GeomLoss grid"] = geomloss_run(h, eps)
+    ours, theirs = beside(partial(kernel.forward, h), peers)
+    value = kernel.forward(h)
+    print(f"  {torus.shape}, eps = {eps:g} ({eps / torus.spacing[0] ** 2:.3g} h²): pmasolve {ours:.2f} ms")
+    for name, ms in theirs.items():
+        differs = ""
+        if name != "GeomLoss grid":  # whose kernel differs at the seam
+            differs = f"   differs by {np.abs(peers[name]() - value).max():.0e} of {np.abs(value).max():.0e}"
+        print(f"    {name:18s} {ms:10.2f} ms {ms / ours:8.1f} x{differs}", flush=True)
 
 
-def line(name: str, run: Callable[[], Array], ours: float, value: Array | None) -> None:
-    """One peer of one row."""
-    ms = median_ms(run, 0.0)
-    differs = "" if value is None else f"   differs by {np.abs(run() - value).max():.0e} of {np.abs(value).max():.0e}"
-    print(f"    {name:18s} {ms:10.2f} ms {ms / ours:8.1f} x{differs}", flush=True)
+def beside(ours: Callable[[], Array], peers: dict[str, Callable[[], Array]]) -> tuple[float, dict[str, float]]:
+    """Median milliseconds of ours and of every peer, in turn (a busy machine slows all alike): five of ours to one of theirs."""
+    times: dict[str, list[float]] = {name: [] for name in ("", *peers)}
+    for _ in range(ROUNDS + 1):
+        for name, run in peers.items():
+            times[""] += [seconds(ours) for _ in range(5)]
+            times[name].append(seconds(run))
+    first = len(times[""]) // (ROUNDS + 1)  # the first round compiles
+    theirs = {name: 1e3 * float(np.median(times[name][1:])) for name in peers}
+    return 1e3 * float(np.median(times[""][first:])), theirs
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Of one call."""
+    began = perf_counter()
+    call()
+    return perf_counter() - began
 
 
 def products(sizes: Sizes) -> None:

@@ -6,16 +6,32 @@ For each line a, with m = max a, in bits,
 
 Terms below 2^−1000 are flushed, n of them at most.  So a sum is certified by being above 2^−900.  That is sure
 beforehand if no a[x] lies more than 900 bits below the maximum, since K(0) ≥ 1; and it is looked at afterwards
-in any case.
+in any case.  The same holds for the products of all axes together, with the maximum of the whole array: then the powers are
+taken once and the logarithms once, and nothing is rounded to logarithms between the axes.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .bits import CHUNK, VOID, exponentiate, jit, largest, lean, least, log2
+from .bits import CHUNK, FLOOR, LN2, LOG2E, VOID, exp2, exponentiate, jit, largest, lean, least, log2
 
 SURE = 900.0  # bits of oscillation, or of smallness of a sum, up to which a matrix product is exact to round-off
+
+
+@lean
+def powers(h, top, out):
+    """out = exp(h − top), flushed at 2^−1000."""
+    for i in range(h.size):
+        v = (h[i] - top) * LOG2E
+        out[i] = exp2(v if v > FLOOR else FLOOR)
+
+
+@lean
+def logarithms(sums, top):
+    """sums = top + log sums."""
+    for i in range(sums.size):
+        sums[i] = log2(sums[i]) * LN2 + top
 
 
 @lean
