@@ -51,6 +51,7 @@ from .sinkhorn import PLAIN as PLAIN
 from .sinkhorn import SYMMETRIC as SYMMETRIC
 from .sinkhorn import Gauge as Gauge
 from .sinkhorn import Sinkhorn as Sinkhorn
+from .sinkhorn import corrected as corrected
 from .softmin import Dense as Dense
 from .softmin import Fused as Fused
 from .softmin import KeOps as KeOps

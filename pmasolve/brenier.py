@@ -173,4 +173,4 @@ def brenier(
 
 def _polynomial(runs: Sequence[Schroedinger], eps: float) -> Array:
     """χ at another ε by the polynomial in ε² through all runs; 0 for the limit."""
-    return extrapolate([run.symmetric for run in runs], [run.eps for run in runs], eps)
+    return extrapolate([run.corrected for run in runs], [run.eps for run in runs], eps)

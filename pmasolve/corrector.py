@@ -72,6 +72,11 @@ class Richardson:
         first = Sinkhorn(self.problem, self.eps, gauge=SYMMETRIC, softmin=self.softmin, quadrature=self.quadrature)
         return tuple(replace(first, eps=self.eps / 2**level) for level in range(self.levels))
 
+    @property
+    def report(self) -> Mapping[str, float | int | str]:
+        """What ran for the least ε."""
+        return self.ladder[-1].report
+
     def admit(self, times: Array) -> None:
         """Times must be multiples of the largest ε."""
         self.ladder[0].admit(times)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -141,6 +141,16 @@ class Flow(Protocol):
         ...
 
 
+@runtime_checkable
+class Reporting(Protocol):
+    """A flow that can say what ran; `Trajectory.provenance` then holds it."""
+
+    @property
+    def report(self) -> Mapping[str, float | int | str]:
+        """Engine, passes, splits, certificates."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class ErrorEstimate:
     """Estimated sup errors of the potentials, constants removed, one for each time of a trajectory.
@@ -176,7 +186,7 @@ class Trajectory:
     initial : u₀.
     fields : other functions that the flow carries along, by name, (m, *shape) each, or (m, *codomain.shape) on the target side.
     records : diagnostics of every step: arrays by name, all with one entry a step (``t`` among them).
-    provenance : versions, machine, seconds.
+    provenance : versions, machine, seconds; of Sinkhorn also what ran, see its ``report``.
     """
 
     flow: Flow
@@ -327,7 +337,7 @@ def _run(
         initial,
         {name: np.stack([fields[name] for fields in log.fields]) for name in (log.fields[0] if log.fields else ())},
         _columns(log.records),
-        _provenance(time.perf_counter() - began),
+        _provenance(time.perf_counter() - began) | dict(flow.report if isinstance(flow, Reporting) else {}),
     )
     if throw and not outcome.ok:
         raise Stopped(trajectory)

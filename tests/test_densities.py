@@ -88,4 +88,4 @@ def test_schroedinger_of_a_density_that_vanishes() -> None:
     found = schroedinger(Problem.from_densities(grid, mu, np.ones(64)), 0.01, quadrature=1.0)
     assert found.outcome.ok, found.outcome
     with pytest.raises(ValueError, match="symmetric gauge"):
-        _ = found.symmetric
+        _ = found.corrected

@@ -48,6 +48,25 @@ def test_sinkhorn_estimates_its_distance_from_pma(truth, gauge):
     assert 0.9 < run.error_estimate().time[0] / pma.compare(run, truth).sup[0] < 1.1
 
 
+def test_corrected_is_of_order_two_and_says_how_far_it_is(truth):
+    errors = []
+    for eps in (1 / 256, 1 / 512):
+        run = pma.evolve(pma.corrected(problem(64), eps), [T])
+        errors.append(pma.compare(run, truth).sup[0])
+        assert 0.9 < run.error_estimate().total[0] / errors[-1] < 1.1
+    assert abs(np.log2(errors[0] / errors[1]) - 2) < 0.05
+
+
+def test_static_corrected_is_of_order_two_and_says_how_far_it_is():
+    exact = pma.brenier(problem(48), 8e-3, levels=5, ratio=2**0.5)
+    found = [pma.schroedinger(problem(48), eps) for eps in (8e-3, 4e-3)]
+    errors = [exact.runs[0].flow.problem.domain.sup(one.corrected - exact.potential) for one in found]
+    print(errors, [one.error_estimate() for one in found], exact.error_estimate)
+    assert abs(np.log2(errors[0] / errors[1]) - 2) < 0.1
+    for one, error in zip(found, errors, strict=True):
+        assert 0.9 < one.error_estimate() / error < 1.1
+
+
 def test_richardson_errs_by_less_than_it_says(truth):
     run = pma.evolve(pma.Richardson(problem(64), 1 / 128, levels=3, quadrature=1e-6), [T])
     assert pma.compare(run, truth).sup[0] < run.error_estimate().total[0]

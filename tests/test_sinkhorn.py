@@ -9,12 +9,12 @@ from cases import T1_START, T2_START, TAU, t1, t2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmasolve import FORWARD, PLAIN, SYMMETRIC, Box, MongeAmpere, Problem, Sinkhorn, Study, Torus, evolve
+from pmasolve import FORWARD, PLAIN, SYMMETRIC, Box, MongeAmpere, Problem, Sinkhorn, Study, Torus, evolve, load, save
 from pmasolve.convergence import Band
 from pmasolve.softmin.dense import Dense
 from pmasolve.softmin.fused import Fused
 from pmasolve.softmin.keops import KeOps, why_not
-from pmasolve.softmin.separable import Separable
+from pmasolve.softmin.separable import Method, Separable
 
 ENGINES = [Separable()]  # each is compared with Dense(); add an engine here
 LINE, PLANE = t1(48), t2(16)
@@ -279,3 +279,16 @@ def test_gradient_limit_holds_forward_and_only_there() -> None:
     print("\n" + study.table())
     assert study.verdict("sup", Band(0.85, 1.1))
     assert residual(2.0**-11, PLAIN) > 0.1
+
+
+@pytest.mark.parametrize(("method", "passes"), [(None, "matrix_passes"), (Method.TILES, "tile_passes")])
+def test_a_run_says_what_ran(method: Method | None, passes: str, tmp_path) -> None:
+    """Engine, passes, splits and certificate, also from a file."""
+    run = evolve(Sinkhorn(t2(64), 2e-3, softmin=Separable(method)), [4e-3])
+    path = tmp_path / "run.npz"
+    save(run, path)
+    told = load(path, run.flow).provenance
+    assert told["engine"] == "separable"
+    assert told[passes] == 8  # two iterations, two half-steps, two axes
+    assert told["splits"] >= 0
+    assert -929 < told["least_bits"] <= 0
