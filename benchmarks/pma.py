@@ -81,18 +81,19 @@ def mesh_row(n: int, dim: int) -> tuple:
         1e3 * pair,
         seconds / pair,
         seconds / pair / transforms,
-        memory(n, dim),
+        memory(f"two_modes({n}, {dim})", f"two_modes(16, {dim})"),
     )
 
 
 CHILD = """
 import sys; sys.path[:0] = {path!r}
-from benchmarks.pma import peak_bytes, two_modes
-from pmasolve import MongeAmpere, evolve
-evolve(MongeAmpere(two_modes(16, {dim}), rtol=1e-6), [0.1])
+from benchmarks.pma import cosines, half_box, peak_bytes, two_modes
+from pmasolve import MongeAmpere, Torus, evolve
+evolve(MongeAmpere({warm}, rtol=1e-6), [0.1])
 before = peak_bytes()
-evolve(MongeAmpere(two_modes({n}, {dim}), rtol=1e-6), [0.1])
-print((peak_bytes() - before) / (8 * {n} ** {dim}))
+problem = {problem}
+evolve(MongeAmpere(problem, rtol=1e-6), [0.1])
+print((peak_bytes() - before) / (8 * problem.domain.size))
 """
 
 
@@ -102,11 +103,14 @@ def peak_bytes() -> int:
     return 1024 * int(line.split()[1])
 
 
-def memory(n: int, dim: int) -> float:
-    """Peak resident memory of a run in a fresh process, kernels compiled, in arrays of the grid; NaN where /proc is missing."""
+def memory(problem: str, warm: str) -> float:
+    """Peak resident memory of a run in a fresh process, kernels compiled, in arrays of the grid; NaN where /proc is missing.
+
+    Both arguments are expressions for problems; ``warm`` is a small one that compiles.
+    """
     if not Path("/proc/self/status").exists():
         return float("nan")
-    code = CHILD.format(path=[entry or "." for entry in sys.path] + ["."], n=n, dim=dim)
+    code = CHILD.format(path=[entry or "." for entry in sys.path] + ["."], problem=problem, warm=warm)
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
@@ -236,12 +240,17 @@ def cosines(grid: Torus | Box) -> Problem:
     return Problem(grid, lambda *x: 0.3 * np.cos(TAU * x[0]) * np.cos(TAU * x[-1]), lambda *y: 0.3 * np.cos(TAU * y[0]))
 
 
+def half_box(shape: tuple[int, ...]) -> Box:
+    """A box of sides ½."""
+    return Box(shape, (0.5,) * len(shape))
+
+
 def box_row(library: str, shape: tuple[int, ...], t: float) -> tuple:
-    """CPU time of the same work on the box and on the torus of the same size, the least of five turns."""
+    """CPU time of the same work on the box and on the torus of the same size, the least of three turns."""
     with transforms_by(library):
         seconds, work = {}, {}
-        for _ in range(5):
-            for name, grid in (("torus", Torus(shape)), ("box", Box(shape, (0.5,) * len(shape)))):
+        for _ in range(3):
+            for name, grid in (("torus", Torus(shape)), ("box", half_box(shape))):
                 problem, start = cosines(grid), process_time()
                 run = evolve(MongeAmpere(problem, rtol=1e-6), [t])
                 seconds[name] = min(process_time() - start, seconds.get(name, np.inf))
@@ -251,14 +260,29 @@ def box_row(library: str, shape: tuple[int, ...], t: float) -> tuple:
     return "×".join(map(str, shape)), library, *work.values(), *each.values(), each["box"] / each["torus"], whole
 
 
+def box_memory(shape: tuple[int, ...]) -> tuple:
+    """Peak arrays of the grid on the torus and on the box of the same size."""
+    small = (16,) * len(shape)
+    torus = memory(f"cosines(Torus({shape}))", f"cosines(Torus({small}))")
+    box = memory(f"cosines(half_box({shape}))", f"cosines(half_box({small}))")
+    return "×".join(map(str, shape)), torus, box, box / torus
+
+
 def box(options: argparse.Namespace) -> None:
-    """Cosine transforms against FFTs: at most 1.2 is asked for."""
+    """Cosine transforms against FFTs: at most 1.2 is asked for; a table for each grid, printed when it is done."""
     sizes = [((1024,), 0.1), ((128, 128), 0.1), ((32, 32, 32), 0.05)]
     sizes += [] if options.quick else [((512, 512), 0.1), ((64, 64, 64), 0.05)]
     libraries = ["pyfftw", "scipy"] if ffts.pyfftw else ["scipy"]
     heads = ("grid", "FFTs", "work", "box", "ms each", "box", "ratio", "whole run")
-    rows = [box_row(library, *size) for size in sizes for library in libraries]
-    show("Box against torus: right-hand sides and products, CPU ms for each, ratios", heads, rows)
+    title = "Box against torus: right-hand sides and products, CPU ms for each, ratios"
+    for size in sizes:
+        show(title, heads, [box_row(library, *size) for library in libraries])
+
+
+def boxmemory(options: argparse.Namespace) -> None:
+    """Peak memory of the box against that of the torus."""
+    shapes = [(256, 256)] if options.quick else [(512, 512), (1024, 1024), (64, 64, 64)]
+    show("Peak arrays of the grid", ("grid", "torus", "box", "ratio"), [box_memory(shape) for shape in shapes])
 
 
 def amplitude_row(amplitude: float, n: int) -> tuple:
@@ -315,7 +339,7 @@ def tolerance(options: argparse.Namespace) -> None:
     show(f"Error against rtol: slope {slope:.3f}", ("rtol", "error", "rhs", "Jv"), rows)
 
 
-TABLES = {f.__name__: f for f in (mesh, peers, box, amplitudes, orders, tolerance)}
+TABLES = {f.__name__: f for f in (mesh, peers, box, boxmemory, amplitudes, orders, tolerance)}
 
 
 def main() -> None:
