@@ -25,7 +25,7 @@ Note = Callable[[Mapping[str, float]], None]
 
 ARMIJO = 0.1
 SHORTEST = 1 / 16  # a shorter step gains no more than a Sinkhorn iteration
-KRYLOV = 15  # more goes into directions whose steps are cut short: half of all products on blobs over nothing
+KRYLOV = 15  # more goes into directions whose steps are cut short
 FORCING = 0.5
 LEAST_DAMPING = 0.05
 

@@ -106,8 +106,8 @@ def semidual(
 ) -> SemiDualResult:
     """Potential, plan and certified interval between two densities ≥ 0 on the nodes.
 
-    Memory: 67 to 102 arrays of the grid at their peak (blobs and shapes, 128²), mostly weights of plans.  Cost: 10² to 10³ products
-    with them, most on the finest grid.
+    Memory: linear in the nodes, the weights of a plan's windows above all.  Cost: 10² to 10³ products with plans,
+    most on the finest grid.
     """
     records: list[Mapping[str, float]] = []
     best = _Best()
