@@ -73,7 +73,12 @@ CLAIMS: tuple[ClaimModule, ...] = (
     identities,
 )
 
-LONG = ("mckean-vlasov", "differences", "berman", "principles")  # started first where it is not known how long they take
+LONG = (
+    "mckean-vlasov",
+    "differences",
+    "berman",
+    "principles",
+)  # started first where it is not known how long they take
 
 
 def chosen(names: Sequence[str], claims: Sequence[ClaimModule] | None = None) -> tuple[ClaimModule, ...]:
