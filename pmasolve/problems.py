@@ -192,8 +192,8 @@ class Problem:
 
     def need_positive(self, purpose: str) -> None:
         """Raise ``ValueError`` if a density vanishes: ``purpose`` says who needs log-densities everywhere."""
-        g = self.target(self.codomain.points)  # not kept: flows that go by formulas never ask for it again
-        for values, name in ((self.f, "mu"), (g, "nu")):
+        f, g = self.f, self.target(self.codomain.points)  # g is not kept: flows that go by formulas never ask for it again
+        for values, name in ((f, "mu"), (g, "nu")):
             if (bad := np.count_nonzero(np.isposinf(values))) > 0:
                 raise ValueError(
                     f"{name} has {bad} values ≤ 0 (least 0): {purpose} needs a positive density; "
