@@ -6,16 +6,20 @@ Compiled loops and planned transforms release the interpreter lock, so plain thr
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numba import get_num_threads
 
 from .progress import part
+
+Result = TypeVar("Result")
 
 NAME = "pmasolve"
 SHARES = 8  # pieces of work for each thread: they cost unequal times
@@ -31,14 +35,12 @@ def blocks(n: int, points: int, share: int = SMALL) -> list[slice]:
     return [slice(int(a), int(b)) for a, b in pairwise(np.linspace(0, n, min(n, parts) + 1).astype(int))]
 
 
-def each(work: Callable[..., None], *arguments: list) -> None:
-    """work(a₀, b₀, …), work(a₁, b₁, …), … on all threads; exceptions come back.  Inside such work, one after the other."""
+def each(work: Callable[..., Result], *arguments: list) -> list[Result]:
+    """[work(a₀, b₀, …), work(a₁, b₁, …), …] on all threads; exceptions come back.  Inside such work, one after the other."""
     inside = threading.current_thread().name.startswith(NAME)  # waiting for the pool from within would wait for ever
-    if len(arguments[0]) == 1 or get_num_threads() == 1 or inside:
-        for row in zip(*arguments, strict=True):
-            work(*row)
-    else:
-        list(_pool(get_num_threads()).map(work, *arguments))
+    if len(arguments[0]) < 2 or get_num_threads() == 1 or inside:
+        return [work(*row) for row in zip(*arguments, strict=True)]
+    return list(_pool(get_num_threads(), os.getpid()).map(work, *arguments))
 
 
 def spread(work: Callable[[int, int], int], count: int, cost: int) -> int:
@@ -62,5 +64,6 @@ def spread(work: Callable[[int, int], int], count: int, cost: int) -> int:
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """One pool for each process: threads do not survive a fork."""
     return ThreadPoolExecutor(threads, thread_name_prefix=NAME)

@@ -12,18 +12,16 @@ backward is forward.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
-from numba.core import config
 
 from ..domains import Array, Box, Grid
+from ..threads import each
 from .bits import CHUNK, LN2, LOG2E
 from .kernel import axis_log_kernel
 from .lines import LOWEST, ROUGH, SPLITS, STEEPEST, tile_lines
@@ -215,8 +213,7 @@ def _by_products(axes: tuple[Axis, ...], h: Array, top: float) -> Array | None:
 
 def _each(work: Callable[[tuple[int, int]], Result], blocks: list[tuple[int, int]], points: int) -> list[Result]:
     """The work for every block, on threads where that pays."""
-    alone = points < SMALL or threads() == 1 or len(blocks) < 2
-    return list(map(work, blocks) if alone else _pool(os.getpid()).map(work, blocks))
+    return [work(block) for block in blocks] if points < SMALL else each(work, blocks)
 
 
 def _one_pass(axis: Axis, lines: Array, scales: tuple[float, float], tally: Tally) -> Array:
@@ -257,14 +254,3 @@ def _by_tiles(axis: Axis, lines: Array, block: tuple[int, int], scales: tuple[fl
     else:
         direct_lines(lines, r0, r1, scales[0], axis.log_kernel, scales[1], out)
     return statistics
-
-
-def threads() -> int:
-    """Threads of an engine: those numba may use."""
-    return int(vars(config)["NUMBA_NUM_THREADS"])
-
-
-@cache
-def _pool(process: int) -> ThreadPoolExecutor:
-    """One pool for each process: threads do not survive a fork."""
-    return ThreadPoolExecutor(threads())
