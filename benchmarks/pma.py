@@ -140,16 +140,16 @@ def runge_kutta(problem: Problem, t: float) -> tuple[Array, float, int]:
     """Classical RK4 on the same Fourier right-hand side."""
     operators, u = Fourier().on(problem.domain), np.zeros(problem.domain.shape)
 
-    def A(values: Array) -> Array:  # noqa: N802
+    def speed(values: Array) -> Array:
         return linearise_at(problem, operators, values).speed
 
     steps = stable_steps(problem, t, float(operators.symbol.max()))
     dt, start = t / steps, perf_counter()
     for _ in range(steps):
-        a = A(u)
-        b = A(u + 0.5 * dt * a)
-        c = A(u + 0.5 * dt * b)
-        u = u + dt / 6 * (a + 2 * b + 2 * c + A(u + dt * c))
+        a = speed(u)
+        b = speed(u + 0.5 * dt * a)
+        c = speed(u + 0.5 * dt * b)
+        u = u + dt / 6 * (a + 2 * b + 2 * c + speed(u + dt * c))
     return u, perf_counter() - start, steps
 
 

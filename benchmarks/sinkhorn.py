@@ -13,16 +13,14 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from time import perf_counter
 
 import numpy as np
 from clouds import Run, clouds, dense, ott, report
 from grid_peers import geomloss_run, missing, ott_run, ott_solve, plain_run, windowed_run
-from half_iteration import annealed, median_ms
+from half_iteration import annealed, in_turn, median_ms
 
 from pmasolve.domains import Array, Torus
 from pmasolve.problems import Problem
@@ -30,8 +28,6 @@ from pmasolve.schroedinger import schroedinger
 from pmasolve.softmin.fused import Fused
 from pmasolve.softmin.keops import KeOps, why_not
 from pmasolve.softmin.separable import Separable
-
-ROUNDS = 3  # of calls in turn, after one that warms up
 
 
 @dataclass(frozen=True)
@@ -94,33 +90,15 @@ def grid_row(torus: Torus, eps: float, h: Array) -> None:
         print(f"    GeomLoss grid       not measured: KeOps: {why_not()}")
     else:
         peers["GeomLoss grid"] = geomloss_run(h, eps)
-    ours, theirs = beside(partial(kernel.forward, h), peers)
-    value = kernel.forward(h)
+    call = partial(kernel.forward, h)
+    times = in_turn({"caches lost to a peer": call, "ours": call, **peers}, 0.0)
+    ours, value = times["ours"], call()
     print(f"  {torus.shape}, eps = {eps:g} ({eps / torus.spacing[0] ** 2:.3g} h²): pmasolve {ours:.2f} ms")
-    for name, ms in theirs.items():
-        differs = ""
+    for name in peers:
+        ms, differs = times[name], ""
         if name != "GeomLoss grid":  # whose kernel differs at the seam
             differs = f"   differs by {np.abs(peers[name]() - value).max():.0e} of {np.abs(value).max():.0e}"
         print(f"    {name:18s} {ms:10.2f} ms {ms / ours:8.1f} x{differs}", flush=True)
-
-
-def beside(ours: Callable[[], Array], peers: dict[str, Callable[[], Array]]) -> tuple[float, dict[str, float]]:
-    """Median milliseconds of ours and of every peer, in turn (a busy machine slows all alike): five of ours to one of theirs."""
-    times: dict[str, list[float]] = {name: [] for name in ("", *peers)}
-    for _ in range(ROUNDS + 1):
-        for name, run in peers.items():
-            times[""] += [seconds(ours) for _ in range(5)]
-            times[name].append(seconds(run))
-    first = len(times[""]) // (ROUNDS + 1)  # the first round compiles
-    theirs = {name: 1e3 * float(np.median(times[name][1:])) for name in peers}
-    return 1e3 * float(np.median(times[""][first:])), theirs
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """Of one call."""
-    began = perf_counter()
-    call()
-    return perf_counter() - began
 
 
 def products(sizes: Sizes) -> None:
