@@ -21,6 +21,8 @@ from .fokker_planck import FokkerPlanck as FokkerPlanck
 from .images import read_array as read_array
 from .jko import JKO as JKO
 from .linearised import LinearisedMongeAmpere as LinearisedMongeAmpere
+from .loop import evolve as evolve
+from .loop import resume as resume
 from .manufactured import manufactured as manufactured
 from .map_files import load_map as load_map
 from .map_files import save_map as save_map
@@ -67,7 +69,5 @@ from .trajectories import Event as Event
 from .trajectories import Outcome as Outcome
 from .trajectories import Stopped as Stopped
 from .trajectories import Trajectory as Trajectory
-from .trajectories import evolve as evolve
-from .trajectories import resume as resume
 from .transport import Transport as Transport
 from .transport import transport as transport

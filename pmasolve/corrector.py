@@ -13,10 +13,11 @@ from functools import cached_property
 import numpy as np
 
 from .domains import Array
+from .loop import evolve, reach
 from .problems import Problem
 from .sinkhorn import SYMMETRIC, Sinkhorn, SinkhornState
 from .softmin.protocol import Softmin
-from .trajectories import REACHED, ErrorEstimate, Outcome, Trajectory, evolve, reach, sup_distances
+from .trajectories import REACHED, ErrorEstimate, Outcome, Trajectory, sup_distances
 
 
 @dataclass(frozen=True, eq=False)

@@ -271,14 +271,14 @@ def _synthesise(c, sources, weights, last, V):
     """Half spectrum t(P − iQ), rows of pairs of reals, from cosine coefficients."""
     one, two, n = np.uint64(1), np.uint64(2), np.uint64(c.shape[1])
     for r in range(V.shape[0]):
-        i, j, l, m = sources[r]  # noqa: E741
+        i, j, h, m = sources[r]
         A, B, C, D, u, v = weights[r]
-        P, Q = A * c[i, 0] - B * c[j, 0], C * c[l, 0] + D * c[m, 0]
+        P, Q = A * c[i, 0] - B * c[j, 0], C * c[h, 0] + D * c[m, 0]
         x, y = last[0, 0] * P + last[1, 0] * Q, last[1, 0] * P - last[0, 0] * Q
         V[r, 0], V[r, 1] = u * x - v * y, u * y + v * x
         for k in range(one, np.uint64(last.shape[1])):
-            P, Q = A * c[i, k] - B * c[j, k], C * c[l, k] + D * c[m, k]
-            p, q = A * c[i, n - k] - B * c[j, n - k], C * c[l, n - k] + D * c[m, n - k]
+            P, Q = A * c[i, k] - B * c[j, k], C * c[h, k] + D * c[m, k]
+            p, q = A * c[i, n - k] - B * c[j, n - k], C * c[h, n - k] + D * c[m, n - k]
             x = last[0, k] * P + last[1, k] * Q + last[2, k] * p + last[3, k] * q
             y = last[1, k] * P - last[0, k] * Q + last[3, k] * p - last[2, k] * q
             V[r, two * k], V[r, two * k + one] = u * x - v * y, u * y + v * x

@@ -48,6 +48,7 @@ class _Scipy:
         self.shape, self._all = shape, slice(0, prod(shape[:-1]))
 
     def forward(self, rows: Callable[[slice], Array], out: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """As in `RealFFT`."""
         out[...] = scipy.fft.rfftn(rows(self._all).reshape(self.shape), workers=get_num_threads())
         return out
 
@@ -55,9 +56,11 @@ class _Scipy:
         return scipy.fft.irfftn(coefficients, s=self.shape, workers=get_num_threads(), overwrite_x=True, norm="forward")
 
     def backward(self, coefficients: NDArray[np.complex128], out: Array) -> None:
+        """As in `RealFFT`."""
         out[...] = self._values(coefficients)
 
     def backward_by_blocks(self, coefficients: NDArray[np.complex128], use: Callable[[slice, Array], None]) -> None:
+        """As in `RealFFT`, in one block."""
         use(self._all, self._values(coefficients).reshape(-1, self.shape[-1]))
 
 
@@ -88,6 +91,7 @@ class _Pyfftw:
         self._back = [along(work[..., c], work[..., c], others, "FFTW_BACKWARD") for c in self._columns]
 
     def forward(self, rows: Callable[[slice], Array], out: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """As in `RealFFT`."""
         lines = out.reshape(-1, self.half[-1])
         each(lambda plan, r: _run(plan, rows(r), lines[r]), self._to_half, self._rows)
         if self._columns:
@@ -95,10 +99,12 @@ class _Pyfftw:
         return out
 
     def backward(self, coefficients: NDArray[np.complex128], out: Array) -> None:
+        """As in `RealFFT`."""
         lines, values = self._lines(coefficients), out.reshape(-1, out.shape[-1])
         each(lambda plan, r: _run(plan, lines[r], values[r]), self._from_half, self._rows)
 
     def backward_by_blocks(self, coefficients: NDArray[np.complex128], use: Callable[[slice, Array], None]) -> None:
+        """As in `RealFFT`, block by block on all threads."""
         lines = self._lines(coefficients)
 
         def block(plan: pyfftw.FFTW, r: slice) -> None:

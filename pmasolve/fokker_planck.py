@@ -16,9 +16,10 @@ from .domains import Array
 from .evolution import linearise_at
 from .integrator import Integrator
 from .laws import brenier_potential, starting_law
+from .loop import evolve
 from .operators import Fourier, Operators, Space
 from .problems import Problem
-from .trajectories import CONVEXITY_LOST, REACHED, ErrorEstimate, Outcome, Trajectory, evolve, sup_distances
+from .trajectories import CONVEXITY_LOST, REACHED, ErrorEstimate, Outcome, Trajectory, sup_distances
 from .transforms import resample
 
 POSITIVITY_LOST = Outcome(
@@ -147,6 +148,11 @@ class FokkerPlanck:
     def operators(self) -> Operators:
         """The discretisation on the problem's grid."""
         return self.space.on(self.problem.domain)
+
+    @property
+    def report(self) -> Mapping[str, float | int | str]:
+        """Nothing was to be chosen."""
+        return {}
 
     def admit(self, times: Array) -> None:
         """Every time can be visited."""

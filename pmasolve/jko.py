@@ -20,10 +20,11 @@ from .densities import Interpolation, Spline
 from .domains import Array
 from .evolution import Linearisation, linearise_at
 from .laws import admit_multiples, brenier_potential, starting_law
+from .loop import evolve
 from .operators import Fourier, Operators, Space, jet_of
 from .pointwise import packed
 from .problems import Problem
-from .trajectories import REACHED, ErrorEstimate, Outcome, Trajectory, evolve, sup_distances
+from .trajectories import REACHED, ErrorEstimate, Outcome, Trajectory, sup_distances
 from .transforms import resample
 
 STALLED = Outcome(
@@ -96,6 +97,11 @@ class JKO:
     def operators(self) -> Operators:
         """The discretisation on the problem's grid."""
         return self.space.on(self.problem.domain)
+
+    @property
+    def report(self) -> Mapping[str, float | int | str]:
+        """Nothing was to be chosen."""
+        return {}
 
     def admit(self, times: Array) -> None:
         """Times must be multiples of the step."""

@@ -92,6 +92,11 @@ class LinearisedMongeAmpere:
         """The discretisation."""
         return self.flow.operators
 
+    @property
+    def report(self) -> Mapping[str, float | int | str]:
+        """Nothing was to be chosen."""
+        return {}
+
     def admit(self, times: Array) -> None:
         """Every time can be visited."""
 

@@ -17,9 +17,10 @@ import numpy as np
 
 from .domains import Array
 from .evolution import Linearisation, convexity, linearise_at
+from .loop import evolve
 from .operators import Fourier, Operators, Space
 from .problems import Problem
-from .trajectories import REACHED, ErrorEstimate, Outcome, Trajectory, evolve, sup_distances
+from .trajectories import REACHED, ErrorEstimate, Outcome, Trajectory, sup_distances
 from .transforms import resample
 
 
@@ -161,6 +162,11 @@ class MirrorDescent:
     def cfl(self, u: Array) -> float:
         """2 inf D²φ/∑(2πK/L_j)², the longest step that damps the shortest waves."""
         return 2 * convexity(self.operators, u)[0] / sum(k**2 for k in self._limits)
+
+    @property
+    def report(self) -> Mapping[str, float | int | str]:
+        """Nothing was to be chosen."""
+        return {}
 
     def admit(self, times: Array) -> None:
         """Refuse times that no iterate has."""

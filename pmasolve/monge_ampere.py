@@ -12,9 +12,10 @@ import numpy as np
 from .domains import Array
 from .evolution import Evolution, Linearisation, convexity, linearise_at
 from .integrator import Integrator, System
+from .loop import evolve
 from .operators import Fourier, Operators, Space
 from .problems import Problem
-from .trajectories import CONVEXITY_LOST, ErrorEstimate, Outcome, Trajectory, evolve, sup_distances
+from .trajectories import CONVEXITY_LOST, ErrorEstimate, Outcome, Trajectory, sup_distances
 from .transforms import resample
 
 
@@ -101,6 +102,11 @@ class MongeAmpere:
     def operators(self) -> Operators:
         """The discretisation on the problem's grid."""
         return self.space.on(self.problem.domain)
+
+    @property
+    def report(self) -> Mapping[str, float | int | str]:
+        """Nothing was to be chosen."""
+        return {}
 
     def admit(self, times: Array) -> None:
         """Every time can be visited."""

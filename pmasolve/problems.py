@@ -192,10 +192,8 @@ class Problem:
 
     def need_positive(self, purpose: str) -> None:
         """Raise ``ValueError`` if a density vanishes: ``purpose`` says who needs log-densities everywhere."""
-        f, g = (
-            self.f,
-            self.target(self.codomain.points),
-        )  # g is not kept: flows that go by formulas never ask for it again
+        # in this order, and g is not kept: flows that go by formulas never ask for it again
+        f, g = self.f, self.target(self.codomain.points)
         for values, name in ((f, "mu"), (g, "nu")):
             if (bad := np.count_nonzero(np.isposinf(values))) > 0:
                 raise ValueError(

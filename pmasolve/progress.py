@@ -35,16 +35,19 @@ def progress_bar(title: str, total: float, wanted: bool | None, unit: str = "t")
     began, shown = time.perf_counter(), False
 
     def appear() -> None:
+        """Start the bar once it is wanted or late."""
         nonlocal shown
         if not shown and (wanted or time.perf_counter() - began > PATIENCE):
             bar.start()
             shown = True
 
     def inside(share: float) -> None:
+        """Note how much of a pass is done."""
         appear()
         bar.update(task, part=f" ({share:.0%} of a pass)" if share < 1 else "")
 
     def show(done: float, record: Mapping[str, float]) -> None:
+        """Move on, with the record beside the bar."""
         appear()
         bar.update(
             task, completed=done, note=f"{unit}={done:.4g} " + " ".join(f"{k}={v:.3g}" for k, v in record.items())

@@ -14,13 +14,14 @@ from numpy.typing import ArrayLike
 
 from .convergence import Study, compare
 from .corrector import extrapolate
+from .loop import evolve
 from .monge_ampere import MongeAmpere
 from .pages import Page, draw, prepare, put, write
 from .problems import Problem
 from .progress import Show, progress_bar
 from .records import Entry, Section, entry_of
 from .sinkhorn import PLAIN, SYMMETRIC, Gauge, Sinkhorn
-from .trajectories import Trajectory, evolve
+from .trajectories import Trajectory
 
 T = TypeVar("T")
 CLEAR = 3.0  # errors count that exceed the reference's own error so many times
@@ -226,6 +227,7 @@ class _Runs:
     done: dict[tuple[float, Gauge], Trajectory] = field(default_factory=dict)
 
     def sinkhorn(self, eps: float, gauge: Gauge) -> Trajectory:
+        """The run with this ε, made once."""
         if (eps, gauge) not in self.done:
             flow = Sinkhorn(self.problem, eps, gauge=gauge)
             self.done[eps, gauge] = evolve(flow, [self.t], initial=self.initial, progress=False)
@@ -233,8 +235,10 @@ class _Runs:
         return self.done[eps, gauge]
 
     def of(self, method: Method, eps: float) -> Trajectory:
+        """What a method makes of the runs with ε, ε/2, …"""
         ladder = [self.sinkhorn(eps / 2**level, method.gauge) for level in range(method.levels)]
         return replace(ladder[-1], potentials=extrapolate([run.potentials for run in ladder]))
 
     def study(self, method: Method, eps: Sequence[float], limit: Trajectory) -> Study:
+        """Its distances from PMA."""
         return Study.over("eps", eps, lambda value: compare(self.of(method, value), limit).last())

@@ -16,13 +16,14 @@ from functools import cached_property
 import numpy as np
 
 from .domains import Array
+from .loop import evolve
 from .operators import Fourier, Operators, Space
 from .potentials import half_step
 from .problems import Problem
 from .readings import Reading, reading
 from .softmin.default import default_engine
 from .softmin.protocol import Kernel, Softmin
-from .trajectories import NOT_FINITE, REACHED, ErrorEstimate, Outcome, Trajectory, evolve, sup_distances
+from .trajectories import NOT_FINITE, REACHED, ErrorEstimate, Outcome, Trajectory, sup_distances
 
 
 @dataclass(frozen=True)

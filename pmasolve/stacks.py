@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -96,11 +97,11 @@ def pairwise(
     for array in (out.cost, out.lower, out.upper):
         np.fill_diagonal(array, 0.0)
     np.fill_diagonal(out.ok, True)
-    save: Callable[[], object] = lambda: None  # noqa: E731
+    save: Callable[[], object] = _nowhere
     if path is not None:
         archives.check_writable(path)
         _resume(archives.target_of(path), grid, stack, out)
-        save = lambda: archives.write(path, _header(grid), {"images": stack, **vars(out)})  # noqa: E731
+        save = partial(archives.write, path, _header(grid), {"images": stack, **vars(out)})
     left = [((i, j), stack[i], stack[j]) for i, j in combinations(range(len(stack)), 2) if np.isnan(out.cost[i, j])]
     _fill(grid, left, out, solve, progress, save)
     return out
@@ -143,6 +144,10 @@ def _fill(
                 out.lower[place], out.upper[place] = T.interval.lower, T.interval.upper
             save()
             show(done, {"W2²": T.cost, "gap": T.gap})
+
+
+def _nowhere() -> None:
+    """Keep no file."""
 
 
 def _header(grid: Grid) -> dict[str, object]:

@@ -21,6 +21,7 @@ LAYERS = [
     ["problems"],
     ["manufactured"],
     ["trajectories", "cosines"],
+    ["loop"],
     ["softmin"],
     ["rough"],
     ["transforms"],

@@ -75,6 +75,11 @@ class Toy:
     ending: Outcome | BaseException = REACHED
     problem: Problem = field(default_factory=lambda: Problem(Torus((4,)), np.zeros(4), np.zeros(4)))
 
+    @property
+    def report(self) -> dict[str, str]:
+        """For the provenance."""
+        return {"engine": "toy"}
+
     def admit(self, times: np.ndarray) -> None:
         """All."""
 
@@ -122,6 +127,7 @@ def test_toy_visits_exactly_the_requested_times() -> None:
     assert np.array_equal(run.times, times)
     assert np.allclose(run.potentials, np.arange(4.0) + np.array(times)[:, None], atol=1e-15)
     assert run.outcome is REACHED
+    assert run.provenance["engine"] == "toy"
     assert np.array_equal(run.records["k"], np.arange(1, 7))
     assert np.allclose(run.records["t"], [0.1, 0.35, 0.6, 0.7, 0.95, 1.0])
     assert np.max(np.abs(run.gauged.mean(axis=1))) < 1e-15

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .. import storage, trajectories
+from .. import loop, storage
 from ..convergence import format_table
 from ..trajectories import Trajectory
 from .building import flow_of, initial_of, problem_of
@@ -45,14 +45,14 @@ def evolve(
 def started(settings: Config, run: Run) -> Trajectory:
     """The trajectory of a configuration, as far as it got."""
     flow = flow_of(settings, problem_of(settings))
-    return trajectories.evolve(flow, run.times, initial=initial_of(settings, flow.problem.domain), throw=False)
+    return loop.evolve(flow, run.times, initial=initial_of(settings, flow.problem.domain), throw=False)
 
 
 def resumed(settings: Config, run: Run, path: Path) -> Trajectory:
     """The rest of a stored trajectory; itself if it is complete."""
     stored = storage.load(path, flow_of(settings, problem_of(settings)))
     rest = [t for t in run.times if t > stored.latest[0]]
-    return trajectories.resume(stored, rest, throw=False) if rest else stored
+    return loop.resume(stored, rest, throw=False) if rest else stored
 
 
 def signed(trajectory: Trajectory, settings: Config) -> Trajectory:
