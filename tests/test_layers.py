@@ -176,6 +176,7 @@ def test_optional_libraries_have_one_importer_each() -> None:
         "sksundae": "integrator",
         "matplotlib": "report",
         "pykeops": "softmin.keops",
+        "filelock": "softmin.keops",
         "pyfftw": "ffts",
         "finufft": "spectral",
         "mpmath": "gaussian.precise",

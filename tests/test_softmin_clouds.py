@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from pmasolve.domains import Box, Cloud, Torus
 from pmasolve.softmin import default_engine, keops
@@ -292,6 +294,38 @@ def test_with_a_broken_compiler(tmp_path):
     run = subprocess.run([sys.executable, "-c", PROBE], env=kept, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     assert run.stdout == ""
+
+
+TWINS = """
+import numpy as np
+from pmasolve.domains import Cloud
+from pmasolve.softmin.keops import KeOps
+point = Cloud(np.zeros((1, 2)))
+print(KeOps(device="cpu").bind(point, point, 1.0).forward(np.zeros(1)).item())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", KEOPS)
+def test_processes_that_compile_at_once(engine, tmp_path):
+    """Three processes with one empty cache: each computes log 1 = 0."""
+    env = dict(os.environ) | {"KEOPS_CACHE_FOLDER": str(tmp_path)}
+    runs = [
+        subprocess.Popen([sys.executable, "-c", TWINS], env=env, stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    assert [run.communicate(timeout=300)[0] for run in runs] == ["0.0\n"] * 3
+
+
+@pytest.mark.parametrize("engine", KEOPS)
+def test_waits_while_another_process_compiles(engine, tmp_path, monkeypatch):
+    engine.bind(*POINTS, 1.0)  # compiled in the cache of this machine
+    monkeypatch.setenv("KEOPS_CACHE_FOLDER", str(tmp_path))
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(keops.compiling().lock_file):
+            waiting = pool.submit(engine.bind, *POINTS, 1.0)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.3)
+        assert waiting.result(timeout=60).forward(np.zeros(1))[0] == pytest.approx(-0.5)
 
 
 @pytest.fixture

@@ -12,14 +12,16 @@ import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from io import StringIO
 from math import pi, sqrt
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from ..domains import Array
@@ -27,8 +29,8 @@ from .nodes import Geometry, Nodes, exponents, geometry, reflections
 
 BACKENDS = {"auto": "auto", "cpu": "CPU", "cuda": "GPU"}
 REMEDY = (
-    "install pykeops and a C++ compiler (g++ or clang++ on the PATH, or named by CXX), clear the KeOps cache, "
-    "or use the engine Fused(), which needs neither"
+    "install pykeops and a C++ compiler (g++ or clang++ on the PATH, or named by CXX), clear the KeOps cache "
+    "(pykeops.clean_pykeops()), or use the engine Fused(), which needs neither"
 )
 SAMPLE = 16  # targets summed again in double precision, to measure what single precision reached
 
@@ -62,7 +64,12 @@ class KeOps:
         reason = why_not()
         if reason is None:
             try:  # one pair, so that a compiler which fails does so here and not in the middle of a run
-                log_sums(space.source[:1], np.zeros(1), space.target[:1], space, self)
+                with compiling():
+                    for options in {
+                        self,
+                        replace(self, dtype=np.float64),
+                    }:  # a run in float32 measures itself in float64
+                        log_sums(space.source[:1], np.zeros(1), space.target[:1], space, options)
             except Exception as error:  # KeOps reports a failed compilation as ModuleNotFoundError, RuntimeError, …
                 reason = f"its formula did not compile ({type(error).__name__}: {error}); {REMEDY}"
         if reason is not None:
@@ -108,7 +115,7 @@ class KeOpsKernel:
         self.tally["passes"] += 1
         if self.options.dtype == np.float32:
             rows = np.linspace(0, len(y) - 1, min(SAMPLE, len(y))).astype(int)
-            error = out[rows] - log_sums(x, h, y[rows], self.space, KeOps(device=self.options.device))
+            error = out[rows] - log_sums(x, h, y[rows], self.space, replace(self.options, dtype=np.float64))
             self.tally["error"] = max(self.tally["error"], float(np.abs(error).max()))
         return out
 
@@ -179,10 +186,20 @@ def log_theta_waves(d: Any, L: Any, eps: float, count: int) -> Any:
     return (waves.log() + (sqrt(2 * pi * eps) / L).log()).sum(-1)
 
 
+def compiling() -> FileLock:
+    """Lock of the cache for one process of this user at a time, to hold while KeOps may write to it.
+
+    KeOps compiles a library under its final name, so a second process would load it half written.
+    """
+    folder = Path(os.environ.get("KEOPS_CACHE_FOLDER") or Path.home() / ".cache")
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / "pmasolve-keops.lock", is_singleton=True)
+
+
 @cache
 def pykeops() -> ModuleType:
     """Import KeOps silently; not at the top of the file because its import probes compilers and writes to disk."""
-    with redirect_stdout(StringIO()):
+    with compiling(), redirect_stdout(StringIO()):
         importlib.import_module("pykeops").set_verbose(False)
         return importlib.import_module("pykeops.numpy")
 
