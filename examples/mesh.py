@@ -1,4 +1,9 @@
-"""An equidistributing mesh: the optimal map from the uniform density to a monitor function, applied to a regular grid."""
+"""An equidistributing mesh: the optimal map from the uniform density to a monitor function, applied to a regular grid.
+
+python examples/mesh.py [figure, which is drawn if given]
+"""
+
+import sys
 
 import numpy as np
 
@@ -29,5 +34,7 @@ eigenvalues = np.linalg.eigvalsh(T.move.jacobian(centre))
 aspect = np.max(eigenvalues[..., 1] / eigenvalues[..., 0])
 print(f"cells: area from {area.min():.1e} to {area.max():.1e}, aspect ratio up to {aspect:.1f}")
 print(f"equidistributed to {np.ptp(share):.1%}")
+if sys.argv[1:]:
+    print(*pma.save_figure(pma.plot_transport(T, lines=32), sys.argv[1], formats=["svg"]))
 assert area.min() > 0
 assert np.ptp(share) < 0.1

@@ -254,7 +254,7 @@ def plot_transport(T: Transport, lines: int = 24) -> Figure:
         figure = Figure(figsize=(3 * PANEL[0], PANEL[1]), layout="constrained")
         left, middle, right = figure.subplots(1, 3)
         for axis, f, title in ((left, T.problem.f, "source"), (right, T.problem.g, "target")):
-            axis.pcolormesh(*grid.points, np.exp(-f), cmap="cividis", shading="nearest", rasterized=True)
+            axis.pcolormesh(*grid.points, np.exp(-f), cmap="cividis", vmin=0.0, shading="nearest", rasterized=True)
             axis.set(title=title, aspect="equal")
         step = [max(1, n // lines) for n in grid.shape]
         middle.plot(*T.map[:, :: step[0]].transpose(0, 2, 1), color=OKABE_ITO[0], linewidth=0.5)

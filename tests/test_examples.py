@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
@@ -23,10 +24,20 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example(path: Path) -> None:
+def test_example(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = path.read_text(encoding="utf-8")
     assert "\nassert " in source, "an example asserts one number"
+    monkeypatch.setattr("sys.argv", [str(path)])
     runpy.run_path(str(path), run_name="__main__")
+
+
+def test_figures_of_the_docs() -> None:
+    """Every figure that a page shows is there and is whole, and no other is kept."""
+    shown = set()
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        shown |= {page.parent / name for name in re.findall(r"!\[[^]]+\]\(([^)]+)\)", page.read_text(encoding="utf-8"))}
+    assert shown == set((ROOT / "docs" / "figures").iterdir())
+    assert all(ElementTree.parse(path).getroot().tag.endswith("svg") for path in shown)
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,7 @@ def test_docs_and_readme_list_the_claims_there_are() -> None:
 def test_docs_are_written_from_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "CLAIMS", (cheap,))
     monkeypatch.setattr(docs, "ROOT", tmp_path)
+    monkeypatch.setattr(docs, "PICTURED", ("cheap",))
     (tmp_path / "docs").mkdir()
     refused = invoke(tmp_path / "out", "--docs")
     assert refused.exit_code == 2
@@ -210,5 +211,7 @@ def test_docs_are_written_from_results(tmp_path: Path, monkeypatch: pytest.Monke
     assert "| case | sup 2.00 |" in verified
     assert "1/1 checks hold." in verified
     assert "caught: broken (1/1)." in verified
+    assert "(figures/cheap.svg)" in verified
+    assert (tmp_path / "docs" / "figures" / "cheap.svg").read_text("utf-8").startswith("<svg")
     with pytest.raises(ValueError, match="needs the lines"):
         docs.between("nothing", "table")

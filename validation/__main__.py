@@ -37,7 +37,7 @@ def main(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="run again what is in --out already")] = False,
     write_docs: Annotated[
-        bool, typer.Option("--docs", help="write the tables of claims in README.md and docs/verified.md")
+        bool, typer.Option("--docs", help="write the claims into README.md, docs/verified.md and docs/figures")
     ] = False,
 ) -> None:
     """Measure every claim of the theory, and check that each measurement can fail.

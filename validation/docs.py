@@ -1,11 +1,11 @@
-"""The tables of claims in README.md and docs/verified.md, written from the claims and their stored results."""
+"""The tables of claims in README.md and docs/verified.md and some figures, written from the claims and their stored results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pmasolve.pages import put
+from pmasolve.pages import draw, put
 from pmasolve.records import Section
 from pmasolve.tables import finest, markdown
 
@@ -14,6 +14,7 @@ from .claims import Claim, ClaimModule
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- claims: written by python -m validation --docs -->", "<!-- end of claims -->"
 SHOWN = 6  # measurements of one claim in docs/verified.md; the report has all
+PICTURED = ("corrector", "symmetric", "marginals", "value", "static")  # the README shows ``symmetric``
 HEAD = f"""# Verified claims
 
 {BEGIN}
@@ -25,13 +26,20 @@ running order, else the largest error.
 
 
 def write(root: Path, modules: Sequence[ClaimModule], results: Mapping[str, Section | None]) -> list[Path]:
-    """Write both files; claims without a stored result have their statement and no numbers."""
+    """Write both files and the figures; claims without a stored result have their statement and no numbers."""
     claims = [module.CLAIM for module in modules]
     readme = root / "README.md"
+    figures = root / "docs" / "figures"
+    figures.mkdir(exist_ok=True)
     verified = HEAD + "\n" + "\n".join(article(claim, results.get(claim.name)) for claim in claims) + f"\n{END}\n"
     return [
         put(readme, between(readme.read_text("utf-8"), summary(claims))),
         put(root / "docs" / "verified.md", verified),
+        *(
+            put(figures / f"{name}.svg", drawing.svg)
+            for name in PICTURED
+            if (section := results.get(name)) is not None and (drawing := draw(section)) is not None
+        ),
     ]
 
 
@@ -71,6 +79,8 @@ def article(claim: Claim, section: Section | None) -> str:
             f"{section.count(mutations=False)} checks hold{more}.",
             f"Broken on purpose, and caught: {caught}.",
         ]
+        if claim.name in PICTURED:
+            lines += [f"![Errors of the claim {claim.name}, with reference slopes](figures/{claim.name}.svg)"]
     else:
         lines += [f"Broken on purpose: {claim.mutations}."]
     return "\n\n".join(lines) + "\n"
