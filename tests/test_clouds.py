@@ -1,6 +1,6 @@
 """Sinkhorn on clouds: the iterates of POT and of extended precision, by every engine, and what bad input meets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import log, pi, sqrt
 
@@ -229,10 +229,11 @@ def test_save_and_load(rng, tmp_path):
 
 @dataclass(frozen=True)
 class Counted:
-    """A kernel from two functions."""
+    """A kernel from two functions and a report."""
 
     forward: Callable
     backward: Callable
+    report: Mapping
 
 
 @dataclass(frozen=True)
@@ -245,7 +246,8 @@ class Interrupted:
     def bind(self, source, target, eps):
         kernel = Fused().bind(source, target, eps)
 
-        return Counted(lambda h: self.count(kernel.forward(h)), lambda h: self.count(kernel.backward(h)))
+        forward, backward = (lambda h: self.count(kernel.forward(h))), (lambda h: self.count(kernel.backward(h)))
+        return Counted(forward, backward, kernel.report)
 
     def count(self, values):
         self.left.append(1)
