@@ -126,9 +126,10 @@ def alone(call: Callable[[], object]) -> Callable[[], object]:
     """The same on one thread of the tiles."""
 
     def run() -> None:
-        numba.config.NUMBA_NUM_THREADS, before = 1, numba.config.NUMBA_NUM_THREADS
+        threads = numba.get_num_threads()
+        numba.set_num_threads(1)
         call()
-        numba.config.NUMBA_NUM_THREADS = before
+        numba.set_num_threads(threads)
 
     return run
 
@@ -142,7 +143,7 @@ def row(eps: float, h: Array, mass: float) -> str:
     calls = {"tiles": lambda: tiles.forward(h), "best": lambda: best.forward(h), "gemm": lambda: (a @ a, a @ a)}
     if matrix.report["tile_passes"] == 0:
         calls["matrix"] = lambda: matrix.forward(h)
-    if threads := numba.config.NUMBA_NUM_THREADS > 1:
+    if threads := numba.get_num_threads() > 1:
         calls["alone"] = alone(calls["tiles"])
     ms, slow = in_turn(calls), median_ms(lambda: plain(h, tiles), 0.0)
     return (
@@ -153,7 +154,7 @@ def row(eps: float, h: Array, mass: float) -> str:
 
 
 if __name__ == "__main__":
-    threads = numba.config.NUMBA_NUM_THREADS
+    threads = numba.get_num_threads()
     print(f"{threads} thread(s) of the tiles; milliseconds per half-iteration; nan: no certificate")
     print(
         "    n    eps  eps/h2   tiles  matrix    best  2 GEMM best/2GEMM plain/best   mass  bits"
