@@ -74,12 +74,28 @@ class BoxTransform:
 
     def derivative(self, coefficients: NDArray, orders: tuple[int, ...], out: Array) -> Array:
         """Cosine series stay cosine series under even derivatives and become sine series under odd ones."""
+        return self._synthesise(coefficients, self._derivative(orders), out)
+
+    def add_derivative(
+        self, coefficients: NDArray, orders: tuple[int, ...], weight: float, factor: Array, out: Array
+    ) -> Array:
+        """Added while the cache holds the values."""
+        recipe, sums, factors = self._derivative(orders), out.reshape(self._rows), factor.reshape(self._rows)
+
+        def add(rows: slice, v: Array) -> None:
+            _unfold_product(v, self._order[rows], weight * recipe.signs[rows], recipe.sign, factors, sums)
+
+        self._spectrum(coefficients, recipe)
+        self._plan.backward_by_blocks(self._half, add)
+        return out
+
+    def _derivative(self, orders: tuple[int, ...]) -> _Recipe:
         if orders not in self._derivatives:
             k = [line.k for line in self._lines[-len(orders) :]]
             factors = [(-1.0) ** ((o + 1) // 2) * kj**o for kj, o in zip(k, orders, strict=True)]
             odd = [order % 2 == 1 for order in orders]
             self._derivatives[orders] = self._synthesising(list(zip(odd, factors, strict=True)))
-        return self._synthesise(coefficients, self._derivatives[orders], out)
+        return self._derivatives[orders]
 
     def slope(self, coefficients: NDArray, multipliers: tuple[Array, ...], j: int, out: Array) -> Array:
         """Cosines become sines along axis j."""
@@ -116,13 +132,17 @@ class BoxTransform:
         each(lambda b: _analyse(V, self._sources[b], recipe.weights[b], recipe.last, c[b]), self._blocks)
         return out
 
-    def _synthesise(self, coefficients: NDArray, recipe: _Recipe, out: Array) -> Array:
-        c, x, V = coefficients.reshape(self._rows), out.reshape(self._rows), self._as_rows(self._half)
+    def _spectrum(self, coefficients: NDArray, recipe: _Recipe) -> None:
+        c, V = coefficients.reshape(self._rows), self._as_rows(self._half)
         each(lambda b: _synthesise(c, self._sources[b], recipe.weights[b], recipe.last, V[b]), self._blocks)
+
+    def _synthesise(self, coefficients: NDArray, recipe: _Recipe, out: Array) -> Array:
+        x = out.reshape(self._rows)
 
         def unfold(rows: slice, v: Array) -> None:
             _unfold(v, self._order[rows], recipe.signs[rows], recipe.sign, x)
 
+        self._spectrum(coefficients, recipe)
         self._plan.backward_by_blocks(self._half, unfold)
         return out
 
@@ -242,6 +262,20 @@ def _unfold(v, order, signs, sign, x):
             x[target, 2 * j + 1] = odd * v[r, n - 1 - j]
         if n % 2:
             x[target, n - 1] = even * v[r, n // 2]
+
+
+@njit(cache=True, nogil=True)
+def _unfold_product(v, order, signs, sign, factor, x):
+    """The same times ``factor``, added."""
+    n = v.shape[1]
+    for r in range(order.size):
+        target, even = order[r], signs[r]
+        odd = even * sign
+        for j in range(n // 2):
+            x[target, 2 * j] += even * factor[target, 2 * j] * v[r, j]
+            x[target, 2 * j + 1] += odd * factor[target, 2 * j + 1] * v[r, n - 1 - j]
+        if n % 2:
+            x[target, n - 1] += even * factor[target, n - 1] * v[r, n // 2]
 
 
 # Unsigned indices: numba would test signed ones for wrapping around, and the loops would not use vector instructions.

@@ -14,7 +14,7 @@ import numpy as np
 from .domains import Array
 from .multipliers import Shifted
 from .operators import Jet, Operators, jet_of
-from .pointwise import apply, contract, extreme_eigenvalues, log_det_inverse, packed
+from .pointwise import apply, extreme_eigenvalues, log_det_inverse, packed
 from .problems import Problem
 from .transforms import Coefficients
 
@@ -47,29 +47,35 @@ class Linearisation:
     @cached_property
     def drift(self) -> Array:
         """∇g(∇φ) = G⁻¹∇[g(∇φ)], if it is not known: the chain rule spares a derivative of g off the grid."""
-        if self.slope is not None:
-            return self.slope
-        return apply(self.inverse, self.operators.gradient(self.composed))
+        return self.slope if self.slope is not None else self._drift()
+
+    def _drift(self, out: Array | None = None, room: Coefficients | None = None) -> Array:
+        return apply(self.inverse, self.operators.gradient(self.composed, out, room))
+
+    def prepared(self, out: Array, room: Coefficients) -> Linearisation:
+        """The same with ∇g(∇φ) known, in ``out`` unless it was before, and without g(∇φ), which has served."""
+        return replace(self, slope=self._drift(out, room) if self.slope is None else self.slope, composed=np.empty(0))
 
     @cached_property
     def diffusion(self) -> tuple[float, float, float]:
         """Least and greatest eigenvalue of G⁻¹, and the mean of its diagonal."""
-        diagonal = [row for row, (i, j) in enumerate(packed(self.problem.domain.dim)) if i == j]
-        return *extreme_eigenvalues(self.inverse), float(np.mean(self.inverse[diagonal]))
+        means = [
+            np.mean(row) for row, (i, j) in zip(self.inverse, packed(self.problem.domain.dim), strict=True) if i == j
+        ]
+        return *extreme_eigenvalues(self.inverse), float(np.mean(means))
 
-    def times(self, jet: Jet) -> Array:
-        """𝓛w from the jet of w, written over its first row."""
-        return contract(self.inverse, jet.D2, self.drift, jet.D, jet.D[0])
+    def times(self, coefficients: Coefficients, out: Array | None = None) -> Array:
+        """𝓛w on the grid from the coefficients of w, in ``out`` if given."""
+        out = np.empty(self.problem.domain.shape) if out is None else out
+        return self.operators.contract(coefficients, self.inverse, self.drift, out)
 
 
-def linearise(
-    problem: Problem, operators: Operators, jet: Jet, inverse: Array | None = None, differences: bool = False
-) -> Linearisation:
-    """Evaluate A and prepare 𝓛 at the potential with this jet, whose gradient is overwritten by the map.
+def linearise(problem: Problem, operators: Operators, jet: Jet, differences: bool = False) -> Linearisation:
+    """Evaluate A and prepare 𝓛 at the potential with this jet, over which G⁻¹ and the map are written.
 
     With ``differences`` the derivative of g is taken at the map's points, which costs 2 dim evaluations of g.
     """
-    speed, inverse = log_det_inverse(jet.D2, inverse)
+    speed, inverse = log_det_inverse(jet.D2, jet.D2)
     if not np.isfinite(speed).all():  # not convex: the map may be anywhere, g is not asked
         return Linearisation(problem, operators, speed, inverse, speed)
     composed = problem.target(problem.domain.displaced(jet.D))
@@ -114,7 +120,7 @@ class Evolution:
         self._sample, self._places = np.empty(0), np.empty(0)
         self._differences = False  # once the grid does not resolve g(∇φ)
         self._jet = Jet.empty(problem.domain)  # reused: allocating costs more than arithmetic
-        self._inverse = np.empty_like(self._jet.D2)
+        self._values = np.empty(problem.domain.shape)  # the source of every transform: plans keep the last one alive
         self._spectrum = self.transform.forward(np.zeros(problem.domain.shape))
         self._diffusion, self._strictness = 1.0, 1.0
 
@@ -124,7 +130,9 @@ class Evolution:
 
     def _vector(self, values: Array) -> Array:
         """The same in the one array of coefficients, over which the next call writes: memory is what limits the grid."""
-        c = self.transform.as_vector(self.transform.forward(values, self._spectrum))
+        if values is not self._values:
+            np.copyto(self._values, values)
+        c = self.transform.as_vector(self.transform.forward(self._values, self._spectrum))
         return self._shifted.multiply(c, self._unit, self.transform.isometry, c)
 
     def coefficients(self, y: Array) -> Coefficients:
@@ -141,7 +149,7 @@ class Evolution:
         """A(φ), or None where φ is not convex; the next call of any method writes over it, as over all that are returned here."""
         self.here = None
         jet = self.operators.jet(self.coefficients(y), self._jet)
-        here = linearise(self.problem, self.operators, jet, self._inverse, self._differences)
+        here = linearise(self.problem, self.operators, jet, self._differences)
         if not here.convex:
             return None
         self.here, self._sample, self._places = here, self._sampled(y).copy(), self._some(jet.D).copy()
@@ -169,18 +177,26 @@ class Evolution:
             self.derivative(y)
         if self.here is None:  # refused: the attempt must fail, any linearisation will do
             return
+        self._prepare(self.here)
         if not self._differences and self._misled(self.here):
             self._differences = True
             self.derivative(y)
-        self.here = replace(self.here, slope=self.here.drift, composed=np.empty(0))  # g(∇φ) has served: memory
+            self._prepare(self.here)
         low, _, self._diffusion = self.here.diffusion
         self._strictness = min(max(1.0, self._diffusion / low), STRICTEST)
+
+    def _prepare(self, here: Linearisation) -> None:
+        """For products, in the arrays there are: the map gives way to ∇g(∇φ)."""
+        if here.slope is None:
+            np.copyto(self._values, here.composed)
+            here = replace(here, composed=self._values)
+        self.here = here.prepared(self._jet.D, self._spectrum)
 
     def jacobian_times(self, v: Array) -> Array:
         """𝓛v."""
         if self.here is None:
             return np.zeros_like(v)
-        return self._vector(self.here.times(self.operators.jet(self.coefficients(v), self._jet)))
+        return self._vector(self.here.times(self.coefficients(v), self._values))
 
     def precondition(self, r: Array, gamma: float) -> Array:
         """s(1 − γāΔ)⁻¹ r with ā the mean of G⁻¹'s diagonal.

@@ -20,18 +20,26 @@ except ImportError:  # optional, extra "fast"
     pyfftw = None
 
 
+Fill = Callable[[slice], None]
+
+
 class RealFFT(Protocol):
-    """rfftn and irfftn of one shape; rows are those of the array seen as (rows, last axis)."""
+    """rfftn and irfftn of one shape; rows are those of the array seen as (rows, last axis).
+
+    The way back may be given ``fill``, which writes the coefficients' columns of a slice just before they are needed.
+    """
 
     def forward(self, rows: Callable[[slice], Array], out: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """The half spectrum, in ``out``, of the values that ``rows`` yields for a slice of rows: (…, last axis)."""
         ...
 
-    def backward(self, coefficients: NDArray[np.complex128], out: Array) -> None:
+    def backward(self, coefficients: NDArray[np.complex128], out: Array, fill: Fill | None = None) -> None:
         """The values times their number, in ``out``; the coefficients are lost."""
         ...
 
-    def backward_by_blocks(self, coefficients: NDArray[np.complex128], use: Callable[[slice, Array], None]) -> None:
+    def backward_by_blocks(
+        self, coefficients: NDArray[np.complex128], use: Callable[[slice, Array], None], fill: Fill | None = None
+    ) -> None:
         """The same, handed to ``use`` with the slice of rows as soon as they are known, while the cache still holds them."""
         ...
 
@@ -52,16 +60,22 @@ class _Scipy:
         out[...] = scipy.fft.rfftn(rows(self._all).reshape(self.shape), workers=get_num_threads())
         return out
 
-    def _values(self, coefficients: NDArray[np.complex128]) -> Array:
+    def _values(self, coefficients: NDArray[np.complex128], fill: Fill | None) -> Array:
+        if fill is not None:
+            parts = blocks(coefficients.shape[-1], prod(self.shape))
+            each(fill, parts)
         return scipy.fft.irfftn(coefficients, s=self.shape, workers=get_num_threads(), overwrite_x=True, norm="forward")
 
-    def backward(self, coefficients: NDArray[np.complex128], out: Array) -> None:
+    def backward(self, coefficients: NDArray[np.complex128], out: Array, fill: Fill | None = None) -> None:
         """As in `RealFFT`."""
-        out[...] = self._values(coefficients)
+        out[...] = self._values(coefficients, fill)
 
-    def backward_by_blocks(self, coefficients: NDArray[np.complex128], use: Callable[[slice, Array], None]) -> None:
-        """As in `RealFFT`, in one block."""
-        use(self._all, self._values(coefficients).reshape(-1, self.shape[-1]))
+    def backward_by_blocks(
+        self, coefficients: NDArray[np.complex128], use: Callable[[slice, Array], None], fill: Fill | None = None
+    ) -> None:
+        """As in `RealFFT`; blocks come when all is transformed."""
+        values = self._values(coefficients, fill).reshape(-1, self.shape[-1])
+        each(lambda r: use(r, values[r]), blocks(len(values), values.size))
 
 
 class _Pyfftw:
@@ -98,14 +112,16 @@ class _Pyfftw:
             each(lambda plan, c: _run(plan, out[..., c], out[..., c]), self._across, self._columns)
         return out
 
-    def backward(self, coefficients: NDArray[np.complex128], out: Array) -> None:
+    def backward(self, coefficients: NDArray[np.complex128], out: Array, fill: Fill | None = None) -> None:
         """As in `RealFFT`."""
-        lines, values = self._lines(coefficients), out.reshape(-1, out.shape[-1])
+        lines, values = self._lines(coefficients, fill), out.reshape(-1, out.shape[-1])
         each(lambda plan, r: _run(plan, lines[r], values[r]), self._from_half, self._rows)
 
-    def backward_by_blocks(self, coefficients: NDArray[np.complex128], use: Callable[[slice, Array], None]) -> None:
+    def backward_by_blocks(
+        self, coefficients: NDArray[np.complex128], use: Callable[[slice, Array], None], fill: Fill | None = None
+    ) -> None:
         """As in `RealFFT`, block by block on all threads."""
-        lines = self._lines(coefficients)
+        lines = self._lines(coefficients, fill)
 
         def block(plan: pyfftw.FFTW, r: slice) -> None:
             values = np.empty(plan.output_shape)
@@ -114,9 +130,16 @@ class _Pyfftw:
 
         each(block, self._from_half, self._rows)
 
-    def _lines(self, coefficients: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    def _lines(self, coefficients: NDArray[np.complex128], fill: Fill | None) -> NDArray[np.complex128]:
+        def columns(plan: pyfftw.FFTW, c: slice) -> None:
+            if fill is not None:
+                fill(c)
+            _run(plan, coefficients[..., c], coefficients[..., c])
+
         if self._columns:
-            each(lambda plan, c: _run(plan, coefficients[..., c], coefficients[..., c]), self._back, self._columns)
+            each(columns, self._back, self._columns)
+        elif fill is not None:
+            fill(slice(0, self.half[-1]))
         return coefficients.reshape(-1, self.half[-1])
 
 

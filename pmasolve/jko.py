@@ -21,7 +21,7 @@ from .domains import Array
 from .evolution import Linearisation, linearise_at
 from .laws import admit_multiples, brenier_potential, starting_law
 from .loop import evolve
-from .operators import Fourier, Operators, Space, jet_of
+from .operators import Fourier, Operators, Space
 from .pointwise import packed
 from .problems import Problem
 from .trajectories import REACHED, ErrorEstimate, Outcome, Trajectory, sup_distances
@@ -207,7 +207,7 @@ class _Step:
 
         def times(v: Array) -> Array:
             v = v.reshape(shape)
-            return (v - self.h * here.times(jet_of(self.operators, v))).ravel()
+            return (v - self.h * here.times(transform.forward(v))).ravel()
 
         def precondition(r: Array) -> Array:
             smooth = transform.forward(r.reshape(shape)) / damping

@@ -22,7 +22,7 @@ from .domains import Array
 from .evolution import Linearisation, linearise_at
 from .laws import between
 from .maps import Displacement
-from .operators import Fourier, Operators, Space, jet_of
+from .operators import Fourier, Operators, Space
 from .pointwise import apply
 from .problems import Problem
 from .trajectories import Trajectory
@@ -139,8 +139,7 @@ class Law:
 
     def mirror_rate(self, variation: Variation = relative_entropy) -> Array:
         """∂ₜρ as the mirror coordinate has it: ρ𝓛[∂ₜu] with ∂ₜu = δF/δρ."""
-        jet = jet_of(self.operators, variation(self))
-        return self.density * self._here.times(jet)
+        return self.density * self._here.times(self.operators.transform.forward(variation(self)))
 
     def primal_rate(self, variation: Variation = relative_entropy) -> Array:
         """∂ₜρ as the continuity equation has it: −div(ρv)."""

@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .domains import Array, Grid
-from .pointwise import packed
+from .pointwise import add, packed
 from .threads import blocks, each
 from .transforms import Coefficients, Transform, plan
 
@@ -53,8 +53,12 @@ class Operators(Protocol):
         """Gradient and Hessian of the function with these coefficients, in ``out`` if given."""
         ...
 
-    def gradient(self, values: Array) -> Array:
-        """Gradient of values on the grid."""
+    def gradient(self, values: Array, out: Array | None = None, room: Coefficients | None = None) -> Array:
+        """Gradient of values on the grid, in ``out`` if given; ``room`` for coefficients may be written over."""
+        ...
+
+    def contract(self, coefficients: Coefficients, S: Array, b: Array, out: Array) -> Array:
+        """∑ᵢⱼ Sᵢⱼ∂ᵢ∂ⱼv − ∑ᵢ bᵢ∂ᵢv, S packed, of the function v with these coefficients; few arrays of its own."""
         ...
 
 
@@ -126,13 +130,23 @@ class FourierOperators:
             self.transform.derivative(coefficients, tuple(units[i] + units[j]), out.D2[row])
         return out
 
-    def gradient(self, values: Array) -> Array:
+    def gradient(self, values: Array, out: Array | None = None, room: Coefficients | None = None) -> Array:
         """Derivatives of the interpolant of ``values``."""
-        coefficients = self.transform.forward(values)
-        D = np.empty((self.grid.dim, *self.grid.shape))
+        coefficients = self.transform.forward(values, room)
+        D = np.empty((self.grid.dim, *self.grid.shape)) if out is None else out
         for i, unit in enumerate(np.eye(self.grid.dim, dtype=int)):
             self.transform.derivative(coefficients, tuple(unit), D[i])
         return D
+
+    def contract(self, coefficients: Coefficients, S: Array, b: Array, out: Array) -> Array:
+        """One inverse transform for each derivative, added block by block."""
+        out.fill(0.0)
+        units = np.eye(self.grid.dim, dtype=int)
+        for unit, factor in zip(units, b, strict=True):
+            self.transform.add_derivative(coefficients, tuple(unit), -1.0, factor, out)
+        for (i, j), factor in zip(packed(self.grid.dim), S, strict=True):
+            self.transform.add_derivative(coefficients, tuple(units[i] + units[j]), 2.0 - (i == j), factor, out)
+        return out
 
 
 # Weights of f(x+jh), j = 1 …: first derivative (odd, over h) and second derivative (even, over h²; the centre closes the sum).
@@ -206,9 +220,24 @@ class DifferenceOperators:
                 self._along(out.D[i], j, out.D2[row], unused)
         return out
 
-    def gradient(self, values: Array) -> Array:
-        """First differences."""
-        D, unused = np.empty((self.grid.dim, *values.shape)), np.empty_like(values)
+    def contract(self, coefficients: Coefficients, S: Array, b: Array, out: Array) -> Array:
+        """One inverse transform, then differences, each added as soon as it is known."""
+        out.fill(0.0)
+        values, first, second, unused = np.empty((4, *self.grid.shape))
+        self.transform.derivative(coefficients, (0,) * self.grid.dim, values)
+        for i in range(self.grid.dim):
+            self._along(values, i, first, second)
+            add(first, b[i], -1.0, out)
+            for (k, j), factor in zip(packed(self.grid.dim), S, strict=True):
+                if k == i:
+                    if j > i:
+                        self._along(first, j, second, unused)
+                    add(second, factor, 2.0 - (i == j), out)
+        return out
+
+    def gradient(self, values: Array, out: Array | None = None, room: Coefficients | None = None) -> Array:
+        """First differences, which need no coefficients."""
+        D, unused = np.empty((self.grid.dim, *values.shape)) if out is None else out, np.empty_like(values)
         for i in range(self.grid.dim):
             self._along(np.ascontiguousarray(values), i, D[i], unused)
         return D

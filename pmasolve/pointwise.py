@@ -1,4 +1,4 @@
-"""The algebra at every grid point: log det, inverse and least eigenvalue of I + D²u, and tr(G⁻¹D²v) − b·∇v.
+"""The algebra at every grid point: log det, inverse and least eigenvalue of I + D²u, sums of products.
 
 Symmetric matrices are packed by rows of the upper triangle: (xx), (xx, xy, yy), (xx, xy, xz, yy, yz, zz); all arrays are
 (rows, N).  Every kernel makes one pass over memory.
@@ -34,7 +34,8 @@ def _invert_2d(H, logdet, inverse):
         det = a * c - b * b
         good = (a > 0.0) and (det > 0.0)
         logdet[i] = np.log(det) if good else -np.inf
-        inverse[0, i], inverse[1, i], inverse[2, i] = c / det, -b / det, a / det
+        s = 1.0 / det
+        inverse[0, i], inverse[1, i], inverse[2, i] = s * c, -s * b, s * a
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -46,29 +47,17 @@ def _invert_3d(H, logdet, inverse):
         det = a * A + b * B + c * C
         good = (a > 0.0) and (a * d - b * b > 0.0) and (det > 0.0)
         logdet[i] = np.log(det) if good else -np.inf
-        inverse[0, i], inverse[1, i], inverse[2, i] = A / det, B / det, C / det
-        inverse[3, i], inverse[4, i] = (a * f - c * c) / det, (b * c - a * e) / det
-        inverse[5, i] = (a * d - b * b) / det
+        s = 1.0 / det
+        inverse[0, i], inverse[1, i], inverse[2, i] = s * A, s * B, s * C
+        inverse[3, i], inverse[4, i], inverse[5, i] = s * (a * f - c * c), s * (b * c - a * e), s * (a * d - b * b)
 
 
 @njit(cache=True, nogil=True)
-def _contract_1d(S, H, b, D, out):
-    for i in range(H.shape[1]):
-        out[i] = S[0, i] * H[0, i] - b[0, i] * D[0, i]
-
-
-@njit(cache=True, nogil=True)
-def _contract_2d(S, H, b, D, out):
-    for i in range(H.shape[1]):
-        out[i] = S[0, i] * H[0, i] + 2.0 * S[1, i] * H[1, i] + S[2, i] * H[2, i] - b[0, i] * D[0, i] - b[1, i] * D[1, i]
-
-
-@njit(cache=True, nogil=True)
-def _contract_3d(S, H, b, D, out):
-    for i in range(H.shape[1]):
-        trace = S[0, i] * H[0, i] + S[3, i] * H[3, i] + S[5, i] * H[5, i]
-        cross = S[1, i] * H[1, i] + S[2, i] * H[2, i] + S[4, i] * H[4, i]
-        out[i] = trace + 2.0 * cross - b[0, i] * D[0, i] - b[1, i] * D[1, i] - b[2, i] * D[2, i]
+def add_product(v, factor, weight, out):
+    """out += weight·factor·v; matrices of one shape."""
+    for r in range(v.shape[0]):
+        for i in range(v.shape[1]):
+            out[r, i] += weight * factor[r, i] * v[r, i]
 
 
 @njit(cache=True, nogil=True)
@@ -88,32 +77,41 @@ def _extremes_2d(H, found):
 
 
 @njit(cache=True, nogil=True)
+def _definite(a, b, c, d, e, f):
+    """Is the packed matrix positive definite?"""
+    minor = a * d - b * b
+    return (a > 0.0) and (minor > 0.0) and (f * minor - e * (a * e - b * c) + c * (b * e - c * d) > 0.0)
+
+
+@njit(cache=True, nogil=True)
 def _extremes_3d(H, found):
-    """Eigenvalues of a symmetric 3 × 3 matrix by the trigonometric formula (Smith, CACM 4, 1961), where its bounds ask for them."""
+    """Eigenvalues by the trigonometric formula (Smith, CACM 4, 1961), at points that may have one outside of what was found."""
     low, high = found
     for i in range(H.shape[1]):
-        q = (H[0, i] + H[3, i] + H[5, i]) / 3.0
-        a, d, f = H[0, i] - q, H[3, i] - q, H[5, i] - q
-        b, c, e = H[1, i], H[2, i], H[4, i]
+        a, b, c, d, e, f = H[0, i], H[1, i], H[2, i], H[3, i], H[4, i], H[5, i]
+        if _definite(a - low, b, c, d - low, e, f - low) and _definite(high - a, -b, -c, high - d, -e, high - f):
+            continue
+        q = (a + d + f) / 3.0
+        a, d, f = a - q, d - q, f - q
         p = np.sqrt((a * a + d * d + f * f + 2.0 * (b * b + c * c + e * e)) / 6.0)
-        if q - 2.0 * p < low or q + 2.0 * p > high:
-            cosine = 1.0
-            if p > 0.0:
-                det = a * (d * f - e * e) + b * (c * e - b * f) + c * (b * e - c * d)
-                cosine = min(1.0, max(-1.0, 0.5 * det / (p * p * p)))
-            angle = np.arccos(cosine) / 3.0
-            high = max(high, q + 2.0 * p * np.cos(angle))
-            low = min(low, q + 2.0 * p * np.cos(angle + 2.0943951023931953))  # 2π/3
+        cosine = 1.0
+        if p > 0.0:
+            det = a * (d * f - e * e) + b * (c * e - b * f) + c * (b * e - c * d)
+            cosine = min(1.0, max(-1.0, 0.5 * det / (p * p * p)))
+        angle = np.arccos(cosine) / 3.0
+        high = max(high, q + 2.0 * p * np.cos(angle))
+        low = min(low, q + 2.0 * p * np.cos(angle + 2.0943951023931953))  # 2π/3
     found[0], found[1] = low, high
 
 
 _INVERT = {1: _invert_1d, 2: _invert_2d, 3: _invert_3d}
-_CONTRACT = {1: _contract_1d, 2: _contract_2d, 3: _contract_3d}
 _EXTREMES = {1: _extremes_1d, 2: _extremes_2d, 3: _extremes_3d}
 
 
 def log_det_inverse(D2u: Array, inverse: Array | None = None) -> tuple[Array, Array]:
-    """log det(I + D²u), −inf where that matrix is not positive definite, and the packed inverse (in ``inverse`` if given).
+    """log det(I + D²u), −inf where that matrix is not positive definite, and the packed inverse.
+
+    The inverse is written to ``inverse`` if given, which may be ``D2u`` itself.
 
     ``D2u`` is packed, (dim(dim+1)/2, *shape).
     """
@@ -125,12 +123,10 @@ def log_det_inverse(D2u: Array, inverse: Array | None = None) -> tuple[Array, Ar
     return logdet.reshape(D2u.shape[1:]), inverse
 
 
-def contract(inverse: Array, D2v: Array, b: Array, Dv: Array, out: Array | None = None) -> Array:
-    """tr(G⁻¹ D²v) − b·∇v, in ``out`` if given, which may be a row of the others."""
-    out = np.empty(D2v.shape[1:]) if out is None else out
-    flat = [array.reshape(array.shape[0], -1) for array in (inverse, D2v, b, Dv)]
-    kernel, flat_out = _CONTRACT[D2v.ndim - 1], out.reshape(-1)
-    each(lambda block: kernel(*(rows[:, block] for rows in flat), flat_out[block]), blocks(out.size, out.size))
+def add(v: Array, factor: Array, weight: float, out: Array) -> Array:
+    """out += weight·factor·v of arrays of one shape, on all threads."""
+    rows = [array.reshape(1, -1) for array in (v, factor, out)]
+    each(lambda b: add_product(rows[0][:, b], rows[1][:, b], weight, rows[2][:, b]), blocks(out.size, out.size))
     return out
 
 

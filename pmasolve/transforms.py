@@ -7,18 +7,23 @@ pyfftw serves where it is installed (planned once, no allocation), scipy.fft oth
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from math import prod
 from typing import Protocol
 
 import numpy as np
 import scipy.fft
 import scipy.signal
+from numba import njit
 from numpy.typing import NDArray
 
 from .cosines import BoxTransform
 from .domains import Array, Box, Grid, Torus
 from .ffts import real_fft
+from .pointwise import add_product
 
 Coefficients = NDArray[np.float64] | NDArray[np.complex128]
 
@@ -46,6 +51,11 @@ class Transform(Protocol):
     def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
         """∂^orders of the series at the grid points, written to ``out``; the coefficients are left alone."""
 
+    def add_derivative(
+        self, coefficients: Coefficients, orders: tuple[int, ...], weight: float, factor: Array, out: Array
+    ) -> Array:
+        """out + weight · factor · ∂^orders of the series, in ``out``, without an array of its own."""
+
     @property
     def signs(self) -> tuple[Array, ...]:
         """Sign of the wavenumber of each axis; 0 where an odd derivative vanishes on the grid."""
@@ -66,6 +76,26 @@ class Transform(Protocol):
         """The view back."""
 
 
+@dataclass(frozen=True)
+class _Multiplier:
+    """rows[r]·columns[k], times i if ``odd``, for the half spectrum seen as (rows, columns)."""
+
+    rows: Array
+    columns: Array
+    odd: bool
+
+
+@njit(cache=True, nogil=True)
+def _multiply(c, rows, columns, odd, begin, end, out):
+    """Columns begin … end − 1 of the product; real and imaginary parts lie side by side."""
+    one, two = np.uint64(1), np.uint64(2)
+    for r in range(rows.size):
+        a = rows[r]
+        for k in range(np.uint64(begin), np.uint64(end)):
+            w, x, y = a * columns[k], c[r, two * k], c[r, two * k + one]
+            out[r, two * k], out[r, two * k + one] = (-w * y, w * x) if odd else (w * x, w * y)
+
+
 class TorusTransform:
     """Real FFT of a periodic grid; the last axis holds the half spectrum."""
 
@@ -74,6 +104,7 @@ class TorusTransform:
         self.shape = (*torus.shape[:-1], torus.shape[-1] // 2 + 1)
         self._work = np.empty(self.shape, dtype=np.complex128)
         self._plan = real_fft(torus.shape)
+        self._derivatives: dict[tuple[int, ...], _Multiplier] = {}
 
     @cached_property
     def wavenumbers(self) -> tuple[Array, ...]:
@@ -96,24 +127,37 @@ class TorusTransform:
         return paired / np.sqrt(self.torus.size)
 
     @cached_property
-    def _odd(self) -> tuple[NDArray[np.complex128], ...]:
-        """i·k of each axis, zero at Nyquist, where an odd derivative of a real series vanishes on the grid."""
+    def _odd(self) -> tuple[Array, ...]:
+        """k of each axis, zero at Nyquist, where an odd derivative of a real series vanishes on the grid."""
         out = []
         for k, n in zip(self.wavenumbers, self.torus.shape, strict=True):
-            ik = 1j * k
+            odd = k.copy()
             if n % 2 == 0:
-                ik.ravel()[n // 2] = 0.0
-            out.append(ik)
+                odd.ravel()[n // 2] = 0.0
+            out.append(odd)
         return tuple(out)
 
-    def _factors(self, orders: tuple[int, ...]) -> list[NDArray]:
-        """(ik)^order for each differentiated axis and, in the last axis, 1/N."""
-        factors = [
-            (-(k**2)) ** (order // 2) * (ik if order % 2 else 1.0)
-            for k, ik, order in zip(self.wavenumbers, self._odd, orders, strict=True)
-        ]
-        scaled = factors[-1] * (1.0 / self.torus.size)
-        return [factor for factor, order in zip(factors[:-1], orders[:-1], strict=True) if order] + [scaled]
+    def _derivative(self, orders: tuple[int, ...]) -> _Multiplier:
+        """(ik)^orders."""
+        if orders not in self._derivatives:
+            sign = (-1.0) ** (sum(orders) // 2)
+            parts = [
+                odd**order if order % 2 else k**order
+                for k, odd, order in zip(self.wavenumbers, self._odd, orders, strict=True)
+            ]
+            self._derivatives[orders] = self._multiplier(parts, sign, sum(orders) % 2 == 1)
+        return self._derivatives[orders]
+
+    def _multiplier(self, parts: Sequence[Array], sign: float, odd: bool) -> _Multiplier:
+        """The product of one real factor for each axis, of the sign, of i if ``odd``, and of 1/N."""
+        *leading, last = parts
+        rows = np.broadcast_to(prod(leading, start=np.ones(1)), (*self.shape[:-1], 1))
+        return _Multiplier(rows.ravel(), np.ravel(last) * (sign / self.torus.size), odd)
+
+    def _filling(self, coefficients: Coefficients, by: _Multiplier) -> Callable[[slice], None]:
+        """Writes columns of the product into the work array."""
+        source, target = (c.reshape(-1, self.shape[-1]).view(np.float64) for c in (coefficients, self._work))
+        return lambda c: _multiply(source, by.rows, by.columns, by.odd, c.start, c.stop, target)
 
     def zeros(self) -> NDArray[np.complex128]:
         """The half spectrum of 0."""
@@ -136,21 +180,30 @@ class TorusTransform:
 
     def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
         """irfftn of the coefficients times (ik)^orders."""
-        source = coefficients
-        for factor in self._factors(orders):
-            source = np.multiply(source, factor, out=self._work)
-        self._plan.backward(self._work, out)
+        self._plan.backward(self._work, out, self._filling(coefficients, self._derivative(orders)))
+        return out
+
+    def add_derivative(
+        self, coefficients: Coefficients, orders: tuple[int, ...], weight: float, factor: Array, out: Array
+    ) -> Array:
+        """Added while the cache holds the values."""
+        factors, sums = factor.reshape(-1, out.shape[-1]), out.reshape(-1, out.shape[-1])
+        self._plan.backward_by_blocks(
+            self._work,
+            lambda rows, values: add_product(values, factors[rows], weight, sums[rows]),
+            self._filling(coefficients, self._derivative(orders)),
+        )
         return out
 
     @cached_property
     def signs(self) -> tuple[Array, ...]:
         """±1, and 0 at Nyquist."""
-        return tuple(np.sign(ik.imag) for ik in self._odd)
+        return tuple(np.sign(odd) for odd in self._odd)
 
     def slope(self, coefficients: Coefficients, multipliers: tuple[Array, ...], j: int, out: Array) -> Array:
         """irfftn of the coefficients times i·multiplier."""
-        np.multiply(coefficients, (1j / self.torus.size) * multipliers[j], out=self._work)
-        self._plan.backward(self._work, out)
+        parts = [m if i == j else np.ones_like(m) for i, m in enumerate(multipliers)]
+        self._plan.backward(self._work, out, self._filling(coefficients, self._multiplier(parts, 1.0, True)))
         return out
 
     def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Coefficients) -> NDArray[np.complex128]:

@@ -22,10 +22,11 @@ from pmasolve.softmin.separable import Separable
 def wrong_linearise(sign_g: float, sign_f: float, sign_det: float) -> Callable:
     """`evolution.linearise` with chosen signs."""
 
-    def linearise(problem, operators, jet, inverse=None, differences=False):
-        logdet, inverse = log_det_inverse(jet.D2, inverse)
+    def linearise(problem, operators, jet, differences=False):
+        logdet, inverse = log_det_inverse(jet.D2, jet.D2)
         composed = sign_g * problem.target(problem.domain.displaced(jet.D))
-        return Linearisation(problem, operators, sign_f * problem.f + sign_det * logdet - composed, inverse, composed)
+        speed = sign_f * problem.f + sign_det * logdet - composed
+        return Linearisation(problem, operators, speed, inverse, composed)
 
     return linearise
 

@@ -71,3 +71,17 @@ def test_symbol_is_that_of_the_second_derivatives(space, grid) -> None:
 def test_constants_have_no_derivative(space, grid) -> None:
     jet = jet_of(space.on(grid), np.full(grid.shape, 3.0))
     assert max(np.max(np.abs(jet.D)), np.max(np.abs(jet.D2))) < 1e-10
+
+
+@pytest.mark.parametrize("space", SPACES, ids=str)
+@pytest.mark.parametrize("grid", [*GRIDS, Torus((400, 401)), Box((401, 400))], ids=str)
+def test_contraction_is_that_of_the_jet(space, grid) -> None:
+    """Σ Sᵢⱼ∂ᵢ∂ⱼv − Σ bᵢ∂ᵢv without the jet; the last grids are large enough for blocks and threads."""
+    rng, pairs = np.random.default_rng(6), packed(grid.dim)
+    v, S, b = (rng.standard_normal((rows, *grid.shape)) for rows in (1, len(pairs), grid.dim))
+    operators = space.on(grid)
+    jet = jet_of(operators, v[0])
+    twice = np.reshape([2.0 - (i == j) for i, j in pairs], (-1,) + (1,) * grid.dim)
+    expected = np.sum(twice * S * jet.D2, axis=0) - np.sum(b * jet.D, axis=0)
+    found = operators.contract(operators.transform.forward(v[0]), S, b, np.full(grid.shape, np.nan))
+    assert np.max(np.abs(found - expected)) < 1e-13 * np.max(np.abs(expected))

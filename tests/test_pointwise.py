@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pmasolve.pointwise import apply, contract, extreme_eigenvalues, log_det_inverse, packed
+from pmasolve.pointwise import add, apply, extreme_eigenvalues, log_det_inverse, packed
 
 DIMS = [1, 2, 3]
 SHAPES = {1: (500,), 2: (20, 25), 3: (8, 8, 8)}
@@ -65,11 +65,20 @@ def test_positive_determinant_is_not_enough(signs: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("dim", DIMS)
-def test_contract(dim: int) -> None:
-    S, H = symmetric(dim, 1), symmetric(dim, 2)
-    b, D = np.random.default_rng(5).standard_normal((2, dim, *SHAPES[dim]))
-    expected = np.einsum("...ij,...ij->...", S, H) - np.sum(b * D, axis=0)
-    assert np.allclose(contract(pack(S), pack(H), b, D), expected, rtol=0, atol=1e-13)
+def test_inverse_in_place(dim: int) -> None:
+    H = pack(symmetric(dim, 3) * 0.1)
+    logdet, inverse = log_det_inverse(H)
+    again, same = log_det_inverse(H, H)
+    assert same is H
+    assert np.array_equal(again, logdet)
+    assert np.array_equal(H, inverse)
+
+
+@pytest.mark.parametrize("dim", DIMS)
+def test_add(dim: int) -> None:
+    v, factor, out = np.random.default_rng(5).standard_normal((3, *SHAPES[dim]))
+    expected = out - 2.0 * factor * v
+    assert np.allclose(add(v, factor, -2.0, out), expected, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("dim", DIMS)
