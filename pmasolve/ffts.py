@@ -90,7 +90,7 @@ class _Pyfftw:
         work, count = _aligned(half, np.complex128), prod(shape[:-1])
         self.half = half
         self._rows = blocks(count, values.size, CACHED)
-        self._columns = blocks(half[-1], values.size) if len(shape) > 1 else []
+        self._columns = blocks(half[-1], values.size) if len(shape) > 1 else ()
         others = tuple(range(len(shape) - 1))
         flags = ("FFTW_ESTIMATE",) if shape[-1] % 2 == 0 else ("FFTW_ESTIMATE", "FFTW_UNALIGNED")
 

@@ -34,7 +34,7 @@ class Shifted:
         return self._map(_divide, y, a, weight, out)
 
     def _map(self, kernel, y: Array, a: float, weight: Array | float, out: Array) -> Array:
-        factors = np.repeat(np.broadcast_to(weight, (self.shape[1] // self._parts,)), self._parts)
+        factors = np.repeat(weight, self._parts if np.size(weight) > 1 else self.shape[1])
         source, target = y.reshape(self.shape), out.reshape(self.shape)
         each(lambda b: kernel(source[b], self._rows[b], self._columns, factors, a, target[b]), self._blocks)
         return out

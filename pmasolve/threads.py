@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -29,13 +29,17 @@ SMALL = 1 << 17  # points below which handing blocks to threads costs more than 
 CACHED = 1 << 15  # points of which two arrays fit into a core's own cache
 
 
-def blocks(n: int, points: int, share: int = SMALL) -> list[slice]:
+def blocks(n: int, points: int, share: int = SMALL) -> tuple[slice, ...]:
     """Slices of range(n) for an array with so many points: one if it is small, else two for each thread or more, of ``share``."""
-    parts = 1 if points < SMALL else max(2 * get_num_threads(), points // share)
-    return [slice(int(a), int(b)) for a, b in pairwise(np.linspace(0, n, min(n, parts) + 1).astype(int))]
+    return _even(n, 1 if points < SMALL else max(2 * get_num_threads(), points // share))
 
 
-def each(work: Callable[..., Result], *arguments: list) -> list[Result]:
+@lru_cache(256)
+def _even(n: int, parts: int) -> tuple[slice, ...]:
+    return tuple(slice(int(a), int(b)) for a, b in pairwise(np.linspace(0, n, min(n, parts) + 1).astype(int)))
+
+
+def each(work: Callable[..., Result], *arguments: Sequence) -> list[Result]:
     """[work(a₀, b₀, …), work(a₁, b₁, …), …] on all threads; exceptions come back.  Inside such work, one after the other."""
     inside = threading.current_thread().name.startswith(NAME)  # waiting for the pool from within would wait for ever
     if len(arguments[0]) < 2 or get_num_threads() == 1 or inside:

@@ -234,10 +234,8 @@ class TorusTransform:
 def _anti_hermitian(plane: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """½(c(k) − c(−k)*)."""
     mirrored = np.conj(plane)
-    for axis in range(
-        plane.ndim
-    ):  # one at a time: in 1D the plane is a number, and np.roll refuses an empty tuple of axes
-        mirrored = np.roll(np.flip(mirrored, axis), 1, axis)
+    for axis, n in enumerate(plane.shape):
+        mirrored = np.take(mirrored, -np.arange(n), axis, mode="wrap")
     return 0.5 * (plane - mirrored)
 
 
