@@ -7,7 +7,8 @@ The hard pair f = 2 cos 2πx + 2 cos 2πy and g, the same shifted by 0.4 along b
 a busy machine slows all alike.  ``best`` is what `Separable()` takes; ``best/2GEMM`` its ratio to two matrix products;
 ``plain`` sums the same certified windows term by term, without tiles, on one thread; ``mass`` is the largest |∫p_X − 1| of all
 iterations so far; ``bits`` the least certificate of a tile (above −929).  For one thread set NUMBA_NUM_THREADS=1 and
-OPENBLAS_NUM_THREADS=1; with more, a last column says how much faster tiles are than on one.
+OPENBLAS_NUM_THREADS=1; with more, two last columns say how much faster tiles are than on one, and how much faster
+plain exponentials are, which no memory or balance holds back: what the machine has to give.
 Other packages: python benchmarks/sinkhorn.py --only grid --full --threads 1 2
 """
 
@@ -24,6 +25,7 @@ from pmasolve.domains import Array, Torus
 from pmasolve.softmin.bits import CHUNK, LN2, LOG2E, exp2, jit, log2
 from pmasolve.softmin.separable import Method, Separable, SeparableKernel
 from pmasolve.softmin.windows import edge, extend, is_concave
+from pmasolve.threads import each
 
 STEPS = ((1e-2, 60), (3e-3, 40), (1e-3, 40), (3e-4, 30), (1e-4, 30), (3e-5, 20), (1e-5, 20))
 
@@ -134,6 +136,15 @@ def alone(call: Callable[[], object]) -> Callable[[], object]:
     return run
 
 
+@jit
+def exponentials(count):
+    """A sum that needs no memory."""
+    total = 0.0
+    for i in range(count):
+        total += np.exp(-1e-7 * i)
+    return total
+
+
 def row(eps: float, h: Array, mass: float) -> str:
     """One line of the table."""
     n, torus = h.shape[0], Torus(h.shape)
@@ -145,11 +156,14 @@ def row(eps: float, h: Array, mass: float) -> str:
         calls["matrix"] = lambda: matrix.forward(h)
     if threads := numba.get_num_threads() > 1:
         calls["alone"] = alone(calls["tiles"])
+        calls["compute"] = lambda: each(exponentials, [100_000] * 16)
+        calls["compute alone"] = alone(calls["compute"])
     ms, slow = in_turn(calls), median_ms(lambda: plain(h, tiles), 0.0)
     return (
         f"{n:5d} {eps:6.0e} {eps * n * n:7.1f} {ms['tiles']:7.2f} {ms.get('matrix', np.nan):7.2f}"
         f" {ms['best']:7.2f} {ms['gemm']:7.2f} {ms['best'] / ms['gemm']:10.2f} {slow / ms['best']:10.1f}"
-        f" {mass:6.0e} {tiles.report['least_bits']:5.0f}" + (f" {ms['alone'] / ms['tiles']:5.2f}" if threads else "")
+        f" {mass:6.0e} {tiles.report['least_bits']:5.0f}"
+        + (f" {ms['alone'] / ms['tiles']:5.2f} {ms['compute alone'] / ms['compute']:8.2f}" if threads else "")
     )
 
 
@@ -158,7 +172,7 @@ if __name__ == "__main__":
     print(f"{threads} thread(s) of the tiles; milliseconds per half-iteration; nan: no certificate")
     print(
         "    n    eps  eps/h2   tiles  matrix    best  2 GEMM best/2GEMM plain/best   mass  bits"
-        + "  two"[: threads * 5 - 5]
+        + ("  two  compute" if threads > 1 else "")
     )
     for n in [int(a) for a in sys.argv[1:]] or (256, 512, 1024):
         for eps, h, mass in stages(n):

@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
+from numba import get_num_threads
 
 from ..domains import Array, Box, Grid
 from ..threads import each
@@ -221,7 +222,7 @@ def _one_pass(axis: Axis, lines: Array, scales: tuple[float, float], tally: Tall
     rows, n = lines.shape
     out = np.empty((n, rows))
     # products one after the other, since BLAS has threads of its own; whatever they leave goes to tiles on ours
-    blocks = _blocks(rows, max(256, SHEET // n) if axis.matrix_first else max(LANES, rows // 32 // LANES * LANES))
+    blocks = _blocks(rows, max(256, SHEET // n) if axis.matrix_first else _share(rows))
     if axis.matrix_first:
         blocks = [block for block in blocks if not _by_matrix(axis, lines, block, scales, out)]
 
@@ -230,6 +231,12 @@ def _one_pass(axis: Axis, lines: Array, scales: tuple[float, float], tally: Tall
 
     tally.add(_each(tiles, blocks, rows * n), sum(r1 - r0 for r0, r1 in blocks))
     return out
+
+
+def _share(rows: int) -> int:
+    """Lines of a block of tiles: a few blocks for each thread, since lines cost unequal times and each block some of Python."""
+    threads = get_num_threads()
+    return rows if threads == 1 else max(LANES, rows // (4 * threads) // LANES * LANES)
 
 
 def _blocks(rows: int, step: int) -> list[tuple[int, int]]:
