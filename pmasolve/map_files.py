@@ -54,8 +54,7 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
         "records": [dict(record) for record in T.records],
     }
     arrays = {"potential": T.potential, "map": T.map, "source": np.exp(-T.problem.f), "target": np.exp(-T.problem.g)}
-    if T.barycentre is not None:
-        arrays["barycentre"] = T.barycentre
+    arrays |= {name: values for name in ("barycentre", "spread") if (values := getattr(T, name)) is not None}
     return archives.write(path, header, arrays)
 
 
@@ -79,6 +78,7 @@ def load_map(path: str | os.PathLike[str]) -> Transport:
         interval=Interval(**header["interval"]),
         records=tuple(header["records"]),
         barycentre=arrays.get("barycentre"),
+        spread=arrays.get("spread"),
         **header["numbers"],
     )
 

@@ -47,6 +47,8 @@ class Transport:
     method : the options of the method that ran: `NewtonKrylov` for smooth, `SemiDual` for other maps.
     records : diagnostics of the steps, also of a method that gave up before.
     barycentre : E[y|x] of the semi-dual's plan, (dim, *shape); None for a smooth map.
+    spread : (E|y − barycentre|²)^½: where it is larger than some cells the mass of a node splits, so that no map is determined
+        there and ``map`` is the mean of where it goes; of the order of a cell elsewhere.  None for a smooth map.
     """
 
     problem: Problem
@@ -61,6 +63,7 @@ class Transport:
     method: Method
     records: Sequence[Mapping[str, float]]
     barycentre: Array | None = None
+    spread: Array | None = None
 
     @property
     def gap(self) -> float:
@@ -76,7 +79,7 @@ class Transport:
 
     @property
     def undefined(self) -> Array:
-        """Where the source has no mass, so that no map is determined there; ``map`` is x."""
+        """Where the source has no mass, so that no map is determined there; ``map`` is x.  See also ``spread``."""
         return np.isposinf(self.problem.f)
 
     @cached_property
@@ -207,6 +210,7 @@ def _rough(
         settings,
         (*before, *found.records),
         np.where(mu > 0, found.barycentre, grid.points),
+        np.where(mu > 0, found.spread, 0.0),
     )
 
 

@@ -73,6 +73,22 @@ def test_a_density_that_vanishes_takes_the_semi_dual(kind) -> None:
     assert np.allclose([T.map[0][there].mean(), T.map[1][there].mean()], centre, atol=0.02)
 
 
+def test_where_mass_splits(tmp_path: Path) -> None:
+    """A disc and a bar on each side of it: the nodes of one line send their mass to both."""
+    grid = Box((64, 64))
+    x, y = grid.points
+    bars = ((abs(x - 0.5) > 0.2) & (abs(y - 0.5) < 0.2)).astype(float)
+    T = transport(Problem.from_densities(grid, disc(grid, (0.4, 0.45), 0.17), bars), gap=2e-2)
+    split = T.spread > 0.1
+    assert 15 < np.count_nonzero(split) < 30
+    assert np.unique(x[split]).size == 1
+    assert np.max(T.spread[~split]) < 2 / 64 * np.sqrt(2)
+    assert 0.2 < np.max(T.spread) < 0.25  # half of the 0.4 between the bars, and some of their height
+    assert np.all(T.spread[T.undefined] == 0)
+    assert np.array_equal(load_map(save_map(T, tmp_path / "map")).spread, T.spread)
+    assert transport(t2(32)).spread is None
+
+
 def test_a_stall_of_newton_hands_over() -> None:
     problem = discs(Torus, 32, 1e-3)
     T = transport(problem, gap=3e-2)

@@ -54,8 +54,8 @@ def upper_bound(plan: Plan, mu: Array, nu: Array) -> Repair:
     grid, mu, nu = plan.grid, mu / mu.sum(), nu / nu.sum()
     one, h = np.ones(grid.shape), np.array(grid.spacing)
     a = plan.adjoint(nu)
-    cost = sum(h[j] ** 2 * float(np.sum(nu * plan.expect(one, _power(grid, j, 2)))) for j in range(grid.dim))
-    mean = np.stack([plan.adjoint(nu, _power(grid, j, 1)) for j in range(grid.dim)])
+    cost = sum(h[j] ** 2 * float(np.sum(nu * plan.expect(one, power_of(grid, j, 2)))) for j in range(grid.dim))
+    mean = np.stack([plan.adjoint(nu, power_of(grid, j, 1)) for j in range(grid.dim)])
     np.divide(mean, a, out=mean, where=a > 0)
     order = curve(grid.shape)
     index = np.stack(np.unravel_index(order, grid.shape)).T.astype(np.float64)
@@ -69,7 +69,8 @@ def upper_bound(plan: Plan, mu: Array, nu: Array) -> Repair:
     return Repair(cost, nextafter(upper, np.inf), float(np.sum(np.abs(a - mu))))
 
 
-def _power(grid: Grid, j: int, power: int) -> tuple[int, ...]:
+def power_of(grid: Grid, j: int, power: int) -> tuple[int, ...]:
+    """Exponents of the axes: ``power`` for axis j."""
     return tuple(power if axis == j else 0 for axis in range(grid.dim))
 
 

@@ -17,7 +17,7 @@ from ..domains import Array, Box, Grid
 from ..progress import progress_bar
 from ..trajectories import INTERRUPTED, REACHED, Outcome
 from .ascent import Iterate, Masses, Note, ascend
-from .bounds import Repair, lower_bound, upper_bound
+from .bounds import Repair, lower_bound, power_of, upper_bound
 from .envelope import c_transform
 
 CUBIC = Spline(3)
@@ -59,7 +59,7 @@ class SemiDualResult:
     lower, upper : rigorous bounds of W₂² between the measures Σμ(x)δ_x and Σν(y)δ_y of the nodes.
     residual : Σ|μ − a| of the plan before its repair.
     barycentre : E[y|x] of the plan, (dim, *shape), on a torus not wrapped; the node itself where there is no mass.
-    undefined : where the source has no mass, so that the map is not determined.
+    spread : (E|y − barycentre|²)^½ of the plan, 0 where there is no mass.
     outcome : `REACHED` if (upper − lower)/lower met the gap.
     records : one for each Newton step.
     """
@@ -69,7 +69,7 @@ class SemiDualResult:
     upper: float
     residual: float
     barycentre: Array
-    undefined: Array
+    spread: Array
     outcome: Outcome
     records: tuple[Mapping[str, float], ...] = field(default=())
 
@@ -222,12 +222,16 @@ def _prolonged(coarse: Grid, fine: Grid, F: Array) -> Array:
 def _result(grid: Grid, mu: Array, nu: Array, best: _Best, outcome: Outcome, records: tuple) -> SemiDualResult:
     assert best.F is not None or not outcome.ok
     u = np.zeros(grid.shape) if best.F is None else grid.gauge(-best.F)
-    points, residual = grid.points, 2.0
+    points, variance, residual = grid.points, np.zeros(grid.shape), 2.0
     if best.iterate is not None:
         coupling, a = best.iterate.plan, best.iterate.marginal
-        for j in range(grid.dim):
-            power = tuple(int(k == j) for k in range(grid.dim))
-            offset = coupling.adjoint(nu, power)
-            points[j] -= grid.spacing[j] * np.divide(offset, a, out=np.zeros(grid.shape), where=a > 0)
+        for j, h in enumerate(grid.spacing):
+            first, second = (_mean(coupling.adjoint(nu, power_of(grid, j, p)), a) for p in (1, 2))
+            points[j] -= h * first
+            variance += h**2 * np.maximum(second - first**2, 0.0)
         residual = best.iterate.l1
-    return SemiDualResult(u, best.lower, best.upper, residual, points, mu == 0, outcome, records)
+    return SemiDualResult(u, best.lower, best.upper, residual, points, np.sqrt(variance), outcome, records)
+
+
+def _mean(total: Array, mass: Array) -> Array:
+    return np.divide(total, mass, out=np.zeros(mass.shape), where=mass > 0)
