@@ -4,9 +4,11 @@
 
 is concave with gradient μ − a, a(x) = ∫P(x|y) dν(y) the source marginal of the plan, and Hessian −S, ⟨d, S d⟩ = ∫Var(d(x)|y) dν(y).
 A step moves G, not F: G − tE[d|y] followed by the soft transform back, F = −log ∫ exp(G − |x−y|²/2ε) dν, so that every
-iterate is semiconcave, like the solution, and no worse than after a Sinkhorn half-step.  Where no step raises J enough, a whole
-Sinkhorn iteration is taken, which always raises it: convergence is global.  Short steps mean that d is so large somewhere that e^d
+iterate is semiconcave, like the solution, and no worse than after a Sinkhorn half-step.  A step is judged by ∫F dμ + ∫G dν of the
+pair, which is no more than J(F) and costs no plan.  Where no step raises it enough, a whole
+Sinkhorn iteration is taken, which always raises J: convergence is global.  Short steps mean that d is so large somewhere that e^d
 is not 1 + d; then S + λ diag(a) takes the place of S, with λ after Levenberg and Marquardt (half the work on blobs in near vacuum).
+Far from the solution, as after a coarser grid, Sinkhorn iterations come first: they cost as much as four products with S.
 """
 
 from __future__ import annotations
@@ -23,7 +25,11 @@ from .soft import Plan, log_mass, plan, soft
 
 Note = Callable[[Mapping[str, float]], None]
 
-ARMIJO = 0.1
+ARMIJO = 0.01
+FAR, WORTH = (
+    0.1,
+    0.8,
+)  # Σ|μ − a|/N beyond which Sinkhorn iterations are taken, while they leave less than this part of it
 SHORTEST = 1 / 16  # a shorter step gains no more than a Sinkhorn iteration
 KRYLOV = 15  # more goes into directions whose steps are cut short
 FORCING = 0.5
@@ -68,7 +74,7 @@ def iterate(masses: Masses, F: Array, eps: float) -> Iterate:
 
 def ascend(masses: Masses, F: Array, eps: float, tolerance: float, steps: int, note: Note) -> Iterate:
     """Newton steps from F (units of ε) until Σ|μ − a|/N ≤ tolerance, or ``steps`` are spent."""
-    here, damping = iterate(masses, F, eps), 0.0
+    here, damping = _approached(masses, iterate(masses, F, eps), eps), 0.0
     for _ in range(steps):
         if here.l1 <= tolerance:
             break
@@ -79,13 +85,19 @@ def ascend(masses: Masses, F: Array, eps: float, tolerance: float, steps: int, n
     return here
 
 
+def _approached(masses: Masses, here: Iterate, eps: float) -> Iterate:
+    """Sinkhorn iterations while they pay."""
+    before = np.inf
+    while here.l1 > FAR and here.l1 <= WORTH * before:
+        before, here = here.l1, _from_target(masses, -here.plan.value, eps)
+    return here
+
+
 def _damping(before: float, length: float) -> float:
     """λ for the next step: more after a short one, less after a whole one."""
-    if length < 0.5:
+    if length < 1:
         return max(4 * before, LEAST_DAMPING)
-    if length == 1:
-        return before / 4 if before > 0.1 * LEAST_DAMPING else 0.0
-    return before
+    return before / 4 if before > 0.1 * LEAST_DAMPING else 0.0
 
 
 def _direction(masses: Masses, here: Iterate, damping: float) -> tuple[Array, int]:
@@ -127,9 +139,10 @@ def _step(masses: Masses, here: Iterate, direction: Array, eps: float) -> tuple[
     G, dG = -here.plan.value, here.plan.expect(direction)
     t = 1.0
     while t >= SHORTEST and slope > 0:
-        new = _from_target(masses, G - t * dG, eps)
-        if new.value >= here.value + ARMIJO * t * slope:
-            return new, t
+        trial = G - t * dG
+        F = -soft(masses.grid, trial + masses.log_nu, eps)
+        if float(np.mean(F * masses.mu) + np.mean(trial * masses.nu)) >= here.value + ARMIJO * t * slope:
+            return iterate(masses, F, eps), t
         t *= 0.5
     return _from_target(masses, G, eps), 0.0
 
