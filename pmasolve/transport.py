@@ -70,6 +70,24 @@ class Transport:
         """(upper − lower)/lower of the interval; it speaks of ``interval.problem``."""
         return self.interval.gap
 
+    def discrete(self, gap: float = 1e-3, *, progress: bool | None = None) -> Interval:
+        """An interval for the measures of the nodes, rigorous in float64, whatever method ran.
+
+        By the semi-dual from this potential: an exactly conjugate pair below, an explicit coupling above (`rough.bounds`).  As
+        narrow as asked for where the grid allows: on coarse grids the least ε leaves some percent.
+        Cost: that of the finest grid of `SemiDual`.
+
+        Examples
+        --------
+        >>> from pmasolve import Torus
+        >>> T = transport(Problem(Torus((64,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y))
+        >>> T.discrete(gap=0.1).gap <= 0.1
+        True
+        """
+        mu, nu = np.exp(-self.problem.f), np.exp(-self.problem.g)
+        found = semidual(self.problem.domain, mu, nu, SemiDual(), gap, progress, self.potential)
+        return Interval(found.lower, found.upper, DISCRETE)
+
     @cached_property
     def map(self) -> Array:
         """T on the grid, (dim, *shape), on a torus not wrapped: x + ∇u, or the barycentre of the plan where u has kinks."""

@@ -88,8 +88,21 @@ def test_exact_oracle_on_a_coarse_grid() -> None:
         exact = ot.emd2(masses[0] / masses[0].sum(), masses[1] / masses[1].sum(), cost, numItermax=10**7)
         slack = quadrature_bound(problem.domain)
         assert np.sqrt(T.interval.lower) - slack <= np.sqrt(exact) <= np.sqrt(T.interval.upper) + slack
+        nodes = T.discrete(gap=0.1)
+        assert "nodes" in nodes.problem
+        assert nodes.lower <= exact <= nodes.upper
+        assert nodes.gap <= 0.1
         errors.append(abs(exact - T.cost))
     assert errors[1] < 0.3 * problem.domain.spacing[0] ** 2, errors
+
+
+def test_interval_of_the_nodes_narrows_as_asked() -> None:
+    T = transport(t2(128))
+    wide, narrow = T.discrete(1e-2), T.discrete(1e-3)
+    assert narrow.gap <= 1e-3 < wide.gap <= 1e-2
+    assert wide.lower < narrow.upper
+    assert narrow.lower < wide.upper
+    assert abs(np.sqrt(narrow.lower) - np.sqrt(T.cost)) < quadrature_bound(T.problem.domain)
 
 
 def test_steady_state_of_the_flow() -> None:

@@ -102,9 +102,15 @@ class _Best:
 
 
 def semidual(
-    grid: Grid, mu: Array, nu: Array, settings: SemiDual, gap: float, progress: bool | None = None
+    grid: Grid,
+    mu: Array,
+    nu: Array,
+    settings: SemiDual,
+    gap: float,
+    progress: bool | None = None,
+    start: Array | None = None,
 ) -> SemiDualResult:
-    """Potential, plan and certified interval between two densities ≥ 0 on the nodes.
+    """Potential, plan and certified interval between two densities ≥ 0 on the nodes; from a potential u if one is known.
 
     Memory: linear in the nodes, the weights of a plan's windows above all.  Cost: 10² to 10³ products with plans,
     most on the finest grid.
@@ -118,14 +124,16 @@ def semidual(
             show(record["points"], record)
 
         try:
-            outcome = _solve(grid, mu, nu, settings, gap, best, note)
+            outcome = _solve(Masses.of(grid, mu, nu), start, settings, gap, best, note)
         except KeyboardInterrupt:
             outcome = INTERRUPTED
     return _result(grid, mu, nu / np.mean(nu), best, outcome, tuple(records))
 
 
-def _solve(grid: Grid, mu: Array, nu: Array, settings: SemiDual, gap: float, best: _Best, note: Note) -> Outcome:
-    *coarse, finest = _cascade(Masses.of(grid, mu, nu), settings.coarsest)
+def _solve(masses: Masses, start: Array | None, settings: SemiDual, gap: float, best: _Best, note: Note) -> Outcome:
+    if start is not None:
+        return _fine(masses, -start, settings, gap, best, note)
+    *coarse, finest = _cascade(masses, settings.coarsest)
     F: Array | None = None
     for masses, finer in pairwise([*coarse, finest]):
         F = _prolonged(masses.grid, finer.grid, _coarse(masses, F, settings, note))
