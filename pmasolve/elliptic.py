@@ -157,7 +157,7 @@ class Elliptic:
         return Solve(k, product / self.operators.grid.size, relative)
 
     @cached_property
-    def _rows(self) -> list[slice]:
+    def _rows(self) -> tuple[slice, ...]:
         columns = self.solution.shape[-1]
         return blocks(self.solution.size // columns, self.operators.grid.size)
 

@@ -70,10 +70,10 @@ class Constants:
     def __init__(self, case: Case, half: float = 0.5, power: int = -1) -> None:
         grid, limit = case.problem.domain, target(case).potentials[-1]
         here = linearised(case, limit)
-        jet = jet_of(here.operators, plain_corrector(case) - half * here.speed)
+        w = plain_corrector(case) - half * here.speed
         rho = np.exp(here.log_density)
-        move = jet.D.copy()  # 𝓛 is written over the gradient
-        kl = 0.5 * grid.integral(here.times(jet) ** 2 * rho)
+        move = here.operators.gradient(w)
+        kl = 0.5 * grid.integral(here.times(here.operators.transform.forward(w)) ** 2 * rho)
         shift = apply(here.inverse, move) if power < 0 else _hessian_times(here.operators, limit, move)
         self.of = {"KL": kl, "LOT": float(np.sqrt(grid.integral(np.sum(shift**2, axis=0) * rho)))}
 

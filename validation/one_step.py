@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pmasolve import Band, Fourier, Problem, Sinkhorn, Study, evolve
 from pmasolve.domains import Array
 from pmasolve.evolution import linearise_at
-from pmasolve.operators import jet_of
 
 from .cases import QUADRATURE, WORDS, Case, cases, powers
 from .claims import Check, Claim, Level
@@ -46,7 +45,7 @@ def residuals(case: Case, expanded: Problem, factor: float) -> Study:
     operators, u = Fourier().on(case.problem.domain), case.initial
     here = linearise_at(expanded, operators, u)
     A = here.speed
-    B = factor * here.times(jet_of(operators, 2 * expanded.f + here.log_density))
+    B = factor * here.times(operators.transform.forward(2 * expanded.f + here.log_density))
 
     def errors(eps: float) -> Mapping[str, float]:
         rest = step(case, eps, u) - u - eps * A

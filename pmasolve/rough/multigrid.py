@@ -28,7 +28,7 @@ class Level:
     diagonal: Array
     inverse: Array
     joined: tuple[int, int, int]
-    rows: list[slice]  # of the cells' lines, in blocks for the threads
+    rows: tuple[slice, ...]  # of the cells' lines, in blocks for the threads
 
     def relax(self, b: Array, x: Array, sweeps: int) -> None:
         """Red-black sweeps."""
