@@ -70,7 +70,8 @@ class MongeAmpere:
     Notes
     -----
     Every state that the integrator tries is tested: where I + D²u is not positive definite the step is shrunk, and if
-    that does not help the run ends with the outcome `CONVEXITY_LOST`.  Records of each step: step size ``dt``, work
+    that does not help the run ends with the outcome `CONVEXITY_LOST`; where ∫ρ_t on the grid leaves 1 by 0.05, with
+    ``unresolved``.  Records of each step: step size ``dt``, work
     (``derivatives``, ``newton_iterations`` and ``jacobian_products``, that is Krylov vectors, cumulative; the order, which
     CVODE varies between 1 and 4, is not told by its Python interface), ``min_eigenvalue`` of I + D²u, ``mass`` ∫ρ_t,
     ``kl`` = KL(ρ_t | e^{−f}) and ``speed`` = sup |∂ₜu − mean|, the last four at the last Newton iterate of the step.
@@ -171,11 +172,14 @@ class MongeAmpere:
         return linearise_at(self.problem, self.operators, u).log_density
 
 
+LOST_MASS = (
+    0.05  # |∫ρ − 1| of the grid's quadrature beyond which a run ends: what is left out is seen in no other record
+)
 WATCH = 0.01  # least eigenvalue of the last Newton iterate below which the accepted state itself is tested
 
 
 def take_step(problem: Problem, state: MongeAmpereState, until: float) -> MongeAmpereState:
-    """One step of the integrator, or the interpolant at ``until``; a state that is not convex is not accepted."""
+    """One step of the integrator, or the interpolant at ``until``; a state that is not convex, or loses mass, ends the run."""
     integrator = state.integrator
     t, y, before = integrator.t, integrator.y, integrator.reached
     integrator.advance(until)
@@ -183,7 +187,18 @@ def take_step(problem: Problem, state: MongeAmpereState, until: float) -> MongeA
     near = state.record.get("min_eigenvalue", 0.0) < WATCH
     if integrator.outcome.ok and near and state.evolution.derivative(integrator.y) is None:
         integrator.t, integrator.y, integrator.outcome = t, y, CONVEXITY_LOST
+    mass = state.record.get("mass", 1.0)
+    if integrator.outcome.ok and abs(mass - 1.0) > LOST_MASS:
+        integrator.outcome = _unresolved(mass)
     return state
+
+
+def _unresolved(mass: float) -> Outcome:
+    return Outcome(
+        "unresolved",
+        False,
+        f"the push-forward has mass {mass:.3g} on the grid, which does not resolve the map; refine the grid, or lower the contrast",
+    )
 
 
 def step_record(problem: Problem, state: MongeAmpereState, dt: float) -> dict[str, float]:
