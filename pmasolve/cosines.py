@@ -63,9 +63,10 @@ class BoxTransform:
         return np.zeros(self.box.shape)
 
     def refined(self, coefficients: Array, grid: Grid, out: Array) -> Array:
-        """Padded with zeros; there is no Nyquist mode."""
+        """Cut or padded with zeros; there is no Nyquist mode."""
+        kept = tuple(slice(0, min(sizes)) for sizes in zip(self.box.shape, grid.shape, strict=True))
         out[...] = 0.0
-        out[tuple(slice(0, n) for n in self.box.shape)] = coefficients * np.sqrt(grid.size / self.box.size)
+        np.multiply(coefficients[kept], np.sqrt(grid.size / self.box.size), out=out[kept])
         return out
 
     def forward(self, values: Array, out: Array | None = None) -> Array:

@@ -190,12 +190,14 @@ class Shifted:
         return values
 
 
-def on_grid(density: NegativeLogDensity, grid: Grid) -> NegativeLogDensity:
-    """The same density, normalised by the quadrature of another grid of the same domain."""
-    shift = log_mass(grid, density(grid.points))
+def on_grid(density: NegativeLogDensity, grid: Grid) -> tuple[NegativeLogDensity, Array]:
+    """The same density, normalised by the quadrature of another grid of the same domain, and its values there."""
+    values = density(grid.points)
+    shift = log_mass(grid, values)
+    values += shift
     if isinstance(density, Analytic):
-        return Analytic(density.formula, density.shift + shift)
-    return Shifted(density, shift)
+        return Analytic(density.formula, density.shift + shift), values
+    return Shifted(density, shift), values
 
 
 def log_mass(grid: Grid, f: Array) -> float:

@@ -190,7 +190,7 @@ def _solve(level: Level, tolerance: float, settings: NewtonKrylov, last: bool, n
     """Newton's method on one grid from the coefficients that the level holds."""
     state = _start(level)
     if not last:  # superalgebraic convergence squares the truncation error from grid to grid
-        tolerance = max(0.25 * tolerance, 1e-2 * min(state.defect, 1e-3) ** 2)
+        tolerance = max(0.5 * tolerance, 1e-2 * min(state.defect, 1e-3) ** 2)
     for step in range(1, settings.steps + 1):
         if state.defect <= tolerance:
             return Solution(level, state, REACHED)

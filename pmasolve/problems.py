@@ -203,7 +203,10 @@ class Problem:
 
     def on(self, domain: Grid) -> Problem:
         """The same densities on another grid of the same domain."""
-        return assembled(domain, domain, on_grid(self.source, domain), on_grid(self.target, domain))
+        source, f = on_grid(self.source, domain)
+        problem = assembled(domain, domain, source, on_grid(self.target, domain)[0])
+        vars(problem)["f"] = f  # the cached property: evaluated for the mass anyway
+        return problem
 
     def swapped(self) -> Problem:
         """The problem with source and target exchanged: its flow is the Legendre dual (arXiv 2307.16421)."""

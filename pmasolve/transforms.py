@@ -43,7 +43,7 @@ class Transform(Protocol):
         """Coefficients of 0."""
 
     def refined(self, coefficients: Coefficients, grid: Grid, out: Coefficients) -> Coefficients:
-        """Coefficients of the same function on a grid, not coarser, of the same domain; Nyquist's modes are dropped."""
+        """Coefficients of the same function on another grid of the domain: modes below Nyquist's of both, the others dropped."""
 
     def forward(self, values: Array, out: Coefficients | None = None) -> Coefficients:
         """Coefficients of the values, in ``out`` if given; the caller owns the result."""
@@ -164,8 +164,8 @@ class TorusTransform:
         return np.zeros(self.shape, dtype=np.complex128)
 
     def refined(self, coefficients: Coefficients, grid: Grid, out: Coefficients) -> NDArray[np.complex128]:
-        """The modes below Nyquist, padded with zeros."""
-        *across, last = ((n + 1) // 2 for n in self.torus.shape)
+        """The modes below Nyquist, cut or padded with zeros."""
+        *across, last = ((min(sizes) + 1) // 2 for sizes in zip(self.torus.shape, grid.shape, strict=True))
         out[...] = 0.0
         for signs in product((1, -1), repeat=len(across)):
             modes = (slice(0, m) if sign > 0 else slice(1 - m, None) for sign, m in zip(signs, across, strict=True))

@@ -186,7 +186,8 @@ def transport(
     _check(problem, gap, tolerance)
     if isinstance(method, SemiDual) or (method is None and problem.vanishing):
         return _rough(problem, gap, method or SemiDual(), progress)
-    problem.need_positive("Newton's method")
+    if method is not None:
+        problem.need_positive("Newton's method")
     T = _newton(problem, space, gap, tolerance, method or NewtonKrylov(), progress)
     if method is not None or T.outcome.ok or T.outcome.name == INTERRUPTED.name:
         return T

@@ -165,5 +165,7 @@ def test_refined_is_the_same_function(grid) -> None:
     coarse, fine = plan(grid), plan(finer)
     c = coarse.refined(coarse.forward(waves(grid.points)), finer, fine.zeros() + 1.0)
     assert np.allclose(c, fine.forward(waves(finer.points)), rtol=0, atol=1e-11 * finer.size)
+    back = fine.refined(c, grid, coarse.zeros() + 1.0)  # cut again
+    assert np.allclose(back, coarse.forward(waves(grid.points)), rtol=0, atol=1e-11 * grid.size)
     assert not coarse.zeros().any()
     assert coarse.zeros().shape == coarse.forward(np.zeros(grid.shape)).shape
