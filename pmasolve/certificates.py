@@ -141,3 +141,12 @@ def _interval(cost: float, error: float) -> Interval:
 def quadrature_bound(grid: Grid) -> float:
     """How far (W₂) the optimal cost's root between densities may be from that between their cells' masses at the nodes: √Σh²."""
     return float(np.sqrt(np.sum(np.square(grid.spacing))))
+
+
+def splitting(grid: Grid) -> float:
+    """By how much W₂² between the masses of the nodes is larger than between smooth densities, about: Σh²/6.
+
+    Mass that is sent to a fraction θ of the way between two nodes is shared among them, which adds θ(1−θ)h² along each axis; the
+    mean over θ is h²/6.
+    """
+    return float(np.sum(np.square(grid.spacing))) / 6

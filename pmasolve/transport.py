@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .certificates import Certificate, Interval, certify
-from .domains import Array
+from .certificates import Certificate, Interval, certify, splitting
+from .domains import Array, Grid
 from .maps import QUINTIC, Displacement, Move, Tabulated, push
 from .newton import NewtonKrylov, Solution, newton
 from .operators import FiniteDifference, Fourier, Space
@@ -155,10 +155,11 @@ def transport(
     ----------
     problem : densities on a torus or a box, 1, 2 or 3 dimensions.
     space : `Fourier()`, or `FiniteDifference(order)` for errors of that order.
-    gap : relative width of the certified interval of W₂² that counts as solved.
+    gap : relative width of the certified interval of W₂² that counts as solved; one narrower than `certificates.splitting`, which
+        the spacing leaves open, does too: ``outcome`` says so.
     tolerance : of Newton's method, on ∫|μ − ν(x+∇u) det(I+D²u)|.
     method : `NewtonKrylov(…)` for smooth, positive densities or `SemiDual(…)` for any; unless given Newton is tried first, and
-        the semi-dual where it stalls or a density vanishes.  ``T.method`` tells which one ran.
+        the semi-dual where a density vanishes or that interval is wider.  ``T.method`` tells which one ran.
     progress : show a bar; by default on a terminal, once two seconds have passed.
 
     Raises
@@ -192,7 +193,7 @@ def transport(
     if method is not None or T.outcome.ok or T.outcome.name == INTERRUPTED.name:
         return T
     rough = _rough(problem, gap, SemiDual(), progress, T.records)
-    return T if T.outcome.name == UNRESOLVED and not rough.outcome.ok else rough
+    return T if not rough.outcome.ok and T.gap < rough.gap else rough
 
 
 def _newton(
@@ -258,21 +259,34 @@ def _smooth(problem: Problem, space: Space, gap: float, settings: NewtonKrylov, 
         state.sup,
         certificate.interval,
         certificate.min_eigenvalue,
-        _judged(outcome, certificate, gap, cost),
+        _judged(outcome, certificate, gap, cost, problem.domain),
         settings,
         records,
     )
 
 
-def _judged(outcome: Outcome, certificate: Certificate, gap: float, cost: float) -> Outcome:
+def _judged(outcome: Outcome, certificate: Certificate, gap: float, cost: float, grid: Grid) -> Outcome:
     """Newton's outcome in the light of the certificate."""
-    interval = certificate.interval
+    interval, open_ = certificate.interval, splitting(grid)
     identity = cost < 1e-20 and interval.upper < 1e-18
-    if interval.gap > gap and not identity:
-        return outcome if not outcome.ok else _unresolved(interval, gap)
-    if outcome.ok:
-        return REACHED
-    return Outcome("within the gap", True, f"Newton: {outcome}; the interval is as narrow as asked for all the same")
+    if interval.gap <= gap or identity:
+        if outcome.ok:
+            return REACHED
+        return Outcome(
+            "within the gap", True, f"Newton: {outcome}; the interval is as narrow as asked for all the same"
+        )
+    if interval.lower > 0 and interval.upper - interval.lower <= open_:
+        return _within_the_grid(interval, gap, open_)
+    return outcome if not outcome.ok else _unresolved(interval, gap)
+
+
+def _within_the_grid(interval: Interval, gap: float, open_: float) -> Outcome:
+    return Outcome(
+        "within the grid",
+        True,
+        f"certified gap {interval.gap:.2g} > {gap:.2g}, yet narrower than Σh²/6 = {open_:.2g}, by which W₂² between the masses of "
+        "nodes is larger; refine the grid for a narrower one, or take SemiDual() for the masses of the nodes",
+    )
 
 
 def _unresolved(interval: Interval, gap: float) -> Outcome:

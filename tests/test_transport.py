@@ -11,7 +11,7 @@ from cases import KNOWN, TAU, t2
 from test_newton import on_box
 
 from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, NewtonKrylov, Problem, Torus, evolve, ffts, transport
-from pmasolve.certificates import certify, quadrature_bound
+from pmasolve.certificates import certify, quadrature_bound, splitting
 from pmasolve.maps import deposit
 from pmasolve.newton import newton
 from pmasolve.trajectories import INTERRUPTED
@@ -77,8 +77,7 @@ def test_the_bound_is_true_and_not_far_from_the_truth(amplitude: float) -> None:
 
 
 def test_exact_oracle_on_a_coarse_grid() -> None:
-    """POT's network simplex, periodic cost, 32²: the interval holds up to the quadrature bound, the cost to O(h²)."""
-    errors = []
+    """POT's network simplex, periodic cost, 32²: the interval holds up to the quadrature bound, the cost up to Σh²/6."""
     for n in (16, 32):
         problem = t2(n)
         T = transport(problem)
@@ -93,8 +92,7 @@ def test_exact_oracle_on_a_coarse_grid() -> None:
         assert "nodes" in nodes.problem
         assert nodes.lower <= exact <= nodes.upper
         assert nodes.gap <= 0.1
-        errors.append(abs(exact - T.cost))
-    assert errors[1] < 0.3 * problem.domain.spacing[0] ** 2, errors
+        assert exact - T.cost == pytest.approx(splitting(problem.domain), rel=0.2)
 
 
 def test_interval_of_the_nodes_narrows_as_asked() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import ot
 import pytest
 from cases import t2
+from scipy.ndimage import gaussian_filter
 
 from pmasolve import (
     Box,
@@ -21,6 +22,7 @@ from pmasolve import (
     save_map,
     transport,
 )
+from pmasolve.certificates import splitting
 
 
 def disc(grid, centre: tuple[float, float], radius: float) -> np.ndarray:
@@ -100,6 +102,24 @@ def test_a_stall_of_newton_hands_over() -> None:
     assert isinstance(only.method, NewtonKrylov)
     assert not only.outcome.ok
     assert not only.undefined.any()
+
+
+def test_newton_is_kept_where_its_interval_is_narrower_than_what_the_nodes_leave_open() -> None:
+    """Smoothed noise: the exact cost between the masses of nodes is further off than the interval is wide."""
+    grid = Torus((32, 32))
+    noise = np.random.default_rng(20261125).uniform(0, 1, (2, 32, 32))
+    mu, nu = (0.6 + gaussian_filter(values, 1.0, mode="wrap") for values in noise)
+    problem = Problem.from_densities(grid, mu, nu)
+    T = transport(problem, gap=1e-4)
+    assert isinstance(T.method, NewtonKrylov)
+    assert T.outcome.ok
+    assert T.outcome.name == "within the grid"
+    assert "Σh²/6" in T.outcome.advice
+    assert T.gap > 1e-4
+    assert T.interval.upper - T.interval.lower < exact(problem) - T.interval.upper < 2 * splitting(grid)
+    finer = transport(problem.on(Torus((128, 128))))  # the same functions
+    assert T.interval.lower <= finer.interval.upper
+    assert finer.interval.lower <= T.interval.upper
 
 
 def test_both_methods_agree_on_a_smooth_pair() -> None:
