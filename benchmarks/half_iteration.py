@@ -21,8 +21,8 @@ from time import perf_counter
 import numba
 import numpy as np
 
+from pmasolve.bits import CHUNK, LN2, LOG2E, exp2, jit, log2
 from pmasolve.domains import Array, Torus
-from pmasolve.softmin.bits import CHUNK, LN2, LOG2E, exp2, jit, log2
 from pmasolve.softmin.separable import Method, Separable, SeparableKernel
 from pmasolve.softmin.windows import edge, extend, is_concave
 from pmasolve.threads import each

@@ -5,24 +5,51 @@ cosine transform of x and Xₙ = 0.  A sine series with coefficients s is (−1)
 So both are Vₖ = αₖcₖ + βₖcₙ₋ₖ, c the cosine coefficients of the function that is differentiated.
 
 Every grid is seen as a three-dimensional one, with axes of one point put first, and its arrays as rows along the last axis.  With
-R the exchange of k and n − k along an axis, a transform of the other two axes combines four rows: c, R₀R₁c, R₁c and R₀c.
+R the exchange of k and n − k along an axis, a transform of the other two axes combines four rows: c, R₁c, R₀c and R₀R₁c; of one
+axis two.  These complex lines hold the real ones of k and n − k along the last axis together.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from .domains import Array, Box, Grid
-from .ffts import real_fft
+from .ffts import Fill, Use, Weigh
+from .series import Group, Orders, Series
 from .threads import blocks, each
 
 
-class BoxTransform:
+@dataclass(frozen=True)
+class _Rows:
+    """Along the leading axes: weights of the source rows as `_synthesise` or `_analyse` take them, and signs of the rows."""
+
+    weights: NDArray
+    signs: Array
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Along the last axis: weights of k and n − k, and the sign of the odd points."""
+
+    weights: Array
+    sign: float
+
+    @cached_property
+    def weigh(self) -> Weigh:
+        """Makes the half spectrum of rows."""
+        return lambda rows, out: _combine(rows.view(np.float64), self.weights, out.view(np.float64))
+
+
+_Recipe = tuple[_Rows, _Columns]  # of an analysis
+
+
+class BoxTransform(Series[_Rows, _Columns]):
     """Cosine transform of a grid of cell centres: the even reflection's real series, on the box's own points.
 
     Cost: a real FFT of the box's shape and two passes over memory.
@@ -31,21 +58,19 @@ class BoxTransform:
     isometry = np.ones(1)
 
     def __init__(self, box: Box) -> None:
+        super().__init__(box)
         self.box = box
-        self._plan = real_fft(box.shape)
         added = 3 - box.dim
         self._lines = [_Line(1, 1.0)] * added + [_Line(n, le) for n, le in zip(box.shape, box.lengths, strict=True)]
         self._neutral = [(False, np.ones(1))] * added
         first, second, _ = self._lines
         self._order = _rows(first.permutation, second.permutation)
-        exchanges = [(0, 0), (1, 1), (0, 1), (1, 0)]
-        self._sources = np.stack([_rows(first.pairs[p], second.pairs[q]) for p, q in exchanges], axis=1)
+        exchanged = first.pairs if box.dim == 3 else first.pairs[:1]
+        self._sources = np.stack([_rows(k, m) for k, m in product(exchanged, second.pairs)], axis=1)
         self._rows = len(self._order), box.shape[-1]
-        self._half = np.empty((*box.shape[:-1], box.shape[-1] // 2 + 1), dtype=np.complex128)
         self._blocks = blocks(len(self._order), box.size)
         self._analysis = self._analysing([(False, np.ones(n)) for n in box.shape])
-        self._derivatives: dict[tuple[int, ...], _Recipe] = {}
-        self._slopes: tuple[tuple[Array, ...], list[_Recipe], list[_Recipe]] = ((), [], [])
+        self._slopes: tuple[tuple[Array, ...], list[list[Group]], list[_Recipe]] = ((), [], [])
 
     @cached_property
     def wavenumbers(self) -> tuple[Array, ...]:
@@ -73,34 +98,17 @@ class BoxTransform:
         """Orthonormal DCT-II along every axis."""
         return self._analyse(values, self._analysis, np.empty(self.box.shape) if out is None else out)
 
-    def derivative(self, coefficients: NDArray, orders: tuple[int, ...], out: Array) -> Array:
-        """Cosine series stay cosine series under even derivatives and become sine series under odd ones."""
-        return self._synthesise(coefficients, self._derivative(orders), out)
+    def _leading(self, orders: Orders) -> _Rows:
+        lines = self._lines[2 - len(orders) : 2]
+        return self._along_rows([_differentiated(line, order) for line, order in zip(lines, orders, strict=True)])
 
-    def add_derivative(
-        self, coefficients: NDArray, orders: tuple[int, ...], weight: float, factor: Array, out: Array
-    ) -> Array:
-        """Added while the cache holds the values."""
-        recipe, sums, factors = self._derivative(orders), out.reshape(self._rows), factor.reshape(self._rows)
-
-        def add(rows: slice, v: Array) -> None:
-            _unfold_product(v, self._order[rows], weight * recipe.signs[rows], recipe.sign, factors, sums)
-
-        self._spectrum(coefficients, recipe)
-        self._plan.backward_by_blocks(self._half, add)
-        return out
-
-    def _derivative(self, orders: tuple[int, ...]) -> _Recipe:
-        if orders not in self._derivatives:
-            k = [line.k for line in self._lines[-len(orders) :]]
-            factors = [(-1.0) ** ((o + 1) // 2) * kj**o for kj, o in zip(k, orders, strict=True)]
-            odd = [order % 2 == 1 for order in orders]
-            self._derivatives[orders] = self._synthesising(list(zip(odd, factors, strict=True)))
-        return self._derivatives[orders]
+    def _last(self, order: int) -> _Columns:
+        return self._along_columns(*_differentiated(self._lines[2], order))
 
     def slope(self, coefficients: NDArray, multipliers: tuple[Array, ...], j: int, out: Array) -> Array:
         """Cosines become sines along axis j."""
-        return self._synthesise(coefficients, self._recipes(multipliers)[0][j], out)
+        self._synthesise(coefficients, self._recipes(multipliers)[0][j], [out])
+        return out
 
     def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Array) -> Array:
         """Sines along axis j become cosines."""
@@ -110,7 +118,7 @@ class BoxTransform:
             out += self._analyse(values, recipe, np.empty_like(out))
         return out
 
-    def _recipes(self, multipliers: tuple[Array, ...]) -> tuple[list[_Recipe], list[_Recipe]]:
+    def _recipes(self, multipliers: tuple[Array, ...]) -> tuple[list[list[Group]], list[_Recipe]]:
         """Of slope and divergence; those of the last multipliers are kept."""
         if self._slopes[0] is not multipliers:
             factors, axes = [np.ravel(m) for m in multipliers], range(len(multipliers))
@@ -118,60 +126,66 @@ class BoxTransform:
                 [[(i == j, sign * factors[i] if i == j else np.ones(factors[i].size)) for i in axes] for j in axes]
                 for sign in (-1.0, 1.0)
             )
-            self._slopes = multipliers, [self._synthesising(p) for p in there], [self._analysing(p) for p in back]
+            groups = [[Group(self._along_rows(p[:-1]), ((0, self._along_columns(*p[-1])),))] for p in there]
+            self._slopes = multipliers, groups, [self._analysing(p) for p in back]
         return self._slopes[1:]
 
     def _analyse(self, values: Array, recipe: _Recipe, out: Array) -> Array:
         x, c = np.ascontiguousarray(values).reshape(self._rows), out.reshape(self._rows)
+        leading, last = recipe
+        weights, signs = leading.weights, leading.signs
 
         def folded(rows: slice) -> Array:
             v = np.empty((rows.stop - rows.start, c.shape[1]))
-            _fold(x, self._order[rows], recipe.signs[rows], recipe.sign, v)
+            _fold(x, self._order[rows], signs[rows], last.sign, v)
             return v
 
-        V = self._as_rows(self._plan.forward(folded, self._half))
-        each(lambda b: _analyse(V, self._sources[b], recipe.weights[b], recipe.last, c[b]), self._blocks)
+        V = _as_rows(self._plan.forward(folded, self._work))
+        each(lambda b: _analyse(V, self._sources[b], weights[b], last.weights, c[b]), self._blocks)
         return out
 
-    def _spectrum(self, coefficients: NDArray, recipe: _Recipe) -> None:
-        c, V = coefficients.reshape(self._rows), self._as_rows(self._half)
-        each(lambda b: _synthesise(c, self._sources[b], recipe.weights[b], recipe.last, V[b]), self._blocks)
+    def _filling(self, coefficients: NDArray, leading: _Rows) -> Fill:
+        c, V = coefficients.reshape(self._rows), _as_rows(self._work)
+        return lambda k: _synthesise(c, self._sources, leading.weights, k.start, k.stop, V)
 
-    def _synthesise(self, coefficients: NDArray, recipe: _Recipe, out: Array) -> Array:
-        x = out.reshape(self._rows)
+    def _weighing(self, last: _Columns, final: bool) -> Weigh:
+        return last.weigh
 
-        def unfold(rows: slice, v: Array) -> None:
-            _unfold(v, self._order[rows], recipe.signs[rows], recipe.sign, x)
+    def _writing(self, group: Group[_Rows, _Columns], last: _Columns, out: Array) -> tuple[None, Use]:
+        x, signs = out.reshape(self._rows), group.leading.signs
+        return None, lambda rows, v: _unfold(v, self._order[rows], signs[rows], last.sign, x)
 
-        self._spectrum(coefficients, recipe)
-        self._plan.backward_by_blocks(self._half, unfold)
-        return out
+    def _adding(self, group: Group[_Rows, _Columns], last: _Columns, weight: float, factor: Array, sums: Array) -> Use:
+        x, factors, signs = sums.reshape(self._rows), factor.reshape(self._rows), weight * group.leading.signs
+        return lambda rows, v: _unfold_product(v, self._order[rows], signs[rows], last.sign, factors, x)
 
-    def _synthesising(self, parts: list[tuple[bool, Array]]) -> _Recipe:
-        """From whether each axis has sines, and the factors of its coefficients."""
+    def _along_rows(self, parts: list[tuple[bool, Array]]) -> _Rows:
+        """Synthesis, from whether each leading axis has sines and the factors of its coefficients."""
         parts = [*self._neutral, *parts]
-        (a, b, t), (c, d, u), (e, f, v) = (line.synthesis(*part) for line, part in zip(self._lines, parts, strict=True))
+        (a, b, t), (c, d, u) = (line.synthesis(*part) for line, part in zip(self._lines[:2], parts, strict=True))
         turns = np.multiply.outer(t, u).ravel()
-        weights = [np.multiply.outer(*pair).ravel() for pair in ((a, c), (b, d), (a, d), (b, c))]
-        last = _planar(np.stack([v * e, -1j * v * f])[:, : self._half.shape[-1]])
-        return self._recipe(np.stack([*weights, turns.real, turns.imag], axis=1), last, parts)
+        weights = [np.multiply.outer(*pair).ravel() for pair in ((a, c), (a, d), (b, c), (b, d))]
+        return _Rows(np.stack([turns.real, turns.imag, *weights], axis=1), self._signs(parts))
+
+    def _along_columns(self, odd: bool, factors: Array) -> _Columns:
+        e, f, v = self._lines[2].synthesis(odd, factors)
+        return _Columns(_planar(np.stack([v * e, -1j * v * f])[:, : self._half[-1]]), -1.0 if odd else 1.0)
 
     def _analysing(self, parts: list[tuple[bool, Array]]) -> _Recipe:
         parts = [*self._neutral, *parts]
         first, second = (line.analysis(*part) for line, part in zip(self._lines[:2], parts[:2], strict=True))
-        weights = [np.multiply.outer(first[p], second[q]).ravel() for p, q in ((0, 0), (1, 1), (0, 1), (1, 0))]
-        last = _planar(self._lines[2].ends(*parts[2])[:, : self._half.shape[-1]])
-        return self._recipe(np.stack(weights, axis=1), last, parts)
+        first = first if self.box.dim == 3 else first.sum(axis=0, keepdims=True)
+        weights = np.stack([np.multiply.outer(a, b).ravel() for a, b in product(first, second)], axis=1)
+        last = _planar(self._lines[2].ends(*parts[2])[:, : self._half[-1]])
+        return _Rows(weights, self._signs(parts[:2])), _Columns(last, -1.0 if parts[2][0] else 1.0)
 
-    def _recipe(self, weights: NDArray, last: Array, parts: list[tuple[bool, Array]]) -> _Recipe:
+    def _signs(self, parts: list[tuple[bool, Array]]) -> Array:
+        """Of the rows; ``parts`` are those of the two leading axes."""
         first, second = (
             line.signs if odd else np.ones(len(line.signs))
-            for line, (odd, _) in zip(self._lines[:2], parts[:2], strict=True)
+            for line, (odd, _) in zip(self._lines[:2], parts, strict=True)
         )
-        return _Recipe(weights, last, np.multiply.outer(first, second).ravel(), -1.0 if parts[2][0] else 1.0)
-
-    def _as_rows(self, half: NDArray[np.complex128]) -> Array:
-        return half.reshape(len(self._order), -1).view(np.float64)
+        return np.multiply.outer(first, second).ravel()
 
     def keep_redundant(self, coefficients: NDArray, original: NDArray) -> Array:
         """A cosine series has no redundancy."""
@@ -186,14 +200,14 @@ class BoxTransform:
         return vector.reshape(self.box.shape)
 
 
-@dataclass(frozen=True)
-class _Recipe:
-    """Weights of the source rows and of the last axis, signs of the rows and of the last axis's odd points."""
+def _differentiated(line: _Line, order: int) -> tuple[bool, Array]:
+    """Whether the derivative is a sine series, and its factors: cosines become sines under odd derivatives."""
+    return order % 2 == 1, (-1.0) ** ((order + 1) // 2) * line.k**order
 
-    weights: NDArray
-    last: Array
-    signs: Array
-    sign: float
+
+def _as_rows(half: NDArray[np.complex128]) -> Array:
+    """Rows of pairs of reals."""
+    return half.reshape(-1, half.shape[-1]).view(np.float64)
 
 
 class _Line:
@@ -285,35 +299,61 @@ def _unfold_product(v, order, signs, sign, factor, x):
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _analyse(V, sources, weights, last, c):
     """Cosine coefficients from the half spectrum, whose rows are pairs of reals."""
-    zero, one, two, n = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(c.shape[1])
+    one, two, n = np.uint64(1), np.uint64(2), np.uint64(c.shape[1])
     half = np.uint64(last.shape[1])
-    T = np.zeros((2, half))
+    T = np.empty((2, half))
     for r in range(c.shape[0]):
-        T[:] = 0.0
-        for p in range(4):
-            s, a, b = sources[r, p], weights[r, p].real, weights[r, p].imag
-            for k in range(zero, half):
-                T[0, k] += a * V[s, two * k] - b * V[s, two * k + one]
-                T[1, k] += a * V[s, two * k + one] + b * V[s, two * k]
+        g, h = sources[r, 0], sources[r, 1]
+        a, b, p, q = weights[r, 0].real, weights[r, 0].imag, weights[r, 1].real, weights[r, 1].imag
+        for k in range(np.uint64(0), half):
+            x, y, z, w = V[g, two * k], V[g, two * k + one], V[h, two * k], V[h, two * k + one]
+            T[0, k], T[1, k] = a * x - b * y + p * z - q * w, a * y + b * x + p * w + q * z
+        if sources.shape[1] == 4:
+            g, h = sources[r, 2], sources[r, 3]
+            a, b, p, q = weights[r, 2].real, weights[r, 2].imag, weights[r, 3].real, weights[r, 3].imag
+            for k in range(np.uint64(0), half):
+                x, y, z, w = V[g, two * k], V[g, two * k + one], V[h, two * k], V[h, two * k + one]
+                T[0, k] += a * x - b * y + p * z - q * w
+                T[1, k] += a * y + b * x + p * w + q * z
         for k in range(one, half):
             c[r, n - k] = last[2, k] * T[0, k] - last[3, k] * T[1, k]
-        for k in range(zero, half):
+        for k in range(np.uint64(0), half):
             c[r, k] = last[0, k] * T[0, k] - last[1, k] * T[1, k]
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def _synthesise(c, sources, weights, last, V):
-    """Half spectrum t(P − iQ), rows of pairs of reals, from cosine coefficients."""
+def _synthesise(c, sources, weights, begin, end, V):
+    """Columns begin … end − 1 of t(P − iQ), rows of pairs of reals, for the complex lines cₖ + icₙ₋ₖ; cₙ = 0."""
     one, two, n = np.uint64(1), np.uint64(2), np.uint64(c.shape[1])
+    first, last = np.uint64(max(begin, 1)), np.uint64(end)
     for r in range(V.shape[0]):
-        i, j, h, m = sources[r]
-        A, B, C, D, u, v = weights[r]
-        P, Q = A * c[i, 0] - B * c[j, 0], C * c[h, 0] + D * c[m, 0]
-        x, y = last[0, 0] * P + last[1, 0] * Q, last[1, 0] * P - last[0, 0] * Q
-        V[r, 0], V[r, 1] = u * x - v * y, u * y + v * x
-        for k in range(one, np.uint64(last.shape[1])):
-            P, Q = A * c[i, k] - B * c[j, k], C * c[h, k] + D * c[m, k]
-            p, q = A * c[i, n - k] - B * c[j, n - k], C * c[h, n - k] + D * c[m, n - k]
-            x = last[0, k] * P + last[1, k] * Q + last[2, k] * p + last[3, k] * q
-            y = last[1, k] * P - last[0, k] * Q + last[3, k] * p - last[2, k] * q
-            V[r, two * k], V[r, two * k + one] = u * x - v * y, u * y + v * x
+        u, v, A, B = weights[r, 0], weights[r, 1], weights[r, 2], weights[r, 3]
+        h, i = sources[r, 0], sources[r, 1]
+        if sources.shape[1] == 2:
+            if begin == 0:
+                P, Q = A * c[h, 0], B * c[i, 0]
+                V[r, 0], V[r, 1] = u * P + v * Q, v * P - u * Q
+            for k in range(first, last):
+                x, y = A * c[h, k] + B * c[i, n - k], A * c[h, n - k] - B * c[i, k]
+                V[r, two * k], V[r, two * k + one] = u * x - v * y, u * y + v * x
+        else:
+            j, m, C, D = sources[r, 2], sources[r, 3], weights[r, 4], weights[r, 5]
+            if begin == 0:
+                P, Q = A * c[h, 0] - D * c[m, 0], B * c[i, 0] + C * c[j, 0]
+                V[r, 0], V[r, 1] = u * P + v * Q, v * P - u * Q
+            for k in range(first, last):
+                P, Q = A * c[h, k] - D * c[m, k], B * c[i, k] + C * c[j, k]
+                p, q = A * c[h, n - k] - D * c[m, n - k], B * c[i, n - k] + C * c[j, n - k]
+                x, y = P + q, p - Q
+                V[r, two * k], V[r, two * k + one] = u * x - v * y, u * y + v * x
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _combine(W, last, V):
+    """Half spectrum along the last axis, from the series' coefficients k and n − k as real and imaginary parts."""
+    one, two = np.uint64(1), np.uint64(2)
+    for r in range(W.shape[0]):
+        for k in range(np.uint64(0), np.uint64(last.shape[1])):
+            x, y = W[r, two * k], W[r, two * k + one]
+            V[r, two * k] = last[0, k] * x + last[2, k] * y
+            V[r, two * k + one] = last[1, k] * x + last[3, k] * y

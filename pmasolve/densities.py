@@ -18,6 +18,7 @@ from .domains import Array, Box, Grid, Torus
 from .threads import CACHED, blocks, each
 
 Formula = Callable[..., ArrayLike]
+SLOW = 1 << 13  # points from which threads pay: formulas and splines take tens of nanoseconds each
 
 
 class NegativeLogDensity(Protocol):
@@ -87,7 +88,7 @@ def _pointwise(evaluate: Callable[[Array, Array], None], points: Array) -> Array
     """evaluate(points (dim, n), out (n,)) on blocks of the points: on all threads, and with small temporaries."""
     flat, out = points.reshape(points.shape[0], -1), np.empty(points.shape[1:])
     flat_out = out.reshape(-1)
-    each(lambda b: evaluate(flat[:, b], flat_out[b]), blocks(out.size, out.size, CACHED))
+    each(lambda b: evaluate(flat[:, b], flat_out[b]), blocks(out.size, out.size, CACHED, SLOW))
     return out
 
 

@@ -14,9 +14,9 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
-from .cofactors import flux
 from .domains import Array
 from .operators import Operators
+from .pointwise import apply
 from .threads import blocks, each
 from .transforms import Coefficients
 
@@ -129,7 +129,7 @@ class Elliptic:
         transform = self.operators.transform
         for j in range(self.operators.grid.dim):
             transform.slope(p, self._slopes, j, self.field[j])
-        flux(A, self.field)
+        apply(A, self.field)
         transform.divergence(self.field, self._slopes, out)
         np.negative(out, out=out)
         for where, symbol in self._unseen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from math import prod
 from typing import Protocol
@@ -21,26 +22,32 @@ except ImportError:  # optional, extra "fast"
 
 
 Fill = Callable[[slice], None]
+Weigh = Callable[[NDArray[np.complex128], NDArray[np.complex128]], None]
+Use = Callable[[slice, Array], None]
 
 
 class RealFFT(Protocol):
     """rfftn and irfftn of one shape; rows are those of the array seen as (rows, last axis).
 
-    The way back may be given ``fill``, which writes the coefficients' columns of a slice just before they are needed.
+    The way back goes in two steps, so that derivatives which agree in the leading axes share the first.
     """
 
     def forward(self, rows: Callable[[slice], Array], out: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """The half spectrum, in ``out``, of the values that ``rows`` yields for a slice of rows: (…, last axis)."""
         ...
 
-    def backward(self, coefficients: NDArray[np.complex128], out: Array, fill: Fill | None = None) -> None:
-        """The values times their number, in ``out``; the coefficients are lost."""
+    def columns(self, work: NDArray[np.complex128], fill: Fill) -> None:
+        """Inverse along all axes but the last, in place; ``fill`` writes the columns of a slice just before they are needed."""
         ...
 
-    def backward_by_blocks(
-        self, coefficients: NDArray[np.complex128], use: Callable[[slice, Array], None], fill: Fill | None = None
+    def rows(
+        self, work: NDArray[np.complex128], weigh: Weigh | None, out: Array | None, use: Use | None = None
     ) -> None:
-        """The same, handed to ``use`` with the slice of rows as soon as they are known, while the cache still holds them."""
+        """Inverse along the last axis: the values times their number, in ``out`` or in room that is used again.
+
+        ``weigh(rows, weighed)`` multiplies a block of rows; without it ``work`` is lost.  ``use`` gets each block of values with
+        its slice of rows while the cache still holds them.
+        """
         ...
 
 
@@ -49,36 +56,77 @@ def real_fft(shape: tuple[int, ...]) -> RealFFT:
     return _Pyfftw(shape) if pyfftw else _Scipy(shape)
 
 
-class _Scipy:
-    """pocketfft, allocating."""
+class _Shape:
+    """How an array is cut into blocks of rows and of columns, and room for a block of rows for each thread."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape, self._all = shape, slice(0, prod(shape[:-1]))
+        self.shape, self.half = shape, (*shape[:-1], shape[-1] // 2 + 1)
+        self.others = tuple(range(len(shape) - 1))
+        self.row_blocks = blocks(prod(shape[:-1]), prod(shape), CACHED)
+        self.column_blocks = blocks(self.half[-1], prod(shape)) if len(shape) > 1 else ()
+        self._most = max(r.stop - r.start for r in self.row_blocks)
+        self._own = threading.local()
+
+    def room(self, rows: slice) -> tuple[NDArray[np.complex128], Array]:
+        """Weighed rows and values."""
+        try:
+            weighed, values = self._own.room
+        except AttributeError:
+            weighed, values = (
+                np.empty((self._most, self.half[-1]), np.complex128),
+                np.empty((self._most, self.shape[-1])),
+            )
+            self._own.room = weighed, values
+        count = rows.stop - rows.start
+        return (weighed, values) if count == self._most else (weighed[:count], values[:count])
+
+    def lines(self, work: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """The half spectrum as rows."""
+        return work.reshape(-1, self.half[-1])
+
+
+class _Scipy(_Shape):
+    """pocketfft, allocating."""
 
     def forward(self, rows: Callable[[slice], Array], out: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """As in `RealFFT`."""
-        out[...] = scipy.fft.rfftn(rows(self._all).reshape(self.shape), workers=get_num_threads())
+        values = rows(slice(0, prod(self.shape[:-1])))
+        out[...] = scipy.fft.rfftn(values.reshape(self.shape), workers=get_num_threads())
         return out
 
-    def _values(self, coefficients: NDArray[np.complex128], fill: Fill | None) -> Array:
-        if fill is not None:
-            parts = blocks(coefficients.shape[-1], prod(self.shape))
-            each(fill, parts)
-        return scipy.fft.irfftn(coefficients, s=self.shape, workers=get_num_threads(), overwrite_x=True, norm="forward")
-
-    def backward(self, coefficients: NDArray[np.complex128], out: Array, fill: Fill | None = None) -> None:
+    def columns(self, work: NDArray[np.complex128], fill: Fill) -> None:
         """As in `RealFFT`."""
-        out[...] = self._values(coefficients, fill)
 
-    def backward_by_blocks(
-        self, coefficients: NDArray[np.complex128], use: Callable[[slice, Array], None], fill: Fill | None = None
+        def block(c: slice) -> None:
+            fill(c)
+            work[..., c] = scipy.fft.ifftn(work[..., c], axes=self.others, norm="forward", workers=1)
+
+        if self.column_blocks:
+            each(block, self.column_blocks)
+        else:
+            fill(slice(0, self.half[-1]))
+
+    def rows(
+        self, work: NDArray[np.complex128], weigh: Weigh | None, out: Array | None, use: Use | None = None
     ) -> None:
-        """As in `RealFFT`; blocks come when all is transformed."""
-        values = self._values(coefficients, fill).reshape(-1, self.shape[-1])
-        each(lambda r: use(r, values[r]), blocks(len(values), values.size))
+        """As in `RealFFT`."""
+        lines, target = self.lines(work), None if out is None else out.reshape(-1, self.shape[-1])
+
+        def block(r: slice) -> None:
+            source = lines[r]
+            if weigh is not None:
+                source = self.room(r)[0]
+                weigh(lines[r], source)
+            values = scipy.fft.irfft(source, self.shape[-1], norm="forward", overwrite_x=True, workers=1)
+            if target is not None:
+                target[r] = values
+            if use is not None:
+                use(r, values)
+
+        each(block, self.row_blocks)
 
 
-class _Pyfftw:
+class _Pyfftw(_Shape):
     """FFTW, planned once (ESTIMATE: the same plan, hence the same rounding, in every run).
 
     Threads take blocks of rows for the last axis and blocks of columns for the others: FFTW's own threads spin at
@@ -86,61 +134,58 @@ class _Pyfftw:
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        values, half = _aligned(shape, np.float64), (*shape[:-1], shape[-1] // 2 + 1)
-        work, count = _aligned(half, np.complex128), prod(shape[:-1])
-        self.half = half
-        self._rows = blocks(count, values.size, CACHED)
-        self._columns = blocks(half[-1], values.size) if len(shape) > 1 else ()
-        others = tuple(range(len(shape) - 1))
+        super().__init__(shape)
+        values, work = _aligned(shape, np.float64), _aligned(self.half, np.complex128)
         flags = ("FFTW_ESTIMATE",) if shape[-1] % 2 == 0 else ("FFTW_ESTIMATE", "FFTW_UNALIGNED")
 
         def along(source: NDArray, target: NDArray, axes: tuple[int, ...], direction: str) -> pyfftw.FFTW:
             extra = ("FFTW_DESTROY_INPUT",) if direction == "FFTW_BACKWARD" else ()
             return pyfftw.FFTW(source, target, axes=axes, direction=direction, threads=1, flags=(*flags, *extra))
 
-        x, lines = values.reshape(count, -1), work.reshape(count, -1)
-        self._to_half = [along(x[r], lines[r], (1,), "FFTW_FORWARD") for r in self._rows]
-        self._from_half = [along(lines[r], x[r], (1,), "FFTW_BACKWARD") for r in self._rows]
-        self._across = [along(work[..., c], work[..., c], others, "FFTW_FORWARD") for c in self._columns]
-        self._back = [along(work[..., c], work[..., c], others, "FFTW_BACKWARD") for c in self._columns]
+        x, lines = values.reshape(-1, shape[-1]), self.lines(work)
+        self._to_half = [along(x[r], lines[r], (1,), "FFTW_FORWARD") for r in self.row_blocks]
+        self._from_half = [along(lines[r], x[r], (1,), "FFTW_BACKWARD") for r in self.row_blocks]
+        self._across = [along(work[..., c], work[..., c], self.others, "FFTW_FORWARD") for c in self.column_blocks]
+        self._back = [along(work[..., c], work[..., c], self.others, "FFTW_BACKWARD") for c in self.column_blocks]
 
     def forward(self, rows: Callable[[slice], Array], out: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """As in `RealFFT`."""
-        lines = out.reshape(-1, self.half[-1])
-        each(lambda plan, r: _run(plan, rows(r), lines[r]), self._to_half, self._rows)
-        if self._columns:
-            each(lambda plan, c: _run(plan, out[..., c], out[..., c]), self._across, self._columns)
+        lines = self.lines(out)
+        each(lambda plan, r: _run(plan, rows(r), lines[r]), self._to_half, self.row_blocks)
+        if self.column_blocks:
+            each(lambda plan, c: _run(plan, out[..., c], out[..., c]), self._across, self.column_blocks)
         return out
 
-    def backward(self, coefficients: NDArray[np.complex128], out: Array, fill: Fill | None = None) -> None:
+    def columns(self, work: NDArray[np.complex128], fill: Fill) -> None:
         """As in `RealFFT`."""
-        lines, values = self._lines(coefficients, fill), out.reshape(-1, out.shape[-1])
-        each(lambda plan, r: _run(plan, lines[r], values[r]), self._from_half, self._rows)
 
-    def backward_by_blocks(
-        self, coefficients: NDArray[np.complex128], use: Callable[[slice, Array], None], fill: Fill | None = None
+        def block(plan: pyfftw.FFTW, c: slice) -> None:
+            fill(c)
+            _run(plan, work[..., c], work[..., c])
+
+        if self.column_blocks:
+            each(block, self._back, self.column_blocks)
+        else:
+            fill(slice(0, self.half[-1]))
+
+    def rows(
+        self, work: NDArray[np.complex128], weigh: Weigh | None, out: Array | None, use: Use | None = None
     ) -> None:
-        """As in `RealFFT`, block by block on all threads."""
-        lines = self._lines(coefficients, fill)
+        """As in `RealFFT`."""
+        lines, target = self.lines(work), None if out is None else out.reshape(-1, self.shape[-1])
 
         def block(plan: pyfftw.FFTW, r: slice) -> None:
-            values = np.empty(plan.output_shape)
-            _run(plan, lines[r], values)
-            use(r, values)
+            weighed, values = self.room(r)
+            if weigh is None:
+                weighed = lines[r]
+            else:
+                weigh(lines[r], weighed)
+            values = values if target is None else target[r]
+            _run(plan, weighed, values)
+            if use is not None:
+                use(r, values)
 
-        each(block, self._from_half, self._rows)
-
-    def _lines(self, coefficients: NDArray[np.complex128], fill: Fill | None) -> NDArray[np.complex128]:
-        def columns(plan: pyfftw.FFTW, c: slice) -> None:
-            if fill is not None:
-                fill(c)
-            _run(plan, coefficients[..., c], coefficients[..., c])
-
-        if self._columns:
-            each(columns, self._back, self._columns)
-        elif fill is not None:
-            fill(slice(0, self.half[-1]))
-        return coefficients.reshape(-1, self.half[-1])
+        each(block, self._from_half, self.row_blocks)
 
 
 def _run(plan: pyfftw.FFTW, source: NDArray, target: NDArray) -> None:

@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -205,7 +206,12 @@ def _columns(records: Sequence[Mapping[str, float]]) -> dict[str, Array]:
     return {name: np.array([record.get(name, np.nan) for record in records]) for name in names}
 
 
-def _provenance(seconds: float) -> dict[str, str | float]:
+@cache
+def _versions() -> dict[str, str]:
     names = ("pmasolve", "numpy", "scipy", "numba", "scikit-sundae")
-    versions: dict[str, str | float] = {name: version(name) for name in names}
-    return {**versions, "python": platform.python_version(), "machine": platform.machine(), "seconds": seconds}
+    known = {name: version(name) for name in names}
+    return {**known, "python": platform.python_version(), "machine": platform.machine()}
+
+
+def _provenance(seconds: float) -> dict[str, str | float]:
+    return {**_versions(), "seconds": seconds}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from .domains import Array
 from .operators import Operators
+from .pointwise import vectorised
 from .threads import blocks, each
 
 
@@ -40,15 +40,15 @@ class Shifted:
         return out
 
 
-@njit(cache=True, nogil=True)
+@vectorised
 def _multiply(y, rows, columns, weight, a, out):
     for r in range(rows.size):
-        for k in range(columns.size):
+        for k in range(np.uint64(columns.size)):
             out[r, k] = y[r, k] * (weight[k] * (1.0 + a * (rows[r] + columns[k])))
 
 
-@njit(cache=True, nogil=True)
+@vectorised
 def _divide(y, rows, columns, weight, a, out):
     for r in range(rows.size):
-        for k in range(columns.size):
+        for k in range(np.uint64(columns.size)):
             out[r, k] = y[r, k] / (weight[k] * (1.0 + a * (rows[r] + columns[k])))

@@ -6,9 +6,12 @@ Symmetric matrices are packed by rows of the upper triangle: (xx), (xx, xy, yy),
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
 
+from .bits import FLOOR, LN2, LOG2E, exp2, log2
 from .domains import Array
 from .threads import blocks, each
 
@@ -18,94 +21,175 @@ def packed(dim: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(dim) for j in range(i, dim)]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _invert_1d(H, logdet, inverse):
-    for i in range(H.shape[1]):
+LANES, SAMPLE = 64, 128  # points looked at together; points that give a first range of eigenvalues
+
+vectorised = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})  # NaN may come: no other licence
+
+
+@vectorised
+def _usual(values, begin, end):
+    """Whether all are positive, finite and far from the ends of the range."""
+    count = 0
+    for i in range(np.uint64(begin), np.uint64(end)):
+        count += (values[i] > 1e-300) & (values[i] < 1e300)
+    return count == end - begin
+
+
+@vectorised
+def _logarithms(values, begin, end):
+    """log in place, −∞ where a value is not positive."""
+    if _usual(values, begin, end):
+        for i in range(np.uint64(begin), np.uint64(end)):
+            values[i] = LN2 * log2(values[i])
+    else:
+        for i in range(begin, end):
+            values[i] = np.log(values[i]) if values[i] > 0.0 else -np.inf
+
+
+@vectorised
+def _invert_1d(H, begin, end, det, inverse):
+    for i in range(np.uint64(begin), np.uint64(end)):
         a = 1.0 + H[0, i]
-        good = a > 0.0
-        logdet[i] = np.log(a) if good else -np.inf
+        det[i] = a
         inverse[0, i] = 1.0 / a
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _invert_2d(H, logdet, inverse):
-    for i in range(H.shape[1]):
+@vectorised
+def _invert_2d(H, begin, end, det, inverse):
+    for i in range(np.uint64(begin), np.uint64(end)):
         a, b, c = 1.0 + H[0, i], H[1, i], 1.0 + H[2, i]
-        det = a * c - b * b
-        good = (a > 0.0) and (det > 0.0)
-        logdet[i] = np.log(det) if good else -np.inf
-        s = 1.0 / det
+        full = a * c - b * b
+        det[i] = full if a > 0.0 else -1.0
+        s = 1.0 / full
         inverse[0, i], inverse[1, i], inverse[2, i] = s * c, -s * b, s * a
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _invert_3d(H, logdet, inverse):
-    for i in range(H.shape[1]):
+@vectorised
+def _invert_3d(H, begin, end, det, inverse):
+    for i in range(np.uint64(begin), np.uint64(end)):
         a, b, c = 1.0 + H[0, i], H[1, i], H[2, i]
         d, e, f = 1.0 + H[3, i], H[4, i], 1.0 + H[5, i]
-        A, B, C = d * f - e * e, c * e - b * f, b * e - c * d
-        det = a * A + b * B + c * C
-        good = (a > 0.0) and (a * d - b * b > 0.0) and (det > 0.0)
-        logdet[i] = np.log(det) if good else -np.inf
-        s = 1.0 / det
+        A, B, C, minor = d * f - e * e, c * e - b * f, b * e - c * d, a * d - b * b
+        full = a * A + b * B + c * C
+        det[i] = full if (a > 0.0) & (minor > 0.0) else -1.0
+        s = 1.0 / full
         inverse[0, i], inverse[1, i], inverse[2, i] = s * A, s * B, s * C
-        inverse[3, i], inverse[4, i], inverse[5, i] = s * (a * f - c * c), s * (b * c - a * e), s * (a * d - b * b)
+        inverse[3, i], inverse[4, i], inverse[5, i] = s * (a * f - c * c), s * (b * c - a * e), s * minor
 
 
-@njit(cache=True, nogil=True)
+@vectorised
 def add_product(v, factor, weight, out):
-    """out += weight·factor·v; matrices of one shape."""
-    for r in range(v.shape[0]):
-        for i in range(v.shape[1]):
-            out[r, i] += weight * factor[r, i] * v[r, i]
+    """out += weight·factor·v; vectors of one length."""
+    for i in range(np.uint64(v.size)):
+        out[i] += weight * factor[i] * v[i]
 
 
-@njit(cache=True, nogil=True)
-def _extremes_1d(H, found):
-    for i in range(H.shape[1]):
-        found[0], found[1] = min(found[0], H[0, i]), max(found[1], H[0, i])
+@vectorised
+def _inside_1d(H, begin, end, low, high, inside):
+    """Positive where no eigenvalue is outside of (low, high), looked at without finding it."""
+    for i in range(np.uint64(begin), np.uint64(end)):
+        a, b = H[0, i] - low, high - H[0, i]
+        inside[i - np.uint64(begin)] = a if a < b else b
 
 
-@njit(cache=True, nogil=True)
-def _extremes_2d(H, found):
-    low, high = found
-    for i in range(H.shape[1]):
-        middle, half = 0.5 * (H[0, i] + H[2, i]), 0.5 * (H[0, i] - H[2, i])
-        radius = np.sqrt(half * half + H[1, i] * H[1, i])
-        low, high = min(low, middle - radius), max(high, middle + radius)
-    found[0], found[1] = low, high
+@vectorised
+def _inside_2d(H, begin, end, low, high, inside):
+    for i in range(np.uint64(begin), np.uint64(end)):
+        a, b, c, d, e = H[0, i] - low, H[1, i], H[2, i] - low, high - H[0, i], high - H[2, i]
+        over, under = a * c - b * b, d * e - b * b
+        over, under = over if over < a else a, under if under < d else d
+        inside[i - np.uint64(begin)] = over if over < under else under
 
 
-@njit(cache=True, nogil=True)
-def _definite(a, b, c, d, e, f):
-    """Is the packed matrix positive definite?"""
+@vectorised
+def _least_minor(a, b, c, d, e, f):
+    """The least leading minor of the packed matrix: positive if and only if that is positive definite."""
     minor = a * d - b * b
-    return (a > 0.0) and (minor > 0.0) and (f * minor - e * (a * e - b * c) + c * (b * e - c * d) > 0.0)
+    full = f * minor - e * (a * e - b * c) + c * (b * e - c * d)
+    least = minor if minor < a else a
+    return full if full < least else least
 
 
-@njit(cache=True, nogil=True)
-def _extremes_3d(H, found):
-    """Eigenvalues by the trigonometric formula (Smith, CACM 4, 1961), at points that may have one outside of what was found."""
-    low, high = found
-    for i in range(H.shape[1]):
+@vectorised
+def _inside_3d(H, begin, end, low, high, inside):
+    for i in range(np.uint64(begin), np.uint64(end)):
         a, b, c, d, e, f = H[0, i], H[1, i], H[2, i], H[3, i], H[4, i], H[5, i]
-        if _definite(a - low, b, c, d - low, e, f - low) and _definite(high - a, -b, -c, high - d, -e, high - f):
-            continue
-        q = (a + d + f) / 3.0
-        a, d, f = a - q, d - q, f - q
-        p = np.sqrt((a * a + d * d + f * f + 2.0 * (b * b + c * c + e * e)) / 6.0)
-        cosine = 1.0
-        if p > 0.0:
-            det = a * (d * f - e * e) + b * (c * e - b * f) + c * (b * e - c * d)
-            cosine = min(1.0, max(-1.0, 0.5 * det / (p * p * p)))
-        angle = np.arccos(cosine) / 3.0
-        high = max(high, q + 2.0 * p * np.cos(angle))
-        low = min(low, q + 2.0 * p * np.cos(angle + 2.0943951023931953))  # 2π/3
-    found[0], found[1] = low, high
+        over = _least_minor(a - low, b, c, d - low, e, f - low)
+        under = _least_minor(high - a, -b, -c, high - d, -e, high - f)
+        inside[i - np.uint64(begin)] = over if over < under else under
+
+
+@vectorised
+def _eigenvalues_2d(H, i):
+    """Least and greatest at one point."""
+    middle, half = 0.5 * (H[0, i] + H[2, i]), 0.5 * (H[0, i] - H[2, i])
+    radius = np.sqrt(half * half + H[1, i] * H[1, i])
+    return middle - radius, middle + radius
+
+
+@vectorised
+def _eigenvalues_3d(H, i):
+    """By the trigonometric formula (Smith, CACM 4, 1961)."""
+    a, b, c, d, e, f = H[0, i], H[1, i], H[2, i], H[3, i], H[4, i], H[5, i]
+    q = (a + d + f) / 3.0
+    a, d, f = a - q, d - q, f - q
+    p = np.sqrt((a * a + d * d + f * f + 2.0 * (b * b + c * c + e * e)) / 6.0)
+    cosine = 1.0
+    if p > 0.0:
+        det = a * (d * f - e * e) + b * (c * e - b * f) + c * (b * e - c * d)
+        cosine = min(1.0, max(-1.0, 0.5 * det / (p * p * p)))
+    angle = np.arccos(cosine) / 3.0
+    return q + 2.0 * p * np.cos(angle + 2.0943951023931953), q + 2.0 * p * np.cos(angle)  # 2π/3
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _widen(H, i, found):
+    if H.shape[0] == 1:
+        low, high = H[0, i], H[0, i]
+    elif H.shape[0] == 3:
+        low, high = _eigenvalues_2d(H, i)
+    else:
+        low, high = _eigenvalues_3d(H, i)
+    found[0], found[1] = min(found[0], low), max(found[1], high)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _extremes(H, begin, end, found):
+    """Widen the range ``found`` by all eigenvalues: only those are computed that may lie outside of it."""
+    for i in range(begin, end, max(1, (end - begin) // SAMPLE)):
+        _widen(H, i, found)
+    inside = np.empty(LANES)
+    for first in range(begin, end, LANES):
+        last = min(first + LANES, end)
+        if H.shape[0] == 1:
+            _inside_1d(H, first, last, found[0], found[1], inside)
+        elif H.shape[0] == 3:
+            _inside_2d(H, first, last, found[0], found[1], inside)
+        else:
+            _inside_3d(H, first, last, found[0], found[1], inside)
+        for i in range(first, last):
+            if not inside[i - first] > 0.0:
+                _widen(H, i, found)
+
+
+@vectorised
+def _density_sums(speed, f, begin, end, sums):
+    """Add ρ, ρA, A, and the extremes of A, of LANES points at a time; ρ = exp(A − f), clipped far outside of what occurs."""
+    for first in range(begin, end, LANES):
+        last = min(first + LANES, end)
+        for i in range(np.uint64(first), np.uint64(last)):
+            k, a = i - np.uint64(first), speed[i]
+            e = LOG2E * (a - f[i])
+            e = e if e > FLOOR else FLOOR
+            rho = exp2(e if e < -FLOOR else -FLOOR)
+            sums[0, k] += rho
+            sums[1, k] += rho * a
+            sums[2, k] += a
+            sums[3, k] = a if a < sums[3, k] else sums[3, k]
+            sums[4, k] = a if a > sums[4, k] else sums[4, k]
 
 
 _INVERT = {1: _invert_1d, 2: _invert_2d, 3: _invert_3d}
-_EXTREMES = {1: _extremes_1d, 2: _extremes_2d, 3: _extremes_3d}
 
 
 def log_det_inverse(D2u: Array, inverse: Array | None = None) -> tuple[Array, Array]:
@@ -119,14 +203,39 @@ def log_det_inverse(D2u: Array, inverse: Array | None = None) -> tuple[Array, Ar
     flat = D2u.reshape(D2u.shape[0], -1)
     logdet, flat_inverse = np.empty(flat.shape[1]), inverse.reshape(flat.shape)
     kernel = _INVERT[D2u.ndim - 1]
-    each(lambda b: kernel(flat[:, b], logdet[b], flat_inverse[:, b]), blocks(logdet.size, logdet.size))
+
+    def work(b: slice) -> None:
+        kernel(flat, b.start, b.stop, logdet, flat_inverse)
+        _logarithms(logdet, b.start, b.stop)
+
+    each(work, blocks(logdet.size, logdet.size))
     return logdet.reshape(D2u.shape[1:]), inverse
+
+
+@dataclass(frozen=True)
+class DensitySums:
+    """Over all points: of ρ = exp(A − f), of ρA and of A; least and greatest A."""
+
+    mass: float
+    entropy: float
+    total: float
+    low: float
+    high: float
+
+
+def density_sums(A: Array, f: Array) -> DensitySums:
+    """Sums and extremes in one pass, from finite arrays of one shape."""
+    parts, speed, source = blocks(A.size, A.size), A.reshape(-1), f.reshape(-1)
+    sums = np.zeros((len(parts), 5, LANES))
+    sums[:, 3], sums[:, 4] = np.inf, -np.inf
+    each(lambda b, out: _density_sums(speed, source, b.start, b.stop, out), parts, list(sums))
+    return DensitySums(*sums[:, :3].sum(axis=(0, 2)).tolist(), float(sums[:, 3].min()), float(sums[:, 4].max()))
 
 
 def add(v: Array, factor: Array, weight: float, out: Array) -> Array:
     """out += weight·factor·v of arrays of one shape, on all threads."""
-    rows = [array.reshape(1, -1) for array in (v, factor, out)]
-    each(lambda b: add_product(rows[0][:, b], rows[1][:, b], weight, rows[2][:, b]), blocks(out.size, out.size))
+    flat = [array.reshape(-1) for array in (v, factor, out)]
+    each(lambda b: add_product(flat[0][b], flat[1][b], weight, flat[2][b]), blocks(out.size, out.size))
     return out
 
 
@@ -134,28 +243,27 @@ def extreme_eigenvalues(S: Array) -> tuple[float, float]:
     """Least and greatest eigenvalue over all points of the packed symmetric matrices S (dim(dim+1)/2, *shape)."""
     flat, parts = S.reshape(S.shape[0], -1), blocks(S[0].size, S[0].size)
     ranges = np.tile([np.inf, -np.inf], (len(parts), 1))
-    kernel = _EXTREMES[S.ndim - 1]
-    each(lambda b, found: kernel(flat[:, b], found), parts, list(ranges))
+    each(lambda b, found: _extremes(flat, b.start, b.stop, found), parts, list(ranges))
     return float(ranges[:, 0].min()), float(ranges[:, 1].max())
 
 
-@njit(cache=True, nogil=True)
-def _apply_1d(S, v):
-    for i in range(v.shape[1]):
+@vectorised
+def _apply_1d(S, begin, end, v):
+    for i in range(np.uint64(begin), np.uint64(end)):
         v[0, i] *= S[0, i]
 
 
-@njit(cache=True, nogil=True)
-def _apply_2d(S, v):
-    for i in range(v.shape[1]):
+@vectorised
+def _apply_2d(S, begin, end, v):
+    for i in range(np.uint64(begin), np.uint64(end)):
         a, b = v[0, i], v[1, i]
         v[0, i] = S[0, i] * a + S[1, i] * b
         v[1, i] = S[1, i] * a + S[2, i] * b
 
 
-@njit(cache=True, nogil=True)
-def _apply_3d(S, v):
-    for i in range(v.shape[1]):
+@vectorised
+def _apply_3d(S, begin, end, v):
+    for i in range(np.uint64(begin), np.uint64(end)):
         a, b, c = v[0, i], v[1, i], v[2, i]
         v[0, i] = S[0, i] * a + S[1, i] * b + S[2, i] * c
         v[1, i] = S[1, i] * a + S[3, i] * b + S[4, i] * c
@@ -167,7 +275,6 @@ _APPLY = {1: _apply_1d, 2: _apply_2d, 3: _apply_3d}
 
 def apply(S: Array, v: Array) -> Array:
     """The packed symmetric matrices S times the vectors v (dim, *shape), written over v."""
-    flat_S, flat_v = S.reshape(S.shape[0], -1), v.reshape(v.shape[0], -1)
-    kernel = _APPLY[v.shape[0]]
-    each(lambda b: kernel(flat_S[:, b], flat_v[:, b]), blocks(flat_v.shape[1], flat_v.shape[1]))
+    flat_S, flat_v, kernel = S.reshape(S.shape[0], -1), v.reshape(v.shape[0], -1), _APPLY[v.shape[0]]
+    each(lambda b: kernel(flat_S, b.start, b.stop, flat_v), blocks(flat_v.shape[1], flat_v.shape[1]))
     return v

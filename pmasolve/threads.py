@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import get_num_threads
@@ -21,7 +23,6 @@ from .progress import part
 
 Result = TypeVar("Result")
 
-NAME = "pmasolve"
 SHARES = 8  # pieces of work for each thread: they cost unequal times
 FEW = 300_000  # operations that take less time than starting threads
 PROMPT = 500_000_000  # operations after which an interruption should be heard: half a second
@@ -29,9 +30,18 @@ SMALL = 1 << 17  # points below which handing blocks to threads costs more than 
 CACHED = 1 << 15  # points of which two arrays fit into a core's own cache
 
 
-def blocks(n: int, points: int, share: int = SMALL) -> tuple[slice, ...]:
+def blocks(n: int, points: int, share: int = SMALL, small: int = SMALL) -> tuple[slice, ...]:
     """Slices of range(n) for an array with so many points: one if it is small, else two for each thread or more, of ``share``."""
-    return _even(n, 1 if points < SMALL else max(2 * get_num_threads(), points // share))
+    return _even(n, 1 if points < small else max(2 * get_num_threads(), points // share))
+
+
+class _Within(threading.local):
+    """Whether this thread is at work for `each`."""
+
+    each = False
+
+
+_within = _Within()
 
 
 @lru_cache(256)
@@ -40,11 +50,46 @@ def _even(n: int, parts: int) -> tuple[slice, ...]:
 
 
 def each(work: Callable[..., Result], *arguments: Sequence) -> list[Result]:
-    """[work(a₀, b₀, …), work(a₁, b₁, …), …] on all threads; exceptions come back.  Inside such work, one after the other."""
-    inside = threading.current_thread().name.startswith(NAME)  # waiting for the pool from within would wait for ever
-    if len(arguments[0]) < 2 or get_num_threads() == 1 or inside:
-        return [work(*row) for row in zip(*arguments, strict=True)]
-    return list(_pool(get_num_threads(), os.getpid()).map(work, *arguments))
+    """[work(a₀, b₀, …), work(a₁, b₁, …), …] on all threads, the caller's among them: small work is done before others wake.
+
+    An exception comes back once the work that has begun is done; no more is begun.  Inside such work, one after the other.
+    """
+    if len(arguments[0]) == 1:
+        return [work(*(a for (a,) in arguments))]
+    rows = list(zip(*arguments, strict=True))
+    others = min(get_num_threads(), len(rows)) - 1
+    if others < 1 or _within.each:  # waiting for the pool from within could be waiting for ever
+        return [work(*row) for row in rows]
+    results: list[Any] = [None] * len(rows)
+    todo = deque(enumerate(rows))
+
+    def share() -> None:
+        _within.each = True
+        try:
+            for i, row in _taken(todo):
+                results[i] = work(*row)
+        except BaseException:
+            todo.clear()
+            raise
+        finally:
+            _within.each = False
+
+    helpers = [_pool(get_num_threads() - 1, os.getpid()).submit(share) for _ in range(others)]
+    try:
+        share()
+    finally:
+        begun = [helper for helper in helpers if not helper.cancel()]
+        wait(begun)
+    for helper in begun:
+        helper.result()
+    return results
+
+
+def _taken(todo: deque[Result]) -> Iterator[Result]:
+    """What is left, one by one; other threads may take from it too."""
+    with suppress(IndexError):
+        while True:
+            yield todo.popleft()
 
 
 def spread(work: Callable[[int, int], int], count: int, cost: int) -> int:
@@ -70,4 +115,4 @@ def spread(work: Callable[[int, int], int], count: int, cost: int) -> int:
 @cache
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     """One pool for each process: threads do not survive a fork."""
-    return ThreadPoolExecutor(threads, thread_name_prefix=NAME)
+    return ThreadPoolExecutor(threads, thread_name_prefix="pmasolve")

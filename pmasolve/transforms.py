@@ -7,7 +7,7 @@ pyfftw serves where it is installed (planned once, no allocation), scipy.fft oth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 
 from .cosines import BoxTransform
 from .domains import Array, Box, Grid, Torus
-from .ffts import real_fft
+from .ffts import Fill, Use, Weigh
 from .pointwise import add_product
-
-Coefficients = NDArray[np.float64] | NDArray[np.complex128]
+from .series import Coefficients, Group, Orders, Series
 
 
 class Transform(Protocol):
@@ -48,13 +47,21 @@ class Transform(Protocol):
     def forward(self, values: Array, out: Coefficients | None = None) -> Coefficients:
         """Coefficients of the values, in ``out`` if given; the caller owns the result."""
 
-    def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
+    def derivative(self, coefficients: Coefficients, orders: Orders, out: Array) -> Array:
         """∂^orders of the series at the grid points, written to ``out``; the coefficients are left alone."""
 
-    def add_derivative(
-        self, coefficients: Coefficients, orders: tuple[int, ...], weight: float, factor: Array, out: Array
+    def derivatives(self, coefficients: Coefficients, orders: Sequence[Orders], outs: Sequence[Array]) -> None:
+        """Several of them, each to its array: cheaper than one by one."""
+
+    def add_derivatives(
+        self,
+        coefficients: Coefficients,
+        orders: Sequence[Orders],
+        weights: Sequence[float],
+        factors: Sequence[Array],
+        out: Array,
     ) -> Array:
-        """out + weight · factor · ∂^orders of the series, in ``out``, without an array of its own."""
+        """out + ∑ weight · factor · ∂^orders of the series, in ``out``, block by block: no derivative is held as a whole."""
 
     @property
     def signs(self) -> tuple[Array, ...]:
@@ -77,34 +84,53 @@ class Transform(Protocol):
 
 
 @dataclass(frozen=True)
-class _Multiplier:
-    """rows[r]·columns[k], times i if ``odd``, for the half spectrum seen as (rows, columns)."""
+class _Factor:
+    """One real number for each row or column of the half spectrum, times i if ``odd``."""
 
-    rows: Array
-    columns: Array
+    values: Array
     odd: bool
+
+    @cached_property
+    def neutral(self) -> bool:
+        """Whether it is 1."""
+        return not self.odd and bool(np.all(self.values == 1.0))
+
+    @cached_property
+    def weigh(self) -> Weigh:
+        """Multiplies the columns of rows."""
+        return lambda rows, out: _multiply_columns(rows.view(np.float64), self.values, self.odd, out.view(np.float64))
 
 
 @njit(cache=True, nogil=True)
-def _multiply(c, rows, columns, odd, begin, end, out):
-    """Columns begin … end − 1 of the product; real and imaginary parts lie side by side."""
+def _multiply_rows(c, factor, odd, begin, end, out):
+    """Columns begin … end − 1 of the rows' products; real and imaginary parts lie side by side."""
     one, two = np.uint64(1), np.uint64(2)
-    for r in range(rows.size):
-        a = rows[r]
-        for k in range(np.uint64(begin), np.uint64(end)):
-            w, x, y = a * columns[k], c[r, two * k], c[r, two * k + one]
-            out[r, two * k], out[r, two * k + one] = (-w * y, w * x) if odd else (w * x, w * y)
+    for r in range(factor.size):
+        a = factor[r]
+        if odd:
+            for k in range(np.uint64(begin), np.uint64(end)):
+                out[r, two * k], out[r, two * k + one] = -a * c[r, two * k + one], a * c[r, two * k]
+        else:
+            for k in range(np.uint64(2 * begin), np.uint64(2 * end)):
+                out[r, k] = a * c[r, k]
 
 
-class TorusTransform:
+@njit(cache=True, nogil=True)
+def _multiply_columns(c, factor, odd, out):
+    """The columns' products."""
+    one, two = np.uint64(1), np.uint64(2)
+    for r in range(c.shape[0]):
+        for k in range(np.uint64(0), np.uint64(factor.size)):
+            a, x, y = factor[k], c[r, two * k], c[r, two * k + one]
+            out[r, two * k], out[r, two * k + one] = (-a * y, a * x) if odd else (a * x, a * y)
+
+
+class TorusTransform(Series[_Factor, _Factor]):
     """Real FFT of a periodic grid; the last axis holds the half spectrum."""
 
     def __init__(self, torus: Torus) -> None:
-        self.torus = torus
-        self.shape = (*torus.shape[:-1], torus.shape[-1] // 2 + 1)
-        self._work = np.empty(self.shape, dtype=np.complex128)
-        self._plan = real_fft(torus.shape)
-        self._derivatives: dict[tuple[int, ...], _Multiplier] = {}
+        super().__init__(torus)
+        self.torus, self.shape = torus, self._half
 
     @cached_property
     def wavenumbers(self) -> tuple[Array, ...]:
@@ -137,27 +163,33 @@ class TorusTransform:
             out.append(odd)
         return tuple(out)
 
-    def _derivative(self, orders: tuple[int, ...]) -> _Multiplier:
-        """(ik)^orders."""
-        if orders not in self._derivatives:
-            sign = (-1.0) ** (sum(orders) // 2)
-            parts = [
-                odd**order if order % 2 else k**order
-                for k, odd, order in zip(self.wavenumbers, self._odd, orders, strict=True)
-            ]
-            self._derivatives[orders] = self._multiplier(parts, sign, sum(orders) % 2 == 1)
-        return self._derivatives[orders]
+    def _leading(self, orders: Orders) -> _Factor:
+        """(ik)^orders/N."""
+        parts = zip(self.wavenumbers[:-1], self._odd[:-1], orders, strict=True)
+        return self._product([_power(k, odd, order) for k, odd, order in parts], sum(orders))
 
-    def _multiplier(self, parts: Sequence[Array], sign: float, odd: bool) -> _Multiplier:
-        """The product of one real factor for each axis, of the sign, of i if ``odd``, and of 1/N."""
-        *leading, last = parts
-        rows = np.broadcast_to(prod(leading, start=np.ones(1)), (*self.shape[:-1], 1))
-        return _Multiplier(rows.ravel(), np.ravel(last) * (sign / self.torus.size), odd)
+    def _last(self, order: int) -> _Factor:
+        """(ik)^order."""
+        return _Factor(np.ravel(_power(self.wavenumbers[-1], self._odd[-1], order)) * _sign(order), order % 2 == 1)
 
-    def _filling(self, coefficients: Coefficients, by: _Multiplier) -> Callable[[slice], None]:
-        """Writes columns of the product into the work array."""
+    def _product(self, parts: Sequence[Array], order: int) -> _Factor:
+        """That of the leading axes' factors, with i^order/N."""
+        rows = np.broadcast_to(prod(parts, start=np.ones(1)), (*self.shape[:-1], 1))
+        return _Factor(rows.ravel() * (_sign(order) / self.torus.size), order % 2 == 1)
+
+    def _filling(self, coefficients: Coefficients, leading: _Factor) -> Fill:
         source, target = (c.reshape(-1, self.shape[-1]).view(np.float64) for c in (coefficients, self._work))
-        return lambda c: _multiply(source, by.rows, by.columns, by.odd, c.start, c.stop, target)
+        return lambda c: _multiply_rows(source, leading.values, leading.odd, c.start, c.stop, target)
+
+    def _weighing(self, last: _Factor, final: bool) -> Weigh | None:
+        return None if final and last.neutral else last.weigh
+
+    def _writing(self, group: Group, last: _Factor, out: Array) -> tuple[Array | None, Use | None]:
+        return out, None
+
+    def _adding(self, group: Group, last: _Factor, weight: float, factor: Array, sums: Array) -> Use:
+        factors, sums = factor.reshape(-1, sums.shape[-1]), sums.reshape(-1, sums.shape[-1])
+        return lambda rows, v: add_product(v.ravel(), factors[rows].ravel(), weight, sums[rows].reshape(-1))
 
     def zeros(self) -> NDArray[np.complex128]:
         """The half spectrum of 0."""
@@ -178,23 +210,6 @@ class TorusTransform:
         x = np.ascontiguousarray(values).reshape(-1, values.shape[-1])
         return self._plan.forward(lambda rows: x[rows], np.empty(self.shape, np.complex128) if out is None else out)
 
-    def derivative(self, coefficients: Coefficients, orders: tuple[int, ...], out: Array) -> Array:
-        """irfftn of the coefficients times (ik)^orders."""
-        self._plan.backward(self._work, out, self._filling(coefficients, self._derivative(orders)))
-        return out
-
-    def add_derivative(
-        self, coefficients: Coefficients, orders: tuple[int, ...], weight: float, factor: Array, out: Array
-    ) -> Array:
-        """Added while the cache holds the values."""
-        factors, sums = factor.reshape(-1, out.shape[-1]), out.reshape(-1, out.shape[-1])
-        self._plan.backward_by_blocks(
-            self._work,
-            lambda rows, values: add_product(values, factors[rows], weight, sums[rows]),
-            self._filling(coefficients, self._derivative(orders)),
-        )
-        return out
-
     @cached_property
     def signs(self) -> tuple[Array, ...]:
         """±1, and 0 at Nyquist."""
@@ -202,8 +217,10 @@ class TorusTransform:
 
     def slope(self, coefficients: Coefficients, multipliers: tuple[Array, ...], j: int, out: Array) -> Array:
         """irfftn of the coefficients times i·multiplier."""
+        last = len(multipliers) - 1
         parts = [m if i == j else np.ones_like(m) for i, m in enumerate(multipliers)]
-        self._plan.backward(self._work, out, self._filling(coefficients, self._multiplier(parts, 1.0, True)))
+        leading = self._product(parts[:last], int(j < last))
+        self._synthesise(coefficients, [Group(leading, ((0, _Factor(np.ravel(parts[last]), j == last)),))], [out])
         return out
 
     def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Coefficients) -> NDArray[np.complex128]:
@@ -215,11 +232,19 @@ class TorusTransform:
                 out += into
         return out
 
+    @cached_property
+    def _mirrored(self) -> NDArray[np.intp]:
+        """The row of −k for each row of the half spectrum."""
+        modes = (-np.arange(n) % n for n in self.shape[:-1])
+        index = np.arange(prod(self.shape[:-1])).reshape(self.shape[:-1])
+        return index[np.ix_(*modes)].ravel()
+
     def keep_redundant(self, coefficients: Coefficients, original: Coefficients) -> NDArray[np.complex128]:
         """Two planes of the half spectrum hold both k and −k; their anti-Hermitian parts belong to no real function."""
         n = self.torus.shape[-1]
+        c, o = (array.reshape(-1, self.shape[-1]) for array in (coefficients, original))
         for plane in (0, n // 2) if n % 2 == 0 else (0,):
-            coefficients[..., plane] += _anti_hermitian(original[..., plane] - coefficients[..., plane])
+            _keep_anti_hermitian(c, o, plane, self._mirrored)
         return coefficients
 
     def as_vector(self, coefficients: Coefficients) -> Array:
@@ -231,12 +256,26 @@ class TorusTransform:
         return vector.view(np.complex128).reshape(self.shape)
 
 
-def _anti_hermitian(plane: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """½(c(k) − c(−k)*)."""
-    mirrored = np.conj(plane)
-    for axis, n in enumerate(plane.shape):
-        mirrored = np.take(mirrored, -np.arange(n), axis, mode="wrap")
-    return 0.5 * (plane - mirrored)
+def _power(k: Array, odd: Array, order: int) -> Array:
+    return odd**order if order % 2 else k**order
+
+
+def _sign(order: int) -> float:
+    """i^order, or that over i."""
+    return (-1.0) ** (order // 2)
+
+
+@njit(cache=True, nogil=True)
+def _keep_anti_hermitian(c, original, plane, mirrored):
+    """Give one plane of c the part ½(o(k) − o(−k)*) of the original."""
+    for r in range(c.shape[0]):
+        m = mirrored[r]
+        if r <= m:
+            x, y = original[r, plane] - c[r, plane], original[m, plane] - c[m, plane]
+            lost = 0.5 * (x - y.conjugate())
+            c[r, plane] += lost
+            if r < m:
+                c[m, plane] -= lost.conjugate()
 
 
 def plan(grid: Grid) -> Transform:

@@ -13,11 +13,12 @@ ROOT = Path(pmasolve.__file__).parent
 # Lower layers first; modules on one line may not import each other.  A folder counts as one layer.
 LAYERS = [
     ["progress"],
-    ["clouds", "threads"],
+    ["clouds", "threads", "bits"],
     ["domains"],
     ["archives", "images"],
-    ["pointwise", "cofactors", "densities", "gaussian"],
-    ["spectral", "ffts"],
+    ["pointwise", "densities", "gaussian"],
+    ["cofactors", "spectral", "ffts"],
+    ["series"],
     ["problems"],
     ["manufactured"],
     ["trajectories", "cosines"],

@@ -7,11 +7,11 @@ import pytest
 from cases import KNOWN, TAU, t1
 
 from pmasolve import Box, FiniteDifference, Fourier, Problem, Torus, manufactured
-from pmasolve.cofactors import flux, positive_definite
+from pmasolve.cofactors import positive_definite
 from pmasolve.convergence import running_orders
 from pmasolve.newton import REFUSED, Level, NewtonKrylov, newton
 from pmasolve.operators import jet_of
-from pmasolve.pointwise import packed
+from pmasolve.pointwise import apply, packed
 
 SIZES = {1: (32,), 2: (24, 25), 3: (16, 15, 16)}
 SPACES = [Fourier(), FiniteDifference(2), FiniteDifference(4), FiniteDifference(6)]
@@ -91,7 +91,7 @@ def test_flux_and_convexity_of_matrices() -> None:
         A = np.stack([M[:, i, j] for i, j in packed(dim)]).reshape(-1, *(50,) + (1,) * (dim - 1))
         v = rng.standard_normal((dim, *A.shape[1:]))
         wanted = np.einsum("nij,jn->in", M, v.reshape(dim, -1))
-        flux(A, v)
+        apply(A, v)
         assert np.allclose(v.reshape(dim, -1), wanted)
         for k in range(50):
             definite = np.linalg.eigvalsh(np.eye(dim) + M[k])[0] > 0

@@ -19,8 +19,8 @@ from math import fsum, nextafter
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bits import jit
 from ..domains import Array, Grid, Torus
-from ..softmin.bits import jit
 from .envelope import c_transform
 from .soft import Plan
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..bits import jit
 from ..domains import Array, Grid, Torus
-from ..softmin.bits import jit
 from ..threads import blocks, each
 
 SWEEPS = 1  # before and after the coarse grid

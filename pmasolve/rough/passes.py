@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..softmin.bits import FLOOR, LOG2E, VOID, exp2, jit
+from ..bits import FLOOR, LOG2E, VOID, exp2, jit
 
 EMPTY = 0.1 * VOID  # below: no mass
 

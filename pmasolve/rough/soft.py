@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bits import VOID
 from ..domains import Array, Grid, Torus
-from ..softmin.bits import VOID
 from ..threads import blocks, each
 from .passes import find, gather, scatter, sums, weights_and_sums
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .bits import CHUNK, FLOOR, exp2, jit, lean, log2
+from ..bits import CHUNK, FLOOR, exp2, jit, lean, log2
 from .stretch import STEP
 from .tiles import Edges, Scratch, tile
 from .vectors import GROUP, LANES

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .bits import CHUNK, FLOOR, LN2, LOG2E, VOID, exp2, exponentiate, jit, largest, lean, least, log2
+from ..bits import CHUNK, FLOOR, LN2, LOG2E, VOID, exp2, exponentiate, jit, largest, lean, least, log2
 
 SURE = 900.0  # bits of oscillation, or of smallness of a sum, up to which a matrix product is exact to round-off
 

@@ -21,9 +21,9 @@ from typing import TypeVar
 import numpy as np
 from numba import get_num_threads
 
+from ..bits import CHUNK, LN2, LOG2E
 from ..domains import Array, Box, Grid
 from ..threads import each
-from .bits import CHUNK, LN2, LOG2E
 from .kernel import axis_log_kernel
 from .lines import LOWEST, ROUGH, SPLITS, STEEPEST, tile_lines
 from .matrix import SURE, direct_lines, logarithms, powers, scale_lines, unscale_lines

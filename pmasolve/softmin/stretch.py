@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bits import jit
 from ..domains import Array
-from .bits import jit
 from .vectors import LANES
 from .windows import TOLERANCE
 

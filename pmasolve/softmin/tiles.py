@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..bits import FLOOR, exp2, largest, lean, least, log2
 from ..domains import Array
-from .bits import FLOOR, exp2, largest, lean, least, log2
 from .stretch import CLASSES, STEP, Integers, stretch_class
 from .vectors import GROUP, LANES, panel
 

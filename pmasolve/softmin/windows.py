@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .bits import CHUNK, VOID, largest, lean
+from ..bits import CHUNK, VOID, largest, lean
 
 TOLERANCE = 58.0  # T: a thousand neglected sources are below 1e-14 together
 
