@@ -136,7 +136,8 @@ def mesh(options: argparse.Namespace) -> None:
         evolve(MongeAmpere(two_modes(8, 3), rtol=1e-6), [0.1])
         show("The same in 3D", MESH, [mesh_row(n, 3) for n in (32, 64, 128)])
     CONSOLE.print(
-        "rhs, Jv: right-hand sides and Jacobian products; pair: one transform there and back, planned; SciPy's: in pairs by scipy.fft\n"
+        "rhs, Jv: right-hand sides and Jacobian products; pair: one transform there\n"
+        "and back, planned; SciPy's: time in pairs by scipy.fft\n"
     )
 
 
