@@ -12,7 +12,10 @@ Array = NDArray[np.float64]
 
 def finite(array: ArrayLike, name: str, shape: tuple[int, ...], rule: str) -> Array:
     """One finite number for each node, as a contiguous float64 copy; ``rule`` says what another shape means."""
-    out = np.array(array, dtype=np.float64, order="C")
+    raw = np.asarray(array)
+    if raw.dtype.kind in "cSU":
+        raise ValueError(f"{name} holds {raw.dtype} values: give real numbers")
+    out = np.array(raw, dtype=np.float64, order="C")
     if out.shape != shape:
         raise ValueError(f"{name} has shape {out.shape}, {rule.format(shape)}")
     if not np.isfinite(out).all():

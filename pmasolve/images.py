@@ -30,7 +30,7 @@ def read_array(path: str | os.PathLike[str], name: str | None = None) -> Array:
     Raises
     ------
     FileNotFoundError, PermissionError : as for any file.
-    ValueError : a file that is truncated or of no known kind, several arrays and no ``name``, no array of that name.
+    ValueError : a file that is truncated or of no known kind, several arrays and no ``name``, no array of that name, no real numbers.
 
     Examples
     --------
@@ -52,13 +52,16 @@ def read_array(path: str | os.PathLike[str], name: str | None = None) -> Array:
                 values = _hdf5(file, name)
             case _:
                 values = _image(file)
-        return np.asarray(values, dtype=np.float64)
+        values = np.asarray(values)
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except (UnidentifiedImageError, OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} cannot be read ({error}): it is truncated, or none of .npy, .npz, HDF5 or an image"
         ) from None
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{path} holds {values.dtype} values: real numbers are needed")
+    return values.astype(np.float64)
 
 
 def _image(file: Path) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import archives
+from .densities import negative_log
 from .domains import Array, Grid
 from .problems import Problem
 from .progress import progress_bar
@@ -56,6 +57,10 @@ def distances(
     images, reference : densities of any mass.
     solve : what solves one problem: `transport`, or it with options, ``lambda problem: transport(problem, gap=1e-4)``.
 
+    Raises
+    ------
+    ValueError : a density that is negative or not finite somewhere or zero everywhere, or of another shape: before any is solved.
+
     Examples
     --------
     >>> from pmasolve import Torus
@@ -64,8 +69,9 @@ def distances(
     >>> distances(Torus((64,)), moved, moved[0]).w2.round(4).tolist()[0]
     0.0
     """
-    out = _empty((len(images),))
-    _fill(grid, [(i, image, reference) for i, image in enumerate(images)], out, solve, progress, lambda: None)
+    stack, (target,) = _checked(grid, images, "images[{}]"), _checked(grid, [reference], "reference")
+    out = _empty((len(stack),))
+    _fill(grid, [(i, image, target) for i, image in enumerate(stack)], out, solve, progress, _nowhere)
     return out
 
 
@@ -85,14 +91,14 @@ def pairwise(
 
     Raises
     ------
-    ValueError : the file belongs to other densities or another grid.
+    ValueError : as for `distances`; the file belongs to other densities or another grid.
     OSError : the file cannot be written: said before anything is solved.
 
     Notes
     -----
     An interruption loses the pair at work; ``path`` keeps the others.
     """
-    stack = np.stack([grid.values(image, f"images[{i}]") for i, image in enumerate(images)])
+    stack = _checked(grid, images, "images[{}]")
     out = _empty((len(stack),) * 2)
     for array in (out.cost, out.lower, out.upper):
         np.fill_diagonal(array, 0.0)
@@ -114,12 +120,22 @@ def embedding(grid: Grid, reference: ArrayLike, images: Sequence[ArrayLike], *, 
     0 is W₂ from the reference, that between two images an upper bound of their W₂ (Wang, Slepčev, Basu, Ozolek, Rohde, IJCV 101
     (2013)), up to the errors of the solver.
     """
-    rows = []
-    for image in images:
-        T = solve(Problem.from_densities(grid, reference, image))
+    stack, (source,) = _checked(grid, images, "images[{}]"), _checked(grid, [reference], "reference")
+    rows = np.empty((len(stack), grid.dim * grid.size))
+    for row, image in zip(rows, stack, strict=True):
+        T = solve(Problem.from_densities(grid, source, image))
         mass = np.exp(T.problem.mu.log_density) * grid.cell
-        rows.append(((T.map - grid.points) * np.sqrt(mass)).ravel())
-    return np.stack(rows)
+        row[:] = ((T.map - grid.points) * np.sqrt(mass)).ravel()
+    return rows
+
+
+def _checked(grid: Grid, images: Sequence[ArrayLike], name: str) -> Array:
+    """All densities (m, *shape); whatever is wrong with one of them is said before anything is solved."""
+    stack = np.empty((len(images), *grid.shape))
+    for i, image in enumerate(images):
+        stack[i] = grid.values(image, name.format(i))
+        negative_log(grid, stack[i], name.format(i))
+    return stack
 
 
 def _empty(shape: tuple[int, ...]) -> Distances:

@@ -69,6 +69,8 @@ MISTAKES = {
         ["mu is not periodic", "period 1 of axis 0"],
     ),
     "density with NaN": (lambda: Problem.from_densities(TORUS, DIP, ONE), ["mu has 1 NaN", "clean"]),
+    "complex density": (lambda: Problem.from_densities(TORUS, ONE * (1 + 1j), ONE), ["mu holds complex", "real"]),
+    "words for a density": (lambda: Problem.from_densities(TORUS, ["a"] * 32, ONE), ["mu holds", "real"]),
     "f with NaN": (lambda: Problem(TORUS, ONE, DIP), ["g has 1 NaN", "clean"]),
     "infinite formula": (
         lambda: Problem(TORUS, lambda x: x / 0 if False else np.full_like(x, np.inf), ONE),

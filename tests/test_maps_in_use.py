@@ -79,8 +79,10 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         with pytest.raises(ValueError, match=f"cut-{name}.*truncated"):
             read_array(tmp_path / f"cut-{name}")
     np.save(tmp_path / "words.npy", np.array(["a", "b"]))
-    with pytest.raises(ValueError, match="words"):
-        read_array(tmp_path / "words.npy")
+    np.save(tmp_path / "complex.npy", np.array([1j, 2.0]))
+    for kind in ("words", "complex"):
+        with pytest.raises(ValueError, match=rf"{kind}\.npy holds .* real numbers"):
+            read_array(tmp_path / f"{kind}.npy")
     with pytest.raises(ValueError, match=r"several arrays and no name; b\.npz holds first, second"):
         read_array(tmp_path / "b.npz")
     with pytest.raises(ValueError, match="no array 'third'"):
@@ -162,6 +164,31 @@ def test_the_command_line_refuses_before_it_solves(tmp_path: Path, monkeypatch: 
         result = invoke(source, tmp_path / f"{name}.npy")
         assert result.exit_code == 2
         assert words in result.output
+    wrong = {
+        "scalar": np.float64(1),
+        "empty": np.ones((0, 40)),
+        "four": np.ones((4,) * 4),
+        "hole": np.diag([np.inf] * 3),
+    }
+    for name, values in wrong.items():
+        np.save(tmp_path / f"{name}.npy", values)
+    for name, words in {
+        "scalar": "1, 2 or 3 axes",
+        "empty": "1, 2 or 3 axes",
+        "four": "axes",
+        "hole": "hole.npy has 3",
+    }.items():
+        result = invoke(tmp_path / f"{name}.npy", target, "--floor", 0.1)
+        assert result.exit_code == 2
+        assert words in result.output
+    assert "floor=inf" in invoke(source, target, "--floor", "inf").output
+    line = tmp_path / "line.npy"
+    np.save(line, np.ones(30))
+    assert "drawn in 2D" in invoke(line, line, "--figure", tmp_path / "line.svg").output
+    np.savez(tmp_path / "input.npz", np.ones((48, 40)))
+    before = (tmp_path / "input.npz").read_bytes()
+    assert "overwritten" in invoke(source, tmp_path / "input.npz", "--out", tmp_path / "input").output
+    assert (tmp_path / "input.npz").read_bytes() == before
     (tmp_path / "map.npz").mkdir()
     assert "is a folder" in invoke(source, target, "--out", tmp_path / "map").output
 
@@ -215,6 +242,26 @@ def test_pairs_resume_from_a_file(tmp_path: Path) -> None:
         pairwise(LINE, STACK[:3], path=path)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         pairwise(LINE, STACK, solve=lambda problem: pytest.fail("solved"), path=tmp_path / "nowhere" / "pairs.npz")
+
+
+@pytest.mark.parametrize("run", [distances, embedding, pairwise], ids=lambda run: run.__name__)
+def test_a_wrong_image_is_found_before_any_is_solved(run) -> None:
+    def solve(problem):
+        pytest.fail("solved")
+
+    def of(images, reference=STACK[0]):
+        given = {distances: (images, reference), embedding: (reference, images), pairwise: (images,)}[run]
+        return run(LINE, *given, solve=solve)
+
+    nan = np.where(LINE.axis(0) < 0.1, np.nan, 1.0)
+    wrong = {"negative": -STACK[1], "zero everywhere": 0 * STACK[1], "NaN": nan, r"shape \(4,\)": np.ones(4)}
+    for words, image in wrong.items():
+        with pytest.raises(ValueError, match=rf"images\[2\].*{words}"):
+            of([*STACK[:2], image])
+        if run is not pairwise:
+            with pytest.raises(ValueError, match=f"reference.*{words}"):
+                of(STACK, image)
+    assert len(of([]) if run is embedding else of([]).cost) == 0
 
 
 def test_embedding_is_an_isometry_in_one_dimension_and_an_upper_bound_in_two() -> None:

@@ -33,8 +33,13 @@ def transport(
 ) -> None:
     """Find the optimal map between two densities and what it costs; the longest side has length 1."""
     with door():
-        _check_paths(out, figure)
-        T = solve(_problem(source, target, array, floor, periodic), gap=gap)
+        _check_paths(out, figure, (source, target))
+        problem = _problem(source, target, array, floor, periodic)
+        if figure is not None and problem.domain.dim != 2:
+            raise ValueError(
+                f"figure={figure}: {source} has {problem.domain.dim} axes, figures are drawn in 2D; leave it out"
+            )
+        T = solve(problem, gap=gap)
         written = [] if out is None else [save_map(T, out)]
         if figure is not None:
             written += report.save_figure(report.plot_transport(T), figure.with_suffix(""), formats=[figure.suffix[1:]])
@@ -43,17 +48,19 @@ def transport(
             fail(str(T.outcome), INTERRUPTED if T.outcome.name == "interrupted" else UNDONE)
 
 
-def _check_paths(out: Path | None, figure: Path | None) -> None:
+def _check_paths(out: Path | None, figure: Path | None, inputs: tuple[Path, Path]) -> None:
     """All that can be said about the outputs is said before anything is solved."""
     if figure is not None and figure.suffix not in FORMATS:
         raise ValueError(f"figure={figure}: give a name that ends with {' or '.join(FORMATS)}")
     for path in (out and archives.target_of(out), figure):
         if path is not None:
             archives.check_writable(path)
+            if path.exists() and any(path.samefile(given) for given in inputs):
+                raise ValueError(f"{path} is one of the densities: give another name, it would be overwritten")
 
 
 def _problem(source: Path, target: Path, name: str | None, floor: float, periodic: bool) -> Problem:
-    mu, nu = (_lifted(read_array(path, name), floor) for path in (source, target))
+    mu, nu = (_lifted(path, read_array(path, name), floor) for path in (source, target))
     if mu.shape != nu.shape:
         raise ValueError(
             f"{source} has shape {mu.shape}, {target} has {nu.shape}: resize one, maps join densities of one grid"
@@ -62,7 +69,14 @@ def _problem(source: Path, target: Path, name: str | None, floor: float, periodi
     return Problem.from_densities((Torus if periodic else Box)(mu.shape, lengths), mu, nu)
 
 
-def _lifted(values: Array, floor: float) -> Array:
+def _lifted(path: Path, values: Array, floor: float) -> Array:
+    """With the background; what a floor would hide is said before it is added."""
+    if values.size == 0 or not 1 <= values.ndim <= 3:
+        raise ValueError(f"{path} has shape {values.shape}: give numbers on 1, 2 or 3 axes")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{path} has {np.count_nonzero(~np.isfinite(values))} NaN or infinite values: clean it first")
+    if not np.isfinite(floor):
+        raise ValueError(f"floor={floor}: give a number, for example 0.001")
     return values + floor * float(np.max(values))
 
 
