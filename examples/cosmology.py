@@ -37,6 +37,7 @@ def random_potential(n, waves):
 
 figure = Figure(figsize=(3.6, 2.8), layout="constrained")
 axis = figure.subplots()
+largest_scales = []
 for n in sizes:
     # --- Eight particles of each cell, moved; their masses make the density that is observed ---
     torus = pma.Torus((n, n, n))
@@ -48,7 +49,8 @@ for n in sizes:
 
     # --- Transport from the uniform density: the displacement of each initial point ---
     began = perf_counter()
-    T = pma.transport(pma.Problem.from_densities(torus, np.ones(torus.shape), density), gap=0.05, tolerance=1e-6)
+    problem = pma.Problem.from_densities(torus, np.ones(torus.shape), density, interpolation=pma.Spline(3))
+    T = pma.transport(problem, gap=0.05, tolerance=1e-6)
     print(f"{T.outcome} in {len(T.records)} steps, {perf_counter() - began:.1f} s; gap {T.gap:.1e}")
 
     # --- Correlation of the recovered and the true potential, and so of the displacements, scale by scale ---
@@ -57,9 +59,10 @@ for n in sizes:
     correlation = both / np.sqrt(found * true)
     print("correlation at k = 1, 2, …:", np.round(correlation[:10], 4))
     axis.plot(np.arange(1, 17)[: len(correlation)], correlation[:16], "o-", label=f"{n}³")
-    assert np.min(correlation[:4]) > 0.99
+    largest_scales.append(correlation[:4])
 
 axis.set(xlabel="k, waves in a side", ylabel="correlation, recovered with true", ylim=(0, 1.05))
 axis.legend()
 for name in names:
     print(*pma.save_figure(figure, name, formats=["svg"]))
+assert np.min(largest_scales) > 0.99

@@ -30,7 +30,8 @@ def read_array(path: str | os.PathLike[str], name: str | None = None) -> Array:
     Raises
     ------
     FileNotFoundError, PermissionError : as for any file.
-    ValueError : a file that is truncated or of no known kind, several arrays and no ``name``, no array of that name, no real numbers.
+    ValueError : a file that is truncated or of no known kind, several arrays and no ``name``, no array of that name,
+        numbers that are not real.
 
     Examples
     --------
