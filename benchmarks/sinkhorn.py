@@ -18,7 +18,7 @@ from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
-from clouds import Run, clouds, dense, ott, report
+from clouds import Run, clouds, dense, ott, pot_lazy, report, report_once
 from grid_peers import geomloss_run, missing, ott_run, ott_solve, plain_run, windowed_run
 from half_iteration import annealed, in_turn, median_ms
 
@@ -27,7 +27,7 @@ from pmasolve.problems import Problem
 from pmasolve.schroedinger import schroedinger
 from pmasolve.softmin.fused import Fused
 from pmasolve.softmin.keops import KeOps, why_not
-from pmasolve.softmin.separable import Separable
+from pmasolve.softmin.separable import Separable, SeparableKernel
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def potentials(n: int, wanted: tuple[float, ...]) -> list[tuple[float, Array]]:
 
 
 def smooth_potential(torus: Torus, eps: float) -> Array:
-    """Exponents of a smooth potential, any dimension."""
-    return -0.02 * np.sum(np.cos(2 * np.pi * torus.points), axis=0) / eps
+    """Exponents of a potential that the grid resolves from ε = 2.5 h² on, any dimension."""
+    return -0.01 * np.sum(np.cos(2 * np.pi * torus.points), axis=0) / eps
 
 
 def grid(sizes: Sizes) -> None:
@@ -68,13 +68,15 @@ def grid(sizes: Sizes) -> None:
     print("\n(a) one half-iteration on the torus, milliseconds; ratio = peer / pmasolve; GeomLoss on the open square")
     for n in sizes.grids:
         for eps, h in potentials(n, sizes.epsilons):
-            grid_row(Torus((n, n)), eps, h)
+            grid_row(Torus((n, n)), eps, h, "hard pair")
+        for factor in (1.0, 2.5):
+            grid_row(torus := Torus((n, n)), eps := factor / n**2, smooth_potential(torus, eps))
     for n in sizes.cubes:
         for eps in (1e-2, 1e-3):
             grid_row(torus := Torus((n,) * 3), eps, smooth_potential(torus, eps))
 
 
-def grid_row(torus: Torus, eps: float, h: Array) -> None:
+def grid_row(torus: Torus, eps: float, h: Array, name: str = "smooth potential") -> None:
     """One grid and one ε."""
     kernel = Separable().bind(torus, torus, eps)
     peers = {"numba, whole axes": plain_run(torus, h, eps)}
@@ -93,12 +95,22 @@ def grid_row(torus: Torus, eps: float, h: Array) -> None:
     call = partial(kernel.forward, h)
     times = in_turn({"caches lost to a peer": call, "ours": call, **peers}, 0.0)
     ours, value = times["ours"], call()
-    print(f"  {torus.shape}, eps = {eps:g} ({eps / torus.spacing[0] ** 2:.3g} h²): pmasolve {ours:.2f} ms")
+    relative = eps / torus.spacing[0] ** 2
+    print(f"  {torus.shape}, {name}, eps = {eps:.3g} ({relative:.3g} h²): pmasolve {ours:.2f} ms, {resolved(kernel)}")
     for name in peers:
         ms, differs = times[name], ""
         if name != "GeomLoss grid":  # whose kernel differs at the seam
             differs = f"   differs by {np.abs(peers[name]() - value).max():.0e} of {np.abs(value).max():.0e}"
         print(f"    {name:18s} {ms:10.2f} ms {ms / ours:8.1f} x{differs}", flush=True)
+
+
+def resolved(kernel: SeparableKernel) -> str:
+    """Whether the grid resolves the potential at this ε, as far as tiles saw."""
+    report = kernel.report
+    if report["tile_passes"] == 0:
+        return "matrix products"
+    rough = report["rough_lines"]
+    return f"{rough:.0%} of its lines rough" if rough > 0 else f"resolved from {report['resolved_eps']:.1e}"
 
 
 def products(sizes: Sizes) -> None:
@@ -131,6 +143,10 @@ def cloud(sizes: Sizes) -> None:
         runs["pmasolve Fused"] = partial(Fused().bind(source, target, eps).forward, h)
         print(f"  n = {n}, eps = {eps:g}")
         report(working(runs), n * n, 5)
+        if absent := missing("ot"):
+            print(f"  POT not measured: {absent} not installed")
+        else:
+            report_once("POT, lazy", pot_lazy(source, target, h, eps), runs["pmasolve Fused"], n * n, 2)
     source, target, h = clouds(sizes.stored, 2, 1e-2, None)
     print(f"  n = {sizes.stored}, eps = 0.01, peers that store the matrix")
     ours = {"pmasolve Fused": partial(Fused().bind(source, target, 1e-2).forward, h)}
