@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+FARTHEST = 1e150  # the square of a larger number may be infinite
+
 
 def finite(array: ArrayLike, name: str, shape: tuple[int, ...], rule: str) -> Array:
     """One finite number for each node, as a contiguous float64 copy; ``rule`` says what another shape means."""
@@ -21,6 +23,19 @@ def finite(array: ArrayLike, name: str, shape: tuple[int, ...], rule: str) -> Ar
     if not np.isfinite(out).all():
         raise ValueError(f"{name} has {np.count_nonzero(~np.isfinite(out))} NaN or infinite values: clean it first")
     return out
+
+
+def _masses(weights: ArrayLike, n: int) -> Array:
+    """Checked and normalised, without overflow."""
+    out = finite(weights, "weights", (n,), "the cloud has {}: give one number for each point")
+    if (bad := np.count_nonzero(out < 0)) > 0:
+        raise ValueError(f"weights has {bad} negative values (least {out.min():.3g}): masses are ≥ 0")
+    if not out.any():
+        raise ValueError(
+            "weights are all zero: a cloud needs mass somewhere (sums other than 1 are normalised for you)"
+        )
+    out /= out.max()
+    return out / out.sum()
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +67,16 @@ class Cloud:
     period: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        points = np.array(self.points, dtype=np.float64, order="C")
-        if points.ndim != 2 or points.size == 0 or not np.isfinite(points).all():
-            raise ValueError(f"points of shape {points.shape}: give a finite array of shape (n, dim), n ≥ 1")
+        shape = np.shape(self.points)
+        if len(shape) != 2 or 0 in shape:
+            raise ValueError(f"points of shape {shape}: give a finite array of shape (n, dim), n ≥ 1")
+        points = finite(self.points, "points", shape, "")
+        if (size := float(np.max(np.abs(points)))) > FARTHEST:
+            raise ValueError(
+                f"points as large as {size:.3g}: squared distances would overflow; take another unit of length"
+            )
         n, dim = points.shape
-        weights = np.full(n, 1.0 / n) if self.weights is None else np.array(self.weights, dtype=np.float64)
-        if weights.shape != (n,) or not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() <= 0:
-            raise ValueError(f"weights: give {n} finite numbers ≥ 0 with a positive sum (they are normalised for you)")
+        weights = np.full(n, 1.0 / n) if self.weights is None else _masses(self.weights, n)
         if self.period is not None:
             period = tuple(np.atleast_1d(self.period).astype(float).tolist())
             period = period * dim if len(period) == 1 else period
@@ -67,7 +85,7 @@ class Cloud:
             points = points - np.floor(points / period) * period
             object.__setattr__(self, "period", period)
         object.__setattr__(self, "points", points)
-        object.__setattr__(self, "weights", weights / weights.sum())
+        object.__setattr__(self, "weights", weights)
 
     @property
     def size(self) -> int:

@@ -185,7 +185,8 @@ class Search:
         errors = [row["marginal_error"] for row in self.rows if row["eps"] == self.flow.eps]
         if not self.goal < errors[0] < np.inf:
             return 0.0
-        return float(np.clip(np.log(errors[0] / min(errors)) / np.log(errors[0] / self.goal), 0.0, 1.0))
+        least = max(min(errors), self.goal)
+        return float(np.log(errors[0] / least) / np.log(errors[0] / self.goal))
 
 
 def resolution(flow: Sinkhorn, u: Array) -> Outcome:

@@ -165,6 +165,18 @@ class Problem:
         """Whether f and g are known: not for samples."""
         return not isinstance(self.source, Unknown)
 
+    @property
+    def extent(self) -> float:
+        """Length over which mass can move: half a period, a side, or the spread of both clouds."""
+        nodes = self.domain
+        if isinstance(nodes, Grid):
+            return max(nodes.lengths) * (1.0 if isinstance(nodes, Box) else 0.5)
+        if nodes.period is not None:
+            return 0.5 * max(nodes.period)
+        assert isinstance(self.codomain, Cloud)
+        both = np.concatenate([nodes.points, self.codomain.points])
+        return float(np.max(np.ptp(both, axis=0)))
+
     @cached_property
     def mu(self) -> Measure:
         """The source as a measure on the nodes of ``domain``."""

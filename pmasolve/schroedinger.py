@@ -18,8 +18,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .domains import Array, Box, Cloud, Grid
-from .fixed_points import INTERRUPTED, NEWTON, STEP_LIMIT, Newton, Search, resolution
+from .domains import Array
+from .fixed_points import INTERRUPTED, NEWTON, STALLED, STEP_LIMIT, UNRESOLVED, Newton, Search, resolution
 from .markov import Markov
 from .plans import Plan
 from .problems import Problem
@@ -162,23 +162,31 @@ def schroedinger(
         raise ValueError(f"marginal={marginal}, gap={gap}, limit={limit}: all must be positive, for example 1e-9")
     u = _started(problem, start, rungs[0])
     flow = Sinkhorn(problem, rungs[0], softmin=softmin, quadrature=quadrature)
+    final, foreseen = replace(flow, eps=rungs[-1]), REACHED
     with progress_bar("schroedinger", float(len(rungs)), progress, "stage") as show:
         search = Search(flow, newton, limit, show)
         for rung in rungs[1:]:
             outcome = search.run(u, COARSE, np.inf)
             if outcome in (INTERRUPTED, NOT_FINITE, STEP_LIMIT):
-                return _result(search, outcome)
+                return _result(search, outcome, foreseen)
+            verdict = resolution(final, search.best.after)
+            foreseen = foreseen if verdict is UNRESOLVED else verdict
             u = _carried(problem, search.best.after, search.flow.eps, rung)
             search.flow = replace(search.flow, eps=rung)
-        return _result(search, search.run(u, marginal, gap))
+        return _result(search, search.run(u, marginal, gap), foreseen)
 
 
-def _result(search: Search, outcome: Outcome) -> Schroedinger:
-    """The best point as potentials, with the grid's own verdict on ε."""
+def _result(search: Search, outcome: Outcome, foreseen: Outcome) -> Schroedinger:
+    """The best point as potentials, with the grid's own verdict on ε, which may be why the iteration does not end.
+
+    A potential that is not convex does not tell the least ε; one at a larger ε did, and ``foreseen`` is what it said.
+    """
     best = search.best
     flow = best.flow
-    if outcome is REACHED:
-        outcome = resolution(flow, best.after)
+    if outcome in (REACHED, STALLED, STEP_LIMIT):
+        verdict = resolution(flow, best.after)
+        verdict = foreseen if verdict is UNRESOLVED and not foreseen.ok else verdict
+        outcome = outcome if verdict.ok else verdict
     return Schroedinger(flow, best.after, best.v, best.marginal_error, outcome, search.records, search.seconds)
 
 
@@ -205,21 +213,9 @@ def _rungs(
         if not all(b < a < np.inf for a, b in pairwise(rungs)):
             raise ValueError(f"ladder={ladder}: give decreasing ε above eps={eps:g}, or None")
         return rungs
-    first = max(0.1 * _size(problem) ** 2, eps)
+    first = max(0.1 * problem.extent**2, eps)
     count = 0 if start is not None else int(np.ceil(np.log(first / eps) / np.log(4.0) - 1e-9))
     return tuple(eps * 4.0**k for k in range(count, -1, -1))
-
-
-def _size(problem: Problem) -> float:
-    """Length over which mass can move: half a period, a side, or the spread of both clouds."""
-    nodes = problem.domain
-    if isinstance(nodes, Grid):
-        return max(nodes.lengths) * (1.0 if isinstance(nodes, Box) else 0.5)
-    if nodes.period is not None:
-        return 0.5 * max(nodes.period)
-    assert isinstance(problem.codomain, Cloud)
-    both = np.concatenate([nodes.points, problem.codomain.points])
-    return float(np.max(np.ptp(both, axis=0)))
 
 
 def _carried(problem: Problem, u: Array, eps: float, to: float) -> Array:

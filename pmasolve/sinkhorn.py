@@ -59,6 +59,9 @@ class SinkhornState:
     record: Mapping[str, float] = field(default_factory=dict)
 
 
+DIGITS = 2.0**-53  # of the squared extent: rounding of the largest cost
+
+
 @dataclass(frozen=True, eq=False)
 class Sinkhorn:
     """Exact Sinkhorn iterates on a grid or on clouds of points, φ_k at t = kε.
@@ -76,7 +79,8 @@ class Sinkhorn:
 
     Raises
     ------
-    ValueError : ε that is not positive and finite, a gauge that needs f for a problem made of samples.
+    ValueError : ε that is not positive and finite, or below 2⁻⁵³ of the squared extent; a gauge that needs f for a problem made of
+        samples.
 
     Notes
     -----
@@ -105,6 +109,11 @@ class Sinkhorn:
     def __post_init__(self) -> None:
         if not 0 < self.eps < np.inf:
             raise ValueError(f"eps={self.eps}: the regularisation must be positive and finite, for example 1e-3")
+        least = DIGITS * self.problem.extent**2
+        if self.eps < least:
+            raise ValueError(
+                f"eps={self.eps:.3g}: costs over ε have no digits left after the point; take at least {least:.3g}"
+            )
         if not any((self.gauge.source, self.gauge.density, self.gauge.returned)):
             return
         if not self.problem.has_densities:

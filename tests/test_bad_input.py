@@ -24,6 +24,7 @@ from pmasolve import (
     brenier,
     compare,
     evolve,
+    schroedinger,
 )
 from pmasolve.softmin.dense import Dense
 from pmasolve.softmin.separable import Separable
@@ -40,8 +41,26 @@ MISTAKES = {
     "grid too coarse": (lambda: Torus((2, 8)), ["shape=", "at least 4", "refine"]),
     "negative length": (lambda: Box((8,), (-1.0,)), ["lengths=", "positive"]),
     "too few lengths": (lambda: Torus((8, 8), (1.0,)), ["lengths=", "each of the 2 axes"]),
-    "cloud of NaN": (lambda: Cloud([[np.nan]]), ["points", "finite"]),
-    "cloud without mass": (lambda: Cloud([[0.0]], weights=[0.0]), ["weights", "positive sum"]),
+    "cloud of NaN": (lambda: Cloud([[np.nan]]), ["points has 1 NaN", "clean"]),
+    "cloud of words": (lambda: Cloud([["a"]]), ["points holds", "real"]),
+    "cloud too far": (lambda: Cloud([[1e200]]), ["points as large as 1e+200", "overflow", "unit"]),
+    "cloud of no points": (lambda: Cloud(np.ones((0, 2))), ["(0, 2)", "n ≥ 1"]),
+    "cloud without mass": (lambda: Cloud([[0.0]], weights=[0.0]), ["weights are all zero", "mass"]),
+    "negative weight": (lambda: Cloud([[0.0], [1.0]], weights=[2, -1]), ["weights has 1 negative", "least -1", "≥ 0"]),
+    "infinite weight": (lambda: Cloud([[0.0], [1.0]], weights=[np.inf, 1]), ["weights has 1 NaN or infinite", "clean"]),
+    "complex weight": (lambda: Cloud([[0.0]], weights=[1j]), ["weights holds complex", "real"]),
+    "too many weights": (
+        lambda: Cloud([[0.0]], weights=[1, 1]),
+        ["weights has shape (2,)", "one number for each point"],
+    ),
+    "eps below rounding": (
+        lambda: Sinkhorn(Problem.from_samples([[0.0], [1.0]], [[0.5]]), 1e-20),
+        ["eps=1e-20", "no digits", "at least 1.11e-16"],
+    ),
+    "eps below rounding on a grid, asked of the fixed point": (
+        lambda: schroedinger(PROBLEM, 1e-20),
+        ["eps=1e-20", "no digits", "at least"],
+    ),
     "cloud with period 0": (lambda: Cloud([[0.0]], period=0.0), ["period=", "positive"]),
     "flow of a density with zeros": (
         lambda: MongeAmpere(Problem.from_densities(TORUS, HOLE, ONE)),

@@ -311,11 +311,11 @@ def test_default_engines():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([[0.0]], [[1.0]], [-1.0]), r"x, a: weights: give 1 finite"),
-        (([[0.0]], [[1.0]], [0.0]), r"x, a: weights.*positive sum"),
+        (([[0.0]], [[1.0]], [-1.0]), r"x, a: weights has 1 negative"),
+        (([[0.0]], [[1.0]], [0.0]), r"x, a: weights are all zero"),
         (([[0.0]], [[1.0]], None, [np.nan]), r"y, b: weights"),
         (([[0.0]], [[1.0]], None, [np.inf]), r"y, b: weights"),
-        (([[0.0]], [[1.0]], [1.0, 2.0]), r"x, a: weights: give 1"),
+        (([[0.0]], [[1.0]], [1.0, 2.0]), r"x, a: weights has shape \(2,\)"),
         (([[0.0]], [[1.0, 2.0]]), r"x has dimension 1, y has 2"),
         (([[np.nan]], [[1.0]]), r"x, a: points.*finite"),
         (([0.0, 1.0], [[1.0]]), r"x, a: points of shape \(2,\)"),
@@ -368,3 +368,9 @@ def test_maximum_principle(rng):
     assert (np.diff(flow.records["fastest"]) <= 1e-14).all()
     assert (np.diff(flow.records["slowest"]) >= -1e-14).all()
     assert flow.records["marginal_error"][-1] < 1e-6 * flow.records["marginal_error"][0]
+
+
+def test_weights_of_any_size_are_normalised() -> None:
+    for least in (8e307, 1.0, 1e-320):
+        cloud = Cloud(np.zeros((4, 1)), [least, least, 2 * least, 0.0])
+        assert np.allclose(cloud.weights, [0.25, 0.25, 0.5, 0.0], rtol=1e-3)

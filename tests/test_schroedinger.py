@@ -1,5 +1,6 @@
 """Schrödinger potentials: fixed points, marginals, the contraction factor, closed forms, extrapolation, honest outcomes."""
 
+import re
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -218,6 +219,14 @@ def test_unresolved_eps_is_named():
     assert found.outcome.name == "eps unresolved"
     assert found.marginal_error <= 1e-9
     assert schroedinger(line(16), 1e-3, quadrature=1.0).outcome.ok
+
+
+def test_the_least_eps_is_named_where_the_iteration_does_not_end():
+    """At the end the potential is not convex and tells no least ε; those of larger ε did."""
+    found = schroedinger(plane(), 1e-7, limit=200)
+    assert found.marginal_error > 1e-9
+    assert found.outcome.name == "eps unresolved"
+    assert re.search(r"eps=1e-07 is below 0\.0", found.outcome.advice)
 
 
 def test_records():
