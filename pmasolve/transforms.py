@@ -16,7 +16,6 @@ from typing import Protocol
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 from numba import njit
 from numpy.typing import NDArray
 
@@ -302,7 +301,9 @@ def resample(values: Array, grid: Grid, target: Grid) -> Array:
 def _resample_last(values: Array, n: int, grid: Grid) -> Array:
     old = values.shape[-1]
     if isinstance(grid, Torus):
-        return scipy.signal.resample(values, n, axis=-1)
+        from scipy.signal import resample as resampled  # takes a second to import, and is seldom needed
+
+        return resampled(values, n, axis=-1)
     series = scipy.fft.dct(values, norm="forward", axis=-1)[..., :n]
     return scipy.fft.idct(
         np.pad(series, [(0, 0)] * (values.ndim - 1) + [(0, max(0, n - old))]), norm="forward", axis=-1
