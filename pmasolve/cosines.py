@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .domains import Array, Box, Grid
 from .ffts import Fill, Use, Weigh
-from .series import Group, Orders, Series
+from .series import Coefficients, Group, Orders, Series
 from .threads import blocks, each
 
 
@@ -49,7 +49,7 @@ class _Columns:
 _Recipe = tuple[_Rows, _Columns]  # of an analysis
 
 
-class BoxTransform(Series[_Rows, _Columns]):
+class BoxTransform:
     """Cosine transform of a grid of cell centres: the even reflection's real series, on the box's own points.
 
     Cost: a real FFT of the box's shape and two passes over memory.
@@ -58,8 +58,7 @@ class BoxTransform(Series[_Rows, _Columns]):
     isometry = np.ones(1)
 
     def __init__(self, box: Box) -> None:
-        super().__init__(box)
-        self.box = box
+        self.box, self.series = box, Series(box, self)
         added = 3 - box.dim
         self._lines = [_Line(1, 1.0)] * added + [_Line(n, le) for n, le in zip(box.shape, box.lengths, strict=True)]
         self._neutral = [(False, np.ones(1))] * added
@@ -70,7 +69,7 @@ class BoxTransform(Series[_Rows, _Columns]):
         self._rows = len(self._order), box.shape[-1]
         self._blocks = blocks(len(self._order), box.size)
         self._analysis = self._analysing([(False, np.ones(n)) for n in box.shape])
-        self._slopes: tuple[tuple[Array, ...], list[list[Group]], list[_Recipe]] = ((), [], [])
+        self._slopes: tuple[tuple[Array, ...], list[Group], list[_Recipe]] = ((), [], [])
 
     @cached_property
     def wavenumbers(self) -> tuple[Array, ...]:
@@ -98,16 +97,23 @@ class BoxTransform(Series[_Rows, _Columns]):
         """Orthonormal DCT-II along every axis."""
         return self._analyse(values, self._analysis, np.empty(self.box.shape) if out is None else out)
 
-    def _leading(self, orders: Orders) -> _Rows:
+    def derivative(self, coefficients: Coefficients, orders: Orders, out: Array) -> Array:
+        """As in `Transform`."""
+        self.series.derivatives(coefficients, (orders,), (out,))
+        return out
+
+    def leading(self, orders: Orders) -> _Rows:
+        """As in `Basis`."""
         lines = self._lines[2 - len(orders) : 2]
         return self._along_rows([_differentiated(line, order) for line, order in zip(lines, orders, strict=True)])
 
-    def _last(self, order: int) -> _Columns:
+    def last(self, order: int) -> _Columns:
+        """As in `Basis`."""
         return self._along_columns(*_differentiated(self._lines[2], order))
 
     def slope(self, coefficients: NDArray, multipliers: tuple[Array, ...], j: int, out: Array) -> Array:
         """Cosines become sines along axis j."""
-        self._synthesise(coefficients, self._recipes(multipliers)[0][j], [out])
+        self.series.synthesise(coefficients, self._recipes(multipliers)[0][j], [out])
         return out
 
     def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Array) -> Array:
@@ -118,7 +124,7 @@ class BoxTransform(Series[_Rows, _Columns]):
             out += self._analyse(values, recipe, np.empty_like(out))
         return out
 
-    def _recipes(self, multipliers: tuple[Array, ...]) -> tuple[list[list[Group]], list[_Recipe]]:
+    def _recipes(self, multipliers: tuple[Array, ...]) -> tuple[list[Group], list[_Recipe]]:
         """Of slope and divergence; those of the last multipliers are kept."""
         if self._slopes[0] is not multipliers:
             factors, axes = [np.ravel(m) for m in multipliers], range(len(multipliers))
@@ -126,7 +132,7 @@ class BoxTransform(Series[_Rows, _Columns]):
                 [[(i == j, sign * factors[i] if i == j else np.ones(factors[i].size)) for i in axes] for j in axes]
                 for sign in (-1.0, 1.0)
             )
-            groups = [[Group(self._along_rows(p[:-1]), ((0, self._along_columns(*p[-1])),))] for p in there]
+            groups = [Group(self._along_rows(p[:-1]), ((0, self._along_columns(*p[-1])),)) for p in there]
             self._slopes = multipliers, groups, [self._analysing(p) for p in back]
         return self._slopes[1:]
 
@@ -140,22 +146,26 @@ class BoxTransform(Series[_Rows, _Columns]):
             _fold(x, self._order[rows], signs[rows], last.sign, v)
             return v
 
-        V = _as_rows(self._plan.forward(folded, self._work))
+        V = _as_rows(self.series.plan.forward(folded, self.series.work))
         each(lambda b: _analyse(V, self._sources[b], weights[b], last.weights, c[b]), self._blocks)
         return out
 
-    def _filling(self, coefficients: NDArray, leading: _Rows) -> Fill:
-        c, V = coefficients.reshape(self._rows), _as_rows(self._work)
+    def filling(self, coefficients: NDArray, leading: _Rows, work: NDArray[np.complex128]) -> Fill:
+        """As in `Basis`."""
+        c, V = coefficients.reshape(self._rows), _as_rows(work)
         return lambda k: _synthesise(c, self._sources, leading.weights, k.start, k.stop, V)
 
-    def _weighing(self, last: _Columns, final: bool) -> Weigh:
+    def weighing(self, last: _Columns, final: bool) -> Weigh:
+        """As in `Basis`."""
         return last.weigh
 
-    def _writing(self, group: Group[_Rows, _Columns], last: _Columns, out: Array) -> tuple[None, Use]:
+    def writing(self, group: Group[_Rows, _Columns], last: _Columns, out: Array) -> tuple[None, Use]:
+        """As in `Basis`."""
         x, signs = out.reshape(self._rows), group.leading.signs
         return None, lambda rows, v: _unfold(v, self._order[rows], signs[rows], last.sign, x)
 
-    def _adding(self, group: Group[_Rows, _Columns], last: _Columns, weight: float, factor: Array, sums: Array) -> Use:
+    def adding(self, group: Group[_Rows, _Columns], last: _Columns, weight: float, factor: Array, sums: Array) -> Use:
+        """As in `Basis`."""
         x, factors, signs = sums.reshape(self._rows), factor.reshape(self._rows), weight * group.leading.signs
         return lambda rows, v: _unfold_product(v, self._order[rows], signs[rows], last.sign, factors, x)
 
@@ -169,14 +179,14 @@ class BoxTransform(Series[_Rows, _Columns]):
 
     def _along_columns(self, odd: bool, factors: Array) -> _Columns:
         e, f, v = self._lines[2].synthesis(odd, factors)
-        return _Columns(_planar(np.stack([v * e, -1j * v * f])[:, : self._half[-1]]), -1.0 if odd else 1.0)
+        return _Columns(_planar(np.stack([v * e, -1j * v * f])[:, : self.series.half[-1]]), -1.0 if odd else 1.0)
 
     def _analysing(self, parts: list[tuple[bool, Array]]) -> _Recipe:
         parts = [*self._neutral, *parts]
         first, second = (line.analysis(*part) for line, part in zip(self._lines[:2], parts[:2], strict=True))
         first = first if self.box.dim == 3 else first.sum(axis=0, keepdims=True)
         weights = np.stack([np.multiply.outer(a, b).ravel() for a, b in product(first, second)], axis=1)
-        last = _planar(self._lines[2].ends(*parts[2])[:, : self._half[-1]])
+        last = _planar(self._lines[2].ends(*parts[2])[:, : self.series.half[-1]])
         return _Rows(weights, self._signs(parts[:2])), _Columns(last, -1.0 if parts[2][0] else 1.0)
 
     def _signs(self, parts: list[tuple[bool, Array]]) -> Array:

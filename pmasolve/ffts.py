@@ -56,7 +56,7 @@ def real_fft(shape: tuple[int, ...]) -> RealFFT:
     return _Pyfftw(shape) if pyfftw else _Scipy(shape)
 
 
-class _Shape:
+class _Cut:
     """How an array is cut into blocks of rows and of columns, and room for a block of rows for each thread."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -85,13 +85,16 @@ class _Shape:
         return work.reshape(-1, self.half[-1])
 
 
-class _Scipy(_Shape):
+class _Scipy:
     """pocketfft, allocating."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.cut = _Cut(shape)
 
     def forward(self, rows: Callable[[slice], Array], out: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """As in `RealFFT`."""
-        values = rows(slice(0, prod(self.shape[:-1])))
-        out[...] = scipy.fft.rfftn(values.reshape(self.shape), workers=get_num_threads())
+        values = rows(slice(0, prod(self.cut.shape[:-1])))
+        out[...] = scipy.fft.rfftn(values.reshape(self.cut.shape), workers=get_num_threads())
         return out
 
     def columns(self, work: NDArray[np.complex128], fill: Fill) -> None:
@@ -99,34 +102,34 @@ class _Scipy(_Shape):
 
         def block(c: slice) -> None:
             fill(c)
-            work[..., c] = scipy.fft.ifftn(work[..., c], axes=self.others, norm="forward", workers=1)
+            work[..., c] = scipy.fft.ifftn(work[..., c], axes=self.cut.others, norm="forward", workers=1)
 
-        if self.column_blocks:
-            each(block, self.column_blocks)
+        if self.cut.column_blocks:
+            each(block, self.cut.column_blocks)
         else:
-            fill(slice(0, self.half[-1]))
+            fill(slice(0, self.cut.half[-1]))
 
     def rows(
         self, work: NDArray[np.complex128], weigh: Weigh | None, out: Array | None, use: Use | None = None
     ) -> None:
         """As in `RealFFT`."""
-        lines, target = self.lines(work), None if out is None else out.reshape(-1, self.shape[-1])
+        lines, target = self.cut.lines(work), None if out is None else out.reshape(-1, self.cut.shape[-1])
 
         def block(r: slice) -> None:
             source = lines[r]
             if weigh is not None:
-                source = self.room(r)[0]
+                source = self.cut.room(r)[0]
                 weigh(lines[r], source)
-            values = scipy.fft.irfft(source, self.shape[-1], norm="forward", overwrite_x=True, workers=1)
+            values = scipy.fft.irfft(source, self.cut.shape[-1], norm="forward", overwrite_x=True, workers=1)
             if target is not None:
                 target[r] = values
             if use is not None:
                 use(r, values)
 
-        each(block, self.row_blocks)
+        each(block, self.cut.row_blocks)
 
 
-class _Pyfftw(_Shape):
+class _Pyfftw:
     """FFTW, planned once (ESTIMATE: the same plan, hence the same rounding, in every run).
 
     Threads take blocks of rows for the last axis and blocks of columns for the others: FFTW's own threads spin at
@@ -134,26 +137,26 @@ class _Pyfftw(_Shape):
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__(shape)
-        values, work = _aligned(shape, np.float64), _aligned(self.half, np.complex128)
+        self.cut = cut = _Cut(shape)
+        values, work = _aligned(shape, np.float64), _aligned(cut.half, np.complex128)
         flags = ("FFTW_ESTIMATE",) if shape[-1] % 2 == 0 else ("FFTW_ESTIMATE", "FFTW_UNALIGNED")
 
         def along(source: NDArray, target: NDArray, axes: tuple[int, ...], direction: str) -> pyfftw.FFTW:
             extra = ("FFTW_DESTROY_INPUT",) if direction == "FFTW_BACKWARD" else ()
             return pyfftw.FFTW(source, target, axes=axes, direction=direction, threads=1, flags=(*flags, *extra))
 
-        x, lines = values.reshape(-1, shape[-1]), self.lines(work)
-        self._to_half = [along(x[r], lines[r], (1,), "FFTW_FORWARD") for r in self.row_blocks]
-        self._from_half = [along(lines[r], x[r], (1,), "FFTW_BACKWARD") for r in self.row_blocks]
-        self._across = [along(work[..., c], work[..., c], self.others, "FFTW_FORWARD") for c in self.column_blocks]
-        self._back = [along(work[..., c], work[..., c], self.others, "FFTW_BACKWARD") for c in self.column_blocks]
+        x, lines = values.reshape(-1, shape[-1]), cut.lines(work)
+        self._to_half = [along(x[r], lines[r], (1,), "FFTW_FORWARD") for r in cut.row_blocks]
+        self._from_half = [along(lines[r], x[r], (1,), "FFTW_BACKWARD") for r in cut.row_blocks]
+        self._across = [along(work[..., c], work[..., c], cut.others, "FFTW_FORWARD") for c in cut.column_blocks]
+        self._back = [along(work[..., c], work[..., c], cut.others, "FFTW_BACKWARD") for c in cut.column_blocks]
 
     def forward(self, rows: Callable[[slice], Array], out: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """As in `RealFFT`."""
-        lines = self.lines(out)
-        each(lambda plan, r: _run(plan, rows(r), lines[r]), self._to_half, self.row_blocks)
-        if self.column_blocks:
-            each(lambda plan, c: _run(plan, out[..., c], out[..., c]), self._across, self.column_blocks)
+        lines = self.cut.lines(out)
+        each(lambda plan, r: _run(plan, rows(r), lines[r]), self._to_half, self.cut.row_blocks)
+        if self.cut.column_blocks:
+            each(lambda plan, c: _run(plan, out[..., c], out[..., c]), self._across, self.cut.column_blocks)
         return out
 
     def columns(self, work: NDArray[np.complex128], fill: Fill) -> None:
@@ -163,19 +166,19 @@ class _Pyfftw(_Shape):
             fill(c)
             _run(plan, work[..., c], work[..., c])
 
-        if self.column_blocks:
-            each(block, self._back, self.column_blocks)
+        if self.cut.column_blocks:
+            each(block, self._back, self.cut.column_blocks)
         else:
-            fill(slice(0, self.half[-1]))
+            fill(slice(0, self.cut.half[-1]))
 
     def rows(
         self, work: NDArray[np.complex128], weigh: Weigh | None, out: Array | None, use: Use | None = None
     ) -> None:
         """As in `RealFFT`."""
-        lines, target = self.lines(work), None if out is None else out.reshape(-1, self.shape[-1])
+        lines, target = self.cut.lines(work), None if out is None else out.reshape(-1, self.cut.shape[-1])
 
         def block(plan: pyfftw.FFTW, r: slice) -> None:
-            weighed, values = self.room(r)
+            weighed, values = self.cut.room(r)
             if weigh is None:
                 weighed = lines[r]
             else:
@@ -185,7 +188,7 @@ class _Pyfftw(_Shape):
             if use is not None:
                 use(r, values)
 
-        each(block, self._from_half, self.row_blocks)
+        each(block, self._from_half, self.cut.row_blocks)
 
 
 def _run(plan: pyfftw.FFTW, source: NDArray, target: NDArray) -> None:

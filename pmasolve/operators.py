@@ -139,20 +139,20 @@ class FourierOperators:
     def jet(self, coefficients: Coefficients, out: Jet | None = None) -> Jet:
         """All first and second derivatives."""
         out = out or Jet.empty(self.grid)
-        self.transform.derivatives(coefficients, self._orders, [*out.D, *out.D2])
+        self.transform.series.derivatives(coefficients, self._orders, [*out.D, *out.D2])
         return out
 
     def gradient(self, values: Array, out: Array | None = None, room: Coefficients | None = None) -> Array:
         """Derivatives of the interpolant of ``values``."""
         coefficients = self.transform.forward(values, room)
         D = np.empty((self.grid.dim, *self.grid.shape)) if out is None else out
-        self.transform.derivatives(coefficients, self._first, list(D))
+        self.transform.series.derivatives(coefficients, self._first, list(D))
         return D
 
     def contract(self, coefficients: Coefficients, S: Array, b: Array, out: Array) -> Array:
         """Derivatives are added block by block."""
         out.fill(0.0)
-        return self.transform.add_derivatives(coefficients, self._orders, self._weights, [*b, *S], out)
+        return self.transform.series.add_derivatives(coefficients, self._orders, self._weights, [*b, *S], out)
 
 
 # Weights of f(x+jh), j = 1 …: first derivative (odd, over h) and second derivative (even, over h²; the centre closes the sum).

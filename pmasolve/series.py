@@ -6,10 +6,9 @@ two leading axes and nine along the last.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,22 +29,51 @@ class Group(Generic[Leading, Last]):
     members: tuple[tuple[int, Last], ...]
 
 
-class Series(ABC, Generic[Leading, Last]):
-    """What the transforms of torus and box share."""
+class Basis(Protocol[Leading, Last]):
+    """What the series of the torus and of the box do not share: their factors, and the way to and from lines of FFTs."""
 
-    def __init__(self, grid: Grid) -> None:
-        self._half = (*grid.shape[:-1], grid.shape[-1] // 2 + 1)
-        self._plan, self._work = real_fft(grid.shape), np.empty(self._half, dtype=np.complex128)
+    def leading(self, orders: Orders) -> Leading:
+        """The factor of these derivatives along all axes but the last."""
+        ...
+
+    def last(self, order: int) -> Last:
+        """That along the last axis."""
+        ...
+
+    def filling(self, coefficients: Coefficients, leading: Leading, work: NDArray[np.complex128]) -> Fill:
+        """Writes columns of the coefficients times their factor to ``work``."""
+        ...
+
+    def weighing(self, last: Last, final: bool) -> Weigh | None:
+        """Multiplies rows; None where ``final`` rows, which nothing needs again, may stay as they are."""
+        ...
+
+    def writing(self, group: Group[Leading, Last], last: Last, out: Array) -> tuple[Array | None, Use | None]:
+        """Where the rows' values go, or who puts them into ``out``."""
+        ...
+
+    def adding(self, group: Group[Leading, Last], last: Last, weight: float, factor: Array, sums: Array) -> Use:
+        """Adds weight · factor · the rows' values to ``sums``."""
+        ...
+
+
+class Series(Generic[Leading, Last]):
+    """Derivatives of the series in a basis, by groups; the plan and the half spectrum that they work in."""
+
+    def __init__(self, grid: Grid, basis: Basis[Leading, Last]) -> None:
+        self.half = (*grid.shape[:-1], grid.shape[-1] // 2 + 1)
+        self.plan, self.work = real_fft(grid.shape), np.empty(self.half, dtype=np.complex128)
+        self._basis = basis
         self._known: dict[tuple[Orders, ...], list[Group[Leading, Last]]] = {}
 
-    def derivative(self, coefficients: Coefficients, orders: Orders, out: Array) -> Array:
-        """As in `Transform`."""
-        self.derivatives(coefficients, (orders,), (out,))
-        return out
-
     def derivatives(self, coefficients: Coefficients, orders: Sequence[Orders], outs: Sequence[Array]) -> None:
-        """As in `Transform`."""
-        self._synthesise(coefficients, self._groups(tuple(orders)), outs)
+        """Each derivative in its array."""
+        for group in self._groups(tuple(orders)):
+            self.synthesise(coefficients, group, outs)
+
+    def synthesise(self, coefficients: Coefficients, group: Group[Leading, Last], outs: Sequence[Array]) -> None:
+        """Those of one group."""
+        self._transform(coefficients, group, lambda k, last: self._basis.writing(group, last, outs[k]))
 
     def add_derivatives(
         self,
@@ -55,21 +83,14 @@ class Series(ABC, Generic[Leading, Last]):
         factors: Sequence[Array],
         out: Array,
     ) -> Array:
-        """As in `Transform`."""
-
+        """out + ∑ weight · factor · derivative, in ``out``."""
         for group in self._groups(tuple(orders)):
-            self._transform(
-                coefficients,
-                group,
-                lambda k, last, group=group: (None, self._adding(group, last, weights[k], factors[k], out)),
-            )
-        return out
 
-    def _synthesise(
-        self, coefficients: Coefficients, groups: Sequence[Group[Leading, Last]], outs: Sequence[Array]
-    ) -> None:
-        for group in groups:
-            self._transform(coefficients, group, lambda k, last, group=group: self._writing(group, last, outs[k]))
+            def adding(k: int, last: Last, group: Group[Leading, Last] = group) -> tuple[None, Use]:
+                return None, self._basis.adding(group, last, weights[k], factors[k], out)
+
+            self._transform(coefficients, group, adding)
+        return out
 
     def _transform(
         self,
@@ -77,9 +98,9 @@ class Series(ABC, Generic[Leading, Last]):
         group: Group[Leading, Last],
         target: Callable[[int, Last], tuple[Array | None, Use | None]],
     ) -> None:
-        self._plan.columns(self._work, self._filling(coefficients, group.leading))
+        self.plan.columns(self.work, self._basis.filling(coefficients, group.leading, self.work))
         for m, (k, last) in enumerate(group.members, start=1):
-            self._plan.rows(self._work, self._weighing(last, m == len(group.members)), *target(k, last))
+            self.plan.rows(self.work, self._basis.weighing(last, m == len(group.members)), *target(k, last))
 
     def _groups(self, orders: tuple[Orders, ...]) -> list[Group[Leading, Last]]:
         if orders not in self._known:
@@ -87,31 +108,7 @@ class Series(ABC, Generic[Leading, Last]):
             for k in sorted(range(len(orders)), key=lambda k: -orders[k][-1]):  # what needs no factor comes last
                 places.setdefault(orders[k][:-1], []).append(k)
             self._known[orders] = [
-                Group(self._leading(lead), tuple((k, self._last(orders[k][-1])) for k in ks))
+                Group(self._basis.leading(lead), tuple((k, self._basis.last(orders[k][-1])) for k in ks))
                 for lead, ks in places.items()
             ]
         return self._known[orders]
-
-    @abstractmethod
-    def _leading(self, orders: Orders) -> Leading:
-        """The factor of these derivatives along all axes but the last."""
-
-    @abstractmethod
-    def _last(self, order: int) -> Last:
-        """That along the last axis."""
-
-    @abstractmethod
-    def _filling(self, coefficients: Coefficients, leading: Leading) -> Fill:
-        """Writes columns of the coefficients times their factor to ``_work``."""
-
-    @abstractmethod
-    def _weighing(self, last: Last, final: bool) -> Weigh | None:
-        """Multiplies rows; None where ``final`` rows, which nothing needs again, may stay as they are."""
-
-    @abstractmethod
-    def _writing(self, group: Group[Leading, Last], last: Last, out: Array) -> tuple[Array | None, Use | None]:
-        """Where the rows' values go, or who puts them into ``out``."""
-
-    @abstractmethod
-    def _adding(self, group: Group[Leading, Last], last: Last, weight: float, factor: Array, sums: Array) -> Use:
-        """Adds weight · factor · the rows' values to ``sums``."""

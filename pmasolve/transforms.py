@@ -15,7 +15,7 @@ from math import prod
 from typing import Protocol
 
 import numpy as np
-import scipy.fft
+import scipy  # loads its parts when they are used: signal takes a second
 from numba import njit
 from numpy.typing import NDArray
 
@@ -49,18 +49,9 @@ class Transform(Protocol):
     def derivative(self, coefficients: Coefficients, orders: Orders, out: Array) -> Array:
         """∂^orders of the series at the grid points, written to ``out``; the coefficients are left alone."""
 
-    def derivatives(self, coefficients: Coefficients, orders: Sequence[Orders], outs: Sequence[Array]) -> None:
-        """Several of them, each to its array: cheaper than one by one."""
-
-    def add_derivatives(
-        self,
-        coefficients: Coefficients,
-        orders: Sequence[Orders],
-        weights: Sequence[float],
-        factors: Sequence[Array],
-        out: Array,
-    ) -> Array:
-        """out + ∑ weight · factor · ∂^orders of the series, in ``out``, block by block: no derivative is held as a whole."""
+    @property
+    def series(self) -> Series:
+        """Several derivatives at once, cheaper than one by one."""
 
     @property
     def signs(self) -> tuple[Array, ...]:
@@ -124,12 +115,12 @@ def _multiply_columns(c, factor, odd, out):
             out[r, two * k], out[r, two * k + one] = (-a * y, a * x) if odd else (a * x, a * y)
 
 
-class TorusTransform(Series[_Factor, _Factor]):
+class TorusTransform:
     """Real FFT of a periodic grid; the last axis holds the half spectrum."""
 
     def __init__(self, torus: Torus) -> None:
-        super().__init__(torus)
-        self.torus, self.shape = torus, self._half
+        self.torus, self.series = torus, Series(torus, self)
+        self.shape = self.series.half
 
     @cached_property
     def wavenumbers(self) -> tuple[Array, ...]:
@@ -162,12 +153,17 @@ class TorusTransform(Series[_Factor, _Factor]):
             out.append(odd)
         return tuple(out)
 
-    def _leading(self, orders: Orders) -> _Factor:
+    def derivative(self, coefficients: Coefficients, orders: Orders, out: Array) -> Array:
+        """As in `Transform`."""
+        self.series.derivatives(coefficients, (orders,), (out,))
+        return out
+
+    def leading(self, orders: Orders) -> _Factor:
         """(ik)^orders/N."""
         parts = zip(self.wavenumbers[:-1], self._odd[:-1], orders, strict=True)
         return self._product([_power(k, odd, order) for k, odd, order in parts], sum(orders))
 
-    def _last(self, order: int) -> _Factor:
+    def last(self, order: int) -> _Factor:
         """(ik)^order."""
         return _Factor(np.ravel(_power(self.wavenumbers[-1], self._odd[-1], order)) * _sign(order), order % 2 == 1)
 
@@ -176,17 +172,21 @@ class TorusTransform(Series[_Factor, _Factor]):
         rows = np.broadcast_to(prod(parts, start=np.ones(1)), (*self.shape[:-1], 1))
         return _Factor(rows.ravel() * (_sign(order) / self.torus.size), order % 2 == 1)
 
-    def _filling(self, coefficients: Coefficients, leading: _Factor) -> Fill:
-        source, target = (c.reshape(-1, self.shape[-1]).view(np.float64) for c in (coefficients, self._work))
+    def filling(self, coefficients: Coefficients, leading: _Factor, work: NDArray[np.complex128]) -> Fill:
+        """As in `Basis`."""
+        source, target = (c.reshape(-1, self.shape[-1]).view(np.float64) for c in (coefficients, work))
         return lambda c: _multiply_rows(source, leading.values, leading.odd, c.start, c.stop, target)
 
-    def _weighing(self, last: _Factor, final: bool) -> Weigh | None:
+    def weighing(self, last: _Factor, final: bool) -> Weigh | None:
+        """As in `Basis`."""
         return None if final and last.neutral else last.weigh
 
-    def _writing(self, group: Group, last: _Factor, out: Array) -> tuple[Array | None, Use | None]:
+    def writing(self, group: Group, last: _Factor, out: Array) -> tuple[Array | None, Use | None]:
+        """As in `Basis`."""
         return out, None
 
-    def _adding(self, group: Group, last: _Factor, weight: float, factor: Array, sums: Array) -> Use:
+    def adding(self, group: Group, last: _Factor, weight: float, factor: Array, sums: Array) -> Use:
+        """As in `Basis`."""
         factors, sums = factor.reshape(-1, sums.shape[-1]), sums.reshape(-1, sums.shape[-1])
         return lambda rows, v: add_product(v.ravel(), factors[rows].ravel(), weight, sums[rows].reshape(-1))
 
@@ -207,7 +207,9 @@ class TorusTransform(Series[_Factor, _Factor]):
     def forward(self, values: Array, out: Coefficients | None = None) -> NDArray[np.complex128]:
         """rfftn."""
         x = np.ascontiguousarray(values).reshape(-1, values.shape[-1])
-        return self._plan.forward(lambda rows: x[rows], np.empty(self.shape, np.complex128) if out is None else out)
+        return self.series.plan.forward(
+            lambda rows: x[rows], np.empty(self.shape, np.complex128) if out is None else out
+        )
 
     @cached_property
     def signs(self) -> tuple[Array, ...]:
@@ -219,13 +221,13 @@ class TorusTransform(Series[_Factor, _Factor]):
         last = len(multipliers) - 1
         parts = [m if i == j else np.ones_like(m) for i, m in enumerate(multipliers)]
         leading = self._product(parts[:last], int(j < last))
-        self._synthesise(coefficients, [Group(leading, ((0, _Factor(np.ravel(parts[last]), j == last)),))], [out])
+        self.series.synthesise(coefficients, Group(leading, ((0, _Factor(np.ravel(parts[last]), j == last)),)), [out])
         return out
 
     def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Coefficients) -> NDArray[np.complex128]:
         """∑ⱼ i·multiplierⱼ · rfftn(fluxⱼ)."""
         for j, multiplier in enumerate(multipliers):
-            into = self.forward(flux[j], self._work if j else out)
+            into = self.forward(flux[j], self.series.work if j else out)
             into *= 1j * multiplier
             if j:
                 out += into
@@ -301,9 +303,7 @@ def resample(values: Array, grid: Grid, target: Grid) -> Array:
 def _resample_last(values: Array, n: int, grid: Grid) -> Array:
     old = values.shape[-1]
     if isinstance(grid, Torus):
-        from scipy.signal import resample as resampled  # takes a second to import, and is seldom needed
-
-        return resampled(values, n, axis=-1)
+        return scipy.signal.resample(values, n, axis=-1)
     series = scipy.fft.dct(values, norm="forward", axis=-1)[..., :n]
     return scipy.fft.idct(
         np.pad(series, [(0, 0)] * (values.ndim - 1) + [(0, max(0, n - old))]), norm="forward", axis=-1
