@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pmasolve.pointwise import add, apply, extreme_eigenvalues, log_det_inverse, packed
+from pmasolve.pointwise import add, apply, density_sums, extreme_eigenvalues, log_det_inverse, packed
+from pmasolve.threads import SMALL
 
 DIMS = [1, 2, 3]
 SHAPES = {1: (500,), 2: (20, 25), 3: (8, 8, 8)}
@@ -55,6 +56,45 @@ def test_indefinite_matrices_are_refused(dim: int) -> None:
     assert 0 < definite.sum() < definite.size
     assert np.array_equal(np.isfinite(logdet), definite)
     assert np.all(logdet[~definite] == -np.inf)
+
+
+def test_logarithms_at_the_ends_of_the_range() -> None:
+    """Small, huge, zero and lost determinants among ordinary ones, and 1 up to its last digit."""
+    G = np.array([1e-310, 1e-5, 1e305, 0.0, np.nan, -1.0, 3.0])
+    logdet, _ = log_det_inverse((G - 1.0)[None])
+    usable = np.array([False, True, True, False, False, False, True])
+    assert np.array_equal(np.isfinite(logdet), usable)
+    assert np.allclose(logdet[usable], np.log(G[usable]), rtol=1e-10)
+    near = np.array([1e-15, -1e-15, 1e-9, 1e-3, 0.5, 40.0])
+    assert np.allclose(log_det_inverse(near[None])[0], np.log(1.0 + near), rtol=4e-16, atol=0)
+
+
+@pytest.mark.parametrize("dim", DIMS)
+def test_blocks_of_a_large_array_are_the_same_as_one(dim: int) -> None:
+    """Threads take blocks of it, of lengths that no number of lanes divides."""
+    rng, shape = np.random.default_rng(dim), (2 * SMALL + 13,) + (1,) * (dim - 1)
+    H = 0.2 * rng.standard_normal((len(packed(dim)), *shape))
+    logdet, inverse = log_det_inverse(H)
+    for part in (slice(0, 1000), slice(SMALL - 7, SMALL + 1000), slice(2 * SMALL, None)):
+        again, same = log_det_inverse(np.ascontiguousarray(H[:, part]))
+        assert np.allclose(again, logdet[part], rtol=1e-14, atol=1e-15)
+        assert np.allclose(same, inverse[:, part], rtol=1e-14)
+    full = np.empty((*shape, dim, dim))
+    for row, (i, j) in enumerate(packed(dim)):
+        full[..., i, j] = full[..., j, i] = H[row]
+    eigenvalues = np.linalg.eigvalsh(full)
+    assert np.allclose(extreme_eigenvalues(H), (eigenvalues.min(), eigenvalues.max()), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("size", [5, 64, 1000, 2 * SMALL + 13])
+def test_density_sums(size: int) -> None:
+    A, f = np.random.default_rng(size).standard_normal((2, size))
+    A[2], f[3] = 30.0, 800.0  # a peak, and a point of next to no mass
+    sums, rho = density_sums(A, f), np.exp(A - f)
+    assert sums.mass == pytest.approx(rho.sum(), rel=1e-14)
+    assert sums.entropy == pytest.approx((rho * A).sum(), rel=1e-14)
+    assert sums.total == pytest.approx(A.sum(), abs=1e-15 * np.abs(A).sum())
+    assert (sums.low, sums.high) == (A.min(), A.max())
 
 
 @pytest.mark.parametrize("signs", [(-1, -1), (-1, -1, 1), (1, -1, -1), (-1, 1, -1), (-1,)])

@@ -42,3 +42,23 @@ def test_work_within_work_is_done() -> None:
 def test_errors_come_back() -> None:
     with pytest.raises(ZeroDivisionError):
         each(lambda k: 1 // k, [0, 1])
+
+
+def test_the_caller_takes_part_and_results_keep_their_order() -> None:
+    names = each(lambda k: (k, threading.current_thread().name), list(range(1000)))
+    assert [k for k, _ in names] == list(range(1000))
+    assert threading.current_thread().name in {name for _, name in names}
+
+
+def test_nothing_is_begun_after_an_error_and_the_pool_lives_on() -> None:
+    done = []
+
+    def work(k: int) -> None:
+        if k == 3:
+            raise IndexError(k)
+        done.append(k)
+
+    with pytest.raises(IndexError, match="3"):
+        each(work, list(range(100_000)))
+    assert len(done) < 100_000
+    assert each(abs, [-1, -2, -3]) == [1, 2, 3]

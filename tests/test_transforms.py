@@ -152,6 +152,26 @@ def test_slope_is_the_derivative_and_divergence_minus_its_adjoint(grid) -> None:
 
 
 @pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("grid", [*TORI, *BOXES, Torus((400, 401)), Box((401, 400))], ids=str)
+def test_derivatives_together_are_those_one_by_one(grid) -> None:
+    """In any order, one of them twice; sums of products too."""
+    rng, transform = np.random.default_rng(7), plan(grid)
+    orders = all_orders(grid.dim)
+    orders = [orders[k] for k in rng.permutation(len(orders))] + orders[:1]
+    coefficients = transform.forward(rng.standard_normal(grid.shape))
+    kept, outs = coefficients.copy(), np.empty((len(orders), *grid.shape))
+    transform.series.derivatives(coefficients, orders, list(outs))
+    alone = np.stack([transform.derivative(coefficients, o, np.empty(grid.shape)) for o in orders])
+    size = np.max(np.abs(alone), axis=tuple(range(1, alone.ndim)), keepdims=True)
+    assert np.all(np.abs(outs - alone) <= 1e-13 * size)
+    weights, factors, out = rng.standard_normal(len(orders)), rng.standard_normal(outs.shape), np.ones(grid.shape)
+    transform.series.add_derivatives(coefficients, orders, weights, list(factors), out)
+    expected = 1.0 + np.einsum("k,k...->...", weights, factors * alone)
+    assert np.max(np.abs(out - expected)) <= 1e-13 * np.max(np.abs(expected))
+    assert np.array_equal(coefficients, kept)
+
+
+@pytest.mark.usefixtures("_library")
 @pytest.mark.parametrize("grid", TORI + BOXES, ids=str)
 def test_refined_is_the_same_function(grid) -> None:
     finer = type(grid)(tuple(n + 3 + j for j, n in enumerate(grid.shape)), grid.lengths)
