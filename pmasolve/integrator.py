@@ -22,6 +22,9 @@ REFUSAL = 1e8
 # tolerance 1e-8 order 5 took three times the steps of order 4 on smooth problems.
 MAX_ORDER = 4
 
+# BDF of order q with fixed leading coefficient, as CVODE's, solves y − γF(y) = … with γ = dt/(1 + 1/2 + … + 1/q).
+LEADING = np.cumsum(1.0 / np.arange(1, MAX_ORDER + 1))
+
 
 class System(Protocol):
     """dy/dt = F(y) with a linearisation and a preconditioner; y is a flat real vector.
@@ -64,7 +67,9 @@ class Integrator:
     def __init__(self, system: System, y: Array, tolerance: float, t: float = 0.0) -> None:
         self.system, self.counts = system, Counts()
         self.t, self.y, self.reached, self.outcome = t, y, t, REACHED
+        self.order = np.nan  # of the last step
         self._refused = False  # was the last state tried?
+        self._gamma = np.nan
         self._solver = CVODE(
             self._derivative,
             rtol=0.0,
@@ -81,11 +86,13 @@ class Integrator:
         """One internal step; if it passes ``until``, the interpolant there."""
         refusals = self.counts.refusals
         if self.reached < until:
+            self._gamma = np.nan
             result = self._solver.step(until, method="onestep")
             self.counts.steps += 1
             if not result.success or self._refused:  # at tiny steps CVODE may accept one built on a refused state
                 self.outcome = CONVEXITY_LOST if self.counts.refusals > refusals else STEP_LIMIT
                 return
+            self.order = order_of(result.t - self.reached, self._gamma)
             self.t, self.y, self.reached = result.t, result.y, result.t
             del result  # its copy of the state
         if self.reached >= until:
@@ -111,7 +118,19 @@ class Integrator:
 
     def _precondition(self, t, y, derivative, r: Array, out: Array, gamma: float, delta: float, side: int) -> None:
         self.counts.preconditionings += 1
+        self._gamma = gamma
         out[:] = self.system.precondition(r, gamma)
+
+
+def order_of(dt: float, gamma: float) -> float:
+    """Order of a BDF step of size ``dt``, from γ of its linear systems; NaN if it needed none.
+
+    Examples
+    --------
+    >>> order_of(0.3, 0.2)
+    2.0
+    """
+    return float(np.argmin(np.abs(LEADING * gamma - dt)) + 1) if np.isfinite(gamma) else np.nan
 
 
 def rms(y: Array) -> float:

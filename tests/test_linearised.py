@@ -96,6 +96,7 @@ def test_records_hold_what_is_promised() -> None:
     names = {
         "t",
         "dt",
+        "order",
         "derivatives",
         "newton_iterations",
         "jacobian_products",
@@ -108,6 +109,10 @@ def test_records_hold_what_is_promised() -> None:
     assert {records[name].shape for name in names} == {records["t"].shape}
     assert np.all(np.diff(records["t"]) >= 0)
     assert {0.01, 0.3} <= set(records["t"])
+    orders = records["order"][np.isfinite(records["order"])]
+    assert orders.size >= records["t"].size - 4  # the first steps are so small that there was nothing to solve
+    assert {1.0, 2.0, 3.0, 4.0} >= set(orders) >= {2.0, 3.0}
+    assert np.max(np.abs(np.diff(orders))) <= 1  # BDF changes its order by one at most
     for work in ("derivatives", "newton_iterations", "jacobian_products"):
         assert np.all(np.diff(records[work]) >= 0)
     assert np.all(records["newton_iterations"] < records["derivatives"])  # the first evaluation belongs to no iteration

@@ -7,9 +7,10 @@ import pytest
 from cases import KNOWN, T1_START, T2_START, Waves, interpolant, t1, t2
 from scipy.integrate import solve_ivp
 
-from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, Problem, Spline, Torus, evolve
+from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, Problem, Spline, Torus, evolve, integrator
 from pmasolve.convergence import running_orders
 from pmasolve.evolution import Evolution, convexity, linearise_at
+from pmasolve.integrator import order_of
 from pmasolve.spectral import Spectral
 from pmasolve.trajectories import CONVEXITY_LOST
 
@@ -66,6 +67,21 @@ def test_system_jacobian_in_coefficients(make, space) -> None:
     system.linearise(y)
     error = np.linalg.norm(system.jacobian_times(v) - expected) / np.linalg.norm(expected)
     assert error < (1e-6 if isinstance(space, Fourier) else 2e-2)
+
+
+def test_the_order_of_a_step_is_read_off_its_linear_systems(monkeypatch: pytest.MonkeyPatch, plane: Problem) -> None:
+    """dt/γ is 1 + 1/2 + … + 1/q to rounding, in every step that had something to solve."""
+    seen: list[float] = []
+
+    def spy(dt: float, gamma: float) -> float:
+        seen.append(dt / gamma)
+        return order_of(dt, gamma)
+
+    monkeypatch.setattr(integrator, "order_of", spy)
+    evolve(MongeAmpere(plane, rtol=1e-6), [0.5])
+    ratios = np.array([ratio for ratio in seen if np.isfinite(ratio)])
+    assert ratios.size > 20
+    assert np.max(np.min(np.abs(ratios[:, None] - integrator.LEADING), axis=1)) < 1e-12
 
 
 def test_refused_state_is_refused() -> None:
