@@ -73,8 +73,9 @@ class MongeAmpere:
     Every state that the integrator tries is tested: where I + D²u is not positive definite the step is shrunk, and if
     that does not help the run ends with the outcome `CONVEXITY_LOST`; where ∫ρ_t on the grid leaves 1 by 0.05, with
     ``unresolved``.  Records of each step: step size ``dt``, ``order`` (1 to 4; NaN where no linear system had to be solved), work
-    (``derivatives``, ``newton_iterations`` and ``jacobian_products``, that is Krylov vectors, cumulative), ``min_eigenvalue`` of I + D²u, ``mass`` ∫ρ_t,
-    ``kl`` = KL(ρ_t | e^{−f}) and ``speed`` = sup |∂ₜu − mean|, the last four at the last Newton iterate of the step.
+    (``derivatives``, ``newton_iterations`` and ``jacobian_products``, that is Krylov vectors, cumulative), ``min_eigenvalue`` of
+    I + D²u, ``mass`` ∫ρ_t, ``kl`` = KL(ρ_t | e^{−f}) and ``speed`` = sup |∂ₜu − mean|, the last four at the last Newton iterate
+    of the step.
     Cost: 5 transforms in the plane, 8 in space, for each right-hand side and Jacobian product, whose number does not grow with
     the grid.
 
