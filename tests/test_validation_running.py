@@ -112,6 +112,8 @@ def test_claims_run_side_by_side_and_a_killed_process_is_a_crash(
 
 
 INTERRUPTED = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born with it ignored
 from suite_claims import cheap, waits
 from validation import suite
 from validation.__main__ import app
