@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+from weakref import proxy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ class Series(Generic[Leading, Last]):
     def __init__(self, grid: Grid, basis: Basis[Leading, Last]) -> None:
         self.half = (*grid.shape[:-1], grid.shape[-1] // 2 + 1)
         self.plan, self.work = real_fft(grid.shape), np.empty(self.half, dtype=np.complex128)
-        self._basis = basis
+        self._basis = proxy(basis)  # its owner: with a cycle the arrays would outlive both
         self._known: dict[tuple[Orders, ...], list[Group[Leading, Last]]] = {}
 
     def derivatives(self, coefficients: Coefficients, orders: Sequence[Orders], outs: Sequence[Array]) -> None:

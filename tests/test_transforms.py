@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from itertools import product
 
 import numpy as np
@@ -189,3 +191,17 @@ def test_refined_is_the_same_function(grid) -> None:
     assert np.allclose(back, coarse.forward(waves(grid.points)), rtol=0, atol=1e-11 * grid.size)
     assert not coarse.zeros().any()
     assert coarse.zeros().shape == coarse.forward(np.zeros(grid.shape)).shape
+
+
+@pytest.mark.parametrize("grid", [Torus((8, 8)), Box((8, 8))], ids=str)
+def test_memory_is_given_back_with_the_transform(grid) -> None:
+    """No cycle of references keeps the arrays until somebody collects garbage."""
+    transform = plan(grid)
+    transform.derivative(transform.forward(np.ones(grid.shape)), (1, 1), np.empty(grid.shape))
+    seen = weakref.ref(transform)
+    gc.disable()
+    try:
+        del transform
+        assert seen() is None
+    finally:
+        gc.enable()
