@@ -61,65 +61,81 @@ class Counts:
     refusals: int = 0
 
 
-class Integrator:
-    """Steps a `System` with local error ‖·‖_rms ≤ ``tolerance``; dense output at any time."""
+class _Calls:
+    """What CVODE calls: a system, counted.  It does not know the integrator, so that nothing refers to itself in a circle."""
 
-    def __init__(self, system: System, y: Array, tolerance: float, t: float = 0.0) -> None:
+    def __init__(self, system: System) -> None:
         self.system, self.counts = system, Counts()
-        self.t, self.y, self.reached, self.outcome = t, y, t, REACHED
-        self.order = np.nan  # of the last step
-        self._refused = False  # was the last state tried?
-        self._gamma = np.nan
-        self._solver = CVODE(
-            self._derivative,
-            rtol=0.0,
-            atol=tolerance,
-            linsolver="gmres",
-            max_order=MAX_ORDER,
-            krylov_dim=8,
-            precond=CVODEPrecond(None, self._precondition),
-            jactimes=CVODEJacTimes(self._linearise, self._jacobian_times),
-        )
-        self._solver.init_step(t, y)
+        self.refused = False  # was the last state tried?
+        self.gamma = np.nan  # of the last linear system
 
-    def advance(self, until: float) -> None:
-        """One internal step; if it passes ``until``, the interpolant there."""
-        refusals = self.counts.refusals
-        if self.reached < until:
-            self._gamma = np.nan
-            result = self._solver.step(until, method="onestep")
-            self.counts.steps += 1
-            if not result.success or self._refused:  # at tiny steps CVODE may accept one built on a refused state
-                self.outcome = CONVEXITY_LOST if self.counts.refusals > refusals else STEP_LIMIT
-                return
-            self.order = order_of(result.t - self.reached, self._gamma)
-            self.t, self.y, self.reached = result.t, result.y, result.t
-            del result  # its copy of the state
-        if self.reached >= until:
-            self.t, self.y = until, self._solver.step(until, method="normal").y
-
-    def _derivative(self, t: float, y: Array, out: Array) -> None:
+    def derivative(self, t: float, y: Array, out: Array) -> None:
+        """F, or what makes CVODE refuse the state."""
         self.counts.derivatives += 1
         value = self.system.derivative(y)
-        self._refused = value is None
+        self.refused = value is None
         if value is None:
             self.counts.refusals += 1
             out.fill(REFUSAL)
         else:
             out[:] = value
 
-    def _linearise(self, t: float, y: Array, derivative: Array) -> None:
+    def linearise(self, t: float, y: Array, derivative: Array) -> None:
+        """Before the products of a Newton iteration."""
         self.counts.newton_iterations += 1
         self.system.linearise(y)
 
-    def _jacobian_times(self, t: float, y: Array, derivative: Array, v: Array, out: Array) -> None:
+    def jacobian_times(self, t: float, y: Array, derivative: Array, v: Array, out: Array) -> None:
+        """DF·v."""
         self.counts.jacobian_products += 1
         out[:] = self.system.jacobian_times(v)
 
-    def _precondition(self, t, y, derivative, r: Array, out: Array, gamma: float, delta: float, side: int) -> None:
+    def precondition(self, t, y, derivative, r: Array, out: Array, gamma: float, delta: float, side: int) -> None:
+        """The preconditioner; it is told γ."""
         self.counts.preconditionings += 1
-        self._gamma = gamma
+        self.gamma = gamma
         out[:] = self.system.precondition(r, gamma)
+
+
+class Integrator:
+    """Steps a `System` with local error ‖·‖_rms ≤ ``tolerance``; dense output at any time."""
+
+    def __init__(self, system: System, y: Array, tolerance: float, t: float = 0.0) -> None:
+        self._calls = calls = _Calls(system)
+        self.t, self.y, self.reached, self.outcome = t, y, t, REACHED
+        self.order = np.nan  # of the last step
+        self._solver = CVODE(
+            calls.derivative,
+            rtol=0.0,
+            atol=tolerance,
+            linsolver="gmres",
+            max_order=MAX_ORDER,
+            krylov_dim=8,
+            precond=CVODEPrecond(None, calls.precondition),
+            jactimes=CVODEJacTimes(calls.linearise, calls.jacobian_times),
+        )
+        self._solver.init_step(t, y)
+
+    @property
+    def counts(self) -> Counts:
+        """Work done so far."""
+        return self._calls.counts
+
+    def advance(self, until: float) -> None:
+        """One internal step; if it passes ``until``, the interpolant there."""
+        refusals = self.counts.refusals
+        if self.reached < until:
+            self._calls.gamma = np.nan
+            result = self._solver.step(until, method="onestep")
+            self.counts.steps += 1
+            if not result.success or self._calls.refused:  # at tiny steps CVODE may accept one built on a refused state
+                self.outcome = CONVEXITY_LOST if self.counts.refusals > refusals else STEP_LIMIT
+                return
+            self.order = order_of(result.t - self.reached, self._calls.gamma)
+            self.t, self.y, self.reached = result.t, result.y, result.t
+            del result  # its copy of the state
+        if self.reached >= until:
+            self.t, self.y = until, self._solver.step(until, method="normal").y
 
 
 def order_of(dt: float, gamma: float) -> float:

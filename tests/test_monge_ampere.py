@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from cases import KNOWN, T1_START, T2_START, Waves, interpolant, t1, t2
@@ -82,6 +85,19 @@ def test_the_order_of_a_step_is_read_off_its_linear_systems(monkeypatch: pytest.
     ratios = np.array([ratio for ratio in seen if np.isfinite(ratio)])
     assert ratios.size > 20
     assert np.max(np.min(np.abs(ratios[:, None] - integrator.LEADING), axis=1)) < 1e-12
+
+
+def test_a_run_gives_its_memory_back(plane: Problem) -> None:
+    """Nothing in the integrator refers to itself in a circle."""
+    flow = MongeAmpere(plane)
+    state = flow.advance(flow.start(np.zeros(plane.domain.shape)), 0.01)
+    seen = weakref.ref(state.integrator), weakref.ref(state.evolution)
+    gc.disable()
+    try:
+        del state
+        assert [ref() for ref in seen] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_refused_state_is_refused() -> None:
