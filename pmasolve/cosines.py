@@ -16,18 +16,18 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from .domains import Array, Box, Grid
 from .ffts import Fill, Use, Weigh
+from .folds import analyse, combine, fold, synthesise, unfold, unfold_product
 from .series import Coefficients, Group, Orders, Series
 from .threads import blocks, each
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Along the leading axes: weights of the source rows as `_synthesise` or `_analyse` take them, and signs of the rows."""
+    """Along the leading axes: weights of the source rows as `synthesise` or `analyse` take them, and signs of the rows."""
 
     weights: NDArray
     signs: Array
@@ -43,7 +43,7 @@ class _Columns:
     @cached_property
     def weigh(self) -> Weigh:
         """Makes the half spectrum of rows."""
-        return lambda rows, out: _combine(rows.view(np.float64), self.weights, out.view(np.float64))
+        return lambda rows, out: combine(rows.view(np.float64), self.weights, out.view(np.float64))
 
 
 _Recipe = tuple[_Rows, _Columns]  # of an analysis
@@ -143,17 +143,17 @@ class BoxTransform:
 
         def folded(rows: slice) -> Array:
             v = np.empty((rows.stop - rows.start, c.shape[1]))
-            _fold(x, self._order[rows], signs[rows], last.sign, v)
+            fold(x, self._order[rows], signs[rows], last.sign, v)
             return v
 
         V = _as_rows(self.series.plan.forward(folded, self.series.work))
-        each(lambda b: _analyse(V, self._sources[b], weights[b], last.weights, c[b]), self._blocks)
+        each(lambda b: analyse(V, self._sources[b], weights[b], last.weights, c[b]), self._blocks)
         return out
 
     def filling(self, coefficients: NDArray, leading: _Rows, work: NDArray[np.complex128]) -> Fill:
         """As in `Basis`."""
         c, V = coefficients.reshape(self._rows), _as_rows(work)
-        return lambda k: _synthesise(c, self._sources, leading.weights, k.start, k.stop, V)
+        return lambda k: synthesise(c, self._sources, leading.weights, k.start, k.stop, V)
 
     def weighing(self, last: _Columns, final: bool) -> Weigh:
         """As in `Basis`."""
@@ -162,12 +162,12 @@ class BoxTransform:
     def writing(self, group: Group[_Rows, _Columns], last: _Columns, out: Array) -> tuple[None, Use]:
         """As in `Basis`."""
         x, signs = out.reshape(self._rows), group.leading.signs
-        return None, lambda rows, v: _unfold(v, self._order[rows], signs[rows], last.sign, x)
+        return None, lambda rows, v: unfold(v, self._order[rows], signs[rows], last.sign, x)
 
     def adding(self, group: Group[_Rows, _Columns], last: _Columns, weight: float, factor: Array, sums: Array) -> Use:
         """As in `Basis`."""
         x, factors, signs = sums.reshape(self._rows), factor.reshape(self._rows), weight * group.leading.signs
-        return lambda rows, v: _unfold_product(v, self._order[rows], signs[rows], last.sign, factors, x)
+        return lambda rows, v: unfold_product(v, self._order[rows], signs[rows], last.sign, factors, x)
 
     def _along_rows(self, parts: list[tuple[bool, Array]]) -> _Rows:
         """Synthesis, from whether each leading axis has sines and the factors of its coefficients."""
@@ -259,111 +259,3 @@ def _rows(first: NDArray[np.intp], second: NDArray[np.intp]) -> NDArray[np.intp]
 def _planar(weights: NDArray[np.complex128]) -> Array:
     """Real and imaginary parts of (m, h) numbers as rows (2m, h): compiled loops over separate parts use vector instructions."""
     return np.concatenate([[w.real, w.imag] for w in weights])
-
-
-@njit(cache=True, nogil=True)
-def _fold(x, order, signs, sign, v):
-    """Rows of v = (x₀, x₂, …, x₃, x₁), with signs."""
-    n = x.shape[1]
-    for r in range(order.size):
-        source, even = order[r], signs[r]
-        odd = even * sign
-        for j in range(n // 2):
-            v[r, j] = even * x[source, 2 * j]
-            v[r, n - 1 - j] = odd * x[source, 2 * j + 1]
-        if n % 2:
-            v[r, n // 2] = even * x[source, n - 1]
-
-
-@njit(cache=True, nogil=True)
-def _unfold(v, order, signs, sign, x):
-    """The way back."""
-    n = v.shape[1]
-    for r in range(order.size):
-        target, even = order[r], signs[r]
-        odd = even * sign
-        for j in range(n // 2):
-            x[target, 2 * j] = even * v[r, j]
-            x[target, 2 * j + 1] = odd * v[r, n - 1 - j]
-        if n % 2:
-            x[target, n - 1] = even * v[r, n // 2]
-
-
-@njit(cache=True, nogil=True)
-def _unfold_product(v, order, signs, sign, factor, x):
-    """The same times ``factor``, added."""
-    n = v.shape[1]
-    for r in range(order.size):
-        target, even = order[r], signs[r]
-        odd = even * sign
-        for j in range(n // 2):
-            x[target, 2 * j] += even * factor[target, 2 * j] * v[r, j]
-            x[target, 2 * j + 1] += odd * factor[target, 2 * j + 1] * v[r, n - 1 - j]
-        if n % 2:
-            x[target, n - 1] += even * factor[target, n - 1] * v[r, n // 2]
-
-
-# Unsigned indices: numba would test signed ones for wrapping around, and the loops would not use vector instructions.
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _analyse(V, sources, weights, last, c):
-    """Cosine coefficients from the half spectrum, whose rows are pairs of reals."""
-    one, two, n = np.uint64(1), np.uint64(2), np.uint64(c.shape[1])
-    half = np.uint64(last.shape[1])
-    T = np.empty((2, half))
-    for r in range(c.shape[0]):
-        g, h = sources[r, 0], sources[r, 1]
-        a, b, p, q = weights[r, 0].real, weights[r, 0].imag, weights[r, 1].real, weights[r, 1].imag
-        for k in range(np.uint64(0), half):
-            x, y, z, w = V[g, two * k], V[g, two * k + one], V[h, two * k], V[h, two * k + one]
-            T[0, k], T[1, k] = a * x - b * y + p * z - q * w, a * y + b * x + p * w + q * z
-        if sources.shape[1] == 4:
-            g, h = sources[r, 2], sources[r, 3]
-            a, b, p, q = weights[r, 2].real, weights[r, 2].imag, weights[r, 3].real, weights[r, 3].imag
-            for k in range(np.uint64(0), half):
-                x, y, z, w = V[g, two * k], V[g, two * k + one], V[h, two * k], V[h, two * k + one]
-                T[0, k] += a * x - b * y + p * z - q * w
-                T[1, k] += a * y + b * x + p * w + q * z
-        for k in range(one, half):
-            c[r, n - k] = last[2, k] * T[0, k] - last[3, k] * T[1, k]
-        for k in range(np.uint64(0), half):
-            c[r, k] = last[0, k] * T[0, k] - last[1, k] * T[1, k]
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _synthesise(c, sources, weights, begin, end, V):
-    """Columns begin … end − 1 of t(P − iQ), rows of pairs of reals, for the complex lines cₖ + icₙ₋ₖ; cₙ = 0."""
-    one, two, n = np.uint64(1), np.uint64(2), np.uint64(c.shape[1])
-    first, last = np.uint64(max(begin, 1)), np.uint64(end)
-    for r in range(V.shape[0]):
-        u, v, A, B = weights[r, 0], weights[r, 1], weights[r, 2], weights[r, 3]
-        h, i = sources[r, 0], sources[r, 1]
-        if sources.shape[1] == 2:
-            if begin == 0:
-                P, Q = A * c[h, 0], B * c[i, 0]
-                V[r, 0], V[r, 1] = u * P + v * Q, v * P - u * Q
-            for k in range(first, last):
-                x, y = A * c[h, k] + B * c[i, n - k], A * c[h, n - k] - B * c[i, k]
-                V[r, two * k], V[r, two * k + one] = u * x - v * y, u * y + v * x
-        else:
-            j, m, C, D = sources[r, 2], sources[r, 3], weights[r, 4], weights[r, 5]
-            if begin == 0:
-                P, Q = A * c[h, 0] - D * c[m, 0], B * c[i, 0] + C * c[j, 0]
-                V[r, 0], V[r, 1] = u * P + v * Q, v * P - u * Q
-            for k in range(first, last):
-                P, Q = A * c[h, k] - D * c[m, k], B * c[i, k] + C * c[j, k]
-                p, q = A * c[h, n - k] - D * c[m, n - k], B * c[i, n - k] + C * c[j, n - k]
-                x, y = P + q, p - Q
-                V[r, two * k], V[r, two * k + one] = u * x - v * y, u * y + v * x
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _combine(W, last, V):
-    """Half spectrum along the last axis, from the series' coefficients k and n − k as real and imaginary parts."""
-    one, two = np.uint64(1), np.uint64(2)
-    for r in range(W.shape[0]):
-        for k in range(np.uint64(0), np.uint64(last.shape[1])):
-            x, y = W[r, two * k], W[r, two * k + one]
-            V[r, two * k] = last[0, k] * x + last[2, k] * y
-            V[r, two * k + one] = last[1, k] * x + last[3, k] * y

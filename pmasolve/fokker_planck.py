@@ -19,8 +19,8 @@ from .laws import brenier_potential, starting_law
 from .loop import evolve
 from .operators import Fourier, Operators, Space
 from .problems import Problem
+from .resampling import resample
 from .trajectories import CONVEXITY_LOST, REACHED, ErrorEstimate, Outcome, Trajectory, sup_distances
-from .transforms import resample
 
 POSITIVITY_LOST = Outcome(
     "positivity lost",

@@ -24,8 +24,8 @@ from .loop import evolve
 from .operators import Fourier, Operators, Space
 from .pointwise import packed
 from .problems import Problem
+from .resampling import resample
 from .trajectories import REACHED, ErrorEstimate, Outcome, Trajectory, sup_distances
-from .transforms import resample
 
 STALLED = Outcome(
     "JKO step stalled", False, "Newton's method did not solve the step; take a shorter step or a finer grid"

@@ -20,8 +20,8 @@ from .evolution import Linearisation, convexity, linearise_at
 from .loop import evolve
 from .operators import Fourier, Operators, Space
 from .problems import Problem
+from .resampling import resample
 from .trajectories import REACHED, ErrorEstimate, Outcome, Trajectory, sup_distances
-from .transforms import resample
 
 
 class Schedule(Protocol):

@@ -16,8 +16,8 @@ from .loop import evolve
 from .operators import Fourier, Operators, Space
 from .pointwise import density_sums
 from .problems import Problem
+from .resampling import resample
 from .trajectories import CONVEXITY_LOST, ErrorEstimate, Outcome, Trajectory, sup_distances
-from .transforms import resample
 
 
 def local_tolerance(rtol: float) -> float:

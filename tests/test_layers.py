@@ -13,9 +13,9 @@ ROOT = Path(pmasolve.__file__).parent
 # Lower layers first; modules on one line may not import each other.  A folder counts as one layer.
 LAYERS = [
     ["progress"],
-    ["clouds", "threads", "bits"],
+    ["clouds", "threads", "bits", "folds"],
     ["domains"],
-    ["archives", "images"],
+    ["archives", "images", "resampling"],
     ["pointwise", "densities", "gaussian"],
     ["cofactors", "spectral", "ffts"],
     ["series"],

@@ -143,9 +143,15 @@ def test_command_line(tmp_path: Path) -> None:
     assert "W2 = " in words.output
 
 
-def test_the_command_line_refuses_before_it_solves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, target = pictures(tmp_path)
+@pytest.fixture
+def _unsolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong is said before anything is solved."""
     monkeypatch.setattr("pmasolve.cli.transport.solve", lambda *a, **k: pytest.fail("solved"))
+
+
+@pytest.mark.usefixtures("_unsolved")
+def test_the_command_line_refuses_before_it_solves(tmp_path: Path) -> None:
+    source, target = pictures(tmp_path)
     np.save(tmp_path / "small.npy", np.ones((8, 8)))
     np.save(tmp_path / "nan.npy", np.full((48, 40), np.nan))
     np.save(tmp_path / "zero.npy", np.zeros((48, 40)))
@@ -164,6 +170,11 @@ def test_the_command_line_refuses_before_it_solves(tmp_path: Path, monkeypatch: 
         result = invoke(source, tmp_path / f"{name}.npy")
         assert result.exit_code == 2
         assert words in result.output
+
+
+@pytest.mark.usefixtures("_unsolved")
+def test_the_command_line_refuses_arrays_that_are_no_densities(tmp_path: Path) -> None:
+    source, target = pictures(tmp_path)
     wrong = {
         "scalar": np.float64(1),
         "empty": np.ones((0, 40)),
@@ -182,6 +193,11 @@ def test_the_command_line_refuses_before_it_solves(tmp_path: Path, monkeypatch: 
         assert result.exit_code == 2
         assert words in result.output
     assert "floor=inf" in invoke(source, target, "--floor", "inf").output
+
+
+@pytest.mark.usefixtures("_unsolved")
+def test_the_command_line_refuses_outputs_that_cannot_be(tmp_path: Path) -> None:
+    source, target = pictures(tmp_path)
     line = tmp_path / "line.npy"
     np.save(line, np.ones(30))
     assert "drawn in 2D" in invoke(line, line, "--figure", tmp_path / "line.svg").output
