@@ -1,16 +1,18 @@
-"""Cosine transforms of a box by real FFTs of the box's own size (Makhoul, IEEE Trans. ASSP 28, 1980).
+"""Cosine transforms of a box by FFTs of the box's own size (Makhoul, IEEE Trans. ASSP 28, 1980).
 
 Along a line of n values the vector v = (x₀, x₂, x₄, …, x₅, x₃, x₁) has the FFT Vₖ = wₖ(Xₖ − iXₙ₋ₖ), wₖ = exp(iπk/2n), with X the
 cosine transform of x and Xₙ = 0.  A sine series with coefficients s is (−1)ʲ times the cosine series of the coefficients sₙ₋ₖ.
-So both are Vₖ = αₖcₖ + βₖcₙ₋ₖ, c the cosine coefficients of the function that is differentiated.
+So both are Vₖ = αₖcₖ + βₖcₙ₋ₖ, c the cosine coefficients of the function that is differentiated, and v lists the values of the
+even, or odd, continuation at every second point of the doubled line: with points in that order nothing has to be moved or signed.
 
 Every grid is seen as a three-dimensional one, with axes of one point put first, and its arrays as rows along the last axis.  With
-R the exchange of k and n − k along an axis, a transform of the other two axes combines four rows: c, R₁c, R₀c and R₀R₁c; of one
-axis two.  These complex lines hold the real ones of k and n − k along the last axis together.
+R the exchange of k and n − k along an axis, a transform of the other two axes combines four rows: c, R₁c, R₀c and R₀R₁c.  There
+neighbours along the last axis, which are real, make one complex number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -18,64 +20,48 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from .domains import Array, Box, Grid
-from .ffts import Fill, Use, Weigh
-from .folds import analyse, combine, fold, synthesise, unfold, unfold_product
+from .domains import Array, Box, Grid, Interleaved
+from .ffts import Weigh
+from .folds import analyse, combine, extract, synthesise
 from .series import Coefficients, Group, Orders, Series
 from .threads import blocks, each
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """Along the leading axes: weights of the source rows as `synthesise` or `analyse` take them, and signs of the rows."""
-
-    weights: NDArray
-    signs: Array
-
-
-@dataclass(frozen=True)
 class _Columns:
-    """Along the last axis: weights of k and n − k, and the sign of the odd points."""
+    """Along the last axis: weights of k and n − k, and the number of points."""
 
     weights: Array
-    sign: float
+    points: int
 
     @cached_property
-    def weigh(self) -> Weigh:
-        """Makes the half spectrum of rows."""
-        return lambda rows, out: combine(rows.view(np.float64), self.weights, out.view(np.float64))
+    def combine(self) -> Weigh:
+        """Half spectra of lines."""
+        return lambda lines, out: combine(lines.view(np.float64), self.weights, self.points, out.view(np.float64))
+
+    @cached_property
+    def extract(self) -> Weigh:
+        """Lines of half spectra."""
+        return lambda rows, out: extract(rows.view(np.float64), self.weights, self.points, out.view(np.float64))
 
 
-_Recipe = tuple[_Rows, _Columns]  # of an analysis
+# Of an analysis: weights of rows as `analyse` takes them, and along the last axis.
+_Recipe = tuple[NDArray[np.complex128], _Columns]
 
 
-class BoxTransform:
-    """Cosine transform of a grid of cell centres: the even reflection's real series, on the box's own points.
-
-    Cost: a real FFT of the box's shape and two passes over memory.
-    """
+class CosineSeries:
+    """What the transforms of a box have in common: all that is said of coefficients."""
 
     isometry = np.ones(1)
 
-    def __init__(self, box: Box) -> None:
-        self.box, self.series = box, Series(box, self)
-        added = 3 - box.dim
-        self._lines = [_Line(1, 1.0)] * added + [_Line(n, le) for n, le in zip(box.shape, box.lengths, strict=True)]
-        self._neutral = [(False, np.ones(1))] * added
-        first, second, _ = self._lines
-        self._order = _rows(first.permutation, second.permutation)
-        exchanged = first.pairs if box.dim == 3 else first.pairs[:1]
-        self._sources = np.stack([_rows(k, m) for k, m in product(exchanged, second.pairs)], axis=1)
-        self._rows = len(self._order), box.shape[-1]
-        self._blocks = blocks(len(self._order), box.size)
-        self._analysis = self._analysing([(False, np.ones(n)) for n in box.shape])
-        self._slopes: tuple[tuple[Array, ...], list[Group], list[_Recipe]] = ((), [], [])
+    def __init__(self, grid: Box | Interleaved) -> None:
+        self.grid = grid
+        self._axes = [_Line(n, length) for n, length in zip(grid.shape, grid.lengths, strict=True)]
 
     @cached_property
     def wavenumbers(self) -> tuple[Array, ...]:
         """πm/L of each axis."""
-        dim = self.box.dim
-        return tuple(line.k.reshape((-1,) + (1,) * (dim - 1 - j)) for j, line in enumerate(self._lines[3 - dim :]))
+        return tuple(line.k.reshape((-1,) + (1,) * (self.grid.dim - 1 - j)) for j, line in enumerate(self._axes))
 
     @cached_property
     def signs(self) -> tuple[Array, ...]:
@@ -84,25 +70,62 @@ class BoxTransform:
 
     def zeros(self) -> Array:
         """The cosine series of 0."""
-        return np.zeros(self.box.shape)
+        return np.zeros(self.grid.shape)
 
     def refined(self, coefficients: Array, grid: Grid, out: Array) -> Array:
         """Cut or padded with zeros; there is no Nyquist mode."""
-        kept = tuple(slice(0, min(sizes)) for sizes in zip(self.box.shape, grid.shape, strict=True))
+        kept = tuple(slice(0, min(sizes)) for sizes in zip(self.grid.shape, grid.shape, strict=True))
         out[...] = 0.0
-        np.multiply(coefficients[kept], np.sqrt(grid.size / self.box.size), out=out[kept])
+        np.multiply(coefficients[kept], np.sqrt(grid.size / self.grid.size), out=out[kept])
         return out
+
+    def keep_redundant(self, coefficients: NDArray, original: NDArray) -> Array:
+        """A cosine series has no redundancy."""
+        return coefficients
+
+    def as_vector(self, coefficients: NDArray) -> Array:
+        """The coefficients, flat."""
+        return coefficients.reshape(-1)
+
+    def as_coefficients(self, vector: Array) -> Array:
+        """The coefficients, in the shape of the grid."""
+        return vector.reshape(self.grid.shape)
+
+
+class InterleavedTransform(CosineSeries):
+    """Cosine transform of a grid of cell centres, listed as `Interleaved` lists them.
+
+    Cost: a real FFT of the grid's shape and two passes over memory.
+    """
+
+    def __init__(self, grid: Interleaved) -> None:
+        super().__init__(grid)
+        self.series = Series(grid, self, (grid.shape[-1] + 1) // 2)
+        added = 3 - grid.dim
+        self._lines = [_Line(1, 1.0)] * added + self._axes
+        self._neutral = [(False, np.ones(1))] * added
+        first, second, _ = self._lines
+        self._sources = np.stack([_rows(k, m) for k, m in product(first.pairs, second.pairs)], axis=1)
+        self._rows = len(self._sources), grid.shape[-1]
+        self._blocks = blocks(len(self._sources), grid.size)
+        self._analysis = self._analysing([(False, np.ones(n)) for n in grid.shape])
+        self._slopes: tuple[tuple[Array, ...], list[Group], list[_Recipe]] = ((), [], [])
+
+    @property
+    def working(self) -> tuple[Grid, InterleavedTransform]:
+        """This one."""
+        return self.grid, self
 
     def forward(self, values: Array, out: Array | None = None) -> Array:
         """Orthonormal DCT-II along every axis."""
-        return self._analyse(values, self._analysis, np.empty(self.box.shape) if out is None else out)
+        return self._analyse(values, self._analysis, np.empty(self.grid.shape) if out is None else out)
 
     def derivative(self, coefficients: Coefficients, orders: Orders, out: Array) -> Array:
         """As in `Transform`."""
         self.series.derivatives(coefficients, (orders,), (out,))
         return out
 
-    def leading(self, orders: Orders) -> _Rows:
+    def leading(self, orders: Orders) -> Array:
         """As in `Basis`."""
         lines = self._lines[2 - len(orders) : 2]
         return self._along_rows([_differentiated(line, order) for line, order in zip(lines, orders, strict=True)])
@@ -110,6 +133,15 @@ class BoxTransform:
     def last(self, order: int) -> _Columns:
         """As in `Basis`."""
         return self._along_columns(*_differentiated(self._lines[2], order))
+
+    def filling(self, coefficients: NDArray, leading: Array, work: NDArray[np.complex128]) -> Callable[[slice], None]:
+        """As in `Basis`."""
+        c, V = coefficients.reshape(self._rows), _as_rows(work)
+        return lambda r: synthesise(c, self._sources[r], leading[r], V[r])
+
+    def weighing(self, last: _Columns, final: bool) -> Weigh:
+        """As in `Basis`."""
+        return last.combine
 
     def slope(self, coefficients: NDArray, multipliers: tuple[Array, ...], j: int, out: Array) -> Array:
         """Cosines become sines along axis j."""
@@ -137,77 +169,95 @@ class BoxTransform:
         return self._slopes[1:]
 
     def _analyse(self, values: Array, recipe: _Recipe, out: Array) -> Array:
-        x, c = np.ascontiguousarray(values).reshape(self._rows), out.reshape(self._rows)
-        leading, last = recipe
-        weights, signs = leading.weights, leading.signs
-
-        def folded(rows: slice) -> Array:
-            v = np.empty((rows.stop - rows.start, c.shape[1]))
-            fold(x, self._order[rows], signs[rows], last.sign, v)
-            return v
-
-        V = _as_rows(self.series.plan.forward(folded, self.series.work))
-        each(lambda b: analyse(V, self._sources[b], weights[b], last.weights, c[b]), self._blocks)
+        weights, last = recipe
+        V = _as_rows(self.series.plan.forward(np.ascontiguousarray(values), self.series.work, last.extract))
+        c = out.reshape(self._rows)
+        each(lambda b: analyse(V, self._sources[b], weights[b], c[b]), self._blocks)
         return out
 
-    def filling(self, coefficients: NDArray, leading: _Rows, work: NDArray[np.complex128]) -> Fill:
-        """As in `Basis`."""
-        c, V = coefficients.reshape(self._rows), _as_rows(work)
-        return lambda k: synthesise(c, self._sources, leading.weights, k.start, k.stop, V)
-
-    def weighing(self, last: _Columns, final: bool) -> Weigh:
-        """As in `Basis`."""
-        return last.weigh
-
-    def writing(self, group: Group[_Rows, _Columns], last: _Columns, out: Array) -> tuple[None, Use]:
-        """As in `Basis`."""
-        x, signs = out.reshape(self._rows), group.leading.signs
-        return None, lambda rows, v: unfold(v, self._order[rows], signs[rows], last.sign, x)
-
-    def adding(self, group: Group[_Rows, _Columns], last: _Columns, weight: float, factor: Array, sums: Array) -> Use:
-        """As in `Basis`."""
-        x, factors, signs = sums.reshape(self._rows), factor.reshape(self._rows), weight * group.leading.signs
-        return lambda rows, v: unfold_product(v, self._order[rows], signs[rows], last.sign, factors, x)
-
-    def _along_rows(self, parts: list[tuple[bool, Array]]) -> _Rows:
-        """Synthesis, from whether each leading axis has sines and the factors of its coefficients."""
+    def _along_rows(self, parts: list[tuple[bool, Array]]) -> Array:
+        """Weights of `synthesise`, from whether each leading axis has sines and the factors of its coefficients."""
         parts = [*self._neutral, *parts]
         (a, b, t), (c, d, u) = (line.synthesis(*part) for line, part in zip(self._lines[:2], parts, strict=True))
         turns = np.multiply.outer(t, u).ravel()
         weights = [np.multiply.outer(*pair).ravel() for pair in ((a, c), (a, d), (b, c), (b, d))]
-        return _Rows(np.stack([turns.real, turns.imag, *weights], axis=1), self._signs(parts))
+        return np.stack([turns.real, turns.imag, *weights], axis=1)
 
     def _along_columns(self, odd: bool, factors: Array) -> _Columns:
         e, f, v = self._lines[2].synthesis(odd, factors)
-        return _Columns(_planar(np.stack([v * e, -1j * v * f])[:, : self.series.half[-1]]), -1.0 if odd else 1.0)
+        return self._columns(np.stack([v * e, -1j * v * f]))
 
     def _analysing(self, parts: list[tuple[bool, Array]]) -> _Recipe:
         parts = [*self._neutral, *parts]
         first, second = (line.analysis(*part) for line, part in zip(self._lines[:2], parts[:2], strict=True))
-        first = first if self.box.dim == 3 else first.sum(axis=0, keepdims=True)
         weights = np.stack([np.multiply.outer(a, b).ravel() for a, b in product(first, second)], axis=1)
-        last = _planar(self._lines[2].ends(*parts[2])[:, : self.series.half[-1]])
-        return _Rows(weights, self._signs(parts[:2])), _Columns(last, -1.0 if parts[2][0] else 1.0)
+        return weights, self._columns(self._lines[2].ends(*parts[2]))
 
-    def _signs(self, parts: list[tuple[bool, Array]]) -> Array:
-        """Of the rows; ``parts`` are those of the two leading axes."""
-        first, second = (
-            line.signs if odd else np.ones(len(line.signs))
-            for line, (odd, _) in zip(self._lines[:2], parts, strict=True)
-        )
-        return np.multiply.outer(first, second).ravel()
+    def _columns(self, weights: NDArray[np.complex128]) -> _Columns:
+        points = self.grid.shape[-1]
+        return _Columns(_planar(weights[:, : points // 2 + 1]), points)
 
-    def keep_redundant(self, coefficients: NDArray, original: NDArray) -> Array:
-        """A cosine series has no redundancy."""
-        return coefficients
 
-    def as_vector(self, coefficients: NDArray) -> Array:
-        """The coefficients, flat."""
-        return coefficients.reshape(-1)
+class BoxTransform(CosineSeries):
+    """The same of a box, its points in their natural order: one more pass over memory."""
 
-    def as_coefficients(self, vector: Array) -> Array:
-        """The coefficients, in the shape of the grid."""
-        return vector.reshape(self.box.shape)
+    def __init__(self, box: Box) -> None:
+        super().__init__(box)
+        self.order = box.interleaved
+        self._inner = InterleavedTransform(self.order)
+
+    @property
+    def working(self) -> tuple[Grid, InterleavedTransform]:
+        """That of the interleaved points."""
+        return self.order, self._inner
+
+    @property
+    def series(self) -> BoxTransform:
+        """Derivatives one by one."""
+        return self
+
+    def forward(self, values: Array, out: Array | None = None) -> Array:
+        """Orthonormal DCT-II along every axis."""
+        return self._inner.forward(self.order.listed(values, np.empty(self.grid.shape)), out)
+
+    def derivative(self, coefficients: Coefficients, orders: Orders, out: Array) -> Array:
+        """As in `Transform`."""
+        values = self._inner.derivative(coefficients, orders, np.empty(self.grid.shape))
+        return self.order.unlisted(values, out, _odd(orders))
+
+    def derivatives(self, coefficients: Coefficients, orders: Sequence[Orders], outs: Sequence[Array]) -> None:
+        """As in `Derivatives`."""
+        self._inner.series.derivatives(coefficients, orders, outs)
+        for order, out in zip(orders, outs, strict=True):
+            self.order.unlisted(out.copy(), out, _odd(order))
+
+    def add_derivatives(
+        self,
+        coefficients: Coefficients,
+        orders: Sequence[Orders],
+        weights: Sequence[float],
+        factors: Sequence[Array],
+        out: Array,
+    ) -> Array:
+        """As in `Derivatives`."""
+        for order, weight, factor in zip(orders, weights, factors, strict=True):
+            out += weight * factor * self.derivative(coefficients, order, np.empty(self.grid.shape))
+        return out
+
+    def slope(self, coefficients: NDArray, multipliers: tuple[Array, ...], j: int, out: Array) -> Array:
+        """Cosines become sines along axis j."""
+        values = self._inner.slope(coefficients, multipliers, j, np.empty(self.grid.shape))
+        return self.order.unlisted(values, out, (j,))
+
+    def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Array) -> Array:
+        """Sines along axis j become cosines."""
+        listed = [self.order.listed(values, np.empty(self.grid.shape), (j,)) for j, values in enumerate(flux)]
+        return self._inner.divergence(np.stack(listed), multipliers, out)
+
+
+def _odd(orders: Orders) -> list[int]:
+    """The axes along which the derivative continues oddly."""
+    return [j for j, order in enumerate(orders) if order % 2]
 
 
 def _differentiated(line: _Line, order: int) -> tuple[bool, Array]:
@@ -215,9 +265,9 @@ def _differentiated(line: _Line, order: int) -> tuple[bool, Array]:
     return order % 2 == 1, (-1.0) ** ((order + 1) // 2) * line.k**order
 
 
-def _as_rows(half: NDArray[np.complex128]) -> Array:
+def _as_rows(lines: NDArray[np.complex128]) -> Array:
     """Rows of pairs of reals."""
-    return half.reshape(-1, half.shape[-1]).view(np.float64)
+    return lines.reshape(-1, lines.shape[-1]).view(np.float64)
 
 
 class _Line:
@@ -226,8 +276,6 @@ class _Line:
     def __init__(self, n: int, length: float) -> None:
         index = np.arange(n)
         self.k = np.pi / length * index
-        self.permutation = np.concatenate([index[::2], index[1::2][::-1]])
-        self.signs = (-1.0) ** self.permutation
         self.pairs = index, -index % n  # k and n − k; 0 stands for n
         self._w = np.exp(0.5j * np.pi * index / n)
         self._norm = np.where(index > 0, np.sqrt(2.0 / n), np.sqrt(1.0 / n))

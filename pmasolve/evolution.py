@@ -83,7 +83,7 @@ def linearise(problem: Problem, operators: Operators, jet: Jet, differences: boo
     composed = problem.target(problem.domain.displaced(jet.D))
     speed -= composed
     speed += problem.f
-    slope = central_differences(problem, jet.D) if differences else None
+    slope = problem.domain.oriented(central_differences(problem, jet.D)) if differences else None
     return Linearisation(problem, operators, speed, inverse, composed, slope)
 
 
@@ -105,36 +105,42 @@ def linearise_at(problem: Problem, operators: Operators, u: Array) -> Linearisat
 
 def convexity(operators: Operators, u: Array) -> tuple[float, float]:
     """Least and greatest eigenvalue of D²φ = I + D²u over the grid."""
-    low, high = extreme_eigenvalues(jet_of(operators, u).D2)
+    low, high = extreme_eigenvalues(operators.working.jet(operators.transform.forward(u)).D2)
     return 1.0 + low, 1.0 + high
 
 
 class Evolution:
-    """PMA as a `System` in the preconditioned coefficients."""
+    """PMA as a `System` in the preconditioned coefficients; on the way there points are in the operators' own order."""
 
     def __init__(self, problem: Problem, operators: Operators) -> None:
-        self.problem, self.operators, self.transform = problem, operators, operators.transform
+        self._outside, self.operators = operators.transform, operators.working
+        self.problem, self.transform = problem.listed(self.operators.grid), self.operators.transform
         kappa2 = float(np.mean([k.ravel()[1] ** 2 for k in self.transform.wavenumbers]))
-        self._shifted, self._unit = Shifted(operators), 1.0 / kappa2
+        self._shifted, self._unit = Shifted(self.operators), 1.0 / kappa2
         self.scale = 4 * np.pi**2 / kappa2  # mean squared period: the unit of u and w
         self.here: Linearisation | None = None
         self._sample, self._places = np.empty(0), np.empty(0)
         self._differences = False  # once the grid does not resolve g(∇φ)
         self._linearised = 0
         self._jet = Jet.empty(problem.domain)  # reused: allocating costs more than arithmetic
+        self._jet.D.fill(1.0)
+        self._orientation = self._some(self.operators.grid.oriented(self._jet.D)).copy()
         self._values = np.empty(problem.domain.shape)  # the source of every transform: plans keep the last one alive
         self._spectrum = self.transform.forward(np.zeros(problem.domain.shape))
         self._diffusion, self._strictness = 1.0, 1.0
 
     def vector(self, values: Array) -> Array:
         """State of a function on the grid: orthonormal coefficients of (1 − Δ/κ²)u."""
-        return self._vector(values).copy()
+        return self._scaled(self._outside.forward(values))
 
     def _vector(self, values: Array) -> Array:
-        """The same in the one array of coefficients, over which the next call writes: memory is what limits the grid."""
+        """The same of values in the operators' order, in the one array of coefficients: memory is what limits the grid."""
         if values is not self._values:
             np.copyto(self._values, values)
-        c = self.transform.as_vector(self.transform.forward(self._values, self._spectrum))
+        return self._scaled(self.transform.forward(self._values, self._spectrum))
+
+    def _scaled(self, coefficients: Coefficients) -> Array:
+        c = self.transform.as_vector(coefficients)
         return self._shifted.multiply(c, self._unit, self.transform.isometry, c)
 
     def coefficients(self, y: Array) -> Coefficients:
@@ -145,7 +151,7 @@ class Evolution:
     def values(self, y: Array) -> Array:
         """The function on the grid."""
         out = np.empty(self.problem.domain.shape)
-        return self.transform.derivative(self.coefficients(y), (0,) * out.ndim, out)
+        return self._outside.derivative(self.coefficients(y), (0,) * out.ndim, out)
 
     def derivative(self, y: Array) -> Array | None:
         """A(φ), or None where φ is not convex; the next call of any method writes over it, as over all that are returned here."""
@@ -176,7 +182,7 @@ class Evolution:
         self._linearised += 1
         if self._differences or self._linearised % LOOKED_AT != 1:
             return False
-        exact = central_differences(self.problem, self._places)
+        exact = self._orientation * central_differences(self.problem, self._places)
         return float(np.max(np.abs(self._some(here.drift) - exact))) > MISLED * float(np.max(np.abs(exact)) + 1.0)
 
     def linearise(self, y: Array) -> None:

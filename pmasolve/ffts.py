@@ -21,8 +21,7 @@ except ImportError:  # optional, extra "fast"
     pyfftw = None
 
 
-Fill = Callable[[slice], None]
-Weigh = Callable[[NDArray[np.complex128], NDArray[np.complex128]], None]
+Weigh = Callable[[NDArray[np.complex128], NDArray[np.complex128]], None]  # rows, and where what becomes of them goes
 Use = Callable[[slice, Array], None]
 
 
@@ -32,12 +31,15 @@ class RealFFT(Protocol):
     The way back goes in two steps, so that derivatives which agree in the leading axes share the first.
     """
 
-    def forward(self, rows: Callable[[slice], Array], out: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """The half spectrum, in ``out``, of the values that ``rows`` yields for a slice of rows: (…, last axis)."""
+    def forward(self, values: Array, out: NDArray[np.complex128], take: Weigh | None = None) -> NDArray[np.complex128]:
+        """The half spectrum, in ``out``.
+
+        ``take(spectrum, lines)`` makes lines of ``out`` from rows of half spectra, before the other axes are transformed.
+        """
         ...
 
-    def columns(self, work: NDArray[np.complex128], fill: Fill) -> None:
-        """Inverse along all axes but the last, in place; ``fill`` writes the columns of a slice just before they are needed."""
+    def columns(self, work: NDArray[np.complex128]) -> None:
+        """Inverse along all axes but the last, in place."""
         ...
 
     def rows(
@@ -51,19 +53,24 @@ class RealFFT(Protocol):
         ...
 
 
-def real_fft(shape: tuple[int, ...]) -> RealFFT:
-    """Plan the transforms of arrays of this shape."""
-    return _Pyfftw(shape) if pyfftw else _Scipy(shape)
+def real_fft(shape: tuple[int, ...], columns: int | None = None) -> RealFFT:
+    """Plan the transforms of arrays of this shape.
+
+    Along the leading axes only the first ``columns`` of the half spectrum are transformed, all unless given.  Arrays keep its
+    width all the same: with lines of a power of 2 the caches would get into trouble.
+    """
+    columns = shape[-1] // 2 + 1 if columns is None else columns
+    return _Pyfftw(shape, columns) if pyfftw else _Scipy(shape, columns)
 
 
 class _Cut:
     """How an array is cut into blocks of rows and of columns, and room for a block of rows for each thread."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], columns: int) -> None:
         self.shape, self.half = shape, (*shape[:-1], shape[-1] // 2 + 1)
         self.others = tuple(range(len(shape) - 1))
         self.row_blocks = blocks(prod(shape[:-1]), prod(shape), CACHED)
-        self.column_blocks = blocks(self.half[-1], prod(shape)) if len(shape) > 1 else ()
+        self.column_blocks = blocks(columns, prod(shape)) if len(shape) > 1 else ()
         self._most = max(r.stop - r.start for r in self.row_blocks)
         self._own = threading.local()
 
@@ -84,36 +91,46 @@ class _Cut:
         """The half spectrum as rows."""
         return work.reshape(-1, self.half[-1])
 
+    def values(self, array: Array) -> Array:
+        """The values as rows."""
+        return array.reshape(-1, self.shape[-1])
+
 
 class _Scipy:
     """pocketfft, allocating."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.cut = _Cut(shape)
+    def __init__(self, shape: tuple[int, ...], columns: int) -> None:
+        self.cut = _Cut(shape, columns)
 
-    def forward(self, rows: Callable[[slice], Array], out: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    def forward(self, values: Array, out: NDArray[np.complex128], take: Weigh | None = None) -> NDArray[np.complex128]:
         """As in `RealFFT`."""
-        values = rows(slice(0, prod(self.cut.shape[:-1])))
-        out[...] = scipy.fft.rfftn(values.reshape(self.cut.shape), workers=get_num_threads())
+        if take is None:
+            out[...] = scipy.fft.rfftn(values, workers=get_num_threads())
+            return out
+        x, lines = self.cut.values(values), self.cut.lines(out)
+        each(lambda r: take(scipy.fft.rfft(x[r], workers=1), lines[r]), self.cut.row_blocks)
+
+        def block(c: slice) -> None:
+            out[..., c] = scipy.fft.fftn(out[..., c], axes=self.cut.others, workers=1)
+
+        if self.cut.column_blocks:
+            each(block, self.cut.column_blocks)
         return out
 
-    def columns(self, work: NDArray[np.complex128], fill: Fill) -> None:
+    def columns(self, work: NDArray[np.complex128]) -> None:
         """As in `RealFFT`."""
 
         def block(c: slice) -> None:
-            fill(c)
             work[..., c] = scipy.fft.ifftn(work[..., c], axes=self.cut.others, norm="forward", workers=1)
 
         if self.cut.column_blocks:
             each(block, self.cut.column_blocks)
-        else:
-            fill(slice(0, self.cut.half[-1]))
 
     def rows(
         self, work: NDArray[np.complex128], weigh: Weigh | None, out: Array | None, use: Use | None = None
     ) -> None:
         """As in `RealFFT`."""
-        lines, target = self.cut.lines(work), None if out is None else out.reshape(-1, self.cut.shape[-1])
+        lines, target = self.cut.lines(work), None if out is None else self.cut.values(out)
 
         def block(r: slice) -> None:
             source = lines[r]
@@ -136,46 +153,49 @@ class _Pyfftw:
     barriers and become many times slower than one thread as soon as a core is taken by somebody else.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.cut = cut = _Cut(shape)
-        values, work = _aligned(shape, np.float64), _aligned(cut.half, np.complex128)
+    def __init__(self, shape: tuple[int, ...], columns: int) -> None:
+        self.cut = cut = _Cut(shape, columns)
         flags = ("FFTW_ESTIMATE",) if shape[-1] % 2 == 0 else ("FFTW_ESTIMATE", "FFTW_UNALIGNED")
 
         def along(source: NDArray, target: NDArray, axes: tuple[int, ...], direction: str) -> pyfftw.FFTW:
             extra = ("FFTW_DESTROY_INPUT",) if direction == "FFTW_BACKWARD" else ()
             return pyfftw.FFTW(source, target, axes=axes, direction=direction, threads=1, flags=(*flags, *extra))
 
-        x, lines = values.reshape(-1, shape[-1]), cut.lines(work)
-        self._to_half = [along(x[r], lines[r], (1,), "FFTW_FORWARD") for r in cut.row_blocks]
-        self._from_half = [along(lines[r], x[r], (1,), "FFTW_BACKWARD") for r in cut.row_blocks]
+        counts = [r.stop - r.start for r in cut.row_blocks]
+        x, half = _aligned((max(counts), shape[-1]), np.float64), _aligned((max(counts), cut.half[-1]), np.complex128)
+        self._to_half = [along(x[:m], half[:m], (1,), "FFTW_FORWARD") for m in counts]
+        self._from_half = [along(half[:m], x[:m], (1,), "FFTW_BACKWARD") for m in counts]
+        work = _aligned(cut.half, np.complex128)
         self._across = [along(work[..., c], work[..., c], cut.others, "FFTW_FORWARD") for c in cut.column_blocks]
         self._back = [along(work[..., c], work[..., c], cut.others, "FFTW_BACKWARD") for c in cut.column_blocks]
 
-    def forward(self, rows: Callable[[slice], Array], out: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    def forward(self, values: Array, out: NDArray[np.complex128], take: Weigh | None = None) -> NDArray[np.complex128]:
         """As in `RealFFT`."""
-        lines = self.cut.lines(out)
-        each(lambda plan, r: _run(plan, rows(r), lines[r]), self._to_half, self.cut.row_blocks)
+        x, lines = self.cut.values(values), self.cut.lines(out)
+
+        def block(plan: pyfftw.FFTW, r: slice) -> None:
+            if take is None:
+                _run(plan, x[r], lines[r])
+            else:
+                spectrum = self.cut.room(r)[0]
+                _run(plan, x[r], spectrum)
+                take(spectrum, lines[r])
+
+        each(block, self._to_half, self.cut.row_blocks)
         if self.cut.column_blocks:
             each(lambda plan, c: _run(plan, out[..., c], out[..., c]), self._across, self.cut.column_blocks)
         return out
 
-    def columns(self, work: NDArray[np.complex128], fill: Fill) -> None:
+    def columns(self, work: NDArray[np.complex128]) -> None:
         """As in `RealFFT`."""
-
-        def block(plan: pyfftw.FFTW, c: slice) -> None:
-            fill(c)
-            _run(plan, work[..., c], work[..., c])
-
         if self.cut.column_blocks:
-            each(block, self._back, self.cut.column_blocks)
-        else:
-            fill(slice(0, self.cut.half[-1]))
+            each(lambda plan, c: _run(plan, work[..., c], work[..., c]), self._back, self.cut.column_blocks)
 
     def rows(
         self, work: NDArray[np.complex128], weigh: Weigh | None, out: Array | None, use: Use | None = None
     ) -> None:
         """As in `RealFFT`."""
-        lines, target = self.cut.lines(work), None if out is None else out.reshape(-1, self.cut.shape[-1])
+        lines, target = self.cut.lines(work), None if out is None else self.cut.values(out)
 
         def block(plan: pyfftw.FFTW, r: slice) -> None:
             weighed, values = self.cut.room(r)

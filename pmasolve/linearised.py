@@ -114,7 +114,7 @@ class LinearisedMongeAmpere:
 
     def advance(self, state: MongeAmpereState, until: float) -> MongeAmpereState:
         """One step of the integrator, or the interpolant at ``until``."""
-        return take_step(self.problem, state, until)
+        return take_step(state, until)
 
     def potential(self, state: MongeAmpereState) -> Array:
         """u on the grid."""

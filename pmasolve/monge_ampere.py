@@ -132,7 +132,7 @@ class MongeAmpere:
 
     def advance(self, state: MongeAmpereState, until: float) -> MongeAmpereState:
         """One step of the integrator, or the interpolant at ``until``."""
-        return take_step(self.problem, state, until)
+        return take_step(state, until)
 
     def potential(self, state: MongeAmpereState) -> Array:
         """u on the grid."""
@@ -180,12 +180,12 @@ LOST_MASS = (
 WATCH = 0.01  # least eigenvalue of the last Newton iterate below which the accepted state itself is tested
 
 
-def take_step(problem: Problem, state: MongeAmpereState, until: float) -> MongeAmpereState:
+def take_step(state: MongeAmpereState, until: float) -> MongeAmpereState:
     """One step of the integrator, or the interpolant at ``until``; a state that is not convex, or loses mass, ends the run."""
     integrator = state.integrator
     t, y, before = integrator.t, integrator.y, integrator.reached
     integrator.advance(until)
-    state.record = step_record(problem, state, integrator.reached - before)
+    state.record = step_record(state, integrator.reached - before)
     near = state.record.get("min_eigenvalue", 0.0) < WATCH
     if integrator.outcome.ok and near and state.evolution.derivative(integrator.y) is None:
         integrator.t, integrator.y, integrator.outcome = t, y, CONVEXITY_LOST
@@ -203,9 +203,9 @@ def _unresolved(mass: float) -> Outcome:
     )
 
 
-def step_record(problem: Problem, state: MongeAmpereState, dt: float) -> dict[str, float]:
+def step_record(state: MongeAmpereState, dt: float) -> dict[str, float]:
     """Diagnostics of the step of size ``dt`` that led to this state."""
-    counts, grid = state.integrator.counts, problem.domain
+    counts = state.integrator.counts
     work = {
         "dt": dt,
         "order": state.integrator.order,
@@ -216,7 +216,7 @@ def step_record(problem: Problem, state: MongeAmpereState, dt: float) -> dict[st
     here = state.evolution.here
     if here is None:  # the last state tried was refused
         return work
-    sums = density_sums(here.speed, problem.f)
+    grid, sums = here.problem.domain, density_sums(here.speed, here.problem.f)
     mean = sums.total / grid.size
     return {
         **work,

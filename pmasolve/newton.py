@@ -74,13 +74,13 @@ REFUSED = State(np.inf, np.inf, np.inf, np.inf)
 
 
 class Level:
-    """The equation on one grid, with all the memory that it needs."""
+    """The equation on one grid, with all the memory that it needs; its points are in the operators' own order."""
 
     def __init__(self, problem: Problem, operators: Operators) -> None:
-        self.problem, self.operators, self.grid = problem, operators, problem.domain
-        self.transform = operators.transform
+        self.grid, self.transform, self.operators = problem.domain, operators.transform, operators.working
+        self.problem = problem.listed(self.operators.grid)
         self.jet = Jet.empty(self.grid)
-        self.elliptic = Elliptic(operators, self.jet.D)
+        self.elliptic = Elliptic(self.operators, self.jet.D)
         self.residual = np.empty(self.grid.shape)
         self.coefficients: Coefficients = self.transform.zeros()  # of u
         self.trial: Coefficients = self.transform.zeros()
@@ -102,10 +102,10 @@ class Level:
 
     def balance(self) -> State:
         """The same where ``jet`` is that of a strictly convex potential: the gradient is lost, D²u becomes ν(T) cof(I+D²u)."""
-        nu = self.problem.target(self.grid.displaced(self.jet.D))
+        nu = self.problem.target(self.problem.domain.displaced(self.jet.D))
         each(lambda b: _exp_minus(nu.reshape(-1)[b]), blocks(nu.size, nu.size))
         mean, worst = balance(self.jet.D2, nu, self.mu, self.residual)
-        self.transform.forward(self.residual, self.r).ravel()[0] = 0.0  # the mean, which no potential changes
+        self.operators.transform.forward(self.residual, self.r).ravel()[0] = 0.0  # the mean, which no potential changes
         volume, dual, square = self.grid.volume, self.elliptic.energy(self.r), self.elliptic.square(self.r)
         return State(mean * volume, worst, float(np.sqrt(dual * volume)), float(np.sqrt(square)) * volume)
 
@@ -113,6 +113,12 @@ class Level:
     def values(self) -> Array:
         """u on the grid, mean-free."""
         return self.transform.derivative(self.coefficients, (0,) * self.grid.dim, np.empty(self.grid.shape))
+
+    @property
+    def cost(self) -> float:
+        """∫|∇u|² dμ."""
+        u = self.operators.transform.derivative(self.coefficients, (0,) * self.grid.dim, np.empty(self.grid.shape))
+        return self.grid.integral(np.sum(self.operators.gradient(u) ** 2, axis=0) * self.mu)
 
 
 def _exp_minus(values: Array) -> None:

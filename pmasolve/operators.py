@@ -41,6 +41,11 @@ class Operators(Protocol):
     transform: Transform
 
     @property
+    def working(self) -> Operators:
+        """The same with the grid's points in the order that costs least."""
+        ...
+
+    @property
     def symbols(self) -> tuple[Array, ...]:
         """Symbol of −∂ⱼ² for each axis, ≥ 0, shaped to broadcast against the coefficients."""
         ...
@@ -110,6 +115,11 @@ class FourierOperators:
 
     grid: Grid
     transform: Transform
+
+    @property
+    def working(self) -> FourierOperators:
+        """The same, in the order of the transform."""
+        return FourierOperators(*self.transform.working)
 
     @property
     def symbols(self) -> tuple[Array, ...]:
@@ -185,6 +195,11 @@ class DifferenceOperators:
     grid: Grid
     transform: Transform
     order: int
+
+    @property
+    def working(self) -> DifferenceOperators:
+        """These: neighbours lie side by side."""
+        return self
 
     @property
     def symbols(self) -> tuple[Array, ...]:

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .domains import Array, Grid
-from .ffts import Fill, Use, Weigh, real_fft
+from .ffts import Use, Weigh, real_fft
+from .pointwise import add_product
+from .threads import blocks, each
 
 Coefficients = NDArray[np.float64] | NDArray[np.complex128]
 Orders = tuple[int, ...]
@@ -30,51 +32,12 @@ class Group(Generic[Leading, Last]):
     members: tuple[tuple[int, Last], ...]
 
 
-class Basis(Protocol[Leading, Last]):
-    """What the series of the torus and of the box do not share: their factors, and the way to and from lines of FFTs."""
-
-    def leading(self, orders: Orders) -> Leading:
-        """The factor of these derivatives along all axes but the last."""
-        ...
-
-    def last(self, order: int) -> Last:
-        """That along the last axis."""
-        ...
-
-    def filling(self, coefficients: Coefficients, leading: Leading, work: NDArray[np.complex128]) -> Fill:
-        """Writes columns of the coefficients times their factor to ``work``."""
-        ...
-
-    def weighing(self, last: Last, final: bool) -> Weigh | None:
-        """Multiplies rows; None where ``final`` rows, which nothing needs again, may stay as they are."""
-        ...
-
-    def writing(self, group: Group[Leading, Last], last: Last, out: Array) -> tuple[Array | None, Use | None]:
-        """Where the rows' values go, or who puts them into ``out``."""
-        ...
-
-    def adding(self, group: Group[Leading, Last], last: Last, weight: float, factor: Array, sums: Array) -> Use:
-        """Adds weight · factor · the rows' values to ``sums``."""
-        ...
-
-
-class Series(Generic[Leading, Last]):
-    """Derivatives of the series in a basis, by groups; the plan and the half spectrum that they work in."""
-
-    def __init__(self, grid: Grid, basis: Basis[Leading, Last]) -> None:
-        self.half = (*grid.shape[:-1], grid.shape[-1] // 2 + 1)
-        self.plan, self.work = real_fft(grid.shape), np.empty(self.half, dtype=np.complex128)
-        self._basis = proxy(basis)  # its owner: with a cycle the arrays would outlive both
-        self._known: dict[tuple[Orders, ...], list[Group[Leading, Last]]] = {}
+class Derivatives(Protocol):
+    """Several derivatives of one function at once, which costs less than one by one."""
 
     def derivatives(self, coefficients: Coefficients, orders: Sequence[Orders], outs: Sequence[Array]) -> None:
         """Each derivative in its array."""
-        for group in self._groups(tuple(orders)):
-            self.synthesise(coefficients, group, outs)
-
-    def synthesise(self, coefficients: Coefficients, group: Group[Leading, Last], outs: Sequence[Array]) -> None:
-        """Those of one group."""
-        self._transform(coefficients, group, lambda k, last: self._basis.writing(group, last, outs[k]))
+        ...
 
     def add_derivatives(
         self,
@@ -85,11 +48,66 @@ class Series(Generic[Leading, Last]):
         out: Array,
     ) -> Array:
         """out + ∑ weight · factor · derivative, in ``out``."""
+        ...
+
+
+class Basis(Protocol[Leading, Last]):
+    """What the series of the torus and of the box do not share: their factors, and the way to lines of FFTs."""
+
+    def leading(self, orders: Orders) -> Leading:
+        """The factor of these derivatives along all axes but the last."""
+        ...
+
+    def last(self, order: int) -> Last:
+        """That along the last axis."""
+        ...
+
+    def filling(
+        self, coefficients: Coefficients, leading: Leading, work: NDArray[np.complex128]
+    ) -> Callable[[slice], None]:
+        """Writes rows of the coefficients times their factor to ``work``."""
+        ...
+
+    def weighing(self, last: Last, final: bool) -> Weigh | None:
+        """Multiplies rows; None where ``final`` rows, which nothing needs again, may stay as they are."""
+        ...
+
+
+class Series(Generic[Leading, Last]):
+    """Derivatives of the series in a basis, by groups; the plan and the half spectrum that they work in."""
+
+    def __init__(self, grid: Grid, basis: Basis[Leading, Last], columns: int | None = None) -> None:
+        self.plan = real_fft(grid.shape, columns)
+        self.work = np.empty((*grid.shape[:-1], grid.shape[-1] // 2 + 1), dtype=np.complex128)
+        self._blocks = blocks(grid.size // grid.shape[-1], grid.size)
+        self._basis = proxy(basis)  # its owner: with a cycle the arrays would outlive both
+        self._known: dict[tuple[Orders, ...], list[Group[Leading, Last]]] = {}
+
+    def derivatives(self, coefficients: Coefficients, orders: Sequence[Orders], outs: Sequence[Array]) -> None:
+        """As in `Derivatives`."""
         for group in self._groups(tuple(orders)):
+            self.synthesise(coefficients, group, outs)
 
-            def adding(k: int, last: Last, group: Group[Leading, Last] = group) -> tuple[None, Use]:
-                return None, self._basis.adding(group, last, weights[k], factors[k], out)
+    def synthesise(self, coefficients: Coefficients, group: Group[Leading, Last], outs: Sequence[Array]) -> None:
+        """Those of one group."""
+        self._transform(coefficients, group, lambda k: (outs[k], None))
 
+    def add_derivatives(
+        self,
+        coefficients: Coefficients,
+        orders: Sequence[Orders],
+        weights: Sequence[float],
+        factors: Sequence[Array],
+        out: Array,
+    ) -> Array:
+        """As in `Derivatives`."""
+        sums = out.reshape(-1, out.shape[-1])
+
+        def adding(k: int) -> tuple[None, Use]:
+            weight, factor = weights[k], factors[k].reshape(sums.shape)
+            return None, lambda rows, v: add_product(v.ravel(), factor[rows].ravel(), weight, sums[rows].reshape(-1))
+
+        for group in self._groups(tuple(orders)):
             self._transform(coefficients, group, adding)
         return out
 
@@ -97,11 +115,12 @@ class Series(Generic[Leading, Last]):
         self,
         coefficients: Coefficients,
         group: Group[Leading, Last],
-        target: Callable[[int, Last], tuple[Array | None, Use | None]],
+        target: Callable[[int], tuple[Array | None, Use | None]],
     ) -> None:
-        self.plan.columns(self.work, self._basis.filling(coefficients, group.leading, self.work))
+        each(self._basis.filling(coefficients, group.leading, self.work), self._blocks)
+        self.plan.columns(self.work)
         for m, (k, last) in enumerate(group.members, start=1):
-            self.plan.rows(self.work, self._basis.weighing(last, m == len(group.members)), *target(k, last))
+            self.plan.rows(self.work, self._basis.weighing(last, m == len(group.members)), *target(k))
 
     def _groups(self, orders: tuple[Orders, ...]) -> list[Group[Leading, Last]]:
         if orders not in self._known:

@@ -7,7 +7,7 @@ pyfftw serves where it is installed (planned once, no allocation), scipy.fft oth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -18,11 +18,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .cosines import BoxTransform
-from .domains import Array, Box, Grid, Torus
-from .ffts import Fill, Use, Weigh
-from .pointwise import add_product
-from .series import Coefficients, Group, Orders, Series
+from .cosines import BoxTransform, InterleavedTransform
+from .domains import Array, Box, Grid, Interleaved, Torus
+from .ffts import Weigh
+from .series import Coefficients, Derivatives, Group, Orders, Series
 
 
 class Transform(Protocol):
@@ -49,8 +48,12 @@ class Transform(Protocol):
         """∂^orders of the series at the grid points, written to ``out``; the coefficients are left alone."""
 
     @property
-    def series(self) -> Series:
+    def series(self) -> Derivatives:
         """Several derivatives at once, cheaper than one by one."""
+
+    @property
+    def working(self) -> tuple[Grid, Transform]:
+        """The same transform with the points in the order that costs least, and the grid that lists them so."""
 
     @property
     def signs(self) -> tuple[Array, ...]:
@@ -91,16 +94,16 @@ class _Factor:
 
 
 @njit(cache=True, nogil=True)
-def _multiply_rows(c, factor, odd, begin, end, out):
-    """Columns begin … end − 1 of the rows' products; real and imaginary parts lie side by side."""
+def _multiply_rows(c, factor, odd, out):
+    """The rows' products; real and imaginary parts lie side by side."""
     one, two = np.uint64(1), np.uint64(2)
     for r in range(factor.size):
         a = factor[r]
         if odd:
-            for k in range(np.uint64(begin), np.uint64(end)):
+            for k in range(np.uint64(c.shape[1] // 2)):
                 out[r, two * k], out[r, two * k + one] = -a * c[r, two * k + one], a * c[r, two * k]
         else:
-            for k in range(np.uint64(2 * begin), np.uint64(2 * end)):
+            for k in range(np.uint64(c.shape[1])):
                 out[r, k] = a * c[r, k]
 
 
@@ -119,7 +122,12 @@ class TorusTransform:
 
     def __init__(self, torus: Torus) -> None:
         self.torus, self.series = torus, Series(torus, self)
-        self.shape = self.series.half
+        self.shape = self.series.work.shape
+
+    @property
+    def working(self) -> tuple[Grid, Transform]:
+        """This one."""
+        return self.torus, self
 
     @cached_property
     def wavenumbers(self) -> tuple[Array, ...]:
@@ -171,23 +179,16 @@ class TorusTransform:
         rows = np.broadcast_to(prod(parts, start=np.ones(1)), (*self.shape[:-1], 1))
         return _Factor(rows.ravel() * (_sign(order) / self.torus.size), order % 2 == 1)
 
-    def filling(self, coefficients: Coefficients, leading: _Factor, work: NDArray[np.complex128]) -> Fill:
+    def filling(
+        self, coefficients: Coefficients, leading: _Factor, work: NDArray[np.complex128]
+    ) -> Callable[[slice], None]:
         """As in `Basis`."""
         source, target = (c.reshape(-1, self.shape[-1]).view(np.float64) for c in (coefficients, work))
-        return lambda c: _multiply_rows(source, leading.values, leading.odd, c.start, c.stop, target)
+        return lambda r: _multiply_rows(source[r], leading.values[r], leading.odd, target[r])
 
     def weighing(self, last: _Factor, final: bool) -> Weigh | None:
         """As in `Basis`."""
         return None if final and last.neutral else last.weigh
-
-    def writing(self, group: Group, last: _Factor, out: Array) -> tuple[Array | None, Use | None]:
-        """As in `Basis`."""
-        return out, None
-
-    def adding(self, group: Group, last: _Factor, weight: float, factor: Array, sums: Array) -> Use:
-        """As in `Basis`."""
-        factors, sums = factor.reshape(-1, sums.shape[-1]), sums.reshape(-1, sums.shape[-1])
-        return lambda rows, v: add_product(v.ravel(), factors[rows].ravel(), weight, sums[rows].reshape(-1))
 
     def zeros(self) -> NDArray[np.complex128]:
         """The half spectrum of 0."""
@@ -205,10 +206,8 @@ class TorusTransform:
 
     def forward(self, values: Array, out: Coefficients | None = None) -> NDArray[np.complex128]:
         """rfftn."""
-        x = np.ascontiguousarray(values).reshape(-1, values.shape[-1])
-        return self.series.plan.forward(
-            lambda rows: x[rows], np.empty(self.shape, np.complex128) if out is None else out
-        )
+        out = np.empty(self.shape, np.complex128) if out is None else out
+        return self.series.plan.forward(np.ascontiguousarray(values), out)
 
     @cached_property
     def signs(self) -> tuple[Array, ...]:
@@ -285,5 +284,7 @@ def plan(grid: Grid) -> Transform:
             return TorusTransform(grid)
         case Box():
             return BoxTransform(grid)
+        case Interleaved():
+            return InterleavedTransform(grid)
         case _:
             raise ValueError(f"{grid!r}: transforms need a Torus or a Box")

@@ -246,8 +246,7 @@ def _check(problem: Problem, gap: float, tolerance: float) -> None:
 def _smooth(problem: Problem, space: Space, gap: float, settings: NewtonKrylov, found: Solution) -> Transport:
     """What Newton found, certified."""
     level, state, outcome, records = found.level, found.state, found.outcome, found.records
-    u, series = level.values, (level.transform, level.coefficients)
-    cost = level.grid.integral(np.sum(level.operators.gradient(u) ** 2, axis=0) * level.mu)
+    cost, u, series = level.cost, level.values, (level.transform, level.coefficients)
     del found, level  # some fifteen arrays of the grid, as many as the certificate needs
     certificate = certify(problem, series, cost, gap)
     return Transport(

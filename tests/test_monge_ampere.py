@@ -12,7 +12,7 @@ from scipy.integrate import solve_ivp
 
 from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, Problem, Spline, Torus, evolve, integrator
 from pmasolve.convergence import running_orders
-from pmasolve.evolution import Evolution, convexity, linearise_at
+from pmasolve.evolution import Evolution, convexity, linearise, linearise_at
 from pmasolve.integrator import order_of
 from pmasolve.spectral import Spectral
 from pmasolve.trajectories import CONVEXITY_LOST
@@ -70,6 +70,18 @@ def test_system_jacobian_in_coefficients(make, space) -> None:
     system.linearise(y)
     error = np.linalg.norm(system.jacobian_times(v) - expected) / np.linalg.norm(expected)
     assert error < (1e-6 if isinstance(space, Fourier) else 2e-2)
+
+
+@pytest.mark.parametrize("make", [lambda: t2(24), lambda: box_problem(24)], ids=["plane", "box"])
+def test_both_ways_to_the_drift_agree(make) -> None:
+    """The chain rule and differences of g, also where points of a box are listed backwards: there ∇g has the other sign."""
+    problem = make()
+    omega, operators = np.pi if isinstance(problem.domain, Box) else 2 * np.pi, Fourier().on(problem.domain)
+    c = operators.transform.forward(0.004 * np.cos(omega * problem.domain.points[0]))
+    operators = operators.working
+    listed = problem.listed(operators.grid)
+    by_rule, by_differences = (linearise(listed, operators, operators.jet(c), way).drift for way in (False, True))
+    assert np.max(np.abs(by_rule - by_differences)) < 1e-6 * np.max(np.abs(by_differences))
 
 
 def test_the_order_of_a_step_is_read_off_its_linear_systems(monkeypatch: pytest.MonkeyPatch, plane: Problem) -> None:

@@ -24,6 +24,7 @@ TORI = [
     Torus((7, 6, 5)),
 ]
 BOXES = [Box((16,)), Box((15,), (2.5,)), Box((12, 9), (1.0, 0.7)), Box((6, 7, 8), (1.0, 2.0, 0.5))]
+INTERLEAVED = [box.interleaved for box in BOXES]
 LIBRARIES = ["pyfftw", "scipy"] if ffts.pyfftw else ["scipy"]
 
 
@@ -84,6 +85,27 @@ def test_derivatives_on_the_box(box: Box) -> None:
         assert np.array_equal(coefficients, kept)
 
 
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("box", BOXES, ids=str)
+def test_interleaved_points_are_every_second_of_the_doubled_torus(box: Box) -> None:
+    """There derivatives are those of the even continuation, signs included; the natural order's are those within the box."""
+    rng, (grid, transform) = np.random.default_rng(box.size), plan(box).working
+    mode, out = [int(rng.integers(1, n)) for n in box.shape], np.empty(box.shape)
+    k = np.pi * np.array(mode) / np.array(box.lengths)
+    x = np.meshgrid(*((2 * np.arange(n) + 0.5) * h for n, h in zip(box.shape, box.spacing, strict=True)), indexing="ij")
+    for orders in all_orders(box.dim):
+        exact = np.prod(
+            [kj**o * np.cos(kj * t + 0.5 * np.pi * o) for kj, o, t in zip(k, orders, x, strict=True)], axis=0
+        )
+        c = transform.forward(np.prod([np.cos(kj * t) for kj, t in zip(k, x, strict=True)], axis=0))
+        transform.derivative(c, orders, out)
+        assert np.max(np.abs(out - exact)) < 1e-12 * frequency(box) ** sum(orders), orders
+        odd = [j for j, o in enumerate(orders) if o % 2]
+        natural = plan(box).derivative(c, orders, np.empty(box.shape))
+        assert np.array_equal(grid.unlisted(out, np.empty(box.shape), odd), natural)
+        assert np.array_equal(grid.listed(natural, np.empty(box.shape), odd), out)
+
+
 def test_nyquist_has_even_derivatives_only() -> None:
     torus, out = Torus((8,)), np.empty(8)
     sawtooth = (-1.0) ** np.arange(8)
@@ -92,7 +114,7 @@ def test_nyquist_has_even_derivatives_only() -> None:
     assert np.allclose(plan(torus).derivative(coefficients, (2,), out), -((8 * np.pi) ** 2) * sawtooth, rtol=1e-13)
 
 
-@pytest.mark.parametrize("grid", TORI + BOXES, ids=str)
+@pytest.mark.parametrize("grid", TORI + BOXES + INTERLEAVED, ids=str)
 def test_parseval_and_way_back(grid) -> None:
     values = np.random.default_rng(1).standard_normal(grid.shape)
     transform = plan(grid)
@@ -137,7 +159,7 @@ def test_cosines_have_nothing_redundant(box: Box) -> None:
 
 
 @pytest.mark.usefixtures("_library")
-@pytest.mark.parametrize("grid", TORI + BOXES, ids=str)
+@pytest.mark.parametrize("grid", TORI + BOXES + INTERLEAVED, ids=str)
 def test_slope_is_the_derivative_and_divergence_minus_its_adjoint(grid) -> None:
     rng, transform = np.random.default_rng(5), plan(grid)
     k = tuple(sign * np.abs(k) for sign, k in zip(transform.signs, transform.wavenumbers, strict=True))
@@ -154,7 +176,7 @@ def test_slope_is_the_derivative_and_divergence_minus_its_adjoint(grid) -> None:
 
 
 @pytest.mark.usefixtures("_library")
-@pytest.mark.parametrize("grid", [*TORI, *BOXES, Torus((400, 401)), Box((401, 400))], ids=str)
+@pytest.mark.parametrize("grid", [*TORI, *BOXES, *INTERLEAVED, Torus((400, 401)), Box((401, 400))], ids=str)
 def test_derivatives_together_are_those_one_by_one(grid) -> None:
     """In any order, one of them twice; sums of products too."""
     rng, transform = np.random.default_rng(7), plan(grid)
@@ -193,7 +215,7 @@ def test_refined_is_the_same_function(grid) -> None:
     assert coarse.zeros().shape == coarse.forward(np.zeros(grid.shape)).shape
 
 
-@pytest.mark.parametrize("grid", [Torus((8, 8)), Box((8, 8))], ids=str)
+@pytest.mark.parametrize("grid", [Torus((8, 8)), Box((8, 8)), Box((8, 8)).interleaved], ids=str)
 def test_memory_is_given_back_with_the_transform(grid) -> None:
     """No cycle of references keeps the arrays until somebody collects garbage."""
     transform = plan(grid)
