@@ -55,7 +55,7 @@ def each(work: Callable[..., Result], *arguments: Sequence) -> list[Result]:
     An exception comes back once the work that has begun is done; no more is begun.  Inside such work, one after the other.
     """
     if len(arguments[0]) == 1:
-        return [work(*(a for (a,) in arguments))]
+        return [work(*[only for (only,) in arguments])]
     rows = list(zip(*arguments, strict=True))
     others = min(get_num_threads(), len(rows)) - 1
     if others < 1 or _within.each:  # waiting for the pool from within could be waiting for ever
