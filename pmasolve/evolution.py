@@ -123,7 +123,7 @@ class Evolution:
         self._differences = False  # once the grid does not resolve g(∇φ)
         self._linearised = 0
         self._jet = Jet.empty(problem.domain)  # reused: allocating costs more than arithmetic
-        self._jet.D.fill(1.0)
+        self._jet.D.fill(1.0)  # room for the signs of all vectors, of which a few are kept
         self._orientation = self._some(self.operators.grid.oriented(self._jet.D)).copy()
         self._values = np.empty(problem.domain.shape)  # the source of every transform: plans keep the last one alive
         self._spectrum = self.transform.forward(np.zeros(problem.domain.shape))
