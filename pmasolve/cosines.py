@@ -12,7 +12,7 @@ neighbours along the last axis, which are real, make one complex number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -196,68 +196,6 @@ class InterleavedTransform(CosineSeries):
     def _columns(self, weights: NDArray[np.complex128]) -> _Columns:
         points = self.grid.shape[-1]
         return _Columns(_planar(weights[:, : points // 2 + 1]), points)
-
-
-class BoxTransform(CosineSeries):
-    """The same of a box, its points in their natural order: one more pass over memory."""
-
-    def __init__(self, box: Box) -> None:
-        super().__init__(box)
-        self.order = box.interleaved
-        self._inner = InterleavedTransform(self.order)
-
-    @property
-    def working(self) -> tuple[Grid, InterleavedTransform]:
-        """That of the interleaved points."""
-        return self.order, self._inner
-
-    @property
-    def series(self) -> BoxTransform:
-        """Derivatives one by one."""
-        return self
-
-    def forward(self, values: Array, out: Array | None = None) -> Array:
-        """Orthonormal DCT-II along every axis."""
-        return self._inner.forward(self.order.listed(values, np.empty(self.grid.shape)), out)
-
-    def derivative(self, coefficients: Coefficients, orders: Orders, out: Array) -> Array:
-        """As in `Transform`."""
-        values = self._inner.derivative(coefficients, orders, np.empty(self.grid.shape))
-        return self.order.unlisted(values, out, _odd(orders))
-
-    def derivatives(self, coefficients: Coefficients, orders: Sequence[Orders], outs: Sequence[Array]) -> None:
-        """As in `Derivatives`."""
-        self._inner.series.derivatives(coefficients, orders, outs)
-        for order, out in zip(orders, outs, strict=True):
-            self.order.unlisted(out.copy(), out, _odd(order))
-
-    def add_derivatives(
-        self,
-        coefficients: Coefficients,
-        orders: Sequence[Orders],
-        weights: Sequence[float],
-        factors: Sequence[Array],
-        out: Array,
-    ) -> Array:
-        """As in `Derivatives`."""
-        for order, weight, factor in zip(orders, weights, factors, strict=True):
-            out += weight * factor * self.derivative(coefficients, order, np.empty(self.grid.shape))
-        return out
-
-    def slope(self, coefficients: NDArray, multipliers: tuple[Array, ...], j: int, out: Array) -> Array:
-        """Cosines become sines along axis j."""
-        values = self._inner.slope(coefficients, multipliers, j, np.empty(self.grid.shape))
-        return self.order.unlisted(values, out, (j,))
-
-    def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Array) -> Array:
-        """Sines along axis j become cosines."""
-        listed = [self.order.listed(values, np.empty(self.grid.shape), (j,)) for j, values in enumerate(flux)]
-        return self._inner.divergence(np.stack(listed), multipliers, out)
-
-
-def _odd(orders: Orders) -> list[int]:
-    """The axes along which the derivative continues oddly."""
-    return [j for j, order in enumerate(orders) if order % 2]
 
 
 def _differentiated(line: _Line, order: int) -> tuple[bool, Array]:

@@ -77,7 +77,8 @@ class Level:
     """The equation on one grid, with all the memory that it needs; its points are in the operators' own order."""
 
     def __init__(self, problem: Problem, operators: Operators) -> None:
-        self.grid, self.transform, self.operators = problem.domain, operators.transform, operators.working
+        self.grid, self.outside, self.operators = problem.domain, operators, operators.working
+        self.transform = operators.transform
         self.problem = problem.listed(self.operators.grid)
         self.jet = Jet.empty(self.grid)
         self.elliptic = Elliptic(self.operators, self.jet.D)
@@ -113,12 +114,6 @@ class Level:
     def values(self) -> Array:
         """u on the grid, mean-free."""
         return self.transform.derivative(self.coefficients, (0,) * self.grid.dim, np.empty(self.grid.shape))
-
-    @property
-    def cost(self) -> float:
-        """∫|∇u|² dμ."""
-        u = self.operators.transform.derivative(self.coefficients, (0,) * self.grid.dim, np.empty(self.grid.shape))
-        return self.grid.integral(np.sum(self.operators.gradient(u) ** 2, axis=0) * self.mu)
 
 
 def _exp_minus(values: Array) -> None:

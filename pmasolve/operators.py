@@ -162,7 +162,8 @@ class FourierOperators:
     def contract(self, coefficients: Coefficients, S: Array, b: Array, out: Array) -> Array:
         """Derivatives are added block by block."""
         out.fill(0.0)
-        return self.transform.series.add_derivatives(coefficients, self._orders, self._weights, [*b, *S], out)
+        terms = list(zip(self._orders, self._weights, [*b, *S], strict=True))
+        return self.transform.series.add_derivatives(coefficients, terms, out)
 
 
 # Weights of f(x+jh), j = 1 …: first derivative (odd, over h) and second derivative (even, over h²; the centre closes the sum).

@@ -21,6 +21,7 @@ from .threads import blocks, each
 
 Coefficients = NDArray[np.float64] | NDArray[np.complex128]
 Orders = tuple[int, ...]
+Term = tuple[Orders, float, Array]  # a derivative, its weight and its factor
 Leading, Last = TypeVar("Leading"), TypeVar("Last")
 
 
@@ -39,14 +40,7 @@ class Derivatives(Protocol):
         """Each derivative in its array."""
         ...
 
-    def add_derivatives(
-        self,
-        coefficients: Coefficients,
-        orders: Sequence[Orders],
-        weights: Sequence[float],
-        factors: Sequence[Array],
-        out: Array,
-    ) -> Array:
+    def add_derivatives(self, coefficients: Coefficients, terms: Sequence[Term], out: Array) -> Array:
         """out + ∑ weight · factor · derivative, in ``out``."""
         ...
 
@@ -92,22 +86,15 @@ class Series(Generic[Leading, Last]):
         """Those of one group."""
         self._transform(coefficients, group, lambda k: (outs[k], None))
 
-    def add_derivatives(
-        self,
-        coefficients: Coefficients,
-        orders: Sequence[Orders],
-        weights: Sequence[float],
-        factors: Sequence[Array],
-        out: Array,
-    ) -> Array:
+    def add_derivatives(self, coefficients: Coefficients, terms: Sequence[Term], out: Array) -> Array:
         """As in `Derivatives`."""
         sums = out.reshape(-1, out.shape[-1])
 
         def adding(k: int) -> tuple[None, Use]:
-            weight, factor = weights[k], factors[k].reshape(sums.shape)
+            weight, factor = terms[k][1], terms[k][2].reshape(sums.shape)
             return None, lambda rows, v: add_product(v.ravel(), factor[rows].ravel(), weight, sums[rows].reshape(-1))
 
-        for group in self._groups(tuple(orders)):
+        for group in self._groups(tuple(orders for orders, _, _ in terms)):
             self._transform(coefficients, group, adding)
         return out
 

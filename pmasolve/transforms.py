@@ -18,7 +18,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .cosines import BoxTransform, InterleavedTransform
+from .boxes import BoxTransform
+from .cosines import InterleavedTransform
 from .domains import Array, Box, Grid, Interleaved, Torus
 from .ffts import Weigh
 from .series import Coefficients, Derivatives, Group, Orders, Series

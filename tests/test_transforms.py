@@ -189,7 +189,7 @@ def test_derivatives_together_are_those_one_by_one(grid) -> None:
     size = np.max(np.abs(alone), axis=tuple(range(1, alone.ndim)), keepdims=True)
     assert np.all(np.abs(outs - alone) <= 1e-13 * size)
     weights, factors, out = rng.standard_normal(len(orders)), rng.standard_normal(outs.shape), np.ones(grid.shape)
-    transform.series.add_derivatives(coefficients, orders, weights, list(factors), out)
+    transform.series.add_derivatives(coefficients, list(zip(orders, weights, factors, strict=True)), out)
     expected = 1.0 + np.einsum("k,k...->...", weights, factors * alone)
     assert np.max(np.abs(out - expected)) <= 1e-13 * np.max(np.abs(expected))
     assert np.array_equal(coefficients, kept)
