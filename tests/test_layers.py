@@ -22,7 +22,7 @@ LAYERS = [
     ["problems"],
     ["manufactured"],
     ["trajectories", "cosines"],
-    ["loop"],
+    ["loop", "boxes"],
     ["softmin"],
     ["rough"],
     ["transforms"],
