@@ -12,7 +12,6 @@ neighbours along the last axis, which are real, make one complex number.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -37,12 +36,12 @@ class _Columns:
     @cached_property
     def combine(self) -> Weigh:
         """Half spectra of lines."""
-        return lambda lines, out: combine(lines.view(np.float64), self.weights, self.points, out.view(np.float64))
+        return lambda lines, out: combine(lines, self.weights, self.points, out)
 
     @cached_property
     def extract(self) -> Weigh:
         """Lines of half spectra."""
-        return lambda rows, out: extract(rows.view(np.float64), self.weights, self.points, out.view(np.float64))
+        return lambda rows, out: extract(rows, self.weights, self.points, out)
 
 
 # Of an analysis: weights of rows as `analyse` takes them, and along the last axis.
@@ -130,22 +129,21 @@ class InterleavedTransform(CosineSeries):
         lines = self._lines[2 - len(orders) : 2]
         return self._along_rows([_differentiated(line, order) for line, order in zip(lines, orders, strict=True)])
 
-    def last(self, order: int) -> _Columns:
+    def weighing(self, order: int, final: bool) -> Weigh:
         """As in `Basis`."""
-        return self._along_columns(*_differentiated(self._lines[2], order))
+        return self._along_columns(*_differentiated(self._lines[2], order)).combine
 
-    def filling(self, coefficients: NDArray, leading: Array, work: NDArray[np.complex128]) -> Callable[[slice], None]:
-        """As in `Basis`."""
-        c, V = coefficients.reshape(self._rows), _as_rows(work)
-        return lambda r: synthesise(c, self._sources[r], leading[r], V[r])
+    def rows(self, coefficients: Coefficients) -> Array:
+        """The coefficients' own rows."""
+        return coefficients.reshape(self._rows)
 
-    def weighing(self, last: _Columns, final: bool) -> Weigh:
+    def fill(self, source: Array, leading: Array, rows: slice, lines: Array) -> None:
         """As in `Basis`."""
-        return last.combine
+        synthesise(source, self._sources, leading, rows.start, rows.stop, lines)
 
     def slope(self, coefficients: NDArray, multipliers: tuple[Array, ...], j: int, out: Array) -> Array:
         """Cosines become sines along axis j."""
-        self.series.synthesise(coefficients, self._recipes(multipliers)[0][j], [out])
+        self.series.synthesise(coefficients, self._recipes(multipliers)[0][j], out)
         return out
 
     def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Array) -> Array:
@@ -164,15 +162,15 @@ class InterleavedTransform(CosineSeries):
                 [[(i == j, sign * factors[i] if i == j else np.ones(factors[i].size)) for i in axes] for j in axes]
                 for sign in (-1.0, 1.0)
             )
-            groups = [Group(self._along_rows(p[:-1]), ((0, self._along_columns(*p[-1])),)) for p in there]
+            groups = [Group(self._along_rows(p[:-1]), ((0, self._along_columns(*p[-1]).combine),)) for p in there]
             self._slopes = multipliers, groups, [self._analysing(p) for p in back]
         return self._slopes[1:]
 
     def _analyse(self, values: Array, recipe: _Recipe, out: Array) -> Array:
         weights, last = recipe
-        V = _as_rows(self.series.plan.forward(np.ascontiguousarray(values), self.series.work, last.extract))
-        c = out.reshape(self._rows)
-        each(lambda b: analyse(V, self._sources[b], weights[b], c[b]), self._blocks)
+        plan, c = self.series.plan, out.reshape(self._rows)
+        plan.forward(np.ascontiguousarray(values), plan.work, last.extract)
+        each(lambda b: analyse(plan.lines, self._sources, weights, b.start, b.stop, c), self._blocks)
         return out
 
     def _along_rows(self, parts: list[tuple[bool, Array]]) -> Array:
@@ -201,11 +199,6 @@ class InterleavedTransform(CosineSeries):
 def _differentiated(line: _Line, order: int) -> tuple[bool, Array]:
     """Whether the derivative is a sine series, and its factors: cosines become sines under odd derivatives."""
     return order % 2 == 1, (-1.0) ** ((order + 1) // 2) * line.k**order
-
-
-def _as_rows(lines: NDArray[np.complex128]) -> Array:
-    """Rows of pairs of reals."""
-    return lines.reshape(-1, lines.shape[-1]).view(np.float64)
 
 
 class _Line:

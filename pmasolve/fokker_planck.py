@@ -49,28 +49,28 @@ class SymmetrisedSystem:
     def _values(self, coefficients: Array) -> Array:
         return self.transform.derivative(coefficients, (0,) * len(self.shape), np.empty(self.shape))
 
-    def derivative(self, y: Array) -> Array | None:
-        """Δz − Vz, or None where ρ is not positive."""
+    def derivative(self, y: Array, out: Array) -> bool:
+        """Δz − Vz, unless ρ is not positive."""
         z = self.values(y)
-        return self._of(y, z) if z.min() > 0 else None
+        self._apply(y, z, out)
+        return bool(z.min() > 0)
 
-    def _of(self, y: Array, z: Array) -> Array:
+    def _apply(self, y: Array, z: Array, out: Array) -> None:
         diffused = self.transform.as_vector(self.operators.symbol * self.transform.as_coefficients(y))
-        return -diffused - self.vector(self.V * z)
+        np.subtract(-diffused, self.vector(self.V * z), out=out)
 
     def linearise(self, y: Array) -> None:
         """The equation is linear."""
 
-    def jacobian_times(self, v: Array) -> Array:
+    def jacobian_times(self, v: Array, out: Array) -> None:
         """Δv − Vv."""
-        return self._of(v, self.values(v))
+        self._apply(v, self.values(v), out)
 
-    def precondition(self, r: Array, gamma: float) -> Array:
+    def precondition(self, r: Array, gamma: float, out: Array) -> None:
         """(1 − γ(Δ − V̄))⁻¹ r."""
-        c = self.transform.as_coefficients(r)
-        return self.transform.as_vector(
-            self.transform.keep_redundant(c / (1.0 + gamma * (self.operators.symbol + self.level)), c)
-        )
+        c, solved = self.transform.as_coefficients(r), self.transform.as_coefficients(out)
+        np.divide(c, 1.0 + gamma * (self.operators.symbol + self.level), out=solved)
+        self.transform.keep_redundant(solved, c)
 
 
 @dataclass(eq=False)

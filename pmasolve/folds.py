@@ -12,12 +12,12 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def synthesise(c, sources, weights, V):
+def synthesise(c, sources, weights, begin, end, V):
     """t(P − iQ), P and Q sums of rows of c, two neighbours of which make one complex number."""
     one, two, n = np.uint64(1), np.uint64(2), np.uint64(c.shape[1])
     lanes = n // two + n % two
     P, Q = np.zeros(two * lanes), np.zeros(two * lanes)
-    for r in range(V.shape[0]):
+    for r in range(begin, end):
         g, h, i, j = c[sources[r, 0]], c[sources[r, 1]], c[sources[r, 2]], c[sources[r, 3]]
         u, v, A = weights[r, 0], weights[r, 1], weights[r, 2]
         B, C, D = weights[r, 3], weights[r, 4], weights[r, 5]
@@ -31,12 +31,12 @@ def synthesise(c, sources, weights, V):
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def analyse(V, sources, weights, c):
+def analyse(V, sources, weights, begin, end, c):
     """The way back: sums of rows of V with complex weights."""
     one, two, n = np.uint64(1), np.uint64(2), np.uint64(c.shape[1])
     used = n + n % two
     S, T = np.empty(used), np.empty(used)
-    for r in range(c.shape[0]):
+    for r in range(begin, end):
         g, h, i, j = V[sources[r, 0]], V[sources[r, 1]], V[sources[r, 2]], V[sources[r, 3]]
         x, y, z, w = weights[r, 0], weights[r, 1], weights[r, 2], weights[r, 3]
         for k in range(used):

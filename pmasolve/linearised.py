@@ -32,23 +32,26 @@ class LinearisedEvolution:
         """The last admissible potential."""
         return self.base.here
 
-    def derivative(self, y: Array) -> Array | None:
+    def derivative(self, y: Array, out: Array) -> bool:
         """A(φ) and 𝓛w."""
-        u, w = np.split(y, 2)
-        speed = self.base.derivative(u)
-        return None if speed is None else np.concatenate([speed.copy(), self.base.jacobian_times(w)])
+        (u, w), (speed, change) = np.split(y, 2), np.split(out, 2)
+        admissible = self.base.derivative(u, speed)
+        self.base.jacobian_times(w, change)
+        return admissible
 
     def linearise(self, y: Array) -> None:
         """Both blocks on the diagonal are 𝓛."""
         self.base.linearise(y[: y.size // 2])
 
-    def jacobian_times(self, v: Array) -> Array:
+    def jacobian_times(self, v: Array, out: Array) -> None:
         """The block that feels the change of 𝓛 with u is left out: below the diagonal, it costs Newton one iteration at most."""
-        return np.concatenate([self.base.jacobian_times(part).copy() for part in np.split(v, 2)])
+        for part, result in zip(np.split(v, 2), np.split(out, 2), strict=True):
+            self.base.jacobian_times(part, result)
 
-    def precondition(self, r: Array, gamma: float) -> Array:
+    def precondition(self, r: Array, gamma: float, out: Array) -> None:
         """Block by block."""
-        return np.concatenate([self.base.precondition(part, gamma).copy() for part in np.split(r, 2)])
+        for part, result in zip(np.split(r, 2), np.split(out, 2), strict=True):
+            self.base.precondition(part, gamma, result)
 
 
 @dataclass(frozen=True, eq=False)

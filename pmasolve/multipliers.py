@@ -11,10 +11,7 @@ from .threads import blocks, each
 
 
 class Shifted:
-    """Multiplication and division of coefficients, as real rows, by weight·(1 + a|k|²), |k|² in the discretisation's sense.
-
-    ``weight`` is one number for each column of the coefficients, or for all.
-    """
+    """Multiplication and division of coefficients, as real rows, by weight·(1 + a|k|²), |k|² in the discretisation's sense."""
 
     def __init__(self, operators: Operators) -> None:
         *leading, last = operators.symbols
@@ -25,30 +22,33 @@ class Shifted:
         self._columns = np.repeat(np.ravel(last), self._parts)
         self._blocks = blocks(self.shape[0], operators.grid.size)
 
-    def multiply(self, y: Array, a: float, weight: Array | float, out: Array) -> Array:
+    def weights(self, columns: Array) -> Array:
+        """What the other methods take, from one number for each column of the coefficients, or for all."""
+        return np.repeat(columns, self._parts if columns.size > 1 else self.shape[1])
+
+    def multiply(self, y: Array, a: float, weights: Array, out: Array) -> Array:
         """y·weight·(1 + a|k|²) of flat real vectors."""
-        return self._map(_multiply, y, a, weight, out)
+        return self._map(_multiply, y, a, weights, out)
 
-    def divide(self, y: Array, a: float, weight: Array | float, out: Array) -> Array:
+    def divide(self, y: Array, a: float, weights: Array, out: Array) -> Array:
         """y/(weight·(1 + a|k|²))."""
-        return self._map(_divide, y, a, weight, out)
+        return self._map(_divide, y, a, weights, out)
 
-    def _map(self, kernel, y: Array, a: float, weight: Array | float, out: Array) -> Array:
-        factors = np.repeat(weight, self._parts if np.size(weight) > 1 else self.shape[1])
+    def _map(self, kernel, y: Array, a: float, weights: Array, out: Array) -> Array:
         source, target = y.reshape(self.shape), out.reshape(self.shape)
-        each(lambda b: kernel(source[b], self._rows[b], self._columns, factors, a, target[b]), self._blocks)
+        each(lambda b: kernel(source, self._rows, self._columns, weights, a, b.start, b.stop, target), self._blocks)
         return out
 
 
 @vectorised
-def _multiply(y, rows, columns, weight, a, out):
-    for r in range(rows.size):
+def _multiply(y, rows, columns, weight, a, begin, end, out):
+    for r in range(begin, end):
         for k in range(np.uint64(columns.size)):
             out[r, k] = y[r, k] * (weight[k] * (1.0 + a * (rows[r] + columns[k])))
 
 
 @vectorised
-def _divide(y, rows, columns, weight, a, out):
-    for r in range(rows.size):
+def _divide(y, rows, columns, weight, a, begin, end, out):
+    for r in range(begin, end):
         for k in range(np.uint64(columns.size)):
             out[r, k] = y[r, k] / (weight[k] * (1.0 + a * (rows[r] + columns[k])))

@@ -78,10 +78,11 @@ def _invert_3d(H, begin, end, det, inverse):
 
 
 @vectorised
-def add_product(v, factor, weight, out):
-    """out += weight·factor·v; vectors of one length."""
+def add_product(v, factor, weight, begin, out):
+    """out += weight·factor·v, v a block that begins at ``begin``."""
+    begin = np.uint64(begin)
     for i in range(np.uint64(v.size)):
-        out[i] += weight * factor[i] * v[i]
+        out[begin + i] += weight * factor[begin + i] * v[i]
 
 
 @vectorised
@@ -234,8 +235,8 @@ def density_sums(A: Array, f: Array) -> DensitySums:
 
 def add(v: Array, factor: Array, weight: float, out: Array) -> Array:
     """out += weight·factor·v of arrays of one shape, on all threads."""
-    flat = [array.reshape(-1) for array in (v, factor, out)]
-    each(lambda b: add_product(flat[0][b], flat[1][b], weight, flat[2][b]), blocks(out.size, out.size))
+    v, factor, sums = v.reshape(-1), factor.reshape(-1), out.reshape(-1)
+    each(lambda b: add_product(v[b], factor, weight, b.start, sums), blocks(out.size, out.size))
     return out
 
 

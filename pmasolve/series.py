@@ -6,7 +6,7 @@ two leading axes and nine along the last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 from weakref import proxy
@@ -22,15 +22,15 @@ from .threads import blocks, each
 Coefficients = NDArray[np.float64] | NDArray[np.complex128]
 Orders = tuple[int, ...]
 Term = tuple[Orders, float, Array]  # a derivative, its weight and its factor
-Leading, Last = TypeVar("Leading"), TypeVar("Last")
+Leading = TypeVar("Leading")
 
 
 @dataclass(frozen=True)
-class Group(Generic[Leading, Last]):
-    """Derivatives with one factor along the leading axes: their places in the list and their factors along the last axis."""
+class Group(Generic[Leading]):
+    """Derivatives with one factor along the leading axes: their places in the list and how rows are weighed for them."""
 
     leading: Leading
-    members: tuple[tuple[int, Last], ...]
+    members: tuple[tuple[int, Weigh | None], ...]
 
 
 class Derivatives(Protocol):
@@ -45,77 +45,77 @@ class Derivatives(Protocol):
         ...
 
 
-class Basis(Protocol[Leading, Last]):
+class Basis(Protocol[Leading]):
     """What the series of the torus and of the box do not share: their factors, and the way to lines of FFTs."""
 
     def leading(self, orders: Orders) -> Leading:
         """The factor of these derivatives along all axes but the last."""
         ...
 
-    def last(self, order: int) -> Last:
-        """That along the last axis."""
+    def weighing(self, order: int, final: bool) -> Weigh | None:
+        """Multiplies rows by that along the last axis; None if ``final`` rows, which nothing needs again, may stay as they are."""
         ...
 
-    def filling(
-        self, coefficients: Coefficients, leading: Leading, work: NDArray[np.complex128]
-    ) -> Callable[[slice], None]:
-        """Writes rows of the coefficients times their factor to ``work``."""
+    def rows(self, coefficients: Coefficients) -> Array:
+        """The coefficients as real rows."""
         ...
 
-    def weighing(self, last: Last, final: bool) -> Weigh | None:
-        """Multiplies rows; None where ``final`` rows, which nothing needs again, may stay as they are."""
+    def fill(self, source: Array, leading: Leading, rows: slice, lines: Array) -> None:
+        """Write these rows of half spectra: those of the coefficients times their factor."""
         ...
 
 
-class Series(Generic[Leading, Last]):
-    """Derivatives of the series in a basis, by groups; the plan and the half spectrum that they work in."""
+class Series(Generic[Leading]):
+    """Derivatives of the series in a basis, by groups; the plan with the half spectrum that they work in.
 
-    def __init__(self, grid: Grid, basis: Basis[Leading, Last], columns: int | None = None) -> None:
+    Nothing is cut or looked up here that could be beforehand: on small grids it would cost as much as the FFTs.
+    """
+
+    def __init__(self, grid: Grid, basis: Basis[Leading], columns: int | None = None) -> None:
         self.plan = real_fft(grid.shape, columns)
-        self.work = np.empty((*grid.shape[:-1], grid.shape[-1] // 2 + 1), dtype=np.complex128)
         self._blocks = blocks(grid.size // grid.shape[-1], grid.size)
         self._basis = proxy(basis)  # its owner: with a cycle the arrays would outlive both
-        self._known: dict[tuple[Orders, ...], list[Group[Leading, Last]]] = {}
+        self._known: dict[tuple[Orders, ...], list[Group[Leading]]] = {}
 
     def derivatives(self, coefficients: Coefficients, orders: Sequence[Orders], outs: Sequence[Array]) -> None:
         """As in `Derivatives`."""
+        source = self._basis.rows(coefficients)
         for group in self._groups(tuple(orders)):
-            self.synthesise(coefficients, group, outs)
+            self._lead(source, group)
+            self.plan.rows([(weigh, outs[k], None) for k, weigh in group.members])
 
-    def synthesise(self, coefficients: Coefficients, group: Group[Leading, Last], outs: Sequence[Array]) -> None:
-        """Those of one group."""
-        self._transform(coefficients, group, lambda k: (outs[k], None))
+    def synthesise(self, coefficients: Coefficients, group: Group[Leading], out: Array) -> None:
+        """The one derivative of a group."""
+        self._lead(self._basis.rows(coefficients), group)
+        self.plan.rows([(group.members[0][1], out, None)])
 
     def add_derivatives(self, coefficients: Coefficients, terms: Sequence[Term], out: Array) -> Array:
         """As in `Derivatives`."""
-        sums = out.reshape(-1, out.shape[-1])
+        source, sums, last = self._basis.rows(coefficients), out.reshape(-1), out.shape[-1]
 
-        def adding(k: int) -> tuple[None, Use]:
-            weight, factor = terms[k][1], terms[k][2].reshape(sums.shape)
-            return None, lambda rows, v: add_product(v.ravel(), factor[rows].ravel(), weight, sums[rows].reshape(-1))
+        def adding(k: int) -> Use:
+            weight, factor = terms[k][1], terms[k][2].reshape(-1)
+            return lambda rows, v: add_product(v.reshape(-1), factor, weight, rows.start * last, sums)
 
         for group in self._groups(tuple(orders for orders, _, _ in terms)):
-            self._transform(coefficients, group, adding)
+            self._lead(source, group)
+            self.plan.rows([(weigh, None, adding(k)) for k, weigh in group.members])
         return out
 
-    def _transform(
-        self,
-        coefficients: Coefficients,
-        group: Group[Leading, Last],
-        target: Callable[[int], tuple[Array | None, Use | None]],
-    ) -> None:
-        each(self._basis.filling(coefficients, group.leading, self.work), self._blocks)
-        self.plan.columns(self.work)
-        for m, (k, last) in enumerate(group.members, start=1):
-            self.plan.rows(self.work, self._basis.weighing(last, m == len(group.members)), *target(k))
+    def _lead(self, source: Array, group: Group[Leading]) -> None:
+        """Transform along the leading axes."""
+        fill, leading, lines = self._basis.fill, group.leading, self.plan.lines
+        each(lambda r: fill(source, leading, r, lines), self._blocks)
+        self.plan.columns()
 
-    def _groups(self, orders: tuple[Orders, ...]) -> list[Group[Leading, Last]]:
+    def _groups(self, orders: tuple[Orders, ...]) -> list[Group[Leading]]:
         if orders not in self._known:
             places: dict[Orders, list[int]] = {}
             for k in sorted(range(len(orders)), key=lambda k: -orders[k][-1]):  # what needs no factor comes last
                 places.setdefault(orders[k][:-1], []).append(k)
+            weighing = self._basis.weighing
             self._known[orders] = [
-                Group(self._basis.leading(lead), tuple((k, self._basis.last(orders[k][-1])) for k in ks))
+                Group(self._basis.leading(lead), tuple((k, weighing(orders[k][-1], k == ks[-1])) for k in ks))
                 for lead, ks in places.items()
             ]
         return self._known[orders]

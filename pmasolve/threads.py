@@ -49,14 +49,14 @@ def _even(n: int, parts: int) -> tuple[slice, ...]:
     return tuple(slice(int(a), int(b)) for a, b in pairwise(np.linspace(0, n, min(n, parts) + 1).astype(int)))
 
 
-def each(work: Callable[..., Result], *arguments: Sequence) -> list[Result]:
+def each(work: Callable[..., Result], first: Sequence, *more: Sequence) -> list[Result]:
     """[work(a₀, b₀, …), work(a₁, b₁, …), …] on all threads, the caller's among them: small work is done before others wake.
 
     An exception comes back once the work that has begun is done; no more is begun.  Inside such work, one after the other.
     """
-    if len(arguments[0]) == 1:
-        return [work(*[only for (only,) in arguments])]
-    rows = list(zip(*arguments, strict=True))
+    if len(first) == 1:
+        return [work(first[0], *[only for (only,) in more])]
+    rows = list(zip(first, *more, strict=True))
     others = min(get_num_threads(), len(rows)) - 1
     if others < 1 or _within.each:  # waiting for the pool from within could be waiting for ever
         return [work(*row) for row in rows]

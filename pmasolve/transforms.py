@@ -7,7 +7,7 @@ pyfftw serves where it is installed (planned once, no allocation), scipy.fft oth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .boxes import BoxTransform
 from .cosines import InterleavedTransform
 from .domains import Array, Box, Grid, Interleaved, Torus
-from .ffts import Weigh
+from .ffts import Weigh, pairs
 from .series import Coefficients, Derivatives, Group, Orders, Series
 
 
@@ -91,14 +91,14 @@ class _Factor:
     @cached_property
     def weigh(self) -> Weigh:
         """Multiplies the columns of rows."""
-        return lambda rows, out: _multiply_columns(rows.view(np.float64), self.values, self.odd, out.view(np.float64))
+        return lambda rows, out: _multiply_columns(rows, self.values, self.odd, out)
 
 
 @njit(cache=True, nogil=True)
-def _multiply_rows(c, factor, odd, out):
+def _multiply_rows(c, factor, odd, begin, end, out):
     """The rows' products; real and imaginary parts lie side by side."""
     one, two = np.uint64(1), np.uint64(2)
-    for r in range(factor.size):
+    for r in range(begin, end):
         a = factor[r]
         if odd:
             for k in range(np.uint64(c.shape[1] // 2)):
@@ -123,7 +123,7 @@ class TorusTransform:
 
     def __init__(self, torus: Torus) -> None:
         self.torus, self.series = torus, Series(torus, self)
-        self.shape = self.series.work.shape
+        self.shape = self.series.plan.work.shape
 
     @property
     def working(self) -> tuple[Grid, Transform]:
@@ -171,25 +171,24 @@ class TorusTransform:
         parts = zip(self.wavenumbers[:-1], self._odd[:-1], orders, strict=True)
         return self._product([_power(k, odd, order) for k, odd, order in parts], sum(orders))
 
-    def last(self, order: int) -> _Factor:
+    def weighing(self, order: int, final: bool) -> Weigh | None:
         """(ik)^order."""
-        return _Factor(np.ravel(_power(self.wavenumbers[-1], self._odd[-1], order)) * _sign(order), order % 2 == 1)
+        values = np.ravel(_power(self.wavenumbers[-1], self._odd[-1], order)) * _sign(order)
+        factor = _Factor(values, order % 2 == 1)
+        return None if final and factor.neutral else factor.weigh
 
     def _product(self, parts: Sequence[Array], order: int) -> _Factor:
         """That of the leading axes' factors, with i^order/N."""
         rows = np.broadcast_to(prod(parts, start=np.ones(1)), (*self.shape[:-1], 1))
         return _Factor(rows.ravel() * (_sign(order) / self.torus.size), order % 2 == 1)
 
-    def filling(
-        self, coefficients: Coefficients, leading: _Factor, work: NDArray[np.complex128]
-    ) -> Callable[[slice], None]:
-        """As in `Basis`."""
-        source, target = (c.reshape(-1, self.shape[-1]).view(np.float64) for c in (coefficients, work))
-        return lambda r: _multiply_rows(source[r], leading.values[r], leading.odd, target[r])
+    def rows(self, coefficients: Coefficients) -> Array:
+        """Real and imaginary parts side by side."""
+        return pairs(coefficients)
 
-    def weighing(self, last: _Factor, final: bool) -> Weigh | None:
+    def fill(self, source: Array, leading: _Factor, rows: slice, lines: Array) -> None:
         """As in `Basis`."""
-        return None if final and last.neutral else last.weigh
+        _multiply_rows(source, leading.values, leading.odd, rows.start, rows.stop, lines)
 
     def zeros(self) -> NDArray[np.complex128]:
         """The half spectrum of 0."""
@@ -219,14 +218,14 @@ class TorusTransform:
         """irfftn of the coefficients times i·multiplier."""
         last = len(multipliers) - 1
         parts = [m if i == j else np.ones_like(m) for i, m in enumerate(multipliers)]
-        leading = self._product(parts[:last], int(j < last))
-        self.series.synthesise(coefficients, Group(leading, ((0, _Factor(np.ravel(parts[last]), j == last)),)), [out])
+        leading, weigh = self._product(parts[:last], int(j < last)), _Factor(np.ravel(parts[last]), j == last).weigh
+        self.series.synthesise(coefficients, Group(leading, ((0, weigh),)), out)
         return out
 
     def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Coefficients) -> NDArray[np.complex128]:
         """∑ⱼ i·multiplierⱼ · rfftn(fluxⱼ)."""
         for j, multiplier in enumerate(multipliers):
-            into = self.forward(flux[j], self.series.work if j else out)
+            into = self.forward(flux[j], self.series.plan.work if j else out)
             into *= 1j * multiplier
             if j:
                 out += into

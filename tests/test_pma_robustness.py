@@ -59,6 +59,19 @@ def test_amplitudes(amplitude: float) -> None:
     assert defect < 1e-6
 
 
+@pytest.mark.parametrize(("times", "most"), [([0.05], 80), ([0.05, 0.2, 3.0], 200)], ids=["start", "whole"])
+def test_steps_follow_the_solution(times: list[float], most: int) -> None:
+    """Amplitude 4 on 64²; 59 and 114 steps.  With eight vectors for GMRES the whole run took 1600."""
+    run = evolve(MongeAmpere(amplified(64, 4), rtol=1e-6), times)
+    assert len(run.records["dt"]) < most
+
+
+def test_unsolved_systems_hold_steps_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the last test excludes."""
+    monkeypatch.setattr("pmasolve.integrator.KRYLOV", 4)
+    assert len(evolve(MongeAmpere(amplified(64, 4), rtol=1e-6), [0.05]).records["dt"]) > 95
+
+
 def test_density_ratio() -> None:
     """A ratio of 10² from the valley of one to the peak of the other."""
     distance, defect = refined(lambda n: ratio(n, 1e2), 32)
