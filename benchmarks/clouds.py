@@ -59,7 +59,7 @@ def ott(source: Cloud, target: Cloud, h: Array, eps: float) -> dict[str, Run]:
     pad = -target.size % BATCH
     batches = np.concatenate([target.points, np.zeros((pad, target.dim))]).reshape(-1, BATCH, target.dim)
 
-    def batch(f, y):  # type: ignore[no-untyped-def]
+    def batch(f, y):
         geometry = pointcloud.PointCloud(source.points, y, cost_fn=cost, epsilon=2 * eps)
         return geometry.apply_lse_kernel(f, zero, 2 * eps, axis=0)[0] / (2 * eps)
 

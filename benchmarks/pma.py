@@ -304,13 +304,14 @@ def amplitude_row(amplitude: float, n: int) -> tuple:
     both = run.outcome.ok and fine.outcome.ok
     change = float(np.max(np.abs(run.gauged[-1] - fine.gauged[-1][::2, ::2]))) if both else float("nan")
     least, defect = float(np.nanmin(records["min_eigenvalue"])), abs(float(records["mass"][-1]) - 1)
-    return amplitude, run.outcome.name, int(records["derivatives"][-1]), least, defect, change
+    products = float(records["jacobian_products"][-1] / records["newton_iterations"][-1])
+    return amplitude, run.outcome.name, len(records["dt"]), products, least, defect, change
 
 
 def amplitudes(options: argparse.Namespace) -> None:
     """Amplitudes 1, 2, 4, 8 of the two-mode pair."""
     n = 32 if options.quick else 64
-    heads = ("amplitude", "outcome", "rhs", "least λ", "mass defect", f"change {n}² → {2 * n}²")
+    heads = ("amplitude", "outcome", "steps", "Jv each", "least λ", "mass defect", f"change {n}² → {2 * n}²")
     show("Harder data to t = 0.2", heads, [amplitude_row(a, n) for a in (1.0, 2.0, 4.0, 8.0)])
 
 

@@ -215,8 +215,10 @@ class Evolution:
         """𝓛v."""
         if self.here is None:
             out.fill(0.0)
-        else:
-            self._write(self.here.times(self.coefficients(v), self._values), out)
+            return
+        if self.here.slope is None:
+            self._prepare(self.here)
+        self._write(self.here.times(self.coefficients(v), self._values), out)
 
     def precondition(self, r: Array, gamma: float, out: Array) -> None:
         """s(1 − γāΔ)⁻¹ r with ā the mean eigenvalue of G⁻¹.

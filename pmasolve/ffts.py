@@ -125,6 +125,7 @@ class _Scipy:
         each(lambda r: take(pairs(scipy.fft.rfft(x[r], workers=1)), lines[r]), self.cut.row_blocks)
 
         def block(c: slice) -> None:
+            """Some columns."""
             out[..., c] = scipy.fft.fftn(out[..., c], axes=self.cut.others, workers=1)
 
         if self.cut.column_blocks:
@@ -135,6 +136,7 @@ class _Scipy:
         """As in `RealFFT`."""
 
         def block(part: NDArray[np.complex128]) -> None:
+            """Some columns."""
             part[...] = scipy.fft.ifftn(part, axes=self.cut.others, norm="forward", workers=1)
 
         if self.cut.columns:
@@ -144,6 +146,7 @@ class _Scipy:
         """As in `RealFFT`."""
 
         def block(r: slice, rows: NDArray[np.complex128], lines: Array) -> None:
+            """All that is wanted of some rows."""
             weighed, parts, _ = self.cut.room(r)
             for weigh, out, use in wanted:
                 if weigh is not None:
@@ -185,6 +188,7 @@ class _Pyfftw:
         x, rows, lines = self.cut.values(values), out.reshape(-1, out.shape[-1]), pairs(out)
 
         def block(plan: pyfftw.FFTW, r: slice) -> None:
+            """Some rows."""
             if take is None:
                 _run(plan, x[r], rows[r])
             else:
@@ -206,6 +210,7 @@ class _Pyfftw:
         """As in `RealFFT`."""
 
         def block(plan: pyfftw.FFTW, r: slice, rows: NDArray[np.complex128], lines: Array) -> None:
+            """All that is wanted of some rows."""
             weighed, parts, room = self.cut.room(r)
             for weigh, out, use in wanted:
                 if weigh is not None:

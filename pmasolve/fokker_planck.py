@@ -52,8 +52,10 @@ class SymmetrisedSystem:
     def derivative(self, y: Array, out: Array) -> bool:
         """Δz − Vz, unless ρ is not positive."""
         z = self.values(y)
-        self._apply(y, z, out)
-        return bool(z.min() > 0)
+        admissible = bool(z.min() > 0)
+        if admissible:
+            self._apply(y, z, out)
+        return admissible
 
     def _apply(self, y: Array, z: Array, out: Array) -> None:
         diffused = self.transform.as_vector(self.operators.symbol * self.transform.as_coefficients(y))

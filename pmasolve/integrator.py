@@ -24,7 +24,7 @@ MAX_ORDER = 4
 
 # Vectors that GMRES may use for one system; those that none needs take up addresses only.  Smooth problems need 2 to 4, those
 # where I + D²u has eigenvalues of 0.01 some 20.  What is left unsolved holds steps small: with 8 vectors at most, random densities
-# took 2 to 10 times the steps.
+# took up to 10 times the steps.
 KRYLOV = 30
 
 # BDF of order q with fixed leading coefficient, as CVODE's, solves y − γF(y) = … with γ = dt/(1 + 1/2 + … + 1/q).

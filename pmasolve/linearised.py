@@ -36,7 +36,8 @@ class LinearisedEvolution:
         """A(φ) and 𝓛w."""
         (u, w), (speed, change) = np.split(y, 2), np.split(out, 2)
         admissible = self.base.derivative(u, speed)
-        self.base.jacobian_times(w, change)
+        if admissible:
+            self.base.jacobian_times(w, change)
         return admissible
 
     def linearise(self, y: Array) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +20,16 @@ from .softmin.default import default_engine
 from .softmin.nodes import log_kernel, points
 from .softmin.protocol import Kernel, Softmin
 from .trajectories import Trajectory
+
+
+class _HalfStepping(Protocol):
+    """What a flow has whose trajectories hold half steps."""
+
+    problem: Problem
+    eps: float
+    softmin: Softmin | None
+
+    def iterate_of(self, potential: Array) -> Array: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,15 +88,15 @@ class Plan:
         ------
         ValueError : a trajectory of another flow, or the start, before which there is no half step.
         """
-        flow = trajectory.flow
+        flow = cast(_HalfStepping, trajectory.flow)
         v = trajectory.fields["v"][i] if "v" in trajectory.fields else np.array(np.nan)
         if np.isnan(v).any():
             raise ValueError(
                 f"{type(flow).__name__} at t={trajectory.times[i]:g} has no half step: take an entry with t > 0 of a Sinkhorn "
                 "trajectory, or Plan.after(problem, eps, u) for the plan after the next half step"
             )
-        u = flow.iterate_of(trajectory.potentials[i])  # type: ignore[attr-defined]
-        return cls(flow.problem, flow.eps, u, v, flow.softmin)  # type: ignore[attr-defined]
+        u = flow.iterate_of(trajectory.potentials[i])
+        return cls(flow.problem, flow.eps, u, v, flow.softmin)
 
     @classmethod
     def after(cls, problem: Problem, eps: float, u: ArrayLike, softmin: Softmin | None = None) -> Plan:

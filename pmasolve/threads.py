@@ -64,6 +64,7 @@ def each(work: Callable[..., Result], first: Sequence, *more: Sequence) -> list[
     todo = deque(enumerate(rows))
 
     def share() -> None:
+        """Take work as long as there is any."""
         _within.each = True
         try:
             for i, row in _taken(todo):

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pmasolve import Problem, Torus
+from pmasolve import Event, Fourier, MongeAmpere, Problem, Torus, evolve
+from pmasolve.operators import Space
 
 TAU = 2 * np.pi
+FOURIER = Fourier()
 
 
 @dataclass(frozen=True)
@@ -108,3 +110,19 @@ def interpolant(grid: Torus, values: np.ndarray, points: np.ndarray) -> np.ndarr
     waves = [np.fft.fftfreq(n, 1.0 / n) * TAU / length for n, length in zip(grid.shape, grid.lengths, strict=True)]
     k = np.stack([wave.ravel() for wave in np.meshgrid(*waves, indexing="ij")])
     return np.real(np.exp(1j * points.T @ k) @ coefficients)
+
+
+def steady(
+    problem: Problem,
+    space: Space = FOURIER,
+    rtol: float = 1e-10,
+    initial: np.ndarray | None = None,
+    stop: float = 20.0,
+) -> np.ndarray:
+    """The Brenier potential, mean removed, by PMA: loosely most of the way, then tightly to a speed of ``stop`` times rtol."""
+    for tolerance, speed in ((1e-6, 1e-4), (rtol, stop * rtol)):
+        flow = MongeAmpere(problem, space=space, rtol=tolerance)
+        run = evolve(flow, [20.0], events=[Event("speed", below=speed)], initial=initial)
+        assert run.outcome.name.startswith("event"), run.outcome
+        initial = run.gauged[-1]
+    return run.gauged[-1]

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from cases import steady
 
-from pmasolve import Box, Event, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, evolve, manufactured
+from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, evolve, manufactured
 from pmasolve.convergence import running_orders
 from pmasolve.domains import Array
 
@@ -16,16 +17,6 @@ SMOOTH = (
     lambda x, y: 0.5 * np.cos(np.pi * y) + 0.2 * np.cos(2 * np.pi * x),
 )
 KINKED = (lambda x: 0.8 * x, lambda y: 0.5 * np.sin(2.0 * y))  # normal derivatives 0.8 and about 1 at the walls
-
-
-def steady(problem: Problem, space=Fourier(), rtol: float = 1e-10, initial: Array | None = None) -> Array:  # noqa: B008
-    """The Brenier potential, mean removed, by PMA: loosely most of the way, then tightly."""
-    for tolerance, speed in ((1e-6, 1e-4), (rtol, 5 * rtol)):
-        flow = MongeAmpere(problem, space=space, rtol=tolerance)
-        run = evolve(flow, [20.0], events=[Event("speed", below=speed)], initial=initial)
-        assert run.outcome.name.startswith("event"), run.outcome
-        initial = run.gauged[-1]
-    return run.gauged[-1]
 
 
 @pytest.mark.parametrize("space", [Fourier(), FiniteDifference(2), FiniteDifference(6)], ids=str)
@@ -55,7 +46,7 @@ def test_even_densities_are_resolved_spectrally(dim: int) -> None:
     errors = []
     for n in sizes:
         problem, exact = manufactured(Box((n,) * dim), u, lambda *y: 0.4 * np.cos(np.pi * y[0]) * np.cos(np.pi * y[-1]))
-        errors.append(problem.domain.sup(steady(problem, rtol=1e-11) - exact))
+        errors.append(problem.domain.sup(steady(problem, rtol=1e-11, stop=5.0) - exact))
     print(f"\ndim {dim}: errors {errors}")
     assert errors[-1] < 1e-11
     assert np.all(running_orders(1 / np.array(sizes[:3]), np.array(errors[:3])) > 5)
@@ -66,7 +57,7 @@ def test_steady_state_is_the_monotone_rearrangement() -> None:
     f, g = (lambda x: 0.8 * np.cos(np.pi * x)), (lambda y: 0.5 * np.cos(2 * np.pi * y))
     problem = Problem(Box((128,)), f, g)
     T = rearrangement(f, g, problem.domain.axis(0))
-    found = MongeAmpere(problem).map(steady(problem, rtol=1e-11))[0]
+    found = MongeAmpere(problem).map(steady(problem, rtol=1e-11, stop=5.0))[0]
     print(f"\nmap error {np.max(np.abs(found - T)):.2e}")
     assert np.max(np.abs(found - T)) < 1e-10
 
@@ -97,7 +88,7 @@ def test_kinks_at_the_walls_leave_order_two() -> None:
         for n in sizes:
             problem = Problem(Box((n,)), *KINKED)
             T = rearrangement(*KINKED, problem.domain.axis(0))
-            found = MongeAmpere(problem, space=space).map(steady(problem, space, 1e-9))[0]
+            found = MongeAmpere(problem, space=space).map(steady(problem, space, 1e-9, stop=5.0))[0]
             errors.append(problem.domain.l2(found - T))
         orders, finest[space] = running_orders(1 / sizes, np.array(errors)), errors[-1]
         print(f"\n{space}: map errors {errors}, orders {orders}")

@@ -20,6 +20,7 @@ from pmasolve import (
 from pmasolve.convergence import running_orders
 from pmasolve.domains import Array
 from pmasolve.evolution import linearise_at
+from pmasolve.operators import FourierOperators
 
 TAU = 2 * np.pi
 
@@ -54,6 +55,19 @@ def test_the_speed_solves_the_linearised_equation(dim: int) -> None:
     for i in range(3):
         w, expected = run.fields["w"][i], speed(flow, run.potentials[i])
         assert np.max(np.abs(w - expected)) < (2e-8 if dim < 3 else 1e-6)
+
+
+def test_the_drift_is_computed_once_for_each_right_hand_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newton's products find it there."""
+    calls, gradient = [], FourierOperators.gradient
+
+    def counted(*arguments) -> Array:
+        calls.append(1)
+        return gradient(*arguments)
+
+    monkeypatch.setattr(FourierOperators, "gradient", counted)
+    run = evolve(LinearisedMongeAmpere(waves(16), np.zeros((16, 16)), rtol=1e-6), [0.02])
+    assert 0 < len(calls) <= run.records["derivatives"][-1]
 
 
 @pytest.mark.parametrize("space", [Fourier(), FiniteDifference(4)], ids=str)

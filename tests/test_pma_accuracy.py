@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from cases import steady
 
 from pmasolve import (
-    Event,
     FiniteDifference,
     Fourier,
     MongeAmpere,
@@ -42,16 +42,6 @@ def u_known(*x: Array) -> Array:
 def g_known(*y: Array) -> Array:
     """Not a sum over the axes."""
     return 0.3 * np.sin(TAU * y[0]) + 0.2 * np.cos(TAU * (y[0] + y[-1]))
-
-
-def steady(problem: Problem, space=Fourier(), rtol: float = 1e-10, initial: Array | None = None) -> Array:  # noqa: B008
-    """The Brenier potential, mean removed, by PMA: loosely most of the way, then tightly."""
-    for tolerance, speed in ((1e-6, 1e-4), (rtol, 20 * rtol)):
-        flow = MongeAmpere(problem, space=space, rtol=tolerance)
-        run = evolve(flow, [20.0], events=[Event("speed", below=speed)], initial=initial)
-        assert run.outcome.name.startswith("event"), run.outcome
-        initial = run.gauged[-1]
-    return run.gauged[-1]
 
 
 # --- manufactured static problems -------------------------------------------------------------------------------------
@@ -205,33 +195,33 @@ def periodic_transport(f, g, x: Array, modes: int = 128) -> Array:
         series = np.fft.rfft(density(nodes)) / np.mean(density(nodes)) / modes
         c = series[1:-1] / (1j * k)
 
-        def F(t: Array) -> Array:  # noqa: N802
+        def cumulative(t: Array) -> Array:
             waves = np.exp(1j * np.multiply.outer(t, k))
             return t + 2 * ((waves - 1) @ c).real
 
         def slope(t: Array) -> Array:
             return 1 + 2 * (np.exp(1j * np.multiply.outer(t, k)) @ series[1:-1]).real
 
-        return F, slope
+        return cumulative, slope
 
     (F, _), (G, G_slope) = distribution(lambda t: np.exp(-f(t))), distribution(lambda t: np.exp(-g(t)))
 
-    def T(theta: float) -> Array:  # noqa: N802
+    def image(theta: float) -> Array:
         y = x + theta
         for _ in range(40):
             y = y - (G(y) - F(x) - theta) / G_slope(y)
         return y
 
     theta, old = 0.01, 0.0
-    shift, before = np.mean(T(theta) - x), np.mean(T(old) - x)
+    shift, before = np.mean(image(theta) - x), np.mean(image(old) - x)
     for _ in range(30):  # secant
         if shift == before:
             break
         theta, old = theta - shift * (theta - old) / (shift - before), theta
-        before, shift = shift, np.mean(T(theta) - x)
+        before, shift = shift, np.mean(image(theta) - x)
         if abs(shift) < 1e-16:
             break
-    return T(theta)
+    return image(theta)
 
 
 def test_steady_state_is_transport_on_the_circle() -> None:

@@ -22,9 +22,11 @@ def problem_on(space, rng):
     """A problem of each kind."""
     if isinstance(space, Torus | Box):
         c = pi * (2 if isinstance(space, Torus) else 1) / np.array(space.lengths)
-        f = lambda *x: 0.3 * sum(np.cos(k * z) for k, z in zip(c, x, strict=True))  # noqa: E731
-        g = lambda *x: 0.2 * sum(np.cos(2 * k * z) for k, z in zip(c, x, strict=True))  # noqa: E731
-        return Problem(space, f, g)
+        return Problem(
+            space,
+            lambda *x: 0.3 * sum(np.cos(k * z) for k, z in zip(c, x, strict=True)),
+            lambda *y: 0.2 * sum(np.cos(2 * k * z) for k, z in zip(c, y, strict=True)),
+        )
     dim, period = space
     x, y = rng.random((70, dim)), rng.random((55, dim)) ** 1.3
     return Problem.from_samples(x, y, 0.1 + rng.random(70), 0.1 + rng.random(55), period)

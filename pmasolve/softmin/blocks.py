@@ -52,13 +52,13 @@ class Blocks(NamedTuple):
 
 
 @intrinsic
-def as_bits(context, number):  # type: ignore[no-untyped-def]
+def as_bits(context, number):
     """The bits of a float64 as an int64."""
     return types.int64(types.float64), lambda c, builder, s, args: builder.bitcast(args[0], ir.IntType(64))
 
 
 @intrinsic
-def as_float(context, number):  # type: ignore[no-untyped-def]
+def as_float(context, number):
     """The float64 with these bits."""
     return types.float64(types.int64), lambda c, builder, s, args: builder.bitcast(args[0], ir.DoubleType())
 
