@@ -12,7 +12,6 @@ neighbours along the last axis, which are real, make one complex number.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
@@ -21,31 +20,15 @@ from numpy.typing import NDArray
 
 from .domains import Array, Box, Grid, Interleaved
 from .ffts import Weigh
-from .folds import analyse, combine, extract, synthesise
+from .folds import analyse, combine, combine_odd, extract, extract_odd, synthesise
+from .halves import RealLine, planar
 from .series import Coefficients, Group, Orders, Series
 from .threads import blocks, each
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Along the last axis: weights of k and n − k, and the number of points."""
-
-    weights: Array
-    points: int
-
-    @cached_property
-    def combine(self) -> Weigh:
-        """Half spectra of lines."""
-        return lambda lines, out: combine(lines, self.weights, self.points, out)
-
-    @cached_property
-    def extract(self) -> Weigh:
-        """Lines of half spectra."""
-        return lambda rows, out: extract(rows, self.weights, self.points, out)
-
 
 # Of an analysis: weights of rows as `analyse` takes them, and along the last axis.
-_Recipe = tuple[NDArray[np.complex128], _Columns]
+_Recipe = tuple[NDArray[np.complex128], Weigh]
 
 
 class CosineSeries:
@@ -100,6 +83,7 @@ class InterleavedTransform(CosineSeries):
     def __init__(self, grid: Interleaved) -> None:
         super().__init__(grid)
         self.series = Series(grid, self, (grid.shape[-1] + 1) // 2)
+        self._line = RealLine(grid.shape[-1])
         added = 3 - grid.dim
         self._lines = [_Line(1, 1.0)] * added + self._axes
         self._neutral = [(False, np.ones(1))] * added
@@ -129,9 +113,9 @@ class InterleavedTransform(CosineSeries):
         lines = self._lines[2 - len(orders) : 2]
         return self._along_rows([_differentiated(line, order) for line, order in zip(lines, orders, strict=True)])
 
-    def weighing(self, order: int, final: bool) -> Weigh:
+    def weighing(self, order: int) -> Weigh:
         """As in `Basis`."""
-        return self._along_columns(*_differentiated(self._lines[2], order)).combine
+        return self._along_columns(*_differentiated(self._lines[2], order))
 
     def rows(self, coefficients: Coefficients) -> Array:
         """The coefficients' own rows."""
@@ -162,14 +146,14 @@ class InterleavedTransform(CosineSeries):
                 [[(i == j, sign * factors[i] if i == j else np.ones(factors[i].size)) for i in axes] for j in axes]
                 for sign in (-1.0, 1.0)
             )
-            groups = [Group(self._along_rows(p[:-1]), ((0, self._along_columns(*p[-1]).combine),)) for p in there]
+            groups = [Group(self._along_rows(p[:-1]), ((0, self._along_columns(*p[-1])),)) for p in there]
             self._slopes = multipliers, groups, [self._analysing(p) for p in back]
         return self._slopes[1:]
 
     def _analyse(self, values: Array, recipe: _Recipe, out: Array) -> Array:
-        weights, last = recipe
+        weights, extract = recipe
         plan, c = self.series.plan, out.reshape(self._rows)
-        plan.forward(np.ascontiguousarray(values), plan.work, last.extract)
+        plan.forward(np.ascontiguousarray(values), plan.work, extract)
         each(lambda b: analyse(plan.lines, self._sources, weights, b.start, b.stop, c), self._blocks)
         return out
 
@@ -181,19 +165,30 @@ class InterleavedTransform(CosineSeries):
         weights = [np.multiply.outer(*pair).ravel() for pair in ((a, c), (a, d), (b, c), (b, d))]
         return np.stack([turns.real, turns.imag, *weights], axis=1)
 
-    def _along_columns(self, odd: bool, factors: Array) -> _Columns:
+    def _along_columns(self, odd: bool, factors: Array) -> Weigh:
+        """Folded spectra of Vₖ = αₖcₖ + βₖcₙ₋ₖ."""
         e, f, v = self._lines[2].synthesis(odd, factors)
-        return self._columns(np.stack([v * e, -1j * v * f]))
+        (alpha, far), (beta, near) = (self._line.folding(w[: self._line.half]) for w in (v * e, -1j * v * f))
+        if self._line.odd:
+            weights = planar((alpha, beta))
+            return lambda lines, out: combine_odd(lines, weights, out)
+        weights = planar((alpha, beta, far, near))
+        return lambda lines, out: combine(lines, weights, out)
 
     def _analysing(self, parts: list[tuple[bool, Array]]) -> _Recipe:
         parts = [*self._neutral, *parts]
         first, second = (line.analysis(*part) for line, part in zip(self._lines[:2], parts[:2], strict=True))
         weights = np.stack([np.multiply.outer(a, b).ravel() for a, b in product(first, second)], axis=1)
-        return weights, self._columns(self._lines[2].ends(*parts[2]))
+        return weights, self._extracting(self._lines[2].ends(*parts[2])[:, : self._line.half])
 
-    def _columns(self, weights: NDArray[np.complex128]) -> _Columns:
-        points = self.grid.shape[-1]
-        return _Columns(_planar(weights[:, : points // 2 + 1]), points)
+    def _extracting(self, ends: NDArray[np.complex128]) -> Weigh:
+        """cₖ and cₙ₋ₖ are real parts of these numbers times Vₖ, which is given folded."""
+        if self._line.odd:
+            weights = planar(tuple(ends.conj()))
+            return lambda rows, out: extract_odd(rows, weights, out)
+        (a, b), (c, d) = ([end * w for w in self._line.unfolding] for end in ends)
+        weights = planar((a.conj()[:-1], b[:-1], d[:0:-1], c.conj()[:0:-1]))  # of Yₖ and Yₘ₋ₖ, also in cₘ₊ₖ
+        return lambda rows, out: extract(rows, weights, out)
 
 
 def _differentiated(line: _Line, order: int) -> tuple[bool, Array]:
@@ -233,8 +228,3 @@ class _Line:
 def _rows(first: NDArray[np.intp], second: NDArray[np.intp]) -> NDArray[np.intp]:
     """Flat indices of the rows (first, second)."""
     return np.add.outer(first * len(second), second).ravel()
-
-
-def _planar(weights: NDArray[np.complex128]) -> Array:
-    """Real and imaginary parts of (m, h) numbers as rows (2m, h): compiled loops over separate parts use vector instructions."""
-    return np.concatenate([[w.real, w.imag] for w in weights])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import scipy.fft
@@ -13,6 +13,7 @@ from numba import get_num_threads
 from numpy.typing import NDArray
 
 from .domains import Array
+from .halves import RealLine
 from .threads import CACHED, blocks, each
 
 try:
@@ -23,22 +24,23 @@ except ImportError:  # optional, extra "fast"
 
 Weigh = Callable[[Array, Array], None]  # rows of pairs of reals, and where what becomes of them goes
 Use = Callable[[slice, Array], None]
-Wanted = tuple[Weigh | None, Array | None, Use | None]  # of one inverse along the last axis
+Wanted = tuple[Weigh, Array | None, Use | None]  # of one inverse along the last axis
 
 
 class RealFFT(Protocol):
     """rfftn and irfftn of one shape; rows are those of the array seen as (rows, last axis).
 
-    The way back starts from ``work`` and goes in two steps, so that derivatives which agree in the leading axes share the first.
+    Rows of values have the folded spectra of `RealLine`.  The way back starts from ``work`` and goes in two steps, so that
+    derivatives which agree in the leading axes share the first.
     """
 
     work: NDArray[np.complex128]  # room for a half spectrum
     lines: Array  # its rows, as pairs of reals
 
-    def forward(self, values: Array, out: NDArray[np.complex128], take: Weigh | None = None) -> NDArray[np.complex128]:
-        """The half spectrum, in ``out``.
+    def forward(self, values: Array, out: NDArray[np.complex128], take: Weigh) -> NDArray[np.complex128]:
+        """FFTs along all axes, in ``out``.
 
-        ``take(spectra, lines)`` makes lines of ``out`` from rows of half spectra, before the other axes are transformed.
+        ``take(folded, lines)`` makes lines of ``out`` from rows of folded spectra, before the other axes are transformed.
         """
         ...
 
@@ -49,8 +51,8 @@ class RealFFT(Protocol):
     def rows(self, wanted: Sequence[Wanted]) -> None:
         """Inverses along the last axis: each the values times their number, in ``out`` or in room that is used again.
 
-        ``weigh(rows, weighed)`` multiplies a block of rows; without it, which only the last may be, ``work`` is lost.  ``use``
-        gets each block of values with its slice of rows.  All is done to one block before the next: the cache still holds it.
+        ``weigh(lines, folded)`` makes folded spectra of a block of rows.  ``use`` gets each block of values with its slice of
+        rows.  All is done to one block before the next: the cache still holds it.
         """
         ...
 
@@ -70,64 +72,76 @@ def pairs(lines: NDArray[np.complex128]) -> Array:
     return lines.reshape(-1, lines.shape[-1]).view(np.float64)
 
 
+class _Room(NamedTuple):
+    """For a block of rows, of one thread: folded spectra, the same as pairs of reals with room for one more, and values."""
+
+    folded: NDArray[np.complex128]
+    parts: Array
+    values: Array
+
+
 class _Cut:
     """How an array is cut into blocks of rows and of columns, and room for a block of rows for each thread."""
 
     def __init__(self, shape: tuple[int, ...], columns: int, work: NDArray[np.complex128]) -> None:
         self.shape, self.half = shape, work.shape
+        self.even = shape[-1] % 2 == 0
         self.others = tuple(range(len(shape) - 1))
         self.row_blocks = blocks(prod(shape[:-1]), prod(shape), CACHED)
         self.column_blocks = blocks(columns, prod(shape)) if len(shape) > 1 else ()
-        rows, lines = work.reshape(-1, self.half[-1]), pairs(work)
-        self.rows, self.lines = [rows[r] for r in self.row_blocks], [lines[r] for r in self.row_blocks]
+        lines = pairs(work)
+        self.lines = [lines[r] for r in self.row_blocks]
         self.columns = [work[..., c] for c in self.column_blocks]
         self._most = max(r.stop - r.start for r in self.row_blocks)
         self._own = threading.local()
 
-    def room(self, rows: slice) -> tuple[NDArray[np.complex128], Array, Array]:
-        """Weighed rows, the same as pairs of reals, and values."""
+    def room(self, rows: slice) -> _Room:
+        """For these."""
         try:
             own = self._own.room
         except AttributeError:
             own = self.make_room(np.empty)
         count = rows.stop - rows.start
-        return own if count == self._most else tuple(array[:count] for array in own)
+        return own if count == self._most else _Room(*(array[:count] for array in own))
 
-    def make_room(
-        self, empty: Callable[[tuple[int, ...], type], NDArray]
-    ) -> tuple[NDArray[np.complex128], Array, Array]:
+    def make_room(self, empty: Callable[[tuple[int, ...], type], NDArray]) -> _Room:
         """For this thread."""
-        weighed, values = (
-            empty((self._most, self.half[-1]), np.complex128),
-            empty((self._most, self.shape[-1]), np.float64),
-        )
-        self._own.room = weighed, pairs(weighed), values
+        spectra = empty((self._most, self.half[-1]), np.complex128)
+        folded, values = spectra[:, : RealLine(self.shape[-1]).folded], empty((self._most, self.shape[-1]), np.float64)
+        self._own.room = _Room(folded, pairs(spectra), values)
         return self._own.room
 
     def values(self, array: Array) -> Array:
         """The values as rows."""
         return array.reshape(-1, self.shape[-1])
 
+    def read(self, rows: Array) -> NDArray:
+        """Rows of values as the FFTs along them take them."""
+        return rows.view(np.complex128) if self.even else rows
+
 
 class _Scipy:
     """pocketfft, allocating."""
 
     def __init__(self, shape: tuple[int, ...], columns: int) -> None:
-        self.work = np.empty((*shape[:-1], shape[-1] // 2 + 1), np.complex128)
+        self.work = np.zeros((*shape[:-1], shape[-1] // 2 + 1), np.complex128)
         self.lines, self.cut = pairs(self.work), _Cut(shape, columns, self.work)
 
-    def forward(self, values: Array, out: NDArray[np.complex128], take: Weigh | None = None) -> NDArray[np.complex128]:
+    def forward(self, values: Array, out: NDArray[np.complex128], take: Weigh) -> NDArray[np.complex128]:
         """As in `RealFFT`."""
-        if take is None:
-            out[...] = scipy.fft.rfftn(values, workers=get_num_threads())
-            return out
-        x, lines = self.cut.values(values), pairs(out)
-        each(lambda r: take(pairs(scipy.fft.rfft(x[r], workers=1)), lines[r]), self.cut.row_blocks)
+        x, lines, along = self.cut.values(values), pairs(out), scipy.fft.fft if self.cut.even else scipy.fft.rfft
+
+        def rows(r: slice) -> None:
+            """Some rows."""
+            room = self.cut.room(r)
+            room.folded[...] = along(self.cut.read(x[r]), workers=1)
+            take(room.parts, lines[r])
 
         def block(c: slice) -> None:
             """Some columns."""
             out[..., c] = scipy.fft.fftn(out[..., c], axes=self.cut.others, workers=1)
 
+        each(rows, self.cut.row_blocks)
         if self.cut.column_blocks:
             each(block, self.cut.column_blocks)
         return out
@@ -144,21 +158,20 @@ class _Scipy:
 
     def rows(self, wanted: Sequence[Wanted]) -> None:
         """As in `RealFFT`."""
+        along, length = (scipy.fft.ifft, None) if self.cut.even else (scipy.fft.irfft, self.cut.shape[-1])
 
-        def block(r: slice, rows: NDArray[np.complex128], lines: Array) -> None:
+        def block(r: slice, lines: Array) -> None:
             """All that is wanted of some rows."""
-            weighed, parts, _ = self.cut.room(r)
+            room = self.cut.room(r)
             for weigh, out, use in wanted:
-                if weigh is not None:
-                    weigh(lines, parts)
-                source = rows if weigh is None else weighed
-                values = scipy.fft.irfft(source, self.cut.shape[-1], norm="forward", overwrite_x=True, workers=1)
+                weigh(lines, room.parts)
+                values = along(room.folded, length, norm="forward", overwrite_x=True, workers=1).view(np.float64)
                 if out is not None:
                     self.cut.values(out)[r] = values
                 if use is not None:
                     use(r, values)
 
-        each(block, self.cut.row_blocks, self.cut.rows, self.cut.lines)
+        each(block, self.cut.row_blocks, self.cut.lines)
 
 
 class _Pyfftw:
@@ -170,31 +183,30 @@ class _Pyfftw:
 
     def __init__(self, shape: tuple[int, ...], columns: int) -> None:
         self.work = _aligned((*shape[:-1], shape[-1] // 2 + 1), np.complex128)
+        self.work.fill(0.0)
         self.lines, self.cut = pairs(self.work), (cut := _Cut(shape, columns, self.work))
-        flags = ("FFTW_ESTIMATE",) if shape[-1] % 2 == 0 else ("FFTW_ESTIMATE", "FFTW_UNALIGNED")
+        flags = ("FFTW_ESTIMATE",) if cut.even else ("FFTW_ESTIMATE", "FFTW_UNALIGNED")
 
         def along(source: NDArray, target: NDArray, axes: tuple[int, ...], direction: str) -> pyfftw.FFTW:
             extra = ("FFTW_DESTROY_INPUT",) if direction == "FFTW_BACKWARD" else ()
             return pyfftw.FFTW(source, target, axes=axes, direction=direction, threads=1, flags=(*flags, *extra))
 
-        counts, (half, _, x) = [r.stop - r.start for r in cut.row_blocks], cut.make_room(_aligned)
-        self._to_half = [along(x[:m], half[:m], (1,), "FFTW_FORWARD") for m in counts]
-        self._from_half = [along(half[:m], x[:m], (1,), "FFTW_BACKWARD") for m in counts]
+        counts, room = [r.stop - r.start for r in cut.row_blocks], cut.make_room(_aligned)
+        folded, x = room.folded, cut.read(room.values)
+        self._to_half = [along(x[:m], folded[:m], (1,), "FFTW_FORWARD") for m in counts]
+        self._from_half = [along(folded[:m], x[:m], (1,), "FFTW_BACKWARD") for m in counts]
         self._across = [along(part, part, cut.others, "FFTW_FORWARD") for part in cut.columns]
         self._back = [along(part, part, cut.others, "FFTW_BACKWARD") for part in cut.columns]
 
-    def forward(self, values: Array, out: NDArray[np.complex128], take: Weigh | None = None) -> NDArray[np.complex128]:
+    def forward(self, values: Array, out: NDArray[np.complex128], take: Weigh) -> NDArray[np.complex128]:
         """As in `RealFFT`."""
-        x, rows, lines = self.cut.values(values), out.reshape(-1, out.shape[-1]), pairs(out)
+        x, lines = self.cut.values(values), pairs(out)
 
         def block(plan: pyfftw.FFTW, r: slice) -> None:
             """Some rows."""
-            if take is None:
-                _run(plan, x[r], rows[r])
-            else:
-                spectra, taken, _ = self.cut.room(r)
-                _run(plan, x[r], spectra)
-                take(taken, lines[r])
+            room = self.cut.room(r)
+            _run(plan, self.cut.read(x[r]), room.folded)
+            take(room.parts, lines[r])
 
         each(block, self._to_half, self.cut.row_blocks)
         if self.cut.column_blocks:
@@ -209,18 +221,17 @@ class _Pyfftw:
     def rows(self, wanted: Sequence[Wanted]) -> None:
         """As in `RealFFT`."""
 
-        def block(plan: pyfftw.FFTW, r: slice, rows: NDArray[np.complex128], lines: Array) -> None:
+        def block(plan: pyfftw.FFTW, r: slice, lines: Array) -> None:
             """All that is wanted of some rows."""
-            weighed, parts, room = self.cut.room(r)
+            room = self.cut.room(r)
             for weigh, out, use in wanted:
-                if weigh is not None:
-                    weigh(lines, parts)
-                values = room if out is None else self.cut.values(out)[r]
-                _run(plan, rows if weigh is None else weighed, values)
+                weigh(lines, room.parts)
+                values = room.values if out is None else self.cut.values(out)[r]
+                _run(plan, room.folded, self.cut.read(values))
                 if use is not None:
                     use(r, values)
 
-        each(block, self._from_half, self.cut.row_blocks, self.cut.rows, self.cut.lines)
+        each(block, self._from_half, self.cut.row_blocks, self.cut.lines)
 
 
 def _run(plan: pyfftw.FFTW, source: NDArray, target: NDArray) -> None:

@@ -49,27 +49,62 @@ def analyse(V, sources, weights, begin, end, c):
             out[n - one] = S[n - one] - T[n]
 
 
+# Along the last axis, n points; of even lines the spectra are folded.  Indices that are known from the width of the weights, and
+# loops from 0, where a weight of 0 meets xₙ: on short lines all else costs twice the time.
+
+
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def combine(X, weights, points, V):
-    """Half spectra from the coefficients k and n − k along each row, n = ``points``."""
-    one, two, n = np.uint64(1), np.uint64(2), np.uint64(points)
+def combine(X, weights, Y):
+    """Folded spectra from the coefficients k, n − k, m − k and m + k along each row, n = 2m; xₙ must be finite."""
+    one, two, m = np.uint64(1), np.uint64(2), np.uint64(weights.shape[1])
     for r in range(X.shape[0]):
-        x, out = X[r], V[r]
-        out[0], out[1] = weights[0, 0] * x[0], weights[1, 0] * x[0]
-        for k in range(one, np.uint64(weights.shape[1])):
-            a, b = x[k], x[n - k]
+        x, out = X[r], Y[r]
+        for k in range(m):
+            a, b, c, d = x[k], x[two * m - k], x[m - k], x[m + k]
+            out[two * k] = weights[0, k] * a + weights[2, k] * b + weights[4, k] * c + weights[6, k] * d
+            out[two * k + one] = weights[1, k] * a + weights[3, k] * b + weights[5, k] * c + weights[7, k] * d
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def combine_odd(X, weights, Y):
+    """Half spectra from the coefficients k and n − k, n odd; xₙ must be finite."""
+    one, two, half = np.uint64(1), np.uint64(2), np.uint64(weights.shape[1])
+    for r in range(X.shape[0]):
+        x, out = X[r], Y[r]
+        for k in range(half):
+            a, b = x[k], x[two * half - one - k]
             out[two * k] = weights[0, k] * a + weights[2, k] * b
             out[two * k + one] = weights[1, k] * a + weights[3, k] * b
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def extract(V, weights, points, X):
-    """The way back; what is left of a row of X is 0."""
-    one, two, n, half = np.uint64(1), np.uint64(2), np.uint64(points), np.uint64(weights.shape[1])
+def extract(Y, weights, X):
+    """The way back: the coefficients k and m + k; what is left of a row of X is 0."""
+    one, two, m = np.uint64(1), np.uint64(2), np.uint64(weights.shape[1])
+    re, im = np.empty(weights.shape[1] + 1), np.empty(weights.shape[1] + 1)
+    for r in range(X.shape[0]):
+        y, out = Y[r], X[r]
+        for k in range(m):
+            re[k] = y[two * k]
+            im[k] = y[two * k + one]
+        re[m], im[m] = re[0], im[0]
+        for k in range(m):
+            a, b, c, d = re[k], im[k], re[m - k], im[m - k]
+            out[k] = weights[0, k] * a + weights[1, k] * b + weights[2, k] * c + weights[3, k] * d
+        for k in range(m):
+            a, b, c, d = re[k], im[k], re[m - k], im[m - k]
+            out[m + k] = weights[4, k] * a + weights[5, k] * b + weights[6, k] * c + weights[7, k] * d
+        out[two * m :] = 0.0
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def extract_odd(V, weights, X):
+    """The way back: the coefficients k and n − k; what is left of a row of X is 0."""
+    one, two, half = np.uint64(1), np.uint64(2), np.uint64(weights.shape[1])
     for r in range(X.shape[0]):
         v, out = V[r], X[r]
-        out[n:] = 0.0
-        for k in range(one, half):
-            out[n - k] = weights[2, k] * v[two * k] - weights[3, k] * v[two * k + one]
-        for k in range(np.uint64(0), half):
-            out[k] = weights[0, k] * v[two * k] - weights[1, k] * v[two * k + one]
+        for k in range(half):
+            out[two * half - one - k] = weights[2, k] * v[two * k] + weights[3, k] * v[two * k + one]
+        for k in range(half):
+            out[k] = weights[0, k] * v[two * k] + weights[1, k] * v[two * k + one]
+        out[two * half - one :] = 0.0

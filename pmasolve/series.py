@@ -30,7 +30,7 @@ class Group(Generic[Leading]):
     """Derivatives with one factor along the leading axes: their places in the list and how rows are weighed for them."""
 
     leading: Leading
-    members: tuple[tuple[int, Weigh | None], ...]
+    members: tuple[tuple[int, Weigh], ...]
 
 
 class Derivatives(Protocol):
@@ -52,8 +52,8 @@ class Basis(Protocol[Leading]):
         """The factor of these derivatives along all axes but the last."""
         ...
 
-    def weighing(self, order: int, final: bool) -> Weigh | None:
-        """Multiplies rows by that along the last axis; None if ``final`` rows, which nothing needs again, may stay as they are."""
+    def weighing(self, order: int) -> Weigh:
+        """Makes folded spectra from rows, times the factor of this derivative along the last axis."""
         ...
 
     def rows(self, coefficients: Coefficients) -> Array:
@@ -111,11 +111,11 @@ class Series(Generic[Leading]):
     def _groups(self, orders: tuple[Orders, ...]) -> list[Group[Leading]]:
         if orders not in self._known:
             places: dict[Orders, list[int]] = {}
-            for k in sorted(range(len(orders)), key=lambda k: -orders[k][-1]):  # what needs no factor comes last
-                places.setdefault(orders[k][:-1], []).append(k)
+            for k, order in enumerate(orders):
+                places.setdefault(order[:-1], []).append(k)
             weighing = self._basis.weighing
             self._known[orders] = [
-                Group(self._basis.leading(lead), tuple((k, weighing(orders[k][-1], k == ks[-1])) for k in ks))
+                Group(self._basis.leading(lead), tuple((k, weighing(orders[k][-1])) for k in ks))
                 for lead, ks in places.items()
             ]
         return self._known[orders]

@@ -22,6 +22,7 @@ from .boxes import BoxTransform
 from .cosines import InterleavedTransform
 from .domains import Array, Box, Grid, Interleaved, Torus
 from .ffts import Weigh, pairs
+from .halves import RealLine, fold, planar, unfold
 from .series import Coefficients, Derivatives, Group, Orders, Series
 
 
@@ -83,16 +84,6 @@ class _Factor:
     values: Array
     odd: bool
 
-    @cached_property
-    def neutral(self) -> bool:
-        """Whether it is 1."""
-        return not self.odd and bool(np.all(self.values == 1.0))
-
-    @cached_property
-    def weigh(self) -> Weigh:
-        """Multiplies the columns of rows."""
-        return lambda rows, out: _multiply_columns(rows, self.values, self.odd, out)
-
 
 @njit(cache=True, nogil=True)
 def _multiply_rows(c, factor, odd, begin, end, out):
@@ -108,22 +99,14 @@ def _multiply_rows(c, factor, odd, begin, end, out):
                 out[r, k] = a * c[r, k]
 
 
-@njit(cache=True, nogil=True)
-def _multiply_columns(c, factor, odd, out):
-    """The columns' products."""
-    one, two = np.uint64(1), np.uint64(2)
-    for r in range(c.shape[0]):
-        for k in range(np.uint64(0), np.uint64(factor.size)):
-            a, x, y = factor[k], c[r, two * k], c[r, two * k + one]
-            out[r, two * k], out[r, two * k + one] = (-a * y, a * x) if odd else (a * x, a * y)
-
-
 class TorusTransform:
     """Real FFT of a periodic grid; the last axis holds the half spectrum."""
 
     def __init__(self, torus: Torus) -> None:
         self.torus, self.series = torus, Series(torus, self)
         self.shape = self.series.plan.work.shape
+        self._line = RealLine(torus.shape[-1])
+        self._unfolding = planar(self._line.unfolding)[:, :-1].copy()
 
     @property
     def working(self) -> tuple[Grid, Transform]:
@@ -171,11 +154,21 @@ class TorusTransform:
         parts = zip(self.wavenumbers[:-1], self._odd[:-1], orders, strict=True)
         return self._product([_power(k, odd, order) for k, odd, order in parts], sum(orders))
 
-    def weighing(self, order: int, final: bool) -> Weigh | None:
+    def weighing(self, order: int) -> Weigh:
         """(ik)^order."""
-        values = np.ravel(_power(self.wavenumbers[-1], self._odd[-1], order)) * _sign(order)
-        factor = _Factor(values, order % 2 == 1)
-        return None if final and factor.neutral else factor.weigh
+        return self._weighing(np.ravel(_power(self.wavenumbers[-1], self._odd[-1], order)) * 1j**order)
+
+    def _weighing(self, factors: Array | NDArray[np.complex128]) -> Weigh:
+        """Folds rows times ``factors``."""
+        weights, last = planar(self._line.folding(factors)), self._line.points // 2
+        return lambda lines, folded: fold(lines, weights, last, folded)
+
+    def _unfold(self, folded: Array, lines: Array) -> None:
+        """Half spectra."""
+        if self._line.odd:
+            lines[...] = folded
+        else:
+            unfold(folded, self._unfolding, lines)
 
     def _product(self, parts: Sequence[Array], order: int) -> _Factor:
         """That of the leading axes' factors, with i^order/N."""
@@ -207,7 +200,7 @@ class TorusTransform:
     def forward(self, values: Array, out: Coefficients | None = None) -> NDArray[np.complex128]:
         """rfftn."""
         out = np.empty(self.shape, np.complex128) if out is None else out
-        return self.series.plan.forward(np.ascontiguousarray(values), out)
+        return self.series.plan.forward(np.ascontiguousarray(values), out, self._unfold)
 
     @cached_property
     def signs(self) -> tuple[Array, ...]:
@@ -218,8 +211,8 @@ class TorusTransform:
         """irfftn of the coefficients times i·multiplier."""
         last = len(multipliers) - 1
         parts = [m if i == j else np.ones_like(m) for i, m in enumerate(multipliers)]
-        leading, weigh = self._product(parts[:last], int(j < last)), _Factor(np.ravel(parts[last]), j == last).weigh
-        self.series.synthesise(coefficients, Group(leading, ((0, weigh),)), out)
+        leading, along = self._product(parts[:last], int(j < last)), np.ravel(parts[last]) * (1j if j == last else 1.0)
+        self.series.synthesise(coefficients, Group(leading, ((0, self._weighing(along)),)), out)
         return out
 
     def divergence(self, flux: Array, multipliers: tuple[Array, ...], out: Coefficients) -> NDArray[np.complex128]:

@@ -16,7 +16,7 @@ LAYERS = [
     ["clouds", "threads", "bits", "folds"],
     ["domains"],
     ["archives", "images", "resampling"],
-    ["pointwise", "densities", "gaussian"],
+    ["pointwise", "densities", "gaussian", "halves"],
     ["cofactors", "spectral", "ffts"],
     ["series"],
     ["problems"],
