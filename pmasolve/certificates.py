@@ -15,9 +15,9 @@ import numpy as np
 import scipy.fft
 
 from .domains import Grid
+from .eigenvalues import extreme_eigenvalues
 from .newton import Level, State
 from .operators import Fourier
-from .pointwise import extreme_eigenvalues
 from .problems import Problem, assembled
 from .transforms import Coefficients, Transform, plan
 

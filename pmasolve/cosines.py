@@ -25,8 +25,6 @@ from .halves import RealLine, planar
 from .series import Coefficients, Group, Orders, Series
 from .threads import blocks, each
 
-
-
 # Of an analysis: weights of rows as `analyse` takes them, and along the last axis.
 _Recipe = tuple[NDArray[np.complex128], Weigh]
 

@@ -12,9 +12,10 @@ from functools import cached_property
 import numpy as np
 
 from .domains import Array
+from .eigenvalues import eigenvalue_range, extreme_eigenvalues
 from .multipliers import Shifted
 from .operators import Jet, Operators, jet_of
-from .pointwise import apply, extreme_eigenvalues, log_det_inverse, packed
+from .pointwise import add_difference, all_finite, apply, log_det_inverse
 from .problems import Problem
 from .threads import CACHED
 from .transforms import Coefficients
@@ -36,10 +37,10 @@ class Linearisation:
     composed: Array  # g(∇φ)
     slope: Array | None = None  # ∇g(∇φ) where it is known
 
-    @property
+    @cached_property
     def convex(self) -> bool:
         """Whether I + D²u is positive definite, and everything finite, at every point."""
-        return bool(np.isfinite(self.speed).all())
+        return all_finite(self.speed)
 
     @property
     def log_density(self) -> Array:
@@ -61,10 +62,7 @@ class Linearisation:
     @cached_property
     def diffusion(self) -> tuple[float, float, float]:
         """Least, greatest and mean eigenvalue of G⁻¹."""
-        means = [
-            np.mean(row) for row, (i, j) in zip(self.inverse, packed(self.problem.domain.dim), strict=True) if i == j
-        ]
-        return *extreme_eigenvalues(self.inverse), float(np.mean(means))
+        return eigenvalue_range(self.inverse)
 
     def times(self, coefficients: Coefficients, out: Array | None = None) -> Array:
         """𝓛w on the grid from the coefficients of w, in ``out`` if given."""
@@ -78,11 +76,10 @@ def linearise(problem: Problem, operators: Operators, jet: Jet, differences: boo
     With ``differences`` the derivative of g is taken at the map's points, which costs 2 dim evaluations of g.
     """
     speed, inverse = log_det_inverse(jet.D2, jet.D2)
-    if not np.isfinite(speed).all():  # not convex: the map may be anywhere, g is not asked
+    if not all_finite(speed):  # not convex: the map may be anywhere, g is not asked
         return Linearisation(problem, operators, speed, inverse, speed)
     composed = problem.target(problem.domain.displaced(jet.D))
-    speed -= composed
-    speed += problem.f
+    add_difference(speed, problem.f, composed)
     slope = problem.domain.oriented(central_differences(problem, jet.D)) if differences else None
     return Linearisation(problem, operators, speed, inverse, composed, slope)
 

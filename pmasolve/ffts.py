@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import scipy.fft
-from numba import get_num_threads
 from numpy.typing import NDArray
 
 from .domains import Array
@@ -22,6 +21,7 @@ except ImportError:  # optional, extra "fast"
     pyfftw = None
 
 
+IN_PLACE = 256  # points of a line up to which FFTW (ESTIMATE) takes less time in place
 Weigh = Callable[[Array, Array], None]  # rows of pairs of reals, and where what becomes of them goes
 Use = Callable[[slice, Array], None]
 Wanted = tuple[Weigh, Array | None, Use | None]  # of one inverse along the last axis
@@ -194,7 +194,9 @@ class _Pyfftw:
         counts, room = [r.stop - r.start for r in cut.row_blocks], cut.make_room(_aligned)
         folded, x = room.folded, cut.read(room.values)
         self._to_half = [along(x[:m], folded[:m], (1,), "FFTW_FORWARD") for m in counts]
-        self._from_half = [along(folded[:m], x[:m], (1,), "FFTW_BACKWARD") for m in counts]
+        self._in_place = cut.even and shape[-1] <= IN_PLACE
+        source = x if self._in_place else folded
+        self._from_half = [along(source[:m], x[:m], (1,), "FFTW_BACKWARD") for m in counts]
         self._across = [along(part, part, cut.others, "FFTW_FORWARD") for part in cut.columns]
         self._back = [along(part, part, cut.others, "FFTW_BACKWARD") for part in cut.columns]
 
@@ -225,9 +227,10 @@ class _Pyfftw:
             """All that is wanted of some rows."""
             room = self.cut.room(r)
             for weigh, out, use in wanted:
-                weigh(lines, room.parts)
                 values = room.values if out is None else self.cut.values(out)[r]
-                _run(plan, room.folded, self.cut.read(values))
+                target = self.cut.read(values)
+                weigh(lines, values if self._in_place else room.parts)
+                _run(plan, target if self._in_place else room.folded, target)
                 if use is not None:
                     use(r, values)
 

@@ -22,7 +22,6 @@ from .evolution import Linearisation, linearise_at
 from .laws import admit_multiples, brenier_potential, starting_law
 from .loop import evolve
 from .operators import Fourier, Operators, Space
-from .pointwise import packed
 from .problems import Problem
 from .resampling import resample
 from .trajectories import REACHED, ErrorEstimate, Outcome, Trajectory, sup_distances
@@ -202,8 +201,7 @@ class _Step:
     def _newton(self, here: Linearisation, residual: Array) -> Array:
         """(1 − h𝓛) δ = residual, preconditioned by (1 − hāΔ)⁻¹."""
         shape, transform = residual.shape, self.operators.transform
-        diagonal = [row for row, (i, j) in enumerate(packed(len(shape))) if i == j]
-        damping = 1.0 + self.h * float(np.mean(here.inverse[diagonal])) * self.operators.symbol
+        damping = 1.0 + self.h * here.diffusion[2] * self.operators.symbol
 
         def times(v: Array) -> Array:
             v = v.reshape(shape)

@@ -1,4 +1,4 @@
-"""The algebra at every grid point: log det, inverse and least eigenvalue of I + D²u, sums of products.
+"""The algebra at every grid point: log det and inverse of I + D²u, sums of products.
 
 Symmetric matrices are packed by rows of the upper triangle: (xx), (xx, xy, yy), (xx, xy, xz, yy, yz, zz); all arrays are
 (rows, N).  Every kernel makes one pass over memory.
@@ -21,7 +21,7 @@ def packed(dim: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(dim) for j in range(i, dim)]
 
 
-LANES, SAMPLE = 64, 128  # points looked at together; points that give a first range of eigenvalues
+LANES = 64  # points looked at together
 
 vectorised = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})  # NaN may come: no other licence
 
@@ -86,91 +86,18 @@ def add_product(v, factor, weight, begin, out):
 
 
 @vectorised
-def _inside_1d(H, begin, end, low, high, inside):
-    """Positive where no eigenvalue is outside of (low, high), looked at without finding it."""
+def _add_difference(total, a, b, begin, end):
     for i in range(np.uint64(begin), np.uint64(end)):
-        a, b = H[0, i] - low, high - H[0, i]
-        inside[i - np.uint64(begin)] = a if a < b else b
+        total[i] = total[i] - b[i] + a[i]
 
 
 @vectorised
-def _inside_2d(H, begin, end, low, high, inside):
+def _finite(values, begin, end):
+    """How many are."""
+    count = 0
     for i in range(np.uint64(begin), np.uint64(end)):
-        a, b, c, d, e = H[0, i] - low, H[1, i], H[2, i] - low, high - H[0, i], high - H[2, i]
-        over, under = a * c - b * b, d * e - b * b
-        over, under = over if over < a else a, under if under < d else d
-        inside[i - np.uint64(begin)] = over if over < under else under
-
-
-@vectorised
-def _least_minor(a, b, c, d, e, f):
-    """The least leading minor of the packed matrix: positive if and only if that is positive definite."""
-    minor = a * d - b * b
-    full = f * minor - e * (a * e - b * c) + c * (b * e - c * d)
-    least = minor if minor < a else a
-    return full if full < least else least
-
-
-@vectorised
-def _inside_3d(H, begin, end, low, high, inside):
-    for i in range(np.uint64(begin), np.uint64(end)):
-        a, b, c, d, e, f = H[0, i], H[1, i], H[2, i], H[3, i], H[4, i], H[5, i]
-        over = _least_minor(a - low, b, c, d - low, e, f - low)
-        under = _least_minor(high - a, -b, -c, high - d, -e, high - f)
-        inside[i - np.uint64(begin)] = over if over < under else under
-
-
-@vectorised
-def _eigenvalues_2d(H, i):
-    """Least and greatest at one point."""
-    middle, half = 0.5 * (H[0, i] + H[2, i]), 0.5 * (H[0, i] - H[2, i])
-    radius = np.sqrt(half * half + H[1, i] * H[1, i])
-    return middle - radius, middle + radius
-
-
-@vectorised
-def _eigenvalues_3d(H, i):
-    """By the trigonometric formula (Smith, CACM 4, 1961)."""
-    a, b, c, d, e, f = H[0, i], H[1, i], H[2, i], H[3, i], H[4, i], H[5, i]
-    q = (a + d + f) / 3.0
-    a, d, f = a - q, d - q, f - q
-    p = np.sqrt((a * a + d * d + f * f + 2.0 * (b * b + c * c + e * e)) / 6.0)
-    cosine = 1.0
-    if p > 0.0:
-        det = a * (d * f - e * e) + b * (c * e - b * f) + c * (b * e - c * d)
-        cosine = min(1.0, max(-1.0, 0.5 * det / (p * p * p)))
-    angle = np.arccos(cosine) / 3.0
-    return q + 2.0 * p * np.cos(angle + 2.0943951023931953), q + 2.0 * p * np.cos(angle)  # 2π/3
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _widen(H, i, found):
-    if H.shape[0] == 1:
-        low, high = H[0, i], H[0, i]
-    elif H.shape[0] == 3:
-        low, high = _eigenvalues_2d(H, i)
-    else:
-        low, high = _eigenvalues_3d(H, i)
-    found[0], found[1] = min(found[0], low), max(found[1], high)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _extremes(H, begin, end, found):
-    """Widen the range ``found`` by all eigenvalues: only those are computed that may lie outside of it."""
-    for i in range(begin, end, max(1, (end - begin) // SAMPLE)):
-        _widen(H, i, found)
-    inside = np.empty(LANES)
-    for first in range(begin, end, LANES):
-        last = min(first + LANES, end)
-        if H.shape[0] == 1:
-            _inside_1d(H, first, last, found[0], found[1], inside)
-        elif H.shape[0] == 3:
-            _inside_2d(H, first, last, found[0], found[1], inside)
-        else:
-            _inside_3d(H, first, last, found[0], found[1], inside)
-        for i in range(first, last):
-            if not inside[i - first] > 0.0:
-                _widen(H, i, found)
+        count += values[i] - values[i] == 0.0
+    return count
 
 
 @vectorised
@@ -240,12 +167,16 @@ def add(v: Array, factor: Array, weight: float, out: Array) -> Array:
     return out
 
 
-def extreme_eigenvalues(S: Array) -> tuple[float, float]:
-    """Least and greatest eigenvalue over all points of the packed symmetric matrices S (dim(dim+1)/2, *shape)."""
-    flat, parts = S.reshape(S.shape[0], -1), blocks(S[0].size, S[0].size)
-    ranges = np.tile([np.inf, -np.inf], (len(parts), 1))
-    each(lambda b, found: _extremes(flat, b.start, b.stop, found), parts, list(ranges))
-    return float(ranges[:, 0].min()), float(ranges[:, 1].max())
+def add_difference(total: Array, a: Array, b: Array) -> None:
+    """total += a − b of arrays of one shape, on all threads."""
+    flat, a, b = total.reshape(-1), a.reshape(-1), b.reshape(-1)
+    each(lambda part: _add_difference(flat, a, b, part.start, part.stop), blocks(flat.size, flat.size))
+
+
+def all_finite(values: Array) -> bool:
+    """Whether neither NaN nor infinity is among them."""
+    flat = values.reshape(-1)
+    return sum(each(lambda b: _finite(flat, b.start, b.stop), blocks(flat.size, flat.size))) == flat.size
 
 
 @vectorised

@@ -17,7 +17,7 @@ LAYERS = [
     ["domains"],
     ["archives", "images", "resampling"],
     ["pointwise", "densities", "gaussian", "halves"],
-    ["cofactors", "spectral", "ffts"],
+    ["cofactors", "spectral", "ffts", "eigenvalues"],
     ["series"],
     ["problems"],
     ["manufactured"],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pmasolve.pointwise import add, apply, density_sums, extreme_eigenvalues, log_det_inverse, packed
+from pmasolve.eigenvalues import eigenvalue_range, extreme_eigenvalues
+from pmasolve.pointwise import add, add_difference, all_finite, apply, density_sums, log_det_inverse, packed
 from pmasolve.threads import SMALL
 
 DIMS = [1, 2, 3]
@@ -121,6 +122,20 @@ def test_add(dim: int) -> None:
     assert np.allclose(add(v, factor, -2.0, out), expected, rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("size", [1, 1000, 2 * SMALL + 13])
+def test_differences_and_what_is_finite(size: int) -> None:
+    total, a, b = np.random.default_rng(size).standard_normal((3, size))
+    expected = total - b + a
+    add_difference(total, a, b)
+    assert np.allclose(total, expected, rtol=0, atol=1e-15)
+    assert all_finite(total)
+    for bad in (np.nan, np.inf, -np.inf):
+        for place in (0, size // 2, -1):
+            spoiled = total.copy()
+            spoiled[place] = bad
+            assert not all_finite(spoiled)
+
+
 @pytest.mark.parametrize("dim", DIMS)
 def test_extreme_eigenvalues(dim: int) -> None:
     H = symmetric(dim, 7)
@@ -129,6 +144,7 @@ def test_extreme_eigenvalues(dim: int) -> None:
     assert low == pytest.approx(exact.min(), abs=1e-12)
     assert high == pytest.approx(exact.max(), abs=1e-12)
     assert extreme_eigenvalues(np.zeros_like(pack(H))) == (0.0, 0.0)
+    assert eigenvalue_range(pack(H)) == (low, high, pytest.approx(exact.mean(), abs=1e-13))
 
 
 @pytest.mark.parametrize("dim", DIMS)

@@ -11,6 +11,8 @@ import pytest
 from cases import random_waves
 
 from pmasolve import Box, Torus, ffts
+from pmasolve.ffts import pairs
+from pmasolve.halves import RealLine, fold, planar, unfold
 from pmasolve.transforms import plan
 
 TORI = [
@@ -104,6 +106,29 @@ def test_interleaved_points_are_every_second_of_the_doubled_torus(box: Box) -> N
         natural = plan(box).derivative(c, orders, np.empty(box.shape))
         assert np.array_equal(grid.unlisted(out, np.empty(box.shape), odd), natural)
         assert np.array_equal(grid.listed(natural, np.empty(box.shape), odd), out)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 15, 32, 64, 66, 257, 514])
+def test_folded_spectra_are_half_spectra_in_other_words(n: int) -> None:
+    """Against NumPy's real FFTs, there and back; imaginary parts that no real line has are not seen."""
+    rng, line = np.random.default_rng(n), RealLine(n)
+    x, weights = rng.standard_normal((3, n)), rng.standard_normal(line.half)
+    X = np.fft.rfft(x)
+    folded, half = np.full((2, 3, line.half), np.nan, np.complex128)  # room for one more holds anything
+    if line.odd:
+        folded[:] = X
+    else:
+        folded[:, : line.folded] = np.fft.fft(x.view(np.complex128))
+        unfold(pairs(folded), planar(line.unfolding)[:, :-1].copy(), pairs(half))
+        assert np.allclose(half, X, rtol=0, atol=1e-13 * n)
+    spoiled = X.copy()
+    spoiled[:, 0] += 1j
+    if not line.odd:
+        spoiled[:, -1] -= 2j
+    fold(pairs(spoiled), planar(line.folding(weights)), n // 2, pairs(folded))
+    own = folded[:, : line.folded]
+    back = np.fft.irfft(own, n) if line.odd else np.fft.ifft(own).view(np.float64) / 2
+    assert np.allclose(back, np.fft.irfft(weights * X, n), rtol=0, atol=1e-13)
 
 
 def test_nyquist_has_even_derivatives_only() -> None:
