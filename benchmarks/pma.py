@@ -32,11 +32,16 @@ TAU = 2 * np.pi
 CONSOLE = Console(width=80)
 
 
+def short_number(x: float) -> str:
+    """Three digits, in plain figures if there are a few."""
+    return f"{x:.0f}" if 100 <= x < 1e6 else f"{x:.3g}"
+
+
 def show(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """One table; rows appear when all are there."""
     table = Table(*heads, title=title, title_justify="left")
     for row in rows:
-        table.add_row(*(f"{cell:.2g}" if isinstance(cell, float) else str(cell) for cell in row))
+        table.add_row(*(short_number(cell) if isinstance(cell, float) else str(cell) for cell in row))
     CONSOLE.print(table)
 
 

@@ -151,7 +151,7 @@ class InterleavedTransform(CosineSeries):
     def _analyse(self, values: Array, recipe: _Recipe, out: Array) -> Array:
         weights, extract = recipe
         plan, c = self.series.plan, out.reshape(self._rows)
-        plan.forward(np.ascontiguousarray(values), plan.work, extract)
+        plan.forward(np.ascontiguousarray(values, dtype=np.float64), plan.work, extract)
         each(lambda b: analyse(plan.lines, self._sources, weights, b.start, b.stop, c), self._blocks)
         return out
 

@@ -73,7 +73,7 @@ def pairs(lines: NDArray[np.complex128]) -> Array:
 
 
 class _Room(NamedTuple):
-    """For a block of rows, of one thread: folded spectra, the same as pairs of reals with room for one more, and values."""
+    """For a block of rows, of one thread: folded spectra, the same as pairs of reals with one more of no meaning, and values."""
 
     folded: NDArray[np.complex128]
     parts: Array
@@ -158,16 +158,21 @@ class _Scipy:
 
     def rows(self, wanted: Sequence[Wanted]) -> None:
         """As in `RealFFT`."""
-        along, length = (scipy.fft.ifft, None) if self.cut.even else (scipy.fft.irfft, self.cut.shape[-1])
 
         def block(r: slice, lines: Array) -> None:
             """All that is wanted of some rows."""
             room = self.cut.room(r)
             for weigh, out, use in wanted:
-                weigh(lines, room.parts)
-                values = along(room.folded, length, norm="forward", overwrite_x=True, workers=1).view(np.float64)
-                if out is not None:
-                    self.cut.values(out)[r] = values
+                values = room.values if out is None else self.cut.values(out)[r]
+                if self.cut.even:
+                    weigh(lines, values)
+                    target = self.cut.read(values)
+                    target[...] = scipy.fft.ifft(target, norm="forward", overwrite_x=True, workers=1)
+                else:
+                    weigh(lines, room.parts)
+                    values[...] = scipy.fft.irfft(
+                        room.folded, values.shape[1], norm="forward", overwrite_x=True, workers=1
+                    )
                 if use is not None:
                     use(r, values)
 

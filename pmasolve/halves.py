@@ -2,8 +2,8 @@
 
 A line of n = 2m real values, read as m complex numbers x₂ⱼ + ix₂ⱼ₊₁, has an FFT Y, here called the folded spectrum.  With
 eₖ = exp(2πik/n) the half spectrum is Xₖ = ½(1 − ie*ₖ)Yₖ + ½(1 + ie*ₖ)Y*ₘ₋ₖ, Yₘ = Y₀, and back Yₖ = (1 + ieₖ)Xₖ + (1 − ieₖ)X*ₘ₋ₖ for
-transforms without factors.  Complex FFTs use vector instructions throughout, real ones hardly: they take two to three times as
-long.  The sums cost a pass over memory that derivatives need in any case, to weigh spectra.  Lines of odd length stay as they are.
+transforms without factors.  Complex FFTs use vector instructions throughout, real ones hardly: they take up to three times as long.
+The sums cost a pass over memory that derivatives need in any case, to weigh spectra.  Lines of odd length stay as they are.
 """
 
 from __future__ import annotations

@@ -200,7 +200,7 @@ class TorusTransform:
     def forward(self, values: Array, out: Coefficients | None = None) -> NDArray[np.complex128]:
         """rfftn."""
         out = np.empty(self.shape, np.complex128) if out is None else out
-        return self.series.plan.forward(np.ascontiguousarray(values), out, self._unfold)
+        return self.series.plan.forward(np.ascontiguousarray(values, dtype=np.float64), out, self._unfold)
 
     @cached_property
     def signs(self) -> tuple[Array, ...]:
