@@ -92,7 +92,7 @@ class _Calls:
     def prepare(self, t, y, derivative, usable, renewed: list[bool], gamma: float) -> None:
         """Nothing is prepared, but with this CVODE carries its estimate of Newton's rate from step to step.
 
-        Without, each step begins as if the rate were 1, and one in six evaluates F once more only to see that it has converged.
+        Without, each step begins as if the rate were 1, and many evaluate F once more only to see that they have converged.
         """
         renewed[0] = True
 

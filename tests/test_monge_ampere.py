@@ -103,7 +103,7 @@ def test_the_order_of_a_step_is_read_off_its_linear_systems(monkeypatch: pytest.
 
 
 def test_a_step_that_has_converged_is_not_checked_again(monkeypatch: pytest.MonkeyPatch, plane: Problem) -> None:
-    """CVODE carries the rate of Newton's method from step to step; without that every sixth step costs a right-hand side more."""
+    """CVODE carries the rate of Newton's method from step to step; without that many a step costs a right-hand side more."""
 
     def checks() -> float:
         """Right-hand sides for each linear system, and one."""
