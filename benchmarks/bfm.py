@@ -16,7 +16,7 @@ import numpy as np
 import scipy.fft
 from numba import njit
 
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
 
 
 @njit(cache=True, nogil=True)

@@ -17,9 +17,10 @@ from statistics import median
 import numba
 import numpy as np
 
-from pmasolve.domains import Array, Cloud
-from pmasolve.softmin.fused import Fused
-from pmasolve.softmin.keops import KeOps, why_not
+from pmasolve.machine.arrays import Array
+from pmasolve.problems.grids import Cloud
+from pmasolve.sinkhorn.softmin.fused import Fused
+from pmasolve.sinkhorn.softmin.keops import KeOps, why_not
 
 Run = Callable[[], Array]
 BATCH = 256  # targets: of 64 to 1024 the fastest or near it

@@ -10,10 +10,11 @@ import numpy as np
 from half_iteration import plain
 from numba import njit
 
-from pmasolve.domains import Array, Torus
-from pmasolve.problems import Problem
-from pmasolve.softmin.kernel import axis_log_kernel
-from pmasolve.softmin.separable import Separable
+from pmasolve.machine.arrays import Array
+from pmasolve.problems.grids import Torus
+from pmasolve.problems.problem import Problem
+from pmasolve.sinkhorn.softmin.kernel import axis_log_kernel
+from pmasolve.sinkhorn.softmin.separable import Separable
 
 Run = Callable[[], Array]
 

@@ -21,11 +21,12 @@ from time import perf_counter
 import numba
 import numpy as np
 
-from pmasolve.bits import CHUNK, LN2, LOG2E, exp2, jit, log2
-from pmasolve.domains import Array, Torus
-from pmasolve.softmin.separable import Method, Separable, SeparableKernel
-from pmasolve.softmin.windows import edge, extend, is_concave
-from pmasolve.threads import each
+from pmasolve.machine.arrays import Array
+from pmasolve.machine.exponentials import CHUNK, LN2, LOG2E, exp2, jit, log2
+from pmasolve.machine.threads import each
+from pmasolve.problems.grids import Torus
+from pmasolve.sinkhorn.softmin.grids.windows import edge, extend, is_concave
+from pmasolve.sinkhorn.softmin.separable import Method, Separable, SeparableKernel
 
 STEPS = ((1e-2, 60), (3e-3, 40), (1e-3, 40), (3e-4, 30), (1e-4, 30), (3e-5, 20), (1e-5, 20))
 

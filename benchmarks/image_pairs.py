@@ -23,7 +23,8 @@ from rich.table import Table
 from sklearn.datasets import load_sample_image
 
 from pmasolve import Box, Problem, Torus, read_array, transport
-from pmasolve.domains import Array, Grid
+from pmasolve.machine.arrays import Array
+from pmasolve.problems.grids import Grid
 
 CONSOLE = Console(width=140)
 

@@ -22,11 +22,12 @@ from numba import get_num_threads
 from rich.console import Console
 from rich.table import Table
 
-from pmasolve import Box, Event, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, evolve, ffts, manufactured
-from pmasolve.convergence import running_orders
-from pmasolve.domains import Array
-from pmasolve.evolution import linearise_at
-from pmasolve.transforms import plan
+from pmasolve import Box, Event, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, evolve
+from pmasolve.calculus import ffts, manufactured
+from pmasolve.calculus.transforms import plan
+from pmasolve.flows.evolution import linearise_at
+from pmasolve.machine.arrays import Array
+from pmasolve.studies.convergence import running_orders
 
 TAU = 2 * np.pi
 CONSOLE = Console(width=80)

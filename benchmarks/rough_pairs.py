@@ -23,8 +23,8 @@ from rich.table import Table
 from sklearn.datasets import load_sample_image
 
 from pmasolve import Torus
-from pmasolve.domains import Array
-from pmasolve.rough import SemiDual, SemiDualResult, semidual
+from pmasolve.machine.arrays import Array
+from pmasolve.maps.semidual import SemiDual, SemiDualResult, semidual
 
 Pair = tuple[Array, Array]
 HEADS = ("pair", "lower", "upper", "gap", "seconds", "q", "Newton", "CG", "marginal", "BFM steps", "missing")

@@ -22,12 +22,13 @@ from clouds import Run, clouds, dense, ott, pot_lazy, report, report_once
 from grid_peers import geomloss_run, missing, ott_run, ott_solve, plain_run, windowed_run
 from half_iteration import annealed, in_turn, median_ms
 
-from pmasolve.domains import Array, Torus
-from pmasolve.problems import Problem
-from pmasolve.schroedinger import schroedinger
-from pmasolve.softmin.fused import Fused
-from pmasolve.softmin.keops import KeOps, why_not
-from pmasolve.softmin.separable import Separable, SeparableKernel
+from pmasolve.machine.arrays import Array
+from pmasolve.problems.grids import Torus
+from pmasolve.problems.problem import Problem
+from pmasolve.sinkhorn.schroedinger import schroedinger
+from pmasolve.sinkhorn.softmin.fused import Fused
+from pmasolve.sinkhorn.softmin.keops import KeOps, why_not
+from pmasolve.sinkhorn.softmin.separable import Separable, SeparableKernel
 
 
 @dataclass(frozen=True)

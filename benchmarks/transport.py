@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from pmasolve import FiniteDifference, Fourier, Problem, Torus, manufactured, transport
-from pmasolve.certificates import quadrature_bound
-from pmasolve.domains import Array
-from pmasolve.newton import NewtonKrylov, newton
-from pmasolve.transforms import plan
+from pmasolve.calculus.transforms import plan
+from pmasolve.machine.arrays import Array
+from pmasolve.maps.certificates import quadrature_bound
+from pmasolve.maps.newton import NewtonKrylov, newton
 
 TAU = 2 * np.pi
 CONSOLE = Console(width=140)

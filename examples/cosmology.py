@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pmasolve as pma
-from pmasolve.maps import Displacement, push
+from pmasolve.maps.displacement import Displacement, push
 
 sizes = [int(word) for word in sys.argv[1:] if word.isdigit()] or [32]
 names = [word for word in sys.argv[1:] if not word.isdigit()]

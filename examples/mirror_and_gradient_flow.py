@@ -3,7 +3,7 @@
 import numpy as np
 
 import pmasolve as pma
-from pmasolve.mirror import along, target_law
+from pmasolve.flows.mirror import along, target_law
 
 problem = pma.Problem(pma.Torus((64,)), lambda x: 0.6 * np.cos(2 * np.pi * x), lambda y: 0.3 * np.sin(2 * np.pi * y))
 times, goal = [0.01, 0.02, 0.04], target_law(problem)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pmasolve import Event, Fourier, MongeAmpere, Problem, Torus, evolve
-from pmasolve.operators import Space
+from pmasolve.calculus.operators import Space
 
 TAU = 2 * np.pi
 FOURIER = Fourier()

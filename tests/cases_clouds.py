@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pmasolve import Problem, Sinkhorn, evolve
-from pmasolve.conventions import HALF_SQUARED, SQUARED, Potentials
+from pmasolve.sinkhorn.conventions import HALF_SQUARED, SQUARED, Potentials
 
 EPS, STEPS = 0.02, 7
 SCALES = {"half squared": HALF_SQUARED, "squared": SQUARED, "scaled": 0.37}

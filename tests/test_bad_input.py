@@ -26,8 +26,8 @@ from pmasolve import (
     evolve,
     schroedinger,
 )
-from pmasolve.softmin.dense import Dense
-from pmasolve.softmin.separable import Separable
+from pmasolve.sinkhorn.softmin.dense import Dense
+from pmasolve.sinkhorn.softmin.separable import Separable
 
 PROBLEM = t1(32)
 TORUS, X = PROBLEM.domain, PROBLEM.domain.points

@@ -9,8 +9,8 @@ import pytest
 from cases import steady
 
 from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, evolve, manufactured
-from pmasolve.convergence import running_orders
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
+from pmasolve.studies.convergence import running_orders
 
 SMOOTH = (
     lambda x, y: 0.4 * np.cos(np.pi * x) + 0.3 * np.cos(np.pi * x) * np.cos(2 * np.pi * y),

@@ -16,7 +16,7 @@ from pmasolve.cli.app import app
 from pmasolve.cli.building import problem_of
 from pmasolve.cli.config import checked, read
 from pmasolve.cli.formulas import Formula, number
-from pmasolve.images import read_array
+from pmasolve.problems.images import read_array
 
 CONFIG = """
 [domain]

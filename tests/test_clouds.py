@@ -29,9 +29,9 @@ from pmasolve import (
     resume,
     save,
 )
-from pmasolve.softmin import default_engine
-from pmasolve.softmin.keops import why_not
-from pmasolve.softmin.nodes import log_kernel
+from pmasolve.sinkhorn.softmin import default_engine
+from pmasolve.sinkhorn.softmin.keops import why_not
+from pmasolve.sinkhorn.softmin.nodes import log_kernel
 
 ENGINES = [Dense(), Fused()] + ([] if why_not() else [KeOps(device="cpu")])  # in ℝ²: one formula to compile
 PERIODIC = ENGINES[:2] + [pytest.param(engine, marks=pytest.mark.slow) for engine in ENGINES[2:]]

@@ -5,8 +5,8 @@ import ot
 import pytest
 
 from pmasolve import KeOps, Plan, Problem, Sinkhorn, evolve
-from pmasolve.schroedinger import schroedinger
-from pmasolve.softmin.keops import why_not
+from pmasolve.sinkhorn.schroedinger import schroedinger
+from pmasolve.sinkhorn.softmin.keops import why_not
 
 
 def samples(dim):

@@ -6,7 +6,7 @@ import pytest
 from cases_clouds import EPS, SCALES, STEPS, close, ours, samples, squared, start
 
 from pmasolve import Cloud, Problem, Sinkhorn, Torus, evolve
-from pmasolve.conventions import (
+from pmasolve.sinkhorn.conventions import (
     HALF_SQUARED,
     GeomLoss,
     Ott,
@@ -19,9 +19,9 @@ from pmasolve.conventions import (
     to_ott,
     to_pot,
 )
-from pmasolve.plans import Plan
-from pmasolve.schroedinger import schroedinger
-from pmasolve.softmin.nodes import log_kernel
+from pmasolve.sinkhorn.plans import Plan
+from pmasolve.sinkhorn.schroedinger import schroedinger
+from pmasolve.sinkhorn.softmin.nodes import log_kernel
 
 
 def run_pot(problem, pot, cost, steps):

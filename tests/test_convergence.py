@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pmasolve import Band, FiniteDifference, MongeAmpere, Problem, Study, Torus, Trajectory, compare, evolve
-from pmasolve.convergence import format_table, running_orders
+from pmasolve.studies.convergence import format_table, running_orders
 
 TAU = 2 * np.pi
 

@@ -7,9 +7,9 @@ import pytest
 from cases import T1_START, T2_START, t1, t2
 
 from pmasolve import Box, MongeAmpere, Problem, Richardson, Study, Torus, compare, evolve
-from pmasolve.convergence import Band
-from pmasolve.corrector import extrapolate
-from pmasolve.softmin.dense import Dense
+from pmasolve.sinkhorn.richardson import extrapolate
+from pmasolve.sinkhorn.softmin.dense import Dense
+from pmasolve.studies.convergence import Band
 
 
 def test_pma_and_extrapolated_sinkhorn_agree_in_the_plane() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pmasolve import Box, Problem, Spline, Torus, schroedinger
-from pmasolve.convergence import running_orders
-from pmasolve.densities import from_formula, from_samples, log_mass, negative_log
+from pmasolve.problems.densities import from_formula, from_samples, log_mass, negative_log
+from pmasolve.studies.convergence import running_orders
 
 SMOOTH = {
     Torus: lambda x, y: np.sin(2 * np.pi * x) * np.exp(0.5 * np.cos(2 * np.pi * y)),

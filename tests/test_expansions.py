@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from test_softmin_clouds import allowance, check, clouds, oracle
 
-from pmasolve.domains import Box, Cloud
-from pmasolve.softmin.blocks import BLOCK
-from pmasolve.softmin.expansions import largest, monomials
-from pmasolve.softmin.fused import Fused
-from pmasolve.softmin.groups import degrees, grouped, groups_of
-from pmasolve.softmin.sides import sort
+from pmasolve.problems.grids import Box, Cloud
+from pmasolve.sinkhorn.softmin.clouds.blocks import BLOCK
+from pmasolve.sinkhorn.softmin.clouds.expansions import largest, monomials
+from pmasolve.sinkhorn.softmin.clouds.groups import degrees, grouped, groups_of
+from pmasolve.sinkhorn.softmin.clouds.sides import sort
+from pmasolve.sinkhorn.softmin.fused import Fused
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from pmasolve import (
     Torus,
     compare,
     evolve,
-    laws,
 )
+from pmasolve.flows import densities_as_states as laws
 
 
 def test_heat_equation_exactly() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pmasolve import Problem, Sinkhorn, Torus, evolve
-from pmasolve.softmin.separable import SeparableKernel
+from pmasolve.sinkhorn.softmin.separable import SeparableKernel
 
 TAU = 2 * np.pi
 

@@ -10,51 +10,19 @@ import pytest
 import pmasolve
 
 ROOT = Path(pmasolve.__file__).parent
-# Lower layers first; modules on one line may not import each other.  A folder counts as one layer.
-LAYERS = [
-    ["progress"],
-    ["clouds", "threads", "bits", "folds"],
-    ["domains"],
-    ["archives", "images", "resampling"],
-    ["pointwise", "densities", "gaussian", "halves"],
-    ["cofactors", "spectral", "ffts", "eigenvalues"],
-    ["series"],
-    ["problems"],
-    ["manufactured"],
-    ["trajectories", "cosines"],
-    ["loop", "boxes"],
-    ["softmin"],
-    ["rough"],
-    ["transforms"],
-    ["operators"],
-    ["elliptic"],
-    ["newton", "maps"],
-    ["certificates"],
-    ["transport"],
-    ["map_files", "stacks"],
-    ["rounding", "potentials"],
-    ["plans"],
-    ["integrator"],
-    ["multipliers"],
-    ["evolution"],
-    ["monge_ampere"],
-    ["linearised", "readings", "mirror_descent", "laws"],
-    ["fokker_planck", "jko", "mirror"],
-    ["particles"],
-    ["sinkhorn"],
-    ["corrector", "markov", "conventions"],
-    ["fixed_points"],
-    ["schroedinger"],
-    ["brenier"],
-    ["convergence"],
-    ["records", "provenance", "storage"],
-    ["tables", "report"],
-    ["pages"],
-    ["scaling"],
-    ["cli"],
-    ["__main__"],
+# The rooms, lowest first: a file imports from its own room and from those before it.
+ROOMS = [
+    "machine",
+    "problems",
+    "calculus",
+    "gaussian",
+    "maps",
+    "flows",
+    "sinkhorn",
+    "studies",
+    "cli",
+    "__main__",
 ]
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
@@ -88,17 +56,19 @@ def functions(tree: ast.Module) -> list[ast.FunctionDef]:
 
 @pytest.mark.parametrize("name", TREES)
 def test_imports_point_down(name: str) -> None:
-    layer = module_of(name).split(".")[0]
-    assert layer in RANK, f"{name}: give the new module its place in LAYERS"
+    room = module_of(name).split(".")[0]
+    assert room in ROOMS, f"{name}: give the new room its place in ROOMS"
     for target in imported(name):
-        below = target.split(".")[0]
-        assert below in RANK, f"{name} imports {target}: give it its place in LAYERS"
-        assert RANK[below] < RANK[layer] or (below == layer and (ROOT / layer).is_dir()), (
-            f"{name} imports {target}, which is not below it"
-        )
+        assert target.split(".")[0] in ROOMS[: ROOMS.index(room) + 1], f"{name} imports {target}, which is not below it"
 
 
-def test_no_cycles_inside_the_engines() -> None:
+def test_every_room_says_what_lives_there_and_which_question_sends_you_there() -> None:
+    for folder in {path.parent for path in FILES if path.parent != ROOT}:
+        words = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+        assert "Come here to " in words or "Come here for " in words, f"{folder}: {words}"
+
+
+def test_no_cycles() -> None:
     graph = {module_of(name): imported(name) for name in TREES}
     done: set[str] = set()
 
@@ -174,16 +144,16 @@ def test_public_names_exist_and_are_written_twice() -> None:
 
 def test_optional_libraries_have_one_importer_each() -> None:
     owners = {
-        "sksundae": "integrator",
-        "matplotlib": "report",
-        "pykeops": "softmin.keops",
-        "filelock": "softmin.keops",
-        "pyfftw": "ffts",
-        "finufft": "spectral",
+        "sksundae": "flows.integrator",
+        "matplotlib": "studies.figures",
+        "pykeops": "sinkhorn.softmin.keops",
+        "filelock": "sinkhorn.softmin.keops",
+        "pyfftw": "calculus.ffts",
+        "finufft": "problems.interpolation",
         "mpmath": "gaussian.precise",
         "pydantic": "cli.config",
-        "PIL": "images",
-        "h5py": "images",
+        "PIL": "problems.images",
+        "h5py": "problems.images",
     }
     for name, tree in TREES.items():
         for node in ast.walk(tree):

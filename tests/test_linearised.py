@@ -17,10 +17,10 @@ from pmasolve import (
     evolve,
     resume,
 )
-from pmasolve.convergence import running_orders
-from pmasolve.domains import Array
-from pmasolve.evolution import linearise_at
-from pmasolve.operators import FourierOperators
+from pmasolve.calculus.operators import FourierOperators
+from pmasolve.flows.evolution import linearise_at
+from pmasolve.machine.arrays import Array
+from pmasolve.studies.convergence import running_orders
 
 TAU = 2 * np.pi
 

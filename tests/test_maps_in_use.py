@@ -16,10 +16,8 @@ from pmasolve import (
     Box,
     FiniteDifference,
     Torus,
-    archives,
     distances,
     embedding,
-    images,
     load_map,
     pairwise,
     plot_transport,
@@ -28,7 +26,9 @@ from pmasolve import (
     transport,
 )
 from pmasolve.cli.app import app
-from pmasolve.map_files import GRIDS, METHODS, SPACES
+from pmasolve.machine import archives
+from pmasolve.maps.files import GRIDS, METHODS, SPACES
+from pmasolve.problems import images
 
 LINE = Torus((128,))
 SHIFTS = (0.0, 0.1, 0.25, 0.4)

@@ -10,12 +10,13 @@ import pytest
 from cases import KNOWN, T1_START, T2_START, Waves, interpolant, t1, t2
 from scipy.integrate import solve_ivp
 
-from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, Problem, Spline, Torus, evolve, integrator
-from pmasolve.convergence import running_orders
-from pmasolve.evolution import Evolution, convexity, linearise, linearise_at
-from pmasolve.integrator import order_of
-from pmasolve.spectral import Spectral
-from pmasolve.trajectories import CONVEXITY_LOST
+from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, Problem, Spline, Torus, evolve
+from pmasolve.flows import integrator
+from pmasolve.flows.evolution import Evolution, convexity, linearise, linearise_at
+from pmasolve.flows.integrator import order_of
+from pmasolve.problems.interpolation import Spectral
+from pmasolve.problems.outcomes import CONVEXITY_LOST
+from pmasolve.studies.convergence import running_orders
 
 SPACES = [Fourier(), FiniteDifference(2), FiniteDifference(4), FiniteDifference(6)]
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from cases import KNOWN, T1_START, t1
 
-from pmasolve import SYMMETRIC, Gauge, MongeAmpere, Richardson, Sinkhorn, evolution, evolve
-from pmasolve.convergence import running_orders
-from pmasolve.evolution import Linearisation
-from pmasolve.pointwise import log_det_inverse
-from pmasolve.softmin.dense import Dense, DenseKernel
-from pmasolve.softmin.separable import Separable
+from pmasolve import SYMMETRIC, Gauge, MongeAmpere, Richardson, Sinkhorn, evolve
+from pmasolve.calculus.hessians import log_det_inverse
+from pmasolve.flows import evolution
+from pmasolve.flows.evolution import Linearisation
+from pmasolve.sinkhorn.softmin.dense import Dense, DenseKernel
+from pmasolve.sinkhorn.softmin.separable import Separable
+from pmasolve.studies.convergence import running_orders
 
 # --- PMA: signs --------------------------------------------------------------------------------------------------------
 

@@ -7,11 +7,11 @@ import pytest
 from cases import KNOWN, TAU, t1
 
 from pmasolve import Box, FiniteDifference, Fourier, Problem, Torus, manufactured
-from pmasolve.cofactors import positive_definite
-from pmasolve.convergence import running_orders
-from pmasolve.newton import REFUSED, Level, NewtonKrylov, newton
-from pmasolve.operators import jet_of
-from pmasolve.pointwise import apply, packed
+from pmasolve.calculus.hessians import apply, packed
+from pmasolve.calculus.operators import jet_of
+from pmasolve.maps.newton import REFUSED, Level, NewtonKrylov, newton
+from pmasolve.maps.residual import positive_definite
+from pmasolve.studies.convergence import running_orders
 
 SIZES = {1: (32,), 2: (24, 25), 3: (16, 15, 16)}
 SPACES = [Fourier(), FiniteDifference(2), FiniteDifference(4), FiniteDifference(6)]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pmasolve import Box, FiniteDifference, Fourier, Torus
-from pmasolve.convergence import running_orders
-from pmasolve.operators import jet_of
-from pmasolve.pointwise import packed
+from pmasolve.calculus.hessians import packed
+from pmasolve.calculus.operators import jet_of
+from pmasolve.studies.convergence import running_orders
 
 SPACES = [Fourier(), FiniteDifference(2), FiniteDifference(4), FiniteDifference(6)]
 GRIDS = [Torus((16,)), Torus((9, 12), (1.0, 2.0)), Torus((6, 7, 8)), Box((12,), (0.5,)), Box((8, 9)), Box((6, 7, 8))]

@@ -10,9 +10,9 @@ import pytest
 from cases import T1_START, T2_START, TAU, t2
 
 from pmasolve import Box, MongeAmpere, Problem, evolve
+from pmasolve.flows.mirror import Law
+from pmasolve.flows.particles import GaussianCoefficients, TrajectoryCoefficients, drift_of, sample, simulate
 from pmasolve.gaussian import ClosedForm, Normal, Pair, Quadratic
-from pmasolve.mirror import Law
-from pmasolve.particles import GaussianCoefficients, TrajectoryCoefficients, drift_of, sample, simulate
 
 PAIR = Pair(Normal([0.5, -0.2], [[1.0, 0.3], [0.3, 0.6]]), Normal([0.1, 0.4], [[0.8, -0.2], [-0.2, 1.5]]))
 START = Quadratic([[1.0, 0.2], [0.2, 0.7]], [0.3, 0.0])

@@ -6,8 +6,8 @@ from cases_clouds import EPS, STEPS, close, ours, samples, squared, start
 from geomloss import SamplesLoss
 from geomloss._legacy.sinkhorn_samples import softmin_tensorized
 
-from pmasolve.conventions import GeomLoss, from_geomloss, to_geomloss
-from pmasolve.schroedinger import schroedinger
+from pmasolve.sinkhorn.conventions import GeomLoss, from_geomloss, to_geomloss
+from pmasolve.sinkhorn.schroedinger import schroedinger
 
 
 def run_geomloss(problem, potentials, steps):

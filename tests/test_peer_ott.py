@@ -8,8 +8,8 @@ from ott.geometry import geometry
 from ott.problems.linear import linear_problem
 from ott.solvers.linear import sinkhorn
 
-from pmasolve.conventions import SQUARED, Ott, from_ott, to_ott
-from pmasolve.schroedinger import schroedinger
+from pmasolve.sinkhorn.conventions import SQUARED, Ott, from_ott, to_ott
+from pmasolve.sinkhorn.schroedinger import schroedinger
 
 jax.config.update("jax_enable_x64", True)
 

@@ -8,20 +8,10 @@ import numpy as np
 import pytest
 from cases import steady
 
-from pmasolve import (
-    FiniteDifference,
-    Fourier,
-    MongeAmpere,
-    Problem,
-    Richardson,
-    Torus,
-    compare,
-    evolve,
-    manufactured,
-)
-from pmasolve.convergence import running_orders
-from pmasolve.domains import Array
-from pmasolve.evolution import linearise_at
+from pmasolve import FiniteDifference, Fourier, MongeAmpere, Problem, Richardson, Torus, compare, evolve, manufactured
+from pmasolve.flows.evolution import linearise_at
+from pmasolve.machine.arrays import Array
+from pmasolve.studies.convergence import running_orders
 
 TAU = 2 * np.pi
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pmasolve import Box, Event, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, Trajectory, evolve
-from pmasolve.domains import Array, Grid
+from pmasolve.machine.arrays import Array
+from pmasolve.problems.grids import Grid
 
 TAU = 2 * np.pi
 STEADY = Event("speed", below=2e-4)
@@ -68,7 +69,7 @@ def test_steps_follow_the_solution(times: list[float], most: int) -> None:
 
 def test_unsolved_systems_hold_steps_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the last test excludes."""
-    monkeypatch.setattr("pmasolve.integrator.KRYLOV", 4)
+    monkeypatch.setattr("pmasolve.flows.integrator.KRYLOV", 4)
     assert len(evolve(MongeAmpere(amplified(64, 4), rtol=1e-6), [0.05]).records["dt"]) > 95
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pmasolve.eigenvalues import eigenvalue_range, extreme_eigenvalues
-from pmasolve.pointwise import add, add_difference, all_finite, apply, density_sums, log_det_inverse, packed
-from pmasolve.threads import SMALL
+from pmasolve.calculus.eigenvalues import eigenvalue_range, extreme_eigenvalues
+from pmasolve.calculus.hessians import add, add_difference, all_finite, apply, density_sums, log_det_inverse, packed
+from pmasolve.machine.threads import SMALL
 
 DIMS = [1, 2, 3]
 SHAPES = {1: (500,), 2: (20, 25), 3: (8, 8, 8)}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pmasolve import Box, FiniteDifference, MongeAmpere, Plan, Potential, Problem, Sinkhorn, Torus, evolve
-from pmasolve.domains import Cloud
-from pmasolve.softmin.nodes import log_kernel, points
+from pmasolve.problems.grids import Cloud
+from pmasolve.sinkhorn.softmin.nodes import log_kernel, points
 
 STENCIL = np.array([-1 / 280, 4 / 105, -1 / 5, 4 / 5])  # of order 8: f′(0) ≈ Σ s_k (f((k−4)h) − f((4−k)h))/h
 

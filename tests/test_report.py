@@ -24,9 +24,9 @@ from pmasolve import (
     plot_trajectory,
     save_figure,
 )
-from pmasolve.records import Entry, Section
-from pmasolve.report import MARKERS, OKABE_ITO, svg
-from pmasolve.tables import latex
+from pmasolve.studies.entries import Entry, Section
+from pmasolve.studies.figures import MARKERS, OKABE_ITO, svg
+from pmasolve.studies.tables import latex
 
 TAU = 2 * np.pi
 STUDY = Study.over("eps", [2.0**-6, 2.0**-7, 2.0**-8], lambda e: {"sup": 3 * e**2, "gradient": e, "exact": 0.0})

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from pmasolve import Box, Torus
-from pmasolve.domains import Array, Grid
-from pmasolve.rough.envelope import c_transform
+from pmasolve.machine.arrays import Array
+from pmasolve.maps.semidual.c_transform import c_transform
+from pmasolve.problems.grids import Grid
 
 GRIDS = [
     Torus((33,), (2.0,)),

@@ -7,9 +7,9 @@ import pytest
 from test_rough_semidual import exact, noise, shapes
 
 from pmasolve import Box, SemiDual, Torus
-from pmasolve.domains import Grid
-from pmasolve.rough import semidual
-from pmasolve.trajectories import INTERRUPTED
+from pmasolve.maps.semidual import semidual
+from pmasolve.problems.grids import Grid
+from pmasolve.problems.outcomes import INTERRUPTED
 
 
 @pytest.mark.slow
@@ -75,7 +75,7 @@ def test_an_interruption_leaves_an_interval_that_holds(monkeypatch: pytest.Monke
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pmasolve.rough.cascade._fine", stop)
+    monkeypatch.setattr("pmasolve.maps.semidual.cascade._fine", stop)
     result = semidual(grid, mu, nu, SemiDual(), gap=1e-3)
     assert result.outcome is INTERRUPTED
     assert result.lower == 0.0

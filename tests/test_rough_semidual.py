@@ -8,10 +8,11 @@ import pytest
 from test_rough_envelope import half_squares
 
 from pmasolve import Box, SemiDual, Torus
-from pmasolve.domains import Array, Grid
-from pmasolve.rough import semidual
-from pmasolve.rough.ascent import Masses, iterate
-from pmasolve.rough.bounds import curve, lower_bound, upper_bound
+from pmasolve.machine.arrays import Array
+from pmasolve.maps.semidual import semidual
+from pmasolve.maps.semidual.ascent import Masses, iterate
+from pmasolve.maps.semidual.bounds import curve, lower_bound, upper_bound
+from pmasolve.problems.grids import Grid
 
 
 def shapes(grid: Grid, floor: float) -> tuple[Array, Array]:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from pmasolve import Box, Torus
-from pmasolve.domains import Array, Grid
-from pmasolve.rough.multigrid import Multigrid
-from pmasolve.rough.soft import log_mass, plan, soft
-from pmasolve.softmin.separable import Separable
+from pmasolve.machine.arrays import Array
+from pmasolve.maps.semidual.multigrid import Multigrid
+from pmasolve.maps.semidual.plans import log_mass, plan, soft
+from pmasolve.problems.grids import Grid
+from pmasolve.sinkhorn.softmin.separable import Separable
 
 GRIDS = [Torus((40,)), Box((23,)), Torus((16, 13), (1.0, 1.4)), Box((9, 14)), Torus((6, 5, 7)), Box((5, 4, 6))]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pmasolve import PLAIN, Method, Problem, Scaling, Torus, scaling_study
-from pmasolve.scaling import METHODS, PLAIN_METHOD
+from pmasolve.studies.scaling import METHODS, PLAIN_METHOD
 
 TAU = 2 * np.pi
 EPS = [1 / 128, 1 / 256, 1 / 512]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from pmasolve import Box, Dense, Event, Fused, MongeAmpere, Problem, Sinkhorn, Torus, evolve
-from pmasolve.brenier import brenier
-from pmasolve.fixed_points import Newton, Search
-from pmasolve.markov import Markov
-from pmasolve.schroedinger import schroedinger
-from pmasolve.softmin import default_engine
+from pmasolve.sinkhorn.brenier import brenier
+from pmasolve.sinkhorn.fixed_points import Newton, Search
+from pmasolve.sinkhorn.markov import Markov
+from pmasolve.sinkhorn.schroedinger import schroedinger
+from pmasolve.sinkhorn.softmin import default_engine
 
 TAU = 2 * np.pi
 

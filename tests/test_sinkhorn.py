@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmasolve import FORWARD, PLAIN, SYMMETRIC, Box, MongeAmpere, Problem, Sinkhorn, Study, Torus, evolve, load, save
-from pmasolve.convergence import Band
-from pmasolve.softmin.dense import Dense
-from pmasolve.softmin.fused import Fused
-from pmasolve.softmin.keops import KeOps, why_not
-from pmasolve.softmin.separable import Method, Separable
+from pmasolve.sinkhorn.softmin.dense import Dense
+from pmasolve.sinkhorn.softmin.fused import Fused
+from pmasolve.sinkhorn.softmin.keops import KeOps, why_not
+from pmasolve.sinkhorn.softmin.separable import Method, Separable
+from pmasolve.studies.convergence import Band
 
 ENGINES = [Separable()]  # each is compared with Dense(); add an engine here
 LINE, PLANE = t1(48), t2(16)

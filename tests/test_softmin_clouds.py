@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from pmasolve.domains import Box, Cloud, Torus
-from pmasolve.softmin import default_engine, keops
-from pmasolve.softmin.fused import Fused
-from pmasolve.softmin.keops import KeOps, why_not
-from pmasolve.softmin.nodes import geometry
+from pmasolve.problems.grids import Box, Cloud, Torus
+from pmasolve.sinkhorn.softmin import default_engine, keops
+from pmasolve.sinkhorn.softmin.fused import Fused
+from pmasolve.sinkhorn.softmin.keops import KeOps, why_not
+from pmasolve.sinkhorn.softmin.nodes import geometry
 
 FUSED = [pytest.param(Fused(), id="Fused")]
 KEOPS = [] if why_not() else [pytest.param(KeOps(device="cpu"), id="KeOps")]
@@ -274,8 +274,8 @@ def test_refuses_options():
 
 
 PROBE = """
-import pmasolve.softmin.keops as keops
-from pmasolve.domains import Cloud
+import pmasolve.sinkhorn.softmin.keops as keops
+from pmasolve.problems.grids import Cloud
 point = Cloud([[0.0, 1.0]])
 try:
     keops.KeOps().bind(point, point, 1.0)
@@ -298,8 +298,8 @@ def test_with_a_broken_compiler(tmp_path):
 
 TWINS = """
 import numpy as np
-from pmasolve.domains import Cloud
-from pmasolve.softmin.keops import KeOps
+from pmasolve.problems.grids import Cloud
+from pmasolve.sinkhorn.softmin.keops import KeOps
 point = Cloud(np.zeros((1, 2)))
 print(KeOps(device="cpu").bind(point, point, 1.0).forward(np.zeros(1)).item())
 """

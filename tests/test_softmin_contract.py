@@ -8,10 +8,10 @@ import pytest
 from test_softmin_clouds import allowance, oracle
 
 from pmasolve import Box, Cloud, Dense, Fused, KeOps, Separable, Torus
-from pmasolve.softmin.blocks import BLOCK
-from pmasolve.softmin.groups import groups_of
-from pmasolve.softmin.keops import why_not
-from pmasolve.softmin.separable import Method
+from pmasolve.sinkhorn.softmin.clouds.blocks import BLOCK
+from pmasolve.sinkhorn.softmin.clouds.groups import groups_of
+from pmasolve.sinkhorn.softmin.keops import why_not
+from pmasolve.sinkhorn.softmin.separable import Method
 
 
 @dataclass(frozen=True)

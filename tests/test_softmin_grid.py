@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pmasolve.domains import Box, Cloud, Grid, Torus
-from pmasolve.softmin.dense import Dense
-from pmasolve.softmin.kernel import axis_log_kernel, log_theta
-from pmasolve.softmin.separable import Axis, Method, Separable
-from pmasolve.softmin.tiles import product
+from pmasolve.problems.grids import Box, Cloud, Grid, Torus
+from pmasolve.sinkhorn.softmin.dense import Dense
+from pmasolve.sinkhorn.softmin.grids.tiles import product
+from pmasolve.sinkhorn.softmin.kernel import axis_log_kernel, log_theta
+from pmasolve.sinkhorn.softmin.separable import Axis, Method, Separable
 
 METHODS = (None, Method.MATRIX, Method.TILES)
 ROUNDING = np.finfo(float).eps

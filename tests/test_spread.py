@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from pmasolve import Problem, Sinkhorn, evolve, progress, resume, threads
+from pmasolve import Problem, Sinkhorn, evolve, resume
+from pmasolve.machine import progress, threads
 
 
 def test_spread_covers_the_range_once(monkeypatch):

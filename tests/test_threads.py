@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from pmasolve.threads import SMALL, blocks, each
+from pmasolve.machine.threads import SMALL, blocks, each
 
 
 @pytest.fixture(autouse=True)

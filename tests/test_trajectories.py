@@ -30,8 +30,9 @@ from pmasolve import (
     evolve,
     resume,
 )
-from pmasolve.softmin.dense import Dense
-from pmasolve.trajectories import INTERRUPTED, REACHED, ErrorEstimate
+from pmasolve.flows.trajectories import ErrorEstimate
+from pmasolve.problems.outcomes import INTERRUPTED, REACHED
+from pmasolve.sinkhorn.softmin.dense import Dense
 
 EPS = 1 / 512
 FLOWS = {

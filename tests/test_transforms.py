@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from cases import random_waves
 
-from pmasolve import Box, Torus, ffts
-from pmasolve.ffts import pairs
-from pmasolve.halves import RealLine, fold, planar, unfold
-from pmasolve.transforms import plan
+from pmasolve import Box, Torus
+from pmasolve.calculus import ffts
+from pmasolve.calculus.ffts import pairs
+from pmasolve.calculus.halves import RealLine, fold, planar, unfold
+from pmasolve.calculus.transforms import plan
 
 TORI = [
     Torus((16,)),

@@ -11,11 +11,12 @@ import pytest
 from cases import KNOWN, TAU, t2
 from test_newton import on_box
 
-from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, NewtonKrylov, Problem, Torus, evolve, ffts, transport
-from pmasolve.certificates import certify, quadrature_bound, splitting
-from pmasolve.maps import deposit
-from pmasolve.newton import newton
-from pmasolve.trajectories import INTERRUPTED
+from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, NewtonKrylov, Problem, Torus, evolve, transport
+from pmasolve.calculus import ffts
+from pmasolve.maps.certificates import certify, quadrature_bound, splitting
+from pmasolve.maps.displacement import deposit
+from pmasolve.maps.newton import newton
+from pmasolve.problems.outcomes import INTERRUPTED
 
 
 def exact_cost(dim: int) -> float:
@@ -238,7 +239,7 @@ def test_the_certificate_of_a_smooth_map_costs_next_to_nothing(monkeypatch: pyte
             self.plan.rows(wanted)
 
     problem = KNOWN[2].problem((256, 256))
-    monkeypatch.setattr("pmasolve.series.real_fft", Counting)
+    monkeypatch.setattr("pmasolve.calculus.series.real_fft", Counting)
     newton(problem, Fourier(), 1e-12, NewtonKrylov())
     alone = sum(points) / problem.domain.size
     points.clear()

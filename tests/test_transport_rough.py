@@ -22,7 +22,7 @@ from pmasolve import (
     save_map,
     transport,
 )
-from pmasolve.certificates import splitting
+from pmasolve.maps.certificates import splitting
 
 
 def disc(grid, centre: tuple[float, float], radius: float) -> np.ndarray:

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pmasolve import Band, Study
-from pmasolve.tables import cells
+from pmasolve.studies.tables import cells
 from validation import suite
 from validation.__main__ import app
 from validation.claims import AtLeast, AtMost, Check, Claim, Level, Row

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pmasolve.pages import prepare, write
-from pmasolve.records import Section
+from pmasolve.studies.entries import Section
+from pmasolve.studies.pages import prepare, write
 
 from . import docs, suite
 from .claims import Level

@@ -22,8 +22,8 @@ from pmasolve import (
     evolve,
     transport,
 )
-from pmasolve.domains import Array
-from pmasolve.evolution import Linearisation, linearise_at
+from pmasolve.flows.evolution import Linearisation, linearise_at
+from pmasolve.machine.arrays import Array
 
 from .claims import Level
 from .densities import real_pair

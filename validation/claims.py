@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from pmasolve import Study
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
 
 from .evidence import Rows
 

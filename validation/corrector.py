@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from pmasolve import Band, Sinkhorn, Study, evolve
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
 
 from .cases import QUADRATURE, TAU, WORDS_3D, Case, corrector, light, linearised, reference
 from .claims import Check, Claim, Level

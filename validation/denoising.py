@@ -8,7 +8,7 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
 
 from .claims import AtMost, Check, Claim, Level
 from .evidence import Rows, against

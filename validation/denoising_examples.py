@@ -9,8 +9,8 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import norm, truncnorm
 
 from pmasolve import Band, Study
-from pmasolve.domains import Array
 from pmasolve.gaussian import Normal, fokker_planck
+from pmasolve.machine.arrays import Array
 
 from .cases import powers
 from .claims import AtMost, Check, Claim, Level

@@ -23,7 +23,7 @@ from matplotlib.cbook import get_sample_data
 from matplotlib.image import imread
 from scipy.fft import dctn
 
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
 
 SIDE = 64  # cells along each axis before reflection
 FLOOR = 0.1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pmasolve.pages import draw, put
-from pmasolve.records import Section
-from pmasolve.tables import finest, markdown
+from pmasolve.studies.entries import Section
+from pmasolve.studies.pages import draw, put
+from pmasolve.studies.tables import finest, markdown
 
 from .claims import Claim, ClaimModule
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from pmasolve import Fourier
-from pmasolve.domains import Array
-from pmasolve.evolution import Linearisation, linearise_at
-from pmasolve.operators import jet_of
-from pmasolve.pointwise import apply
+from pmasolve.calculus.hessians import apply
+from pmasolve.calculus.operators import jet_of
+from pmasolve.flows.evolution import Linearisation, linearise_at
+from pmasolve.machine.arrays import Array
 
 from .cases import Case, linearised, steady
 

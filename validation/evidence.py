@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from pmasolve import Study
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pmasolve.flows.mirror import QUADRATIC, QUARTIC, RECIPROCAL
 from pmasolve.gaussian import ClosedForm, Normal, Pair, Quadratic, entropy_mirror_flow, fokker_planck, heat, jko
-from pmasolve.mirror import QUADRATIC, QUARTIC, RECIPROCAL
 
 from .claims import AtMost, Check, Claim, Level
 from .evidence import Rows, against

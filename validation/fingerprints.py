@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pmasolve
-from pmasolve.provenance import versions
+from pmasolve.machine.provenance import versions
 
 from .claims import ClaimModule, Level
 

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.sparse.linalg import lobpcg
 
 from pmasolve import Band, Fourier, MongeAmpere, Study, evolve, schroedinger
-from pmasolve.domains import Array
-from pmasolve.pointwise import apply
+from pmasolve.calculus.hessians import apply
+from pmasolve.machine.arrays import Array
 
 from .cases import QUADRATURE, TAU, WORDS_3D, Case, light, linearised, powers, steady
 from .claims import AtMost, Check, Claim, Level

@@ -10,9 +10,9 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import sqrtm
 
 from pmasolve import Band, Study
-from pmasolve.corrector import extrapolate
-from pmasolve.domains import Array
 from pmasolve.gaussian import ClosedForm, Normal, Pair, Quadratic, corrector, negative_log
+from pmasolve.machine.arrays import Array
+from pmasolve.sinkhorn.richardson import extrapolate
 
 from .cases import powers
 from .claims import AtMost, Check, Claim, Level

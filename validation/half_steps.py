@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from pmasolve import PLAIN, SYMMETRIC, Band, Gauge, Sinkhorn, Study, evolve
-from pmasolve.domains import Array
-from pmasolve.operators import jet_of
-from pmasolve.pointwise import log_det_inverse
+from pmasolve.calculus.hessians import log_det_inverse
+from pmasolve.calculus.operators import jet_of
+from pmasolve.machine.arrays import Array
 
 from .cases import ANALYTIC_2D, LIGHT, QUADRATURE, REAL_2D, WORDS, Case, linearised, powers
 from .claims import Check, Claim, Level

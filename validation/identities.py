@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from pmasolve import Problem, Sinkhorn, Study, Torus
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
 
 from .cases import ANALYTIC_1D, ANALYTIC_2D, REAL_1D, REAL_2D, Case
 from .claims import AtMost, Check, Claim, Level

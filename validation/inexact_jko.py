@@ -10,10 +10,10 @@ from itertools import pairwise
 import numpy as np
 
 from pmasolve import JKO, Band, FokkerPlanck, Fourier, Problem, Study, Trajectory, evolve, transport
-from pmasolve.domains import Array
+from pmasolve.calculus.hessians import packed
+from pmasolve.calculus.operators import jet_of
 from pmasolve.gaussian import Normal, fokker_planck, jko
-from pmasolve.operators import jet_of
-from pmasolve.pointwise import packed
+from pmasolve.machine.arrays import Array
 
 from .cases import ANALYTIC_1D, ANALYTIC_2D, REAL_1D, WORDS, Case, linearised, powers
 from .claims import AtMost, Check, Claim, Level

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from pmasolve import Band, Schroedinger, Sinkhorn, Study, evolve, schroedinger
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
 
 from .cases import QUADRATURE, WORDS_3D, Case, light, reference
 from .claims import AtMost, Check, Claim, Level

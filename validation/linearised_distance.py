@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from pmasolve import PLAIN, Box, Problem, Study, transport
-from pmasolve.convergence import Band
-from pmasolve.domains import Array
+from pmasolve.calculus.hessians import apply
+from pmasolve.calculus.operators import jet_of
 from pmasolve.gaussian import ClosedForm, Normal, Pair, Quadratic
-from pmasolve.operators import jet_of
-from pmasolve.pointwise import apply
+from pmasolve.machine.arrays import Array
+from pmasolve.studies.convergence import Band
 
 from .cases import ANALYTIC_1D, WORDS, Case, light, linearised, plain_corrector
 from .claims import AtMost, Check, Claim, Level

@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 
 from pmasolve import PLAIN, SYMMETRIC, Band, Gauge, MongeAmpere, Problem, Sinkhorn, Study, Trajectory, evolve, transport
-from pmasolve.domains import Array
-from pmasolve.operators import jet_of
-from pmasolve.pointwise import apply
+from pmasolve.calculus.hessians import apply
+from pmasolve.calculus.operators import jet_of
+from pmasolve.machine.arrays import Array
 
 from .cases import QUADRATURE, WORDS_3D, Case, light, linearised, plain_corrector
 from .claims import Check, Claim, Level

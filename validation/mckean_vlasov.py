@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pmasolve import MongeAmpere, Trajectory, evolve
-from pmasolve.domains import Array
+from pmasolve.flows.mirror import Law
+from pmasolve.flows.particles import Coefficients, GaussianCoefficients, TrajectoryCoefficients, simulate
 from pmasolve.gaussian import ClosedForm
-from pmasolve.mirror import Law
-from pmasolve.particles import Coefficients, GaussianCoefficients, TrajectoryCoefficients, simulate
+from pmasolve.machine.arrays import Array
 
 from .cases import ANALYTIC_1D, ANALYTIC_2D, WORDS, Case
 from .claims import AtMost, Check, Claim, Level

@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 
 from pmasolve import Band, MongeAmpere, Study, Trajectory, evolve
-from pmasolve.domains import Array
-from pmasolve.pointwise import apply
+from pmasolve.calculus.hessians import apply
+from pmasolve.machine.arrays import Array
 
 from .cases import WORDS, Case, light, linearised, powers
 from .claims import Check, Claim, Level

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.polynomial.hermite_e import hermeval
 from numpy.typing import ArrayLike
 
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pmasolve import Band, Fourier, Problem, Sinkhorn, Study, evolve
-from pmasolve.domains import Array
-from pmasolve.evolution import linearise_at
+from pmasolve.flows.evolution import linearise_at
+from pmasolve.machine.arrays import Array
 
 from .cases import QUADRATURE, WORDS, Case, cases, powers
 from .claims import Check, Claim, Level

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pmasolve.pages import Page
-from pmasolve.records import Entry, Section
+from pmasolve.studies.entries import Entry, Section
+from pmasolve.studies.pages import Page
 
 from . import densities
 from .claims import Check, Result, Row

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pmasolve import MongeAmpere, Sinkhorn, Trajectory, evolve
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
 
 from .cases import QUADRATURE, TAU, WORDS_3D, Case, light, linearised
 from .claims import AtMost, Check, Claim, Level

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pmasolve.records import Entry, Section
-from pmasolve.tables import finest
+from pmasolve.studies.entries import Entry, Section
+from pmasolve.studies.tables import finest
 
 from .claims import ClaimModule, Row
 from .output import entry

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import cast
 
-from pmasolve.pages import draw
+from pmasolve.studies.pages import draw
 
 from . import suite
 from .claims import ClaimModule, Level, Result, Row

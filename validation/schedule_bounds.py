@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from pmasolve.domains import Array
 from pmasolve.gaussian import Descent, Normal, Pair, Quadratic
+from pmasolve.machine.arrays import Array
 
 from .claims import AtMost, Check, Claim, Level
 from .evidence import Rows, inequality

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pmasolve.domains import Array
 from pmasolve.gaussian import Descent, Normal, Pair, Quadratic, mirror_descent
+from pmasolve.machine.arrays import Array
 
 from .claims import AtMost, Check, Claim, Level
 from .evidence import Rows, inequality

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from pmasolve import Band, Problem, Study, Torus, manufactured, schroedinger
-from pmasolve.corrector import extrapolate
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
+from pmasolve.sinkhorn.richardson import extrapolate
 
 from .cases import REAL_1D, TAU, powers, steady
 from .claims import Check, Claim, Level

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pmasolve.pages import Drawing, put
-from pmasolve.records import Section, from_json, to_json
+from pmasolve.studies.entries import Section, from_json, to_json
+from pmasolve.studies.pages import Drawing, put
 
 FOLDER = "claims"
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from pmasolve import PLAIN, SYMMETRIC, Band, Gauge, Study, compare
-from pmasolve.corrector import extrapolate
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
+from pmasolve.sinkhorn.richardson import extrapolate
 
 from .cases import ANALYTIC_1D, ANALYTIC_2D, REAL_1D, REAL_2D, WORDS, Case, cases, powers, reference, sinkhorn
 from .claims import AtMost, Check, Claim, Level

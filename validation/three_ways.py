@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from pmasolve import MongeAmpere, brenier, evolve
-from pmasolve.domains import Array
+from pmasolve.machine.arrays import Array
 
 from .cases import ANALYTIC_1D, ANALYTIC_2D, REAL_1D, REAL_2D, WORDS, Case, steady
 from .claims import AtMost, Check, Claim, Level

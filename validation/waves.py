@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmasolve import Fourier
-from pmasolve.domains import Array, Grid
-from pmasolve.maps import Displacement
+from pmasolve.machine.arrays import Array
+from pmasolve.maps.displacement import Displacement
+from pmasolve.problems.grids import Grid
 
 BLOCK = 4096  # points summed at once
 

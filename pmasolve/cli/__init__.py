@@ -1,1 +1,1 @@
-"""The command line: one file for each command, `app` collects them."""
+"""The command line: one file for each command, `app` collects them.  Come here to ask what the shell says."""

@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..corrector import Richardson
-from ..domains import Array, Box, Grid, Torus
-from ..images import read_array
-from ..monge_ampere import MongeAmpere
-from ..operators import FiniteDifference, Fourier, Space
-from ..problems import Problem
-from ..sinkhorn import FORWARD, PLAIN, SYMMETRIC, Sinkhorn
-from ..trajectories import Flow
+from ..calculus.operators import FiniteDifference, Fourier, Space
+from ..flows.monge_ampere import MongeAmpere
+from ..flows.trajectories import Flow
+from ..machine.arrays import Array
+from ..problems.grids import Box, Grid, Torus
+from ..problems.images import read_array
+from ..problems.problem import Problem
+from ..sinkhorn.iteration import FORWARD, PLAIN, SYMMETRIC, Sinkhorn
+from ..sinkhorn.richardson import Richardson
 from .config import Config, Density, MongeAmpereFlow, RichardsonFlow, SinkhornFlow
 from .formulas import Formula
 

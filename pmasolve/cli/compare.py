@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from .. import convergence, storage
-from ..trajectories import Trajectory
+from ..flows import files as storage
+from ..flows.trajectories import Trajectory
+from ..studies import convergence
 from .building import flow_of, problem_of
 from .config import Config, read
 from .door import AsJson, door, say

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ..trajectories import Stopped
+from ..flows.trajectories import Stopped
 
 REFUSED, UNDONE, INTERRUPTED = 2, 1, 130  # exit codes: a wrong input, a run that did not get there, Ctrl-C
 

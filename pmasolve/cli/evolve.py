@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from .. import loop, storage
-from ..convergence import format_table
-from ..trajectories import Trajectory
+from ..flows import files as storage
+from ..flows import loop
+from ..flows.trajectories import Trajectory
+from ..studies.convergence import format_table
 from .building import flow_of, initial_of, problem_of
 from .config import Config, Run, read
 from .door import INTERRUPTED, UNDONE, AsJson, ConfigFile, door, fail, say

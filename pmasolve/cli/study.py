@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..records import to_json
-from ..scaling import scaling_study
+from ..studies.entries import to_json
+from ..studies.scaling import scaling_study
 from .building import initial_of, problem_of
 from .config import read
 from .door import UNDONE, AsJson, ConfigFile, door, fail, say

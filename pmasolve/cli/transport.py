@@ -8,13 +8,15 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from .. import archives, report
-from ..domains import Array, Box, Torus
-from ..images import read_array
-from ..map_files import save_map
-from ..problems import Problem
-from ..transport import Transport
-from ..transport import transport as solve
+from ..machine import archives
+from ..machine.arrays import Array
+from ..maps.files import save_map
+from ..maps.transport import Transport
+from ..maps.transport import transport as solve
+from ..problems.grids import Box, Torus
+from ..problems.images import read_array
+from ..problems.problem import Problem
+from ..studies import figures as report
 from .door import INTERRUPTED, UNDONE, AsJson, door, fail, say
 
 FORMATS = (".svg", ".pdf")

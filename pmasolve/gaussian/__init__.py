@@ -1,4 +1,7 @@
-"""Closed forms for normal distributions of any covariances and means: PMA, Sinkhorn, Fokker–Planck, JKO, and distances."""
+"""Closed forms for normal distributions of any covariances and means: PMA, Sinkhorn, Fokker–Planck, JKO, and distances.
+
+Come here to ask what the answer is where it is known.
+"""
 
 from .closed_form import ClosedForm as ClosedForm
 from .closed_form import corrector as corrector

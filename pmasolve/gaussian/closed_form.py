@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..domains import Array
+from ..machine.arrays import Array
 from .normal import Normal, definite
 from .pair import Pair
 from .precise import (

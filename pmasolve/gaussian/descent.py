@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..domains import Array
+from ..machine.arrays import Array
 from .normal import Normal, correlation
 from .pair import Pair
 from .precise import square

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..domains import Array
+from ..machine.arrays import Array
 from .normal import Normal, correlation
 from .precise import (
     CONTEXT,

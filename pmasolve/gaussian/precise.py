@@ -13,7 +13,7 @@ import mpmath
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..domains import Array
+from ..machine.arrays import Array
 
 CONTEXT = mpmath.mp.clone()
 CONTEXT.dps = 60

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..domains import Array
+from ..machine.arrays import Array
 from .normal import Normal
 from .precise import CONTEXT, Matrix, Number, dot, inverse, precise, rounded, square, symmetric, trace
 

@@ -1,0 +1,60 @@
+"""Flows whose state is a density ρ: how they start from a potential, and the potential they return.
+
+Every flow of the package returns potentials u with ρ = (∇φ*)_# e^{−g}.  Fokker–Planck and JKO know ρ; their u is the Brenier
+potential from ρ to e^{−g}, found by `transport` at the requested times only.  So any two flows compare.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..calculus.operators import Operators
+from ..machine.arrays import Array
+from ..maps.transport import transport
+from ..problems.densities import log_mass
+from ..problems.outcomes import REACHED, Outcome
+from ..problems.problem import Problem
+from .evolution import convexity, linearise_at
+
+
+def starting_law(problem: Problem, operators: Operators, u: Array) -> Array:
+    """log ρ₀ of a start u₀, of mass 1.
+
+    Raises
+    ------
+    ValueError : |x|²/2 + u₀ is not strictly convex.
+    """
+    low, _ = convexity(operators, u)
+    if not low > 0:
+        raise ValueError(
+            f"initial: I + D²u₀ has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u₀ is not strictly convex; "
+            "start from a smaller u₀, or from 0"
+        )
+    log_density = linearise_at(problem, operators, u).log_density
+    return log_density - log_mass(problem.domain, -log_density)  # differences leave a mass near 1
+
+
+def between(problem: Problem, log_density: Array, other: Array | None = None) -> Problem:
+    """The problem from ρ on the grid to e^{−g}, or to another density on the grid."""
+    target = (lambda *points: problem.target(np.stack(points))) if other is None else -other
+    return Problem(problem.domain, -log_density, target)
+
+
+def brenier_potential(problem: Problem, log_density: Array) -> tuple[Array, Outcome]:
+    """u, mean-free, with (x + ∇u)_# ρ = e^{−g}, and REACHED; or what `transport` had when it failed, and why."""
+    found = transport(between(problem, log_density), progress=False)
+    if found.outcome.ok:
+        return found.potential, REACHED
+    why = f"the density is known (fields) but its Brenier potential is not; transport: {found.outcome}"
+    return found.potential, Outcome("potential not found", False, why)
+
+
+def admit_multiples(times: Array, step: float) -> None:
+    """Refuse times that are not multiples of the step."""
+    k = np.rint(times / step)
+    bad = np.abs(times / step - k) > 1e-9 * np.maximum(k, 1)
+    if bad.any():
+        t = float(times[bad][0])
+        raise ValueError(
+            f"t={t:g} is not a multiple of step={step:g}; the nearest step is {t / max(1, round(t / step)):.17g}"
+        )

@@ -1,0 +1,145 @@
+"""The linearised flow ∂ₜw = 𝓛_{φ_t} w, integrated together with PMA.
+
+𝓛_φ w = ρ⁻¹ div(ρ G⁻¹∇w) = tr(G⁻¹D²w) − ∇g(∇φ)·∇w is the derivative of φ ↦ f − g(∇φ) + log det D²φ.  Constants and ∂ₜφ_t are
+solutions; w with w₀ = r₀ + f/2 gives Sinkhorn's first-order corrector r_t = w_t − f/2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from ..calculus.operators import Fourier, Operators, Space
+from ..machine.arrays import Array
+from ..problems.problem import Problem
+from .evolution import Evolution, Linearisation
+from .integrator import Integrator
+from .monge_ampere import MongeAmpere, MongeAmpereState, local_tolerance, take_step
+from .trajectories import ErrorEstimate, Trajectory
+
+
+class LinearisedEvolution:
+    """PMA and its linearisation as one `System`; the state is that of u followed by that of w."""
+
+    def __init__(self, base: Evolution) -> None:
+        self.base = base
+
+    @property
+    def here(self) -> Linearisation | None:
+        """The last admissible potential."""
+        return self.base.here
+
+    def derivative(self, y: Array, out: Array) -> bool:
+        """A(φ) and 𝓛w."""
+        (u, w), (speed, change) = np.split(y, 2), np.split(out, 2)
+        admissible = self.base.derivative(u, speed)
+        if admissible:
+            self.base.jacobian_times(w, change)
+        return admissible
+
+    def linearise(self, y: Array) -> None:
+        """Both blocks on the diagonal are 𝓛."""
+        self.base.linearise(y[: y.size // 2])
+
+    def jacobian_times(self, v: Array, out: Array) -> None:
+        """The block that feels the change of 𝓛 with u is left out: below the diagonal, it costs Newton one iteration at most."""
+        for part, result in zip(np.split(v, 2), np.split(out, 2), strict=True):
+            self.base.jacobian_times(part, result)
+
+    def precondition(self, r: Array, gamma: float, out: Array) -> None:
+        """Block by block."""
+        for part, result in zip(np.split(r, 2), np.split(out, 2), strict=True):
+            self.base.precondition(part, gamma, result)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearisedMongeAmpere:
+    """PMA and ∂ₜw = 𝓛_{φ_t} w together; the trajectory's ``fields["w"]`` holds w at the requested times.
+
+    Parameters
+    ----------
+    problem : densities on a torus or a box.
+    direction : w₀ on the grid.
+    space, rtol : as in `MongeAmpere`; the tolerance controls u and w alike.
+
+    References
+    ----------
+    The corrector r_t = w_t − f/2 with w₀ = r₀ + f/2 of Sinkhorn's iterates φ_{t/ε} = φ̃_t + ε r_t + O(ε²).
+
+    Examples
+    --------
+    >>> from pmasolve import Problem, Torus, evolve
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> evolve(LinearisedMongeAmpere(problem, problem.f / 2), times=[0.01]).fields["w"].shape
+    (1, 32)
+    """
+
+    problem: Problem
+    direction: Array
+    space: Space = field(default=Fourier(), kw_only=True)
+    rtol: float = field(default=1e-8, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "direction", self.problem.domain.values(self.direction, "direction"))
+        _ = self.flow
+
+    @cached_property
+    def flow(self) -> MongeAmpere:
+        """The flow that is linearised."""
+        return MongeAmpere(self.problem, space=self.space, rtol=self.rtol)
+
+    @property
+    def operators(self) -> Operators:
+        """The discretisation."""
+        return self.flow.operators
+
+    @property
+    def report(self) -> Mapping[str, float | int | str]:
+        """Nothing was to be chosen."""
+        return {}
+
+    def admit(self, times: Array) -> None:
+        """Every time can be visited."""
+
+    def start(self, initial: Array) -> MongeAmpereState:
+        """(u₀, w₀)."""
+        base = self.flow.start(initial).evolution
+        assert isinstance(base, Evolution)
+        y = np.concatenate([base.vector(initial), base.vector(self.direction)])
+        system = LinearisedEvolution(base)
+        return MongeAmpereState(Integrator(system, y, local_tolerance(self.rtol) * base.scale), system)
+
+    def resume(self, potential: Array, t: float) -> MongeAmpereState:
+        """w is not known from the potential alone."""
+        raise ValueError("a linearised flow cannot be resumed from a potential: evolve it from t = 0")
+
+    def advance(self, state: MongeAmpereState, until: float) -> MongeAmpereState:
+        """One step of the integrator, or the interpolant at ``until``."""
+        return take_step(state, until)
+
+    def potential(self, state: MongeAmpereState) -> Array:
+        """u on the grid."""
+        return self._part(state, 0)
+
+    def fields(self, state: MongeAmpereState) -> Mapping[str, Array]:
+        """w on the grid."""
+        return {"w": self._part(state, 1)}
+
+    def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
+        """Of the potentials, as `MongeAmpere.error_estimate`."""
+        return self.flow.error_estimate(trajectory)
+
+    def map(self, u: Array) -> Array:
+        """x + ∇u."""
+        return self.flow.map(u)
+
+    def log_density(self, u: Array) -> Array:
+        """log ρ of the potential."""
+        return self.flow.log_density(u)
+
+    def _part(self, state: MongeAmpereState, i: int) -> Array:
+        assert isinstance(state.evolution, LinearisedEvolution)
+        return state.evolution.base.values(np.split(state.integrator.y, 2)[i])

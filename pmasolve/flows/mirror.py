@@ -1,0 +1,261 @@
+"""Mirror flows in Wasserstein space: what a potential says of its law ρ = (∇φ*)_# e^{−g}, and of how it moves.
+
+With the mirror map G(ρ) = ½W₂²(ρ, e^{−g}), δG/δρ = ½|x|² − φ = −u, the mirror flow of an objective F is
+
+    ∂ₜu = δF/δρ(ρ_t)  (mirror coordinate),      ∂ₜρ + div(ρv) = 0,  v = −(D²φ)⁻¹∇δF/δρ  (primal);
+
+for F = KL(· | e^{−f}) it is the parabolic Monge–Ampère flow (Deb, Kim, Pal, Schiebinger, arXiv 2307.16421).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.integrate import solve_ivp
+
+from ..calculus.hessians import apply
+from ..calculus.operators import Fourier, Operators, Space
+from ..machine.arrays import Array
+from ..maps.displacement import Displacement
+from ..maps.transport import transport
+from ..problems.densities import Interpolation, Spline
+from ..problems.problem import Problem
+from .densities_as_states import between
+from .evolution import Linearisation, linearise_at
+from .trajectories import Trajectory
+
+FOURIER = Fourier()
+
+# First variation δF/δρ at a law, on the grid, up to a constant.
+Variation = Callable[["Law"], Array]
+
+
+def relative_entropy(law: Law) -> Array:
+    """F = KL(ρ | e^{−f}): δF/δρ = f + log ρ."""
+    return law.problem.f + law.log_density
+
+
+def entropy(law: Law) -> Array:
+    """F = ∫ρ log ρ: δF/δρ = log ρ."""
+    return law.log_density
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """ρ = (∇φ*)_# e^{−g} of a potential on the grid, and its mirror geometry.
+
+    Parameters
+    ----------
+    problem : densities on a torus or a box.
+    potential : u with φ = |x|²/2 + u strictly convex.
+    space : derivatives.
+    interpolation : of maps between nodes, for `lot`.
+
+    Raises
+    ------
+    ValueError : a potential that is not strictly convex, samples, densities that vanish.
+
+    Examples
+    --------
+    >>> from pmasolve import Problem, Torus
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> law = Law(problem, np.zeros(32))
+    >>> law.velocity().shape, round(law.kl, 4) == round(problem.domain.integral(problem.f), 4)
+    ((1, 32), True)
+    """
+
+    problem: Problem
+    potential: Array
+    space: Space = field(default=Fourier(), kw_only=True)
+    interpolation: Interpolation = field(default=Spline(5), kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.problem.need_positive("mirror geometry")
+        object.__setattr__(self, "potential", self.problem.domain.values(self.potential, "potential"))
+        if not self._here.convex:
+            raise ValueError(
+                "potential: |x|²/2 + u is not strictly convex on the grid, so that it has no law; take a smaller u"
+            )
+
+    @classmethod
+    def of(cls, trajectory: Trajectory, i: int) -> Law:
+        """The law at ``trajectory.times[i]``, of any flow on a grid."""
+        return cls(trajectory.flow.problem, trajectory.potentials[i])
+
+    @cached_property
+    def operators(self) -> Operators:
+        """The discretisation."""
+        return self.space.on(self.problem.domain)
+
+    @cached_property
+    def _here(self) -> Linearisation:
+        return linearise_at(self.problem, self.operators, self.potential)
+
+    @property
+    def log_density(self) -> Array:
+        """log ρ."""
+        return self._here.log_density
+
+    @property
+    def log_det(self) -> Array:
+        """log det D²φ."""
+        return self.log_density + self._here.composed
+
+    @property
+    def inverse_hessian(self) -> Array:
+        """(D²φ)⁻¹, packed by rows of the upper triangle."""
+        return self._here.inverse
+
+    @cached_property
+    def target_slope(self) -> Array:
+        """∇g(∇φ), (dim, *shape)."""
+        return self._here.drift
+
+    @cached_property
+    def density(self) -> Array:
+        """ρ."""
+        return np.exp(self.log_density)
+
+    @cached_property
+    def displacement(self) -> Array:
+        """∇u: the optimal map from ρ to e^{−g} less the identity."""
+        return self.operators.gradient(self.potential)
+
+    def mean(self, values: Array) -> float:
+        """∫ values dρ."""
+        return self.problem.domain.integral(values * self.density)
+
+    def velocity(self, variation: Variation = relative_entropy) -> Array:
+        """v = −(D²φ)⁻¹∇δF/δρ, (dim, *shape)."""
+        return -apply(self._here.inverse, self.operators.gradient(variation(self)))
+
+    def speed(self, variation: Variation = relative_entropy) -> float:
+        """‖v‖_{L²(ρ)} = lim LOT(ρ_{t+h}, ρ_t)/h, the metric derivative in linearised transport."""
+        return float(np.sqrt(self.mean(np.sum(self.velocity(variation) ** 2, axis=0))))
+
+    def mirror_rate(self, variation: Variation = relative_entropy) -> Array:
+        """∂ₜρ as the mirror coordinate has it: ρ𝓛[∂ₜu] with ∂ₜu = δF/δρ."""
+        return self.density * self._here.times(self.operators.transform.forward(variation(self)))
+
+    def primal_rate(self, variation: Variation = relative_entropy) -> Array:
+        """∂ₜρ as the continuity equation has it: −div(ρv)."""
+        flux = self.density * self.velocity(variation)
+        return -sum(self.operators.gradient(component)[i] for i, component in enumerate(flux))
+
+    def dissipation(self, variation: Variation = relative_entropy) -> float:
+        """−dF/dt = ∫∇δF/δρ·(D²φ)⁻¹∇δF/δρ dρ."""
+        return self.mean(-np.sum(self.velocity(variation) * self.operators.gradient(variation(self)), axis=0))
+
+    @property
+    def kl(self) -> float:
+        """KL(ρ | e^{−f})."""
+        return self.mean(self._here.speed)
+
+    @property
+    def reverse_kl(self) -> float:
+        """KL(e^{−f} | ρ)."""
+        return -self.problem.mu.integral(self._here.speed)
+
+    @property
+    def jeffreys(self) -> float:
+        """KL(ρ | e^{−f}) + KL(e^{−f} | ρ) = −d/dt B_G(e^{−f} | ρ_t) along the flow."""
+        return self.kl + self.reverse_kl
+
+    def bregman(self, other: Law) -> float:
+        """B_G(other | self) = ∫(u − ũ) dρ̃ + ∫(ũ + ½|∇ũ|²) dρ̃ − ∫(u + ½|∇u|²) dρ, ≥ 0, of G = ½W₂²(·, e^{−g})."""
+        return other.mean(self.potential - other.potential) + other._conjugate() - self._conjugate()
+
+    def _conjugate(self) -> float:
+        """−∫v e^{−g}, v the Legendre partner of u, as v(x + ∇u) = −u − ½|∇u|²."""
+        return self.mean(self.potential + 0.5 * np.sum(self.displacement**2, axis=0))
+
+    def lot(self, other: Law) -> float:
+        """Linearised transport with reference e^{−g}: ‖∇ψ − ∇ψ̃‖_{L²(e^{−g})} ≥ W₂; the same label y = ∇φ(x) in both."""
+        grid = self.problem.domain
+        inverse = Displacement(grid, other.potential, other.space, other.interpolation)
+        gap = inverse.inverse(grid.points + self.displacement) - grid.points
+        return float(np.sqrt(self.mean(np.sum(gap**2, axis=0))))
+
+    def wasserstein(self, other: Law) -> float:
+        """W₂(self, other) by `transport`; a ``RuntimeError`` with its advice where that fails."""
+        found = transport(between(self.problem, self.log_density, other.log_density), progress=False)
+        if not found.outcome.ok:
+            raise RuntimeError(f"W₂ between two laws was not found: {found.outcome}")
+        return float(np.sqrt(found.cost))
+
+
+def target_law(problem: Problem, *, space: Space = FOURIER) -> Law:
+    """e^{−f} itself as a law: that of the Brenier potential, by `transport`."""
+    found = transport(problem, space=space, progress=False)
+    if not found.outcome.ok:
+        raise RuntimeError(f"the Brenier potential of the problem was not found: {found.outcome}")
+    return Law(problem, found.potential, space=space)
+
+
+def along(trajectory: Trajectory, goal: Law | None = None) -> Mapping[str, Array]:
+    """Distances from ρ_t to e^{−f} along a trajectory of any flow on a grid: columns (m,) by name.
+
+    ``kl``, ``reverse_kl``, ``jeffreys``, ``bregman`` = B_G(e^{−f} | ρ_t), ``lot``, ``wasserstein``, ``speed`` = ‖v_t‖ (of KL) and
+    ``dissipation``.  ``goal`` is `target_law` of the problem unless given.
+
+    Examples
+    --------
+    >>> from pmasolve import MongeAmpere, Problem, Torus, evolve
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> columns = along(evolve(MongeAmpere(problem), times=[0.01, 0.02]))
+    >>> bool(np.all(np.diff(columns["bregman"]) < 0)), bool(np.all(columns["lot"] >= columns["wasserstein"] - 1e-9))
+    (True, True)
+    """
+    goal = goal or target_law(trajectory.flow.problem)
+    rows = []
+    for i in range(trajectory.times.size):
+        law = Law.of(trajectory, i)
+        rows.append(
+            {
+                "kl": law.kl,
+                "reverse_kl": law.reverse_kl,
+                "jeffreys": law.jeffreys,
+                "bregman": law.bregman(goal),
+                "lot": law.lot(goal),
+                "wasserstein": law.wasserstein(goal),
+                "speed": law.speed(),
+                "dissipation": law.dissipation(),
+            }
+        )
+    return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
+
+
+@dataclass(frozen=True)
+class EuclideanMirror:
+    """The mirror flow d/dt u'(x) = −F'(x) on the half-line x > 0, F = x²/2, from x(0) = 1.
+
+    Attributes
+    ----------
+    hessian : u''.
+    exact : the solution in closed form.
+    """
+
+    hessian: Callable[[Array], Array]
+    exact: Callable[[Array], Array]
+
+    def solve(self, times: ArrayLike, rtol: float = 1e-12) -> Array:
+        """x at increasing times by Dormand and Prince's method of order 8."""
+        t = np.asarray(times, dtype=np.float64)
+        found = solve_ivp(
+            lambda _, x: -x / self.hessian(x), (0, t[-1]), [1.0], method="DOP853", t_eval=t, rtol=rtol, atol=1e-14
+        )
+        return found.y[0]
+
+
+QUADRATIC = EuclideanMirror(lambda x: np.ones_like(x), lambda t: np.exp(-t))
+"""u = x²/2, the gradient flow: e^{−t}."""
+
+QUARTIC = EuclideanMirror(lambda x: 12 * x**2, lambda t: np.sqrt(np.maximum(1 - t / 6, 0)))
+"""u = x⁴: (1 − t/6)₊^½, at rest after t = 6."""
+
+RECIPROCAL = EuclideanMirror(lambda x: 2 / x**3, lambda t: (1 + 1.5 * t) ** (-1 / 3))
+"""u = 1/x: (1 + 3t/2)^{−1/3}."""

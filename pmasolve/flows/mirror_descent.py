@@ -1,0 +1,294 @@
+"""No-regret mirror descent in Wasserstein space: the explicit Euler scheme of PMA (Deb, Liang, arXiv 2504.09279).
+
+    φ_{k+1} = φ_k + η_k {f − g(∇φ_k) + log det D²φ_k},
+
+in their letters with reference e^{−f}, target e^{−g} and samples (∇φ_k)_# e^{−f} (φ is their ψ: swap the problem for the primal
+flow, `Problem.swapped`).  Every step is checked against the two-sided evolution variational inequality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from ..calculus.operators import Fourier, Operators, Space
+from ..calculus.resampling import resample
+from ..machine.arrays import Array
+from ..problems.outcomes import REACHED, Outcome
+from ..problems.problem import Problem
+from .evolution import Linearisation, convexity, linearise_at
+from .loop import evolve
+from .trajectories import ErrorEstimate, Trajectory, sup_distances
+
+
+class Schedule(Protocol):
+    """Step sizes η_k, k = 0, 1, …"""
+
+    def __call__(self, k: int) -> float:
+        """η_k > 0."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConstantSteps:
+    """η_k = eta: the average of KL over T steps is O(1/T)."""
+
+    eta: float
+
+    def __post_init__(self) -> None:
+        _positive(self.eta, "eta")
+
+    def __call__(self, k: int) -> float:
+        return self.eta
+
+
+@dataclass(frozen=True)
+class HarmonicSteps:
+    """η_k = scale/(k + 1), scale = M/λ for D²φ ≤ M and a λ-strongly convex −log of the reference: Bregman O(log T/T)."""
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive(self.scale, "scale")
+
+    def __call__(self, k: int) -> float:
+        return self.scale / (k + 1)
+
+
+def square_root_steps(count: int) -> ConstantSteps:
+    """η = T^{−1/2} for T = ``count`` steps: the last iterate has KL O(T^{−1/2})."""
+    return ConstantSteps(count**-0.5)
+
+
+def logarithmic_steps(count: int, scale: float = 1.0) -> ConstantSteps:
+    """η = scale·log T/T for T = ``count`` steps, scale = M/λ as in `HarmonicSteps`: Bregman O(log T/T)."""
+    return ConstantSteps(scale * np.log(count) / count)
+
+
+@dataclass(frozen=True)
+class Halved:
+    """Each step of a schedule taken as two halves: what errors in η are estimated by."""
+
+    schedule: Schedule
+
+    def __call__(self, k: int) -> float:
+        return 0.5 * self.schedule(k // 2)
+
+
+@dataclass(frozen=True, eq=False)
+class DescentState:
+    """φ_k, what is known there, and the sums of the certificate."""
+
+    k: int
+    t: float
+    u: Array
+    here: Linearisation
+    energy: float  # ∫u e^{−f} − ∫(u + ½|∇u|²) dρ, the Bregman divergence less a constant
+    low: float  # inf D²φ_k
+    outcome: Outcome = REACHED
+    record: Mapping[str, float] = field(default_factory=dict)
+    certificate: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class MirrorDescent:
+    """Explicit Euler of PMA with the steps of a schedule; t is the sum of the steps taken.
+
+    Parameters
+    ----------
+    problem : densities on a torus or a box: reference e^{−f}, target e^{−g}.
+    schedule : step sizes: `ConstantSteps`, `HarmonicSteps`, `square_root_steps(T)`, `logarithmic_steps(T, scale)`, or any
+        k ↦ η_k > 0.
+    space : derivatives.
+    modes : K: keep only wavenumbers |k_j| ≤ 2πK/L_j of each step; all that the grid has unless given.
+
+    Raises
+    ------
+    ValueError : a start that is not strictly convex, ``modes`` < 1, samples, densities that vanish,
+        times that are not sums of the first steps (see `times`).
+
+    Notes
+    -----
+    A step loses two derivatives, so that it is stable only while η ≤ 2 inf D²φ/∑(2πK/L_j)², see `cfl`: with all modes of an
+    n-grid that is O(n⁻²).  Fewer modes allow longer steps; a step that loses convexity ends the run with an outcome that
+    names the bound.  Sinkhorn is the implicit counterpart without such a bound.
+
+    Records of each step, with d the direction taken, ρ = (∇φ*)_# e^{−g}, B the Bregman divergence of e^{−g} and the samples:
+    ``eta``, ``kl`` = KL(samples | e^{−g}), ``reverse_kl``, ``pairing`` = ∫d (dρ − e^{−f}) = kl + reverse_kl up to projection,
+    ``bregman_drop`` = B_k − B_{k+1}, ``remainder`` = (η/2m_{k+1})∫|∇d|²dρ, and the two sides of
+    pairing − remainder ≤ bregman_drop/η ≤ pairing: ``lower_slack`` and ``upper_slack``, both ≥ 0; ``certificate`` =
+    B_0 − B_T + ∑η·remainder − ∑η·pairing ≥ 0.
+    Cost: that of one right-hand side of `MongeAmpere` for each step.
+
+    Examples
+    --------
+    >>> from pmasolve import Problem, Torus, evolve
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> flow = MirrorDescent(problem, ConstantSteps(1e-3), modes=4)
+    >>> run = evolve(flow, flow.times(20)[-1:])
+    >>> run.records["t"].size, bool(min(run.records["lower_slack"].min(), run.records["upper_slack"].min()) > 0)
+    (20, True)
+    """
+
+    problem: Problem
+    schedule: Schedule
+    space: Space = field(default=Fourier(), kw_only=True)
+    modes: int | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.modes is not None and self.modes < 1:
+            raise ValueError(f"modes={self.modes}: keep at least one wavenumber, or None for all")
+        self.problem.need_positive("mirror descent")
+
+    @cached_property
+    def operators(self) -> Operators:
+        """The discretisation on the problem's grid."""
+        return self.space.on(self.problem.domain)
+
+    def times(self, count: int) -> Array:
+        """η_0, η_0 + η_1, …: the times of the first ``count`` iterates, the ones that can be asked for."""
+        return np.cumsum([_positive(self.schedule(k), f"schedule({k})") for k in range(count)])
+
+    @cached_property
+    def _limits(self) -> list[float]:
+        """Largest wavenumber of each axis."""
+        largest = [float(np.max(k)) for k in self.operators.transform.wavenumbers]
+        kept = [2 * np.pi * (self.modes or np.inf) / length for length in self.problem.domain.lengths]
+        return [min(pair) for pair in zip(largest, kept, strict=True)]
+
+    def cfl(self, u: Array) -> float:
+        """2 inf D²φ/∑(2πK/L_j)², the longest step that damps the shortest waves."""
+        return 2 * convexity(self.operators, u)[0] / sum(k**2 for k in self._limits)
+
+    @property
+    def report(self) -> Mapping[str, float | int | str]:
+        """Nothing was to be chosen."""
+        return {}
+
+    def admit(self, times: Array) -> None:
+        """Refuse times that no iterate has."""
+        for t in times:
+            self._count(float(t))
+
+    def _count(self, t: float) -> int:
+        """k with η_0 + … + η_{k−1} = t."""
+        k, reached = 0, 0.0
+        while reached < t * (1 - 1e-12):
+            before, reached, k = reached, reached + _positive(self.schedule(k), f"schedule({k})"), k + 1
+        if abs(reached - t) > 1e-9 * t:
+            raise ValueError(
+                f"t={t:g} is no sum of the first steps; the nearest are {before:.17g} and {reached:.17g}; see times(count)"
+            )
+        return k
+
+    def start(self, initial: Array) -> DescentState:
+        """φ₀."""
+        return self.resume(initial, 0.0)
+
+    def resume(self, potential: Array, t: float) -> DescentState:
+        """φ_k with t the sum of the first k steps; the certificate starts again."""
+        low, here = convexity(self.operators, potential)[0], linearise_at(self.problem, self.operators, potential)
+        if not low > 0:
+            raise ValueError(
+                f"initial: I + D²u₀ has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u₀ is not strictly convex; "
+                "start from a smaller u₀, or from 0"
+            )
+        return DescentState(self._count(t), t, potential, here, self._energy(potential, here), low)
+
+    def advance(self, state: DescentState, until: float) -> DescentState:
+        """One step; the last state stays where convexity would be lost."""
+        eta, direction = self.schedule(state.k), self._kept(state.here.speed)
+        u = state.u + eta * direction
+        low, here = convexity(self.operators, u)[0], linearise_at(self.problem, self.operators, u)
+        if not (low > 0 and here.convex):
+            return replace(state, outcome=self._unstable(state, eta))
+        energy, t = self._energy(u, here), state.t + eta
+        record = self._record(state, eta, direction, state.energy - energy, low)
+        certificate = state.certificate + eta * record["lower_slack"]
+        record["certificate"] = certificate
+        t = until if abs(t - until) <= 1e-9 * until else t
+        return DescentState(state.k + 1, t, u, here, energy, low, REACHED, record, certificate)
+
+    def _kept(self, values: Array) -> Array:
+        """Without the wavenumbers beyond ``modes``."""
+        if self.modes is None:
+            return values
+        transform = self.operators.transform
+        coefficients = transform.forward(values)
+        for k, limit in zip(transform.wavenumbers, self._limits, strict=True):
+            coefficients = coefficients * (np.abs(k) <= limit * (1 + 1e-9))
+        return transform.derivative(coefficients, (0,) * values.ndim, np.empty(values.shape))
+
+    def _energy(self, u: Array, here: Linearisation) -> float:
+        D = self.operators.gradient(u)
+        law = np.exp(here.log_density) * (u + 0.5 * np.sum(D**2, axis=0))
+        return self.problem.domain.integral(u * np.exp(-self.problem.f) - law)
+
+    def _record(self, state: DescentState, eta: float, direction: Array, drop: float, low: float) -> dict[str, float]:
+        """Both sides of the evolution variational inequality at step k."""
+        grid, speed = self.problem.domain, state.here.speed
+        rho, reference = np.exp(state.here.log_density), np.exp(-self.problem.f)
+        slope = np.sum(self.operators.gradient(direction) ** 2, axis=0)
+        pairing, remainder = grid.integral(direction * (rho - reference)), eta / (2 * low) * grid.integral(slope * rho)
+        return {
+            "eta": eta,
+            "kl": -grid.integral(speed * reference),
+            "reverse_kl": grid.integral(speed * rho),
+            "pairing": pairing,
+            "remainder": remainder,
+            "bregman_drop": drop,
+            "lower_slack": drop / eta - pairing + remainder,
+            "upper_slack": pairing - drop / eta,
+            "min_eigenvalue": low,
+        }
+
+    def _unstable(self, state: DescentState, eta: float) -> Outcome:
+        return Outcome(
+            "convexity lost",
+            False,
+            f"step {state.k} with η={eta:.3g} made I + D²u indefinite; explicit steps are stable up to about "
+            f"{self.cfl(state.u):.3g} here: take shorter steps or fewer modes, or Sinkhorn, which has no such bound",
+        )
+
+    def potential(self, state: DescentState) -> Array:
+        """u of φ_k."""
+        return state.u
+
+    def fields(self, state: DescentState) -> Mapping[str, Array]:
+        """Nothing beside the potential."""
+        return {}
+
+    def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
+        """Distance from PMA.  Time: by halving every step, order 1.  Space: against twice the points, the same modes.
+
+        Cost: that of the two runs, with twice the steps each on 1 and 2^dim times the points.
+        """
+        grid, flow = self.problem.domain, replace(self, schedule=Halved(self.schedule))
+        finer = replace(grid, shape=tuple(2 * n for n in grid.shape))
+        refined = replace(flow, problem=self.problem.on(finer), modes=self.modes or min(grid.shape) // 2)
+        halved = evolve(flow, trajectory.times, initial=trajectory.initial)
+        fine = evolve(refined, trajectory.times, initial=resample(trajectory.initial, grid, finer))
+        reference = np.stack([resample(u, finer, grid) for u in fine.potentials])
+        return ErrorEstimate(
+            trajectory.times,
+            2 * sup_distances(grid, trajectory.potentials, halved.potentials),
+            sup_distances(grid, halved.potentials, reference),
+        )
+
+    def map(self, u: Array) -> Array:
+        """x + ∇u, which carries the reference to the samples."""
+        return self.problem.domain.points + self.operators.gradient(u)
+
+    def log_density(self, u: Array) -> Array:
+        """log ρ = −g(x+∇u) + log det(I + D²u)."""
+        return linearise_at(self.problem, self.operators, u).log_density
+
+
+def _positive(eta: float, name: str) -> float:
+    if not 0 < eta < np.inf:
+        raise ValueError(f"{name}={eta}: steps must be positive and finite, for example 1e-3")
+    return eta

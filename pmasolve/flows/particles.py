@@ -1,0 +1,173 @@
+"""The diffusion whose law is the mirror flow (arXiv 2307.16421), as particles.
+
+    dZ = [−(D²φ_t)⁻¹∇δF/δρ(Z) − ∇g(∇φ_t(Z))] dt + (2(D²φ_t(Z))⁻¹)^½ dB      (Itô)
+
+For F = KL(· | e^{−f}) the drift is −(D²φ)⁻¹∇(f + log det D²φ): no ρ in it.  Z_t has the law ρ_t, and ∇φ_t(Z_t) that of e^{−g}, for
+all t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..calculus.hessians import packed
+from ..gaussian import ClosedForm
+from ..machine.arrays import Array
+from ..problems.densities import Interpolation, Spline
+from ..problems.grids import Torus
+from .mirror import Law
+from .trajectories import Trajectory
+
+
+class Coefficients(Protocol):
+    """Drift and diffusion of an Itô equation at one time."""
+
+    def __call__(self, t: float) -> tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]:
+        """At time t: points (dim, n) ↦ drift (dim, n); points and normal variates (dim, n) ↦ noise σ(Z)ξ (dim, n)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianCoefficients:
+    """Between normal distributions, from the closed form: exact coefficients at all times.
+
+    Parameters
+    ----------
+    flow : the closed form of PMA.
+    reduced : the drift −A⁻¹Σ⁻¹(z−a), without ρ; otherwise −A⁻¹∇(f + log ρ_t) − Θ⁻¹(∇φ(z) − b), the same function.
+    """
+
+    flow: ClosedForm
+    reduced: bool = True
+
+    def __call__(self, t: float) -> tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]:
+        """Affine drift, constant noise."""
+        pair, A, q = self.flow.pair, self.flow.hessian(t), self.flow.slope(t)
+        inverse, factor = np.linalg.inv(A), np.linalg.cholesky(2 * np.linalg.inv(A))
+        a, b = pair.source.mean[:, None], pair.target.mean[:, None]
+        P, Q = np.linalg.inv(pair.source.cov), np.linalg.inv(pair.target.cov)
+        if self.reduced:
+            return lambda z: -inverse @ (P @ (z - a)), lambda z, xi: factor @ xi
+        law = pair.law(self.flow.potential(t))
+        R, m = np.linalg.inv(law.cov), law.mean[:, None]
+
+        def full(z: Array) -> Array:
+            return -inverse @ (P @ (z - a) - R @ (z - m)) - Q @ (A @ (z - a) + q[:, None] - b)
+
+        return full, lambda z, xi: factor @ xi
+
+
+@dataclass(frozen=True, eq=False)
+class TrajectoryCoefficients:
+    """Along the potentials of a trajectory on a torus, by splines between the nodes; times must be among the trajectory's.
+
+    Parameters
+    ----------
+    trajectory : of any flow that follows PMA, at the times of the steps, 0 included.
+    reduced : as in `GaussianCoefficients`.
+    interpolation : of drift and noise.
+
+    Raises
+    ------
+    ValueError : a box or a cloud, on which particles would have to be reflected; times that the trajectory has not.
+    """
+
+    trajectory: Trajectory
+    reduced: bool = True
+    interpolation: Interpolation = field(default=Spline(3), kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(domain := self.trajectory.flow.problem.domain, Torus):
+            raise ValueError(
+                f"the trajectory lives on {domain}: particles move on a Torus; walls would have to reflect them"
+            )
+
+    def __call__(self, t: float) -> tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]:
+        """Drift and the Cholesky factor of 2(D²φ)⁻¹ on the grid, interpolated."""
+        i = int(np.argmin(np.abs(self.trajectory.times - t)))
+        if abs(self.trajectory.times[i] - t) > 1e-9 * max(t, 1e-9):
+            raise ValueError(
+                f"t={t:g} is not among the trajectory's times; evolve it to every time of a step, 0 included"
+            )
+        law = Law.of(self.trajectory, i)
+        grid, dim = law.problem.domain, law.problem.domain.dim
+        drift = [self.interpolation.of(grid, component) for component in drift_of(law, self.reduced)]
+        lower = np.moveaxis(np.linalg.cholesky(2 * _full(law.inverse_hessian)), (-2, -1), (0, 1))
+        factor = {(i, j): self.interpolation.of(grid, np.ascontiguousarray(lower[j, i])) for i, j in packed(dim)}
+
+        def noise(z: Array, xi: Array) -> Array:
+            at = {pair: f(z) for pair, f in factor.items()}
+            return np.stack([sum(at[j, i] * xi[j] for j in range(i + 1)) for i in range(dim)])
+
+        return lambda z: np.stack([component(z) for component in drift]), noise
+
+
+def drift_of(law: Law, reduced: bool = True) -> Array:
+    """The drift on the grid, (dim, *shape): −(D²φ)⁻¹∇(f + log det D²φ), or −(D²φ)⁻¹∇(f + log ρ) − ∇g(∇φ), which is the same."""
+    if reduced:
+        return law.velocity(lambda here: here.problem.f + here.log_det)
+    return law.velocity() - law.target_slope
+
+
+def simulate(coefficients: Coefficients, start: Array, times: ArrayLike, rng: np.random.Generator) -> Array:
+    """Euler–Maruyama steps of all particles at once: weak order 1 in the step.
+
+    Parameters
+    ----------
+    coefficients : drift and noise at each time.
+    start : (dim, n) particles at ``times[0]``.
+    times : (m,) increasing; a step from each to the next.
+    rng : the source of randomness; the same seed gives the same paths.
+
+    Returns
+    -------
+    (dim, n) particles at ``times[-1]``; on a torus not wrapped.
+
+    Raises
+    ------
+    ValueError : times that do not increase.
+
+    Notes
+    -----
+    Cost: for each path and step 0.1 µs (closed forms, 2D), 1 µs (splines of degree 3 in 2D).
+
+    Examples
+    --------
+    >>> from pmasolve.gaussian import Normal, Pair, Quadratic
+    >>> pair, rng = Pair(Normal([0.0], [[1.0]]), Normal([0.0], [[4.0]])), np.random.default_rng(5)
+    >>> flow = ClosedForm(pair, Quadratic([[1.0]]))
+    >>> z = simulate(GaussianCoefficients(flow), flow.law(0).sample(20_000, rng), np.linspace(0, 0.5, 51), rng)
+    >>> bool(abs(z.var() / flow.law(0.5).cov[0, 0] - 1) < 0.05)
+    True
+    """
+    t = np.asarray(times, dtype=np.float64)
+    if t.ndim != 1 or t.size < 2 or np.any(np.diff(t) <= 0):
+        raise ValueError(f"times={times}: give at least two increasing times")
+    z = np.array(start, dtype=np.float64)
+    for now, dt in zip(t[:-1], np.diff(t), strict=True):
+        drift, noise = coefficients(float(now))
+        z = z + dt * drift(z) + np.sqrt(dt) * noise(z, rng.standard_normal(z.shape))
+    return z
+
+
+def sample(law: Law, count: int, rng: np.random.Generator) -> Array:
+    """Points of ρ on a torus, (dim, count): a node drawn by its mass, then uniform in its cell: exact to order 2 in h."""
+    grid = law.problem.domain
+    mass = law.density.ravel() / law.density.sum()
+    nodes = rng.choice(mass.size, size=count, p=mass)
+    h = np.reshape(grid.spacing, (-1, 1))
+    return grid.points.reshape(grid.dim, -1)[:, nodes] + h * (rng.random((grid.dim, count)) - 0.5)
+
+
+def _full(S: Array) -> Array:
+    """Packed symmetric matrices (rows, *shape) as (*shape, dim, dim)."""
+    dim = S.ndim - 1
+    out = np.empty((*S.shape[1:], dim, dim))
+    for row, (i, j) in enumerate(packed(dim)):
+        out[..., i, j] = out[..., j, i] = S[row]
+    return out

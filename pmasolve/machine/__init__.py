@@ -1,0 +1,4 @@
+"""How the computer is used: threads, fast exponentials, progress, archives, versions.
+
+Come here for speed and files, never for mathematics.
+"""

@@ -1,0 +1,181 @@
+"""Many densities at once: distances to a reference, between all pairs, and linearised transport."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..machine import archives
+from ..machine.arrays import Array
+from ..machine.progress import progress_bar
+from ..problems.densities import negative_log
+from ..problems.grids import Grid
+from ..problems.problem import Problem
+from .transport import Transport, transport
+
+FORMAT = "pmasolve distances 1"
+Solve = Callable[[Problem], Transport]
+
+
+@dataclass(frozen=True, eq=False)
+class Distances:
+    """Squared distances W₂² with their certified bounds, NaN where not solved; ``ok`` tells where the outcome was well.
+
+    Arrays of shape (m,) against a reference, symmetric (m, m) between pairs.
+    """
+
+    cost: Array
+    lower: Array
+    upper: Array
+    ok: Array
+
+    @property
+    def w2(self) -> Array:
+        """W₂."""
+        return np.sqrt(self.cost)
+
+
+def distances(
+    grid: Grid,
+    images: Sequence[ArrayLike],
+    reference: ArrayLike,
+    *,
+    solve: Solve = transport,
+    progress: bool | None = None,
+) -> Distances:
+    """W₂² of each density to a reference.
+
+    Parameters
+    ----------
+    grid : torus or box, on whose nodes the densities are given.
+    images, reference : densities of any mass.
+    solve : what solves one problem: `transport`, or it with options, ``lambda problem: transport(problem, gap=1e-4)``.
+
+    Raises
+    ------
+    ValueError : a density that is negative or not finite somewhere or zero everywhere, or of another shape: before any is solved.
+
+    Examples
+    --------
+    >>> from pmasolve import Torus
+    >>> x = Torus((64,)).axis(0)
+    >>> moved = [1.5 + np.cos(2 * np.pi * (x - s)) for s in (0.0, 0.1)]
+    >>> distances(Torus((64,)), moved, moved[0]).w2.round(4).tolist()[0]
+    0.0
+    """
+    stack, (target,) = _checked(grid, images, "images[{}]"), _checked(grid, [reference], "reference")
+    out = _empty((len(stack),))
+    _fill(grid, [(i, image, target) for i, image in enumerate(stack)], out, solve, progress, _nowhere)
+    return out
+
+
+def pairwise(
+    grid: Grid,
+    images: Sequence[ArrayLike],
+    *,
+    solve: Solve = transport,
+    path: str | os.PathLike[str] | None = None,
+    progress: bool | None = None,
+) -> Distances:
+    """W₂² between all pairs of densities.
+
+    Parameters
+    ----------
+    path : a file (.npz) that is written after each pair; a run that finds it there, for the same densities, goes on from it.
+
+    Raises
+    ------
+    ValueError : as for `distances`; the file belongs to other densities or another grid.
+    OSError : the file cannot be written: said before anything is solved.
+
+    Notes
+    -----
+    An interruption loses the pair at work; ``path`` keeps the others.
+    """
+    stack = _checked(grid, images, "images[{}]")
+    out = _empty((len(stack),) * 2)
+    for array in (out.cost, out.lower, out.upper):
+        np.fill_diagonal(array, 0.0)
+    np.fill_diagonal(out.ok, True)
+    save: Callable[[], object] = _nowhere
+    if path is not None:
+        archives.check_writable(path)
+        _resume(archives.target_of(path), grid, stack, out)
+        save = partial(archives.write, path, _header(grid), {"images": stack, **vars(out)})
+    left = [((i, j), stack[i], stack[j]) for i, j in combinations(range(len(stack)), 2) if np.isnan(out.cost[i, j])]
+    _fill(grid, left, out, solve, progress, save)
+    return out
+
+
+def embedding(grid: Grid, reference: ArrayLike, images: Sequence[ArrayLike], *, solve: Solve = transport) -> Array:
+    """Linearised transport: (m, dim·N) vectors whose Euclidean distances are those of the maps from the reference in L²(reference).
+
+    The vector of an image is T − x times the square root of the reference's masses, T the map from the reference: the distance to
+    0 is W₂ from the reference, that between two images an upper bound of their W₂ (Wang, Slepčev, Basu, Ozolek, Rohde, IJCV 101
+    (2013)), up to the errors of the solver.
+    """
+    stack, (source,) = _checked(grid, images, "images[{}]"), _checked(grid, [reference], "reference")
+    rows = np.empty((len(stack), grid.dim * grid.size))
+    for row, image in zip(rows, stack, strict=True):
+        T = solve(Problem.from_densities(grid, source, image))
+        mass = np.exp(T.problem.mu.log_density) * grid.cell
+        row[:] = ((T.map - grid.points) * np.sqrt(mass)).ravel()
+    return rows
+
+
+def _checked(grid: Grid, images: Sequence[ArrayLike], name: str) -> Array:
+    """All densities (m, *shape); whatever is wrong with one of them is said before anything is solved."""
+    stack = np.empty((len(images), *grid.shape))
+    for i, image in enumerate(images):
+        stack[i] = grid.values(image, name.format(i))
+        negative_log(grid, stack[i], name.format(i))
+    return stack
+
+
+def _empty(shape: tuple[int, ...]) -> Distances:
+    nan = np.full(shape, np.nan)
+    return Distances(nan, nan.copy(), nan.copy(), np.zeros(shape, dtype=bool))
+
+
+def _fill(
+    grid: Grid,
+    tasks: Iterable[tuple[int | tuple[int, int], ArrayLike, ArrayLike]],
+    out: Distances,
+    solve: Solve,
+    progress: bool | None,
+    save: Callable[[], object],
+) -> None:
+    todo = list(tasks)
+    with progress_bar("distances", len(todo), progress, "solved") as show:
+        for done, (where, a, b) in enumerate(todo, start=1):
+            T = solve(Problem.from_densities(grid, a, b))
+            for place in {where, where[::-1]} if isinstance(where, tuple) else {where}:
+                out.cost[place], out.ok[place] = T.cost, T.outcome.ok
+                out.lower[place], out.upper[place] = T.interval.lower, T.interval.upper
+            save()
+            show(done, {"W2²": T.cost, "gap": T.gap})
+
+
+def _nowhere() -> None:
+    """Keep no file."""
+
+
+def _header(grid: Grid) -> dict[str, object]:
+    return {"format": FORMAT, "grid": [type(grid).__name__, list(grid.lengths)]}
+
+
+def _resume(path: Path, grid: Grid, stack: Array, out: Distances) -> None:
+    if not path.exists():
+        return
+    header, arrays = archives.read(path, FORMAT, ("images", *vars(out)))
+    if header != _header(grid) or not np.array_equal(arrays["images"], stack):
+        raise ValueError(f"{path} belongs to other densities or another grid: give another file, or remove it")
+    for name, values in vars(out).items():
+        values[...] = arrays[name]

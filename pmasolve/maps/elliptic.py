@@ -1,0 +1,175 @@
+"""−div(A∇δ) = r on a grid, A symmetric positive definite: conjugate gradients in coefficients, inverse Laplacian in front.
+
+The gradient has the symbol i·sign(k)·√s(k), s the symbol of the discretisation's second derivative: spectral for `Fourier`, and for
+finite differences an operator whose square is the second difference, so that the Laplacian in front matches at every wavenumber.
+Nyquist's modes, which no gradient sees, get the mean of A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numba import njit
+
+from ..calculus.hessians import apply
+from ..calculus.operators import Operators
+from ..calculus.transforms import Coefficients
+from ..machine.arrays import Array
+from ..machine.threads import blocks, each
+
+# On (rows, columns) arrays of coefficients; ``weight`` (columns,) makes the sums those of values (Parseval).
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _dot(a, b, weight):
+    total = 0.0
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            total += weight[j] * (a[i, j].real * b[i, j].real + a[i, j].imag * b[i, j].imag)
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _energy(r, inverse, weight):
+    total = 0.0
+    for i in range(r.shape[0]):
+        for j in range(r.shape[1]):
+            total += weight[j] * inverse[i, j] * (r[i, j].real * r[i, j].real + r[i, j].imag * r[i, j].imag)
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _advance(x, r, p, q, alpha, inverse, weight):
+    """x += αp, r −= αq; returns r·Pr."""
+    total = 0.0
+    for i in range(r.shape[0]):
+        for j in range(r.shape[1]):
+            x[i, j] += alpha * p[i, j]
+            s = r[i, j] - alpha * q[i, j]
+            r[i, j] = s
+            total += weight[j] * inverse[i, j] * (s.real * s.real + s.imag * s.imag)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _turn(p, r, inverse, beta):
+    """p = Pr + βp."""
+    for i in range(r.shape[0]):
+        for j in range(r.shape[1]):
+            p[i, j] = inverse[i, j] * r[i, j] + beta * p[i, j]
+
+
+@dataclass(frozen=True)
+class Solve:
+    """What a solve cost and left: applications of the operator, ⟨δ, r⟩, and the relative residual in the Ḣ⁻¹ norm."""
+
+    iterations: int
+    product: float
+    relative: float
+
+
+@dataclass(frozen=True, eq=False)
+class Elliptic:
+    """The operators of one grid and room to work in: five arrays of coefficients, one vector field."""
+
+    operators: Operators
+    field: Array  # (dim, *shape), overwritten
+
+    @cached_property
+    def inverse(self) -> Array:
+        """1/|k|² in the discretisation's sense; 0 for the constant."""
+        symbol = self.operators.symbol + np.zeros(self.solution.shape)
+        symbol.ravel()[0] = np.inf
+        return np.divide(1.0, symbol, out=symbol)
+
+    @cached_property
+    def solution(self) -> Coefficients:
+        """δ."""
+        return self.operators.transform.zeros()
+
+    @cached_property
+    def _slopes(self) -> tuple[Array, ...]:
+        signs = self.operators.transform.signs
+        return tuple(sign * np.sqrt(symbol) for sign, symbol in zip(signs, self.operators.symbols, strict=True))
+
+    @cached_property
+    def _unseen(self) -> list[tuple[tuple[slice, ...], Array]]:
+        """For each axis the modes that its slope does not see, and their symbol."""
+        signs, dim = self.operators.transform.signs, self.operators.grid.dim
+        out = []
+        for j, (sign, symbol) in enumerate(zip(signs, self.operators.symbols, strict=True)):
+            lost = np.flatnonzero((sign.ravel() == 0) & (symbol.ravel() > 0))
+            for m in lost:
+                where = tuple(slice(m, m + 1) if i == j else slice(None) for i in range(dim))
+                out.append((where, symbol.ravel()[m]))
+        return out
+
+    @cached_property
+    def _work(self) -> tuple[Coefficients, Coefficients]:
+        return self.operators.transform.zeros(), self.operators.transform.zeros()
+
+    @cached_property
+    def _weight(self) -> Array:
+        columns = self.solution.shape[-1]
+        return np.ascontiguousarray(np.broadcast_to(self.operators.transform.isometry**2, (columns,)))
+
+    def energy(self, r: Coefficients) -> float:
+        """Average of |∇Δ⁻¹r|²: the square of the Ḣ⁻¹ norm over the volume."""
+        return self._sum(lambda b: _energy(b(r), b(self.inverse), self._weight)) / self.operators.grid.size
+
+    def square(self, r: Coefficients) -> float:
+        """Average of the values' squares."""
+        return self._sum(lambda b: _dot(b(r), b(r), self._weight)) / self.operators.grid.size
+
+    def apply(self, A: Array, p: Coefficients, out: Coefficients) -> Coefficients:
+        """−div(A∇p)."""
+        transform = self.operators.transform
+        for j in range(self.operators.grid.dim):
+            transform.slope(p, self._slopes, j, self.field[j])
+        apply(A, self.field)
+        transform.divergence(self.field, self._slopes, out)
+        np.negative(out, out=out)
+        for where, symbol in self._unseen:
+            out[where] += float(np.mean(A[0])) * symbol * p[where]
+        return out
+
+    def solve(self, A: Array, r: Coefficients, tolerance: float, limit: int) -> Solve:
+        """δ in ``solution`` until the residual's Ḣ⁻¹ norm is ``tolerance`` times that of r, which is overwritten by it."""
+        x, (p, q), inverse, weight = self.solution, self._work, self.inverse, self._weight
+        x[...] = 0.0
+        p[...] = 0.0
+        first = rho = self._sum(lambda b: _energy(b(r), b(inverse), weight))
+        beta, product, k = 0.0, 0.0, 0
+        while rho > tolerance**2 * first and k < limit:
+            self._each(lambda b, beta=beta: _turn(b(p), b(r), b(inverse), beta))
+            self.apply(A, p, q)
+            curvature = self._sum(lambda b: _dot(b(p), b(q), weight))
+            if not curvature > 0:  # rounding has taken over
+                break
+            alpha = rho / curvature
+            product += alpha * rho
+            new = self._sum(lambda b, alpha=alpha: _advance(b(x), b(r), b(p), b(q), alpha, b(inverse), weight))
+            beta, rho, k = new / rho, new, k + 1
+        relative = float(np.sqrt(rho / first)) if first > 0 else 0.0
+        return Solve(k, product / self.operators.grid.size, relative)
+
+    @cached_property
+    def _rows(self) -> tuple[slice, ...]:
+        columns = self.solution.shape[-1]
+        return blocks(self.solution.size // columns, self.operators.grid.size)
+
+    def _each(self, work: Callable) -> None:
+        columns = self.solution.shape[-1]
+        each(lambda rows: work(lambda c: c.reshape(-1, columns)[rows]), self._rows)
+
+    def _sum(self, work: Callable) -> float:
+        columns, sums = self.solution.shape[-1], np.empty(len(self._rows))
+
+        def part(k: int, rows: slice) -> None:
+            sums[k] = work(lambda c: c.reshape(-1, columns)[rows])
+
+        each(part, list(range(sums.size)), self._rows)
+        return float(sums.sum())

@@ -1,0 +1,121 @@
+"""The elliptic equation at every grid point: r = μ − ν(x+∇u) det(I+D²u) and the matrices ν cof(I+D²u) of its linearisation.
+
+Symmetric matrices are packed as in `pointwise`.  Every kernel makes one pass over memory.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ..calculus.hessians import LANES, vectorised
+from ..machine.arrays import Array
+from ..machine.threads import blocks, each
+
+# Each kernel turns the packed Hessian H into ν cof(I+H), writes r, and adds to the sums |r| and max |r|/det of LANES points.
+
+
+@vectorised
+def _balance_1d(H, begin, end, nu, mu, r, total, worst):
+    for i in range(np.uint64(begin), np.uint64(end)):
+        k = i - np.uint64(begin)
+        det = 1.0 + H[0, i]
+        r[i] = mu[i] - nu[i] * det
+        total[k] += abs(r[i])
+        ratio = abs(r[i]) / det
+        worst[k] = ratio if ratio > worst[k] else worst[k]
+        H[0, i] = nu[i]
+
+
+@vectorised
+def _balance_2d(H, begin, end, nu, mu, r, total, worst):
+    for i in range(np.uint64(begin), np.uint64(end)):
+        k = i - np.uint64(begin)
+        a, b, c, w = 1.0 + H[0, i], H[1, i], 1.0 + H[2, i], nu[i]
+        det = a * c - b * b
+        r[i] = mu[i] - w * det
+        total[k] += abs(r[i])
+        ratio = abs(r[i]) / det
+        worst[k] = ratio if ratio > worst[k] else worst[k]
+        H[0, i], H[1, i], H[2, i] = w * c, -w * b, w * a
+
+
+@vectorised
+def _balance_3d(H, begin, end, nu, mu, r, total, worst):
+    for i in range(np.uint64(begin), np.uint64(end)):
+        k = i - np.uint64(begin)
+        a, b, c, w = 1.0 + H[0, i], H[1, i], H[2, i], nu[i]
+        d, e, f = 1.0 + H[3, i], H[4, i], 1.0 + H[5, i]
+        A, B, C = d * f - e * e, c * e - b * f, b * e - c * d
+        det = a * A + b * B + c * C
+        r[i] = mu[i] - w * det
+        total[k] += abs(r[i])
+        ratio = abs(r[i]) / det
+        worst[k] = ratio if ratio > worst[k] else worst[k]
+        H[0, i], H[1, i], H[2, i] = w * A, w * B, w * C
+        H[3, i], H[4, i], H[5, i] = w * (a * f - c * c), w * (b * c - a * e), w * (a * d - b * b)
+
+
+@njit(cache=True, nogil=True)
+def _balance(H, begin, end, nu, mu, r):
+    """∑|r| and max |r|/det."""
+    total, worst = np.zeros(LANES), np.zeros(LANES)
+    for first in range(begin, end, LANES):
+        last = min(first + LANES, end)
+        if H.shape[0] == 1:
+            _balance_1d(H, first, last, nu, mu, r, total, worst)
+        elif H.shape[0] == 3:
+            _balance_2d(H, first, last, nu, mu, r, total, worst)
+        else:
+            _balance_3d(H, first, last, nu, mu, r, total, worst)
+    return total.sum(), worst.max()
+
+
+# Each returns how many of the matrices I+H are not positive definite, by leading minors; NaN counts.
+
+
+@vectorised
+def _indefinite_1d(H, begin, end):
+    bad = 0
+    for i in range(np.uint64(begin), np.uint64(end)):
+        bad += not (1.0 + H[0, i] > 0.0)
+    return bad
+
+
+@vectorised
+def _indefinite_2d(H, begin, end):
+    bad = 0
+    for i in range(np.uint64(begin), np.uint64(end)):
+        a, c = 1.0 + H[0, i], 1.0 + H[2, i]
+        bad += not ((a > 0.0) & (a * c - H[1, i] * H[1, i] > 0.0))
+    return bad
+
+
+@vectorised
+def _indefinite_3d(H, begin, end):
+    bad = 0
+    for i in range(np.uint64(begin), np.uint64(end)):
+        a, b, c = 1.0 + H[0, i], H[1, i], H[2, i]
+        d, e, f = 1.0 + H[3, i], H[4, i], 1.0 + H[5, i]
+        det = a * (d * f - e * e) + b * (c * e - b * f) + c * (b * e - c * d)
+        bad += not ((a > 0.0) & (a * d - b * b > 0.0) & (det > 0.0))
+    return bad
+
+
+_INDEFINITE = {1: _indefinite_1d, 2: _indefinite_2d, 3: _indefinite_3d}
+
+
+def balance(D2u: Array, nu: Array, mu: Array, r: Array) -> tuple[float, float]:
+    """Write r = μ − ν det(I+D²u); overwrite D²u (rows, *shape) by ν cof(I+D²u); return mean |r| and max |r|/det.
+
+    ``nu`` is ν at x + ∇u.
+    """
+    H, flat_nu, flat_mu, flat_r = D2u.reshape(D2u.shape[0], -1), nu.reshape(-1), mu.reshape(-1), r.reshape(-1)
+    sums = each(lambda b: _balance(H, b.start, b.stop, flat_nu, flat_mu, flat_r), blocks(r.size, r.size))
+    return sum(total for total, _ in sums) / r.size, max(worst for _, worst in sums)
+
+
+def positive_definite(D2u: Array) -> bool:
+    """Whether I + D²u is positive definite at every point."""
+    H, kernel = D2u.reshape(D2u.shape[0], -1), _INDEFINITE[D2u.ndim - 1]
+    return not any(each(lambda b: kernel(H, b.start, b.stop), blocks(H.shape[1], H.shape[1])))

@@ -1,0 +1,8 @@
+"""Transport on grids between rough, high-contrast and vanishing densities, by the semi-dual.
+
+Come here to ask what is proved where Newton's method cannot go.
+"""
+
+from .cascade import SemiDual as SemiDual
+from .cascade import SemiDualResult as SemiDualResult
+from .cascade import semidual as semidual

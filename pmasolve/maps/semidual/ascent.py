@@ -1,0 +1,152 @@
+"""Newton's method on the entropic semi-dual: one ε on one grid.
+
+    J(F) = ∫F dμ + ∫G dν,     G(y) = −log ∫ exp(F(x) − |x−y|²/2ε) dμ(x),     F, G in units of ε,
+
+is concave with gradient μ − a, a(x) = ∫P(x|y) dν(y) the source marginal of the plan, and Hessian −S, ⟨d, S d⟩ = ∫Var(d(x)|y) dν(y).
+A step moves G, not F: G − tE[d|y] followed by the soft transform back, F = −log ∫ exp(G − |x−y|²/2ε) dν, so that every
+iterate is semiconcave, like the solution, and no worse than after a Sinkhorn half-step.  A step is judged by ∫F dμ + ∫G dν of the
+pair, which is no more than J(F) and costs no plan.  Where no step raises it enough, a whole
+Sinkhorn iteration is taken, which always raises J: convergence is global.  Short steps mean that d is so large somewhere that e^d
+is not 1 + d; then S + λ diag(a) takes the place of S, with λ after Levenberg and Marquardt (half the work on blobs in near vacuum).
+Far from the solution, as after a coarser grid, Sinkhorn iterations come first: they cost as much as four products with S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, cg
+
+from ...machine.arrays import Array
+from ...problems.grids import Grid
+from .multigrid import Multigrid
+from .plans import Plan, log_mass, plan, soft
+
+Note = Callable[[Mapping[str, float]], None]
+
+ARMIJO = 0.01
+FAR, WORTH = (
+    0.1,
+    0.8,
+)  # Σ|μ − a|/N beyond which Sinkhorn iterations are taken, while they leave less than this part of it
+SHORTEST = 1 / 16  # a shorter step gains no more than a Sinkhorn iteration
+KRYLOV = 15  # more goes into directions whose steps are cut short
+FORCING = 0.5
+LEAST_DAMPING = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Masses:
+    """Source and target on the nodes, of mean 1, with their logarithms."""
+
+    grid: Grid
+    mu: Array
+    nu: Array
+    log_mu: Array
+    log_nu: Array
+
+    @classmethod
+    def of(cls, grid: Grid, mu: Array, nu: Array) -> Masses:
+        """Normalise two densities ≥ 0."""
+        mu, nu = mu / np.mean(mu), nu / np.mean(nu)
+        return cls(grid, mu, nu, log_mass(mu), log_mass(nu))
+
+
+@dataclass(frozen=True, eq=False)
+class Iterate:
+    """A potential F (units of ε), the plan that it makes, J, the plan's source marginal, and Σ|μ − a|/N."""
+
+    F: Array
+    plan: Plan
+    value: float
+    marginal: Array
+    l1: float
+
+
+def iterate(masses: Masses, F: Array, eps: float) -> Iterate:
+    """The plan of F: soft transform, marginal."""
+    here = plan(masses.grid, F + masses.log_mu, eps)
+    a = here.adjoint(masses.nu)
+    value = float(np.mean(F * masses.mu) - np.mean(here.value * masses.nu))
+    return Iterate(F, here, value, a, float(np.mean(np.abs(masses.mu - a))))
+
+
+def ascend(masses: Masses, F: Array, eps: float, tolerance: float, steps: int, note: Note) -> Iterate:
+    """Newton steps from F (units of ε) until Σ|μ − a|/N ≤ tolerance, or ``steps`` are spent."""
+    here, damping = _approached(masses, iterate(masses, F, eps), eps), 0.0
+    for _ in range(steps):
+        if here.l1 <= tolerance:
+            break
+        direction, krylov = _direction(masses, here, damping)
+        here, length = _step(masses, here, direction, eps)
+        damping = _damping(damping, length)
+        note({"points": masses.grid.size, "eps": eps, "l1": here.l1, "krylov": krylov, "length": length})
+    return here
+
+
+def _approached(masses: Masses, here: Iterate, eps: float) -> Iterate:
+    """Sinkhorn iterations while they pay."""
+    before = np.inf
+    while here.l1 > FAR and here.l1 <= WORTH * before:
+        before, here = here.l1, _from_target(masses, -here.plan.value, eps)
+    return here
+
+
+def _damping(before: float, length: float) -> float:
+    """λ for the next step: more after a short one, less after a whole one."""
+    if length < 1:
+        return max(4 * before, LEAST_DAMPING)
+    return before / 4 if before > 0.1 * LEAST_DAMPING else 0.0
+
+
+def _direction(masses: Masses, here: Iterate, damping: float) -> tuple[Array, int]:
+    """d with (S + damping diag(a)) d = μ − a, roughly, and the conjugate-gradient iterations that it took."""
+    grid, coupling = masses.grid, here.plan
+    ridge = (1e-6 + damping) * here.marginal + 1e-10
+    count = 0
+
+    def hessian(d: Array) -> Array:
+        d = d.reshape(grid.shape)
+        return (here.marginal * d - coupling.adjoint(masses.nu * coupling.expect(d)) + ridge * d).ravel()
+
+    def counted(x: Array) -> None:
+        nonlocal count
+        count += 1
+
+    multigrid = Multigrid(grid, _spread(masses, coupling), ridge)
+    operator = LinearOperator((grid.size,) * 2, matvec=hessian, dtype=np.float64)
+    smoother = LinearOperator((grid.size,) * 2, matvec=lambda b: multigrid.cycle(b).ravel(), dtype=np.float64)
+    r = (masses.mu - here.marginal).ravel()
+    d, _ = cg(operator, r, rtol=FORCING, maxiter=KRYLOV, M=smoother, callback=counted)
+    return d.reshape(grid.shape), count
+
+
+def _spread(masses: Masses, coupling: Plan) -> Array:
+    """∫P(x|y) Var(x_j|y) dν(y) at each x, in units of the nodes: the conductivity of S along each axis."""
+    grid, one = masses.grid, np.ones(masses.grid.shape)
+    out = np.empty((grid.dim, *grid.shape))
+    for j in range(grid.dim):
+        first, second = (tuple(p if k == j else 0 for k in range(grid.dim)) for p in (1, 2))
+        variance = coupling.expect(one, second) - coupling.expect(one, first) ** 2
+        out[j] = coupling.adjoint(masses.nu * np.maximum(variance, 0.0))
+    return out
+
+
+def _step(masses: Masses, here: Iterate, direction: Array, eps: float) -> tuple[Iterate, float]:
+    """The longest step 1, ½, … that raises J enough; a Sinkhorn iteration, length 0, if there is none."""
+    slope = float(np.mean(direction * (masses.mu - here.marginal)))
+    G, dG = -here.plan.value, here.plan.expect(direction)
+    t = 1.0
+    while t >= SHORTEST and slope > 0:
+        trial = G - t * dG
+        F = -soft(masses.grid, trial + masses.log_nu, eps)
+        if float(np.mean(F * masses.mu) + np.mean(trial * masses.nu)) >= here.value + ARMIJO * t * slope:
+            return iterate(masses, F, eps), t
+        t *= 0.5
+    return _from_target(masses, G, eps), 0.0
+
+
+def _from_target(masses: Masses, G: Array, eps: float) -> Iterate:
+    return iterate(masses, -soft(masses.grid, G + masses.log_nu, eps), eps)

@@ -1,0 +1,189 @@
+"""A V-cycle for −div(A∇d) + c d on a grid of cells, the preconditioner of Newton's equation.
+
+The Hessian of the semi-dual is ⟨d, S d⟩ = Σ_y ν(y) Var(d(x)|y) ≈ Σ_y ν(y) Σ_j Var(x_j|y) (∂_j d)²: an elliptic operator with
+edge weights A_jj.  Coarse cells join two along each axis (piecewise constant prolongation, hence half the stiffness across),
+red-black Gauss–Seidel smooths.  All grids are three-dimensional, with axes of one cell where there are fewer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...machine.arrays import Array
+from ...machine.exponentials import jit
+from ...machine.threads import blocks, each
+from ...problems.grids import Grid, Torus
+
+SWEEPS = 1  # before and after the coarse grid
+WORK = 1  # per cell, against that of plain loops: when to use threads; half sweeps are short, handing them over is not
+SOLVE = 24  # sweeps on the coarsest grid
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """Edge weights (3, *shape), those of axis j between a cell and the next one; the diagonal; cells joined along each axis."""
+
+    edges: Array
+    diagonal: Array
+    inverse: Array
+    joined: tuple[int, int, int]
+    rows: tuple[slice, ...]  # of the cells' lines, in blocks for the threads
+
+    def relax(self, b: Array, x: Array, sweeps: int) -> None:
+        """Red-black sweeps."""
+        for colour in (0, 1) * sweeps:
+            each(
+                lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, False),
+                self.rows,
+            )
+
+    def relax_back(self, b: Array, x: Array, sweeps: int) -> None:
+        """Their adjoints: everything the other way round."""
+        for colour in (1, 0) * sweeps:
+            each(
+                lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, True), self.rows
+            )
+
+
+class Multigrid:
+    """The hierarchy of one operator; `cycle` applies one symmetric V-cycle to a right-hand side from 0."""
+
+    def __init__(self, grid: Grid, conductivity: Array, mass: Array) -> None:
+        """``conductivity`` (dim, *shape) ≥ 0 at the cells, ``mass`` > 0 the coefficient c."""
+        shape = (1,) * (3 - grid.dim) + grid.shape
+        edges = np.zeros((3, *shape))
+        for j in range(grid.dim):
+            axis = 3 - grid.dim + j
+            edges[axis] = _between(conductivity[j].reshape(shape), axis, isinstance(grid, Torus))
+        self.shape = grid.shape
+        self.levels = [_level(edges, mass.reshape(shape))]
+        while max(self.levels[-1].joined) > 1:
+            self.levels.append(_coarser(self.levels[-1]))
+
+    def cycle(self, b: Array) -> Array:
+        """An approximate solution, linear and symmetric in b."""
+        return self._cycle(0, b.reshape(self.levels[0].diagonal.shape)).reshape(self.shape)
+
+    def _cycle(self, number: int, b: Array) -> Array:
+        level, x = self.levels[number], np.zeros(b.shape)
+        last = number + 1 == len(self.levels)
+        level.relax(b, x, SOLVE if last else SWEEPS)
+        if not last:
+            halved = tuple(m - 1 for m in level.joined)
+            coarse = np.zeros(self.levels[number + 1].diagonal.shape)
+            _restrict(level.edges, level.diagonal, b, x, halved, coarse)
+            _prolong(self._cycle(number + 1, coarse), halved, x)
+        level.relax_back(b, x, SOLVE if last else SWEEPS)
+        return x
+
+
+def _between(cells: Array, axis: int, periodic: bool) -> Array:
+    """Harmonic means of neighbours; 0 across the walls of a box and where one side carries nothing."""
+    following = np.roll(cells, -1, axis)
+    total = cells + following
+    edge = np.divide(2 * cells * following, total, out=np.zeros(cells.shape), where=total > 0)
+    if not periodic:
+        np.moveaxis(edge, axis, 0)[-1] = 0.0
+    return edge
+
+
+def _level(edges: Array, mass: Array) -> Level:
+    diagonal = mass + sum(edges[j] + np.roll(edges[j], 1, j) for j in range(3))
+    a, b, c = (2 if n % 2 == 0 and n > 2 else 1 for n in mass.shape)
+    even = all(
+        n % 2 == 0 or n == 1 for n in mass.shape
+    )  # else cells of a colour meet across the end: one after the other
+    rows = blocks(mass.shape[0] * mass.shape[1], WORK * mass.size if even else 1)
+    return Level(edges, diagonal, 1.0 / diagonal, (a, b, c), rows)
+
+
+def _coarser(level: Level) -> Level:
+    mass = level.diagonal - sum(level.edges[j] + np.roll(level.edges[j], 1, j) for j in range(3))
+    edges = []
+    for j, m in enumerate(level.joined):
+        crossing = np.moveaxis(np.moveaxis(level.edges[j], j, 0)[m - 1 :: m], 0, j)
+        across = tuple(1 if axis == j else k for axis, k in enumerate(level.joined))
+        edges.append(_sum(crossing, across) / m)
+    return _level(np.stack(edges), _sum(np.maximum(mass, 0.0), level.joined))
+
+
+def _sum(values: Array, joined: tuple[int, ...]) -> Array:
+    """Sums over groups of ``joined`` cells along each axis."""
+    split = [part for n, m in zip(values.shape, joined, strict=True) for part in (n // m, m)]
+    return np.ascontiguousarray(values.reshape(split).sum(axis=(1, 3, 5)))
+
+
+@jit
+def _across(edges, x, i, j, out):
+    """Σ over the edges across the line (i, j) of weight times neighbour; axes of one cell have none."""
+    n0, n1, n2 = x.shape
+    out[:] = 0.0
+    if n1 > 1:
+        after, before = j + 1 if j + 1 < n1 else 0, j - 1 if j > 0 else n1 - 1
+        e, f, u, v = edges[1, i, j], edges[1, i, before], x[i, after], x[i, before]
+        for k in range(n2):
+            out[k] = e[k] * u[k] + f[k] * v[k]
+    if n0 > 1:
+        after, before = i + 1 if i + 1 < n0 else 0, i - 1 if i > 0 else n0 - 1
+        e, f, u, v = edges[0, i, j], edges[0, before, j], x[after, j], x[before, j]
+        for k in range(n2):
+            out[k] += e[k] * u[k] + f[k] * v[k]
+
+
+@jit
+def _relax(edges, inverse, b, x, begin, end, colour, backwards):
+    """One Gauss–Seidel half sweep over the cells with i + j + k ≡ colour (mod 2) on the lines begin … end − 1; or its adjoint.
+
+    On a periodic axis of odd length neighbours across the end have one colour: there the order of the cells matters.
+    """
+    _, n1, n2 = x.shape
+    across, last = np.empty(n2), n2 - 1
+    for step in range(end - begin):
+        row = end - 1 - step if backwards else begin + step
+        i, j = row // n1, row % n1
+        _across(edges, x, i, j, across)
+        e, c, d, y = edges[2, i, j], b[i, j], inverse[i, j], x[i, j]
+        first = (i + j + colour) % 2
+        left, right = first == 0, last > 0 and (last - first) % 2 == 0
+        if left and not backwards:
+            y[0] = (c[0] + across[0] + e[0] * y[1 % n2] + e[last] * y[last]) * d[0]
+        if right and backwards:
+            y[last] = (c[last] + across[last] + e[last] * y[0] + e[last - 1] * y[last - 1]) * d[last]
+        for k in range(2 - first, last, 2):  # of one colour and no neighbours: in any order
+            y[k] = (c[k] + across[k] + e[k] * y[k + 1] + e[k - 1] * y[k - 1]) * d[k]
+        if right and not backwards:
+            y[last] = (c[last] + across[last] + e[last] * y[0] + e[last - 1] * y[last - 1]) * d[last]
+        if left and backwards:
+            y[0] = (c[0] + across[0] + e[0] * y[1 % n2] + e[last] * y[last]) * d[0]
+
+
+@jit
+def _restrict(edges, diagonal, b, x, halved, out):
+    """Sums of b − (−div A∇ + c) x over coarse cells, which are 2^halved cells long."""
+    n0, n1, n2 = x.shape
+    r = np.empty(n2)
+    for i in range(n0):
+        for j in range(n1):
+            _across(edges, x, i, j, r)
+            e, c, d, y = edges[2, i, j], b[i, j], diagonal[i, j], x[i, j]
+            r[0] += e[0] * y[1 % n2] + e[n2 - 1] * y[n2 - 1]
+            for k in range(1, n2 - 1):
+                r[k] += e[k] * y[k + 1] + e[k - 1] * y[k - 1]
+            if n2 > 1:
+                r[n2 - 1] += e[n2 - 1] * y[0] + e[n2 - 2] * y[n2 - 2]
+            into = out[i >> halved[0], j >> halved[1]]
+            for k in range(n2):
+                into[k >> halved[2]] += r[k] + c[k] - d[k] * y[k]
+
+
+@jit
+def _prolong(coarse, halved, x):
+    """Add to each cell what its coarse cell has."""
+    n0, n1, n2 = x.shape
+    for i in range(n0):
+        for j in range(n1):
+            y, z = x[i, j], coarse[i >> halved[0], j >> halved[1]]
+            for k in range(n2):
+                y[k] += z[k >> halved[2]]

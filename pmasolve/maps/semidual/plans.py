@@ -1,0 +1,146 @@
+"""Soft c-transforms and the plans behind them, on windows that lose nothing.
+
+    S(a)(y) = log Σₓ exp(a(x) − |x−y|²/2ε),      P(x|y) = exp(a(x) − |x−y|²/2ε − S(a)(y)),
+
+one pass of one-dimensional sums per axis, so that P(x|y) is a product of one-dimensional conditional probabilities, which are kept:
+expectations E[v(x)|y] and their adjoints are then banded products.  The package's engines give S but not P; hence these passes.
+
+For each output y of a line the window is [lo(y), hi(y)], the first and the last x whose term is within e^{−WINDOW} of the greatest.
+Both grow with y: (a(x) − κ(x−y)²) − (a(p) − κ(p−y)²) is affine in y with slope 2κ(x−p).  So three sweeps along the line find all
+windows, whatever a is, and what they leave out is certainly below n e^{−WINDOW} of a sum.  On a torus windows keep to one period
+around y: |x−y| is the distance to the nearest image, and the kernel is symmetric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...machine.arrays import Array
+from ...machine.exponentials import VOID
+from ...machine.threads import blocks, each
+from ...problems.grids import Grid, Torus
+from .windows import find, gather, scatter, sums, weights_and_sums
+
+WINDOW = 23.0  # nats: terms below 1e-10 of the greatest are left out
+HEAVY = 4  # work per point, against that of plain loops: when to use threads
+
+Indices = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Windows of all outputs of all lines of one pass: first node, offset of its entry, the greatest term."""
+
+    low: Indices  # (R, n), counted from −n/2 on a torus
+    start: NDArray[np.int64]  # (R n + 1,)
+    best: Array  # (R, n)
+    kappa: float
+    before: int  # images before the line, n/2 on a torus, else 0
+
+
+def log_mass(density: Array) -> Array:
+    """log of a density; a finite number far below everything where there is none."""
+    return np.log(density, out=np.full(density.shape, VOID), where=density > 0)
+
+
+def kappas(grid: Grid, eps: float) -> tuple[float, ...]:
+    """h²/2ε of every axis."""
+    return tuple(h**2 / (2 * eps) for h in grid.spacing)
+
+
+def soft(grid: Grid, a: Array, eps: float) -> Array:
+    """S(a) on the nodes, in nats; a may hold VOID for no mass."""
+    for j in reversed(range(grid.dim)):
+        lines, w = _windows_of(grid, j, a, eps)
+        a = _transposed(lines, w, (lines, w.low, w.best), sums)
+    return a.reshape(grid.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The conditional probabilities P(x|y), axis by axis, and S(a).
+
+    Memory: 12 bytes and the window's weights, 8 bytes each, for each node and axis; windows have about 14 √(ε φ″)/h entries.
+    """
+
+    grid: Grid
+    value: Array
+    windows: tuple[Windows, ...]  # last axis first
+    weights: tuple[Array, ...]
+
+    @property
+    def entries(self) -> int:
+        """Numbers kept."""
+        return sum(w.size for w in self.weights)
+
+    def expect(self, v: Array, moments: tuple[int, ...] = ()) -> Array:
+        """E[v(x) ∏ (x_j − y_j)^{m_j} | y] in units of the nodes, for v on x; on a torus x_j − y_j is not wrapped."""
+        for j, w, weights in zip(reversed(range(self.grid.dim)), self.windows, self.weights, strict=True):
+            lines = v.reshape(-1, self.grid.shape[j])
+            v = _transposed(lines, w, (lines, w.low), gather, weights, moments[j] if moments else 0)
+        return v.reshape(self.grid.shape)
+
+    def adjoint(self, z: Array, moments: tuple[int, ...] = ()) -> Array:
+        """Σ_y z(y) P(x|y) ∏ (x_j − y_j)^{m_j}, the adjoint of `expect`."""
+        passes = list(zip(reversed(range(self.grid.dim)), self.windows, self.weights, strict=True))
+        for j, w, weights in reversed(passes):
+            z = _scattered(z.reshape(self.grid.shape[j], -1), w, weights, moments[j] if moments else 0)
+        return z.reshape(self.grid.shape)
+
+
+def plan(grid: Grid, a: Array, eps: float) -> Plan:
+    """S(a) with all conditional probabilities; each of them sums to 1 over x up to rounding."""
+    windows, weights = [], []
+    for j in reversed(range(grid.dim)):
+        lines, w = _windows_of(grid, j, a, eps)
+        kept = np.empty(w.start[-1])
+        a = _transposed(lines, w, (lines, w.low, w.best), weights_and_sums, kept)
+        windows.append(w)
+        weights.append(kept)
+    return Plan(grid, a.reshape(grid.shape), tuple(windows), tuple(weights))
+
+
+def _transposed(lines: Array, w: Windows, cut: tuple[Array, ...], kernel: Callable[..., None], *options: Any) -> Array:
+    """(n, R): what a kernel makes of the lines (R, n), block by block of the arrays ``cut``."""
+    rows, n = lines.shape
+    out = np.empty((n, rows))
+
+    def work(b: slice) -> None:
+        start = w.start[b.start * n : b.stop * n + 1]
+        kernel(*(part[b] for part in cut), start, w.kappa, w.before, *options, out[:, b])
+
+    each(work, blocks(rows, HEAVY * lines.size))
+    return out
+
+
+def _scattered(columns: Array, w: Windows, weights: Array, power: int) -> Array:
+    """(R, n): the adjoint of `passes.gather` on columns (n, R)."""
+    n, rows = columns.shape
+    out = np.empty((rows, n))
+
+    def work(b: slice) -> None:
+        start = w.start[b.start * n : b.stop * n + 1]
+        scatter(columns[:, b], w.low[b], start, w.before, weights, power, out[b])
+
+    each(work, blocks(rows, HEAVY * columns.size))
+    return out
+
+
+def _windows_of(grid: Grid, j: int, a: Array, eps: float) -> tuple[Array, Windows]:
+    """The lines of the pass along axis j and their windows."""
+    n, kappa = grid.shape[j], kappas(grid, eps)[j]
+    lines = a.reshape(-1, n)
+    before = n // 2 if isinstance(grid, Torus) else 0
+    low, high, best = np.empty(lines.shape, np.int32), np.empty(lines.shape, np.int32), np.empty(lines.shape)
+    each(
+        lambda b: find(lines[b], kappa, before, WINDOW, low[b], high[b], best[b]),
+        blocks(lines.shape[0], HEAVY * lines.size),
+    )
+    start = np.zeros(lines.size + 1, np.int64)
+    np.cumsum((high - low + 1).reshape(-1), out=start[1:])
+    return lines, Windows(low, start, best, kappa, before)

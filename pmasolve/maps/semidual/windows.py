@@ -1,0 +1,184 @@
+"""Compiled passes of `soft`: windows, log-sums, conditional probabilities and their banded products, line by line.
+
+Exponents are in nats, κ = h²/2ε; on a torus a line is continued by half a period (``before`` nodes) to each side.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...machine.exponentials import FLOOR, LOG2E, VOID, exp2, jit
+
+EMPTY = 0.1 * VOID  # below: no mass
+
+
+@jit
+def _extended(line, before, buffer):
+    """The line at the nodes −before … n − 1 + n − before on a torus, itself in a box; the number of nodes."""
+    n = line.size
+    if before == 0:
+        buffer[:n] = line
+        return n
+    buffer[:before] = line[n - before :]
+    buffer[before : before + n] = line
+    buffer[before + n : 2 * n] = line[: n - before]
+    return 2 * n
+
+
+@jit
+def find(lines, kappa, before, window, low, high, best):
+    """Greatest term and window for each output y of each line."""
+    rows, n = lines.shape
+    e, hull = np.empty(2 * n), np.empty(2 * n, np.int64)
+    for r in range(rows):
+        span = _extended(lines[r], before, e)
+        size = _corners(e, span, kappa, hull)
+        if size == 0:  # no mass on the line: one entry, which no later pass will give any weight
+            low[r, :], high[r, :], best[r, :] = 0, 0, VOID
+            continue
+        _greatest(e, kappa, before, hull, size, best[r])
+        k = 0
+        for y in range(n):
+            k = max(k, y) if before else k
+            while e[k] - kappa * (k - before - y) ** 2 < best[r, y] - window:
+                k += 1
+            low[r, y] = k
+        k = span - 1
+        for y in range(n - 1, -1, -1):
+            k = min(k, y + n - 1) if before else k
+            while e[k] - kappa * (k - before - y) ** 2 < best[r, y] - window:
+                k -= 1
+            high[r, y] = k
+
+
+@jit
+def _corners(e, span, kappa, hull):
+    """Nodes whose parabola is somewhere the greatest: the upper hull of the points (k, e[k] − κk²), and their number."""
+    size = 0
+    for k in range(span):
+        if e[k] < EMPTY:
+            continue
+        v = e[k] - kappa * k * k
+        while size >= 2:
+            p, r = hull[size - 1], hull[size - 2]
+            vp, vr = e[p] - kappa * p * p, e[r] - kappa * r * r
+            if (v - vp) * (p - r) < (vp - vr) * (k - p):
+                break
+            size -= 1
+        hull[size] = k
+        size += 1
+    return size
+
+
+@jit
+def _greatest(e, kappa, before, hull, size, best):
+    """max_k e[k] − κ(k − before − y)² for each y, along the hull."""
+    i = 0
+    for y in range(best.size):
+        here = e[hull[i]] - kappa * (hull[i] - before - y) ** 2
+        while i + 1 < size:
+            following = e[hull[i + 1]] - kappa * (hull[i + 1] - before - y) ** 2
+            if following < here:
+                break
+            here = following
+            i += 1
+        best[y] = here
+
+
+@jit
+def _terms(e, low, start, best, kappa, before, terms):
+    """exp(e[k] − κ(k − before − y)² − best[y]) for all windows of one line, one after the other; VOID lines give 1."""
+    first = start[0]
+    for y in range(low.size):
+        for i in range(start[y], start[y + 1]):
+            k = low[y] + i - start[y]
+            terms[i - first] = (e[k] - kappa * (k - before - y) ** 2 - best[y]) * LOG2E
+    count = start[low.size] - first
+    for i in range(count):
+        terms[i] = exp2(max(terms[i], FLOOR))
+
+
+@jit
+def sums(lines, low, best, start, kappa, before, out):
+    """S of each line, into the columns of ``out``."""
+    rows, n = lines.shape
+    e, terms = np.empty(2 * n), np.empty(0)
+    for r in range(rows):
+        s = start[r * n : (r + 1) * n + 1]
+        if s[n] - s[0] > terms.size:
+            terms = np.empty(2 * (s[n] - s[0]))
+        _extended(lines[r], before, e)
+        if best[r, 0] < EMPTY:
+            out[:, r] = VOID
+            continue
+        _terms(e, low[r], s, best[r], kappa, before, terms)
+        for y in range(n):
+            total = 0.0
+            for i in range(s[y] - s[0], s[y + 1] - s[0]):
+                total += terms[i]
+            out[y, r] = best[r, y] + np.log(total)
+
+
+@jit
+def weights_and_sums(lines, low, best, start, kappa, before, kept, out):
+    """The same, keeping the normalised terms."""
+    rows, n = lines.shape
+    e = np.empty(2 * n)
+    for r in range(rows):
+        s = start[r * n : (r + 1) * n + 1]
+        terms = kept[s[0] : s[n]]
+        if best[r, 0] < EMPTY:
+            out[:, r], terms[:] = VOID, 1.0
+            continue
+        _extended(lines[r], before, e)
+        _terms(e, low[r], s, best[r], kappa, before, terms)
+        for y in range(n):
+            total = 0.0
+            for i in range(s[y] - s[0], s[y + 1] - s[0]):
+                total += terms[i]
+            out[y, r] = best[r, y] + np.log(total)
+            scale = 1.0 / total
+            for i in range(s[y] - s[0], s[y + 1] - s[0]):
+                terms[i] *= scale
+
+
+@jit
+def gather(lines, low, start, kappa, before, weights, power, out):
+    """out[y, r] = Σ_x P(x|y) (x − y)^power lines[r, x]."""
+    rows, n = lines.shape
+    e = np.empty(2 * n)
+    for r in range(rows):
+        _extended(lines[r], before, e)
+        for y in range(n):
+            first, last = start[r * n + y], start[r * n + y + 1]
+            k, total = low[r, y], 0.0
+            if power == 0:
+                for i in range(last - first):
+                    total += weights[first + i] * e[k + i]
+            else:
+                for i in range(last - first):
+                    total += weights[first + i] * e[k + i] * (k + i - before - y) ** power
+            out[y, r] = total
+
+
+@jit
+def scatter(z, low, start, before, weights, power, out):
+    """out[r, x] = Σ_y z[y, r] P(x|y) (x − y)^power."""
+    n, rows = z.shape
+    e = np.empty(2 * n)
+    for r in range(rows):
+        e[:] = 0.0
+        for y in range(n):
+            first, last = start[r * n + y], start[r * n + y + 1]
+            k, value = low[r, y], z[y, r]
+            if power == 0:
+                for i in range(last - first):
+                    e[k + i] += weights[first + i] * value
+            else:
+                for i in range(last - first):
+                    e[k + i] += weights[first + i] * value * (k + i - before - y) ** power
+        out[r, :] = e[before : before + n]
+        for i in range(before):
+            out[r, n - before + i] += e[i]
+        for i in range(n - before if before else 0):
+            out[r, i] += e[before + n + i]

@@ -1,0 +1,298 @@
+"""The optimal map between two densities on a torus or a box, its cost, and a certificate of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..calculus.operators import FiniteDifference, Fourier, Space
+from ..machine.arrays import Array
+from ..machine.progress import progress_bar
+from ..problems.grids import Grid
+from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
+from ..problems.problem import Problem
+from .certificates import Certificate, Interval, certify, splitting
+from .displacement import QUINTIC, Displacement, Move, Tabulated, push
+from .newton import NewtonKrylov, Solution, newton
+from .semidual import SemiDual, semidual
+from .semidual.c_transform import c_transform
+
+FOURIER = Fourier()
+DISCRETE = (
+    "the measures of the nodes, Σ μ(x) h^d δ_x and Σ ν(y) h^d δ_y: rigorous in float64; of W₂ it differs from the densities' own "
+    "by less than a cell's diagonal"
+)
+UNRESOLVED = "unresolved"
+Method = NewtonKrylov | SemiDual
+
+
+@dataclass(frozen=True, eq=False)
+class Transport:
+    """The solution of an optimal transport problem.
+
+    Attributes
+    ----------
+    problem : what was solved.
+    potential : u, mean-free, on the grid; the map is the gradient of φ = |x|²/2 + u.
+    space : how u is differentiated.
+    cost : W₂²: ∫|∇u|² dμ of a smooth map, the middle of the interval otherwise.
+    residual : ∫|T_#μ − ν|, the marginal error of the plan before its repair otherwise.
+    worst : sup |T_#μ − ν|; NaN otherwise.
+    interval : bounds of W₂², and of which problem.
+    min_eigenvalue : least eigenvalue of I + D²u, positive for a smooth map; NaN otherwise.
+    outcome : named outcome with advice.
+    method : the options of the method that ran: `NewtonKrylov` for smooth, `SemiDual` for other maps.
+    records : diagnostics of the steps, also of a method that gave up before.
+    barycentre : E[y|x] of the semi-dual's plan, (dim, *shape); None for a smooth map.
+    spread : (E|y − barycentre|²)^½: where it is larger than some cells the mass of a node splits, so that no map is determined
+        there and ``map`` is the mean of where it goes; of the order of a cell elsewhere.  None for a smooth map.
+    """
+
+    problem: Problem
+    potential: Array
+    space: Space
+    cost: float
+    residual: float
+    worst: float
+    interval: Interval
+    min_eigenvalue: float
+    outcome: Outcome
+    method: Method
+    records: Sequence[Mapping[str, float]]
+    barycentre: Array | None = None
+    spread: Array | None = None
+
+    @property
+    def gap(self) -> float:
+        """(upper − lower)/lower of the interval; it speaks of ``interval.problem``."""
+        return self.interval.gap
+
+    def discrete(self, gap: float = 1e-3, *, progress: bool | None = None) -> Interval:
+        """An interval for the measures of the nodes, rigorous in float64, whatever method ran.
+
+        By the semi-dual from this potential: an exactly conjugate pair below, an explicit coupling above (`rough.bounds`).  As
+        narrow as asked for where the grid allows: on coarse grids the least ε leaves some percent.
+        Cost: that of the finest grid of `SemiDual`.
+
+        Examples
+        --------
+        >>> from pmasolve import Torus
+        >>> T = transport(Problem(Torus((64,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y))
+        >>> T.discrete(gap=0.1).gap <= 0.1
+        True
+        """
+        mu, nu = np.exp(-self.problem.f), np.exp(-self.problem.g)
+        found = semidual(self.problem.domain, mu, nu, SemiDual(), gap, progress, self.potential)
+        return Interval(found.lower, found.upper, DISCRETE)
+
+    @cached_property
+    def map(self) -> Array:
+        """T on the grid, (dim, *shape), on a torus not wrapped: x + ∇u, or the barycentre of the plan where u has kinks."""
+        if self.barycentre is not None:
+            return self.barycentre
+        return self.problem.domain.displaced(self.space.on(self.problem.domain).gradient(self.potential))
+
+    @property
+    def undefined(self) -> Array:
+        """Where the source has no mass, so that no map is determined there; ``map`` is x.  See also ``spread``."""
+        return np.isposinf(self.problem.f)
+
+    @cached_property
+    def move(self) -> Move:
+        """The map between the nodes: splines of order 6 for a smooth map, linear otherwise.  See `maps.Displacement` for others."""
+        grid = self.problem.domain
+        if self.barycentre is None:
+            return Displacement(grid, self.potential, self.space, QUINTIC)
+        mu, nu = (measure.log_density > -np.inf for measure in (self.problem.mu, self.problem.nu))
+        far = -4.0 * float(np.sum(np.square(grid.lengths)))  # nothing comes from a void or goes there
+        v = c_transform(grid, np.where(mu, -self.potential, far))
+        u = c_transform(grid, np.where(nu, v, far))
+        forward, backward = (-self.space.on(grid).gradient(values) for values in (u, v))
+        return Tabulated(grid, np.where(mu, self.barycentre - grid.points, forward), backward)
+
+    def __call__(self, points: ArrayLike) -> Array:
+        """T at points (dim, …), also of a cloud of samples; on a torus not wrapped."""
+        return self.move(points)
+
+    def inverse(self, points: ArrayLike) -> Array:
+        """T⁻¹, the optimal map back, at points (dim, …); by the gradient of the conjugate potential where u has kinks."""
+        return self.move.inverse(points)
+
+    def push(self, image: ArrayLike, s: float = 1.0) -> Array:
+        """An image (values on the grid) carried along by (1−s) id + sT: the sum of the values is kept."""
+        return push(self.move, self.problem.domain.values(image, "image"), s)
+
+    def interpolate(self, s: float) -> Array:
+        """McCann's interpolation ρ_s on the grid: the density of ((1−s) id + sT)_# μ, 0 ≤ s ≤ 1.
+
+        Of a smooth map μ / det(I + sD²u) at the point that is sent there, to the accuracy of the splines; else by `push`.
+        """
+        if not 0 <= s <= 1:
+            raise ValueError(f"s={s}: the path runs from 0 (the source) to 1 (the target)")
+        if not isinstance(self.move, Displacement):
+            return self.push(np.exp(-self.problem.f), s)
+        x = self.move.inverse(self.problem.domain.points, s)
+        return np.exp(-self.problem.source(x)) / np.linalg.det(self.move.jacobian(x, s))
+
+
+def transport(
+    problem: Problem,
+    *,
+    space: Space = FOURIER,
+    gap: float = 1e-3,
+    tolerance: float = 1e-12,
+    method: Method | None = None,
+    progress: bool | None = None,
+) -> Transport:
+    """The optimal transport map from e^{−f} to e^{−g} for the cost |x−y|², periodic on a torus.
+
+    Solves e^{−f} = e^{−g(x+∇u)} det(I + D²u), the steady state of `MongeAmpere`.
+
+    Parameters
+    ----------
+    problem : densities on a torus or a box, 1, 2 or 3 dimensions.
+    space : `Fourier()`, or `FiniteDifference(order)` for errors of that order.
+    gap : relative width of the certified interval of W₂² that counts as solved; one narrower than `certificates.splitting`, which
+        the spacing leaves open, does too: ``outcome`` says so.
+    tolerance : of Newton's method, on ∫|μ − ν(x+∇u) det(I+D²u)|.
+    method : `NewtonKrylov(…)` for smooth, positive densities or `SemiDual(…)` for any; unless given Newton is tried first, and
+        the semi-dual where a density vanishes or that interval is wider.  ``T.method`` tells which one ran.
+    progress : show a bar; by default on a terminal, once two seconds have passed.
+
+    Raises
+    ------
+    ValueError : samples instead of densities, Newton for a density that vanishes, gap or tolerance that are not positive.
+
+    Notes
+    -----
+    Nothing is raised when a method fails: see ``outcome``, ``gap`` and ``residual``.
+    The interval of a smooth map speaks of the densities, that of the semi-dual of the measures on the nodes.
+    Cost: for densities that a coarse grid resolves, some 60 transforms of the finest grid; memory about 20 arrays of the grid.
+
+    References
+    ----------
+    Loeper, Rapetti, C. R. Acad. Sci. Paris 340 (2005); the bound: Peyre, arXiv 1104.4631.
+
+    Examples
+    --------
+    >>> from pmasolve import Torus
+    >>> problem = Problem(Torus((64, 64)), lambda x, y: 0.5 * np.cos(2 * np.pi * x), lambda x, y: 0.5 * np.sin(2 * np.pi * (x + y)))
+    >>> T = transport(problem)
+    >>> T.outcome.name, T.gap < 1e-8, T.map.shape
+    ('reached', True, (2, 64, 64))
+    """
+    _check(problem, gap, tolerance)
+    if isinstance(method, SemiDual) or (method is None and problem.vanishing):
+        return _rough(problem, gap, method or SemiDual(), progress)
+    if method is not None:
+        problem.need_positive("Newton's method")
+    T = _newton(problem, space, gap, tolerance, method or NewtonKrylov(), progress)
+    if method is not None or T.outcome.ok or T.outcome.name == INTERRUPTED.name:
+        return T
+    rough = _rough(problem, gap, SemiDual(), progress, T.records)
+    return T if not rough.outcome.ok and T.gap < rough.gap else rough
+
+
+def _newton(
+    problem: Problem, space: Space, gap: float, tolerance: float, settings: NewtonKrylov, progress: bool | None
+) -> Transport:
+    with progress_bar("Newton", -np.log10(tolerance), progress, "digits") as show:
+
+        def watch(record: Mapping[str, float]) -> None:
+            show(-np.log10(record["defect"] + 1e-300), record)
+
+        return _smooth(problem, space, gap, settings, newton(problem, space, tolerance, settings, watch))
+
+
+def _rough(
+    problem: Problem,
+    gap: float,
+    settings: SemiDual,
+    progress: bool | None,
+    before: Sequence[Mapping[str, float]] = (),
+) -> Transport:
+    """The semi-dual, certified by itself."""
+    grid, mu = problem.domain, np.exp(-problem.f)
+    found = semidual(grid, mu, np.exp(-problem.g), settings, gap, progress)
+    return Transport(
+        problem,
+        found.potential,
+        FiniteDifference(2),
+        0.5 * (found.lower + found.upper),
+        found.residual,
+        np.nan,
+        Interval(found.lower, found.upper, DISCRETE),
+        np.nan,
+        found.outcome,
+        settings,
+        (*before, *found.records),
+        np.where(mu > 0, found.barycentre, grid.points),
+        np.where(mu > 0, found.spread, 0.0),
+    )
+
+
+def _check(problem: Problem, gap: float, tolerance: float) -> None:
+    if not problem.has_densities:
+        raise ValueError(
+            "samples carry weights but no density: estimate densities on a grid (Problem.from_densities), or use schroedinger"
+        )
+    if not (gap > 0 and 0 < tolerance < 1):
+        raise ValueError(f"gap={gap}, tolerance={tolerance}: both must be positive, the tolerance below 1")
+
+
+def _smooth(problem: Problem, space: Space, gap: float, settings: NewtonKrylov, found: Solution) -> Transport:
+    """What Newton found, certified."""
+    level, state, outcome, records = found.level, found.state, found.outcome, found.records
+    u, series = level.values, (level.transform, level.coefficients)
+    cost = level.grid.integral(np.sum(level.outside.gradient(u) ** 2, axis=0) * np.exp(-problem.f))
+    del found, level  # some fifteen arrays of the grid, as many as the certificate needs
+    certificate = certify(problem, series, cost, gap)
+    return Transport(
+        problem,
+        u,
+        space,
+        cost,
+        state.l1,
+        state.sup,
+        certificate.interval,
+        certificate.min_eigenvalue,
+        _judged(outcome, certificate, gap, cost, problem.domain),
+        settings,
+        records,
+    )
+
+
+def _judged(outcome: Outcome, certificate: Certificate, gap: float, cost: float, grid: Grid) -> Outcome:
+    """Newton's outcome in the light of the certificate."""
+    interval, open_ = certificate.interval, splitting(grid)
+    identity = cost < 1e-20 and interval.upper < 1e-18
+    if interval.gap <= gap or identity:
+        if outcome.ok:
+            return REACHED
+        return Outcome(
+            "within the gap", True, f"Newton: {outcome}; the interval is as narrow as asked for all the same"
+        )
+    if interval.lower > 0 and interval.upper - interval.lower <= open_:
+        return _within_the_grid(interval, gap, open_)
+    return outcome if not outcome.ok else _unresolved(interval, gap)
+
+
+def _within_the_grid(interval: Interval, gap: float, open_: float) -> Outcome:
+    return Outcome(
+        "within the grid",
+        True,
+        f"certified gap {interval.gap:.2g} > {gap:.2g}, yet narrower than Σh²/6 = {open_:.2g}, by which W₂² between the masses of "
+        "nodes is larger; refine the grid for a narrower one, or take SemiDual() for the masses of the nodes",
+    )
+
+
+def _unresolved(interval: Interval, gap: float) -> Outcome:
+    return Outcome(
+        UNRESOLVED,
+        False,
+        f"the equation holds at the nodes but not between them: certified gap {interval.gap:.2g} > {gap:.2g}; refine the grid",
+    )

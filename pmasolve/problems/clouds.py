@@ -1,0 +1,142 @@
+"""Clouds: weighted points in ℝᵈ or on a torus, with the integral, gauge and norms of their weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..machine.arrays import Array
+
+FARTHEST = 1e150  # the square of a larger number may be infinite
+
+
+def finite(array: ArrayLike, name: str, shape: tuple[int, ...], rule: str) -> Array:
+    """One finite number for each node, as a contiguous float64 copy; ``rule`` says what another shape means."""
+    raw = np.asarray(array)
+    if raw.dtype.kind in "cSU":
+        raise ValueError(f"{name} holds {raw.dtype} values: give real numbers")
+    out = np.array(raw, dtype=np.float64, order="C")
+    if out.shape != shape:
+        raise ValueError(f"{name} has shape {out.shape}, {rule.format(shape)}")
+    if not np.isfinite(out).all():
+        raise ValueError(f"{name} has {np.count_nonzero(~np.isfinite(out))} NaN or infinite values: clean it first")
+    return out
+
+
+def _masses(weights: ArrayLike, n: int) -> Array:
+    """Checked and normalised, without overflow."""
+    out = finite(weights, "weights", (n,), "the cloud has {}: give one number for each point")
+    if (bad := np.count_nonzero(out < 0)) > 0:
+        raise ValueError(f"weights has {bad} negative values (least {out.min():.3g}): masses are ≥ 0")
+    if not out.any():
+        raise ValueError(
+            "weights are all zero: a cloud needs mass somewhere (sums other than 1 are normalised for you)"
+        )
+    out /= out.max()
+    return out / out.sum()
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """Weighted points in ℝᵈ, or on a torus when ``period`` is given (points are then wrapped into it).
+
+    Parameters
+    ----------
+    points : (n, dim) coordinates.
+    weights : (n,) masses ≥ 0 with a positive sum, normalised here; uniform unless given.
+    period : None for ℝᵈ, or one period for each coordinate.
+
+    Raises
+    ------
+    ValueError : non-finite points, negative or non-finite or all-zero weights, shapes that disagree.
+
+    Notes
+    -----
+    Values at the points are arrays (n,), vectors (dim, n), as on a grid; integral, mean, gauge and L² norm use the weights.
+
+    Examples
+    --------
+    >>> Cloud([[0.0], [1.5]], weights=[1, 3], period=1.0).points.ravel()
+    array([0. , 0.5])
+    """
+
+    points: Array
+    weights: Array | None = None
+    period: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.points)
+        if len(shape) != 2 or 0 in shape:
+            raise ValueError(f"points of shape {shape}: give a finite array of shape (n, dim), n ≥ 1")
+        points = finite(self.points, "points", shape, "")
+        if (size := float(np.max(np.abs(points)))) > FARTHEST:
+            raise ValueError(
+                f"points as large as {size:.3g}: squared distances would overflow; take another unit of length"
+            )
+        n, dim = points.shape
+        weights = np.full(n, 1.0 / n) if self.weights is None else _masses(self.weights, n)
+        if self.period is not None:
+            period = tuple(np.atleast_1d(self.period).astype(float).tolist())
+            period = period * dim if len(period) == 1 else period
+            if len(period) != dim or not all(0 < p < np.inf for p in period):
+                raise ValueError(f"period={self.period}: give one positive period, or one for each of {dim} axes")
+            points = points - np.floor(points / period) * period
+            object.__setattr__(self, "period", period)
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "weights", weights)
+
+    @property
+    def size(self) -> int:
+        """Number of points n."""
+        return self.points.shape[0]
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the space."""
+        return self.points.shape[1]
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Shape (n,) of the arrays of values."""
+        return (self.size,)
+
+    @property
+    def signature(self) -> Array:
+        """What tells this cloud from others, but for the weights: points, and the period in a last row (∞ in ℝᵈ)."""
+        return np.vstack([self.points, self.period or (np.inf,) * self.dim])
+
+    def __eq__(self, other: object) -> bool:
+        """The same points, weights and period."""
+        if not isinstance(other, Cloud):
+            return NotImplemented
+        same = self.period == other.period and np.array_equal(self.points, other.points)
+        return same and np.array_equal(self.weights, other.weights)
+
+    def __hash__(self) -> int:
+        return hash((self.points.shape, self.period, float(self.points[0, 0])))
+
+    def integral(self, values: Array) -> float:
+        """Σ weights·values; nodes without mass do not count, whatever their value."""
+        return float(np.sum(np.multiply(self.weights, values, out=np.zeros(self.size), where=self.weights > 0)))
+
+    def mean(self, values: Array) -> float:
+        """Average of the values: the integral, as the weights sum to 1."""
+        return self.integral(values)
+
+    def gauge(self, values: Array) -> Array:
+        """The values less their weighted mean: potentials are determined up to a constant."""
+        return values - self.mean(values)
+
+    def sup(self, values: Array) -> float:
+        """sup |values| over all points, of the Euclidean length for vectors of shape (dim, n)."""
+        return float(np.max(np.abs(values) if values.ndim == 1 else np.sqrt(np.sum(values**2, axis=0))))
+
+    def l2(self, values: Array) -> float:
+        """(weighted average of |values|²)^½."""
+        return float(np.sqrt(self.integral(values**2 if values.ndim == 1 else np.sum(values**2, axis=0))))
+
+    def values(self, array: ArrayLike, name: str) -> Array:
+        """Check that ``array`` holds one finite number for each point and return it as contiguous float64."""
+        return finite(array, name, self.shape, "the cloud has {}: give one number for each point")

@@ -1,0 +1,239 @@
+"""Negative log-densities that can be evaluated anywhere: given by a formula or by samples on a grid.
+
+Both kinds are callables  points (dim, …) → values (…)  and know the constant that makes e^{−f} a probability density
+for the quadrature of the grid, the same quadrature that Sinkhorn's discrete marginals use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.ndimage import map_coordinates, spline_filter1d
+
+from ..machine.arrays import Array
+from ..machine.threads import CACHED, blocks, each
+from .grids import Box, Grid, Torus
+
+Formula = Callable[..., ArrayLike]
+SLOW = 1 << 13  # points from which threads pay: formulas and splines take tens of nanoseconds each
+
+
+class NegativeLogDensity(Protocol):
+    """f with ∫e^{−f} = 1, evaluated at any points (dim, …)."""
+
+    def __call__(self, points: Array) -> Array: ...
+
+
+@dataclass(frozen=True)
+class Analytic:
+    """f(x, y, …) from a vectorised callable, plus the constant that normalises it."""
+
+    formula: Formula
+    shift: float
+
+    def __call__(self, points: Array) -> Array:
+        def evaluate(block: Array, out: Array) -> None:
+            np.add(self.formula(*block), self.shift, out=out)
+
+        return _pointwise(evaluate, points)
+
+
+class Interpolation(Protocol):
+    """How samples on a grid become a function: plain options."""
+
+    def of(self, grid: Grid, samples: Array) -> NegativeLogDensity:
+        """The interpolant of the samples, periodic on a torus and reflected at the walls of a box."""
+        ...
+
+
+@dataclass(frozen=True)
+class Spline:
+    """Interpolating B-splines of odd ``degree`` 1, 3 or 5: order of accuracy ``degree`` + 1 where f is smooth.
+
+    Cost: about 0.4 µs a point in 2D at degree 5, one thread.  For spectral accuracy see `pmasolve.spectral.Spectral`.
+    """
+
+    degree: int = 5
+
+    def __post_init__(self) -> None:
+        if self.degree not in (1, 3, 5):
+            raise ValueError(f"degree={self.degree}: splines of degree 1, 3 or 5 are offered")
+
+    def of(self, grid: Grid, samples: Array) -> Sampled:
+        """Solve for the coefficients."""
+        return Sampled(grid, _coefficients(grid, samples, self.degree), self.degree)
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """f as a spline."""
+
+    grid: Grid
+    coefficients: Array
+    degree: int
+
+    def __call__(self, points: Array) -> Array:
+        def evaluate(block: Array, out: Array) -> None:
+            index = block / np.reshape(self.grid.spacing, (-1, 1)) - self.grid.offset
+            mode, order = _mode(self.grid), self.degree
+            map_coordinates(self.coefficients, index, output=out, order=order, mode=mode, prefilter=False)
+
+        return _pointwise(evaluate, points)
+
+
+def _pointwise(evaluate: Callable[[Array, Array], None], points: Array) -> Array:
+    """evaluate(points (dim, n), out (n,)) on blocks of the points: on all threads, and with small temporaries."""
+    flat, out = points.reshape(points.shape[0], -1), np.empty(points.shape[1:])
+    flat_out = out.reshape(-1)
+    each(lambda b: evaluate(flat[:, b], flat_out[b]), blocks(out.size, out.size, CACHED, SLOW))
+    return out
+
+
+def _coefficients(grid: Grid, samples: Array, degree: int) -> Array:
+    """B-spline coefficients; on a box those of the even reflection, because SciPy's own "reflect" is inexact on short axes."""
+    if degree == 1:  # SciPy's filters refuse it: the coefficients are the samples
+        return samples
+    out = samples
+    for j, n in enumerate(grid.shape):
+        line = np.concatenate([out, np.flip(out, j)], axis=j) if isinstance(grid, Box) else out
+        out = np.take(spline_filter1d(line, order=degree, axis=j, mode="grid-wrap"), range(n), axis=j)
+    return out
+
+
+def _mode(grid: Grid) -> str:
+    match grid:
+        case Torus():
+            return "grid-wrap"
+        case Box():
+            return "reflect"
+        case _:
+            raise ValueError(f"{grid!r}: splines need a Torus or a Box")
+
+
+def from_formula(grid: Grid, formula: Formula, name: str) -> Analytic:
+    """Normalise a callable negative log-density on ``grid`` and check that it is finite and, on a torus, periodic.
+
+    Raises
+    ------
+    ValueError : values that are not finite, a wrong shape, or values that change by a period of the torus.
+    """
+    raw = Analytic(formula, 0.0)
+    samples = np.broadcast_to(raw(grid.points), grid.shape)
+    samples = grid.values(samples, name)
+    if isinstance(grid, Torus):
+        _check_periodic(grid, raw, samples, name)
+    return Analytic(formula, log_mass(grid, samples))
+
+
+@dataclass(frozen=True, eq=False)
+class Vanishing:
+    """−log of a density that is zero somewhere: linear between the samples of the density itself, +∞ where that is 0."""
+
+    density: Sampled
+
+    def __call__(self, points: Array) -> Array:
+        grid = self.density.grid
+        h = np.reshape(grid.spacing, (-1,) + (1,) * (points.ndim - 1))
+        index = points / h - grid.offset
+        nearest = np.rint(index)  # on the grid the value is the sample itself: rounding must not leak into the void
+        at = np.where(np.abs(index - nearest) < 1e-9, nearest, index)
+        return minus_log(self.density((at + grid.offset) * h))
+
+
+def minus_log(density: Array) -> Array:
+    """−log of values ≥ 0, +∞ for 0."""
+    return -np.log(density, out=np.full(np.shape(density), -np.inf), where=~(density <= 0))
+
+
+def from_density_formula(grid: Grid, density: Formula, name: str) -> Analytic:
+    """−log of a callable density ≥ 0, normalised on ``grid``; +∞ where it vanishes.
+
+    Raises
+    ------
+    ValueError : values that are negative or not finite, no mass, or a density that changes by a period of the torus.
+    """
+    raw = Analytic(density, 0.0)
+    samples = np.broadcast_to(raw(grid.points), grid.shape)
+    f = negative_log(grid, samples, name)
+    if isinstance(grid, Torus):
+        _check_periodic(grid, raw, samples, name)
+    return Analytic(lambda *points: minus_log(np.asarray(density(*points), dtype=np.float64)), log_mass(grid, f))
+
+
+def from_density_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> NegativeLogDensity:
+    """−log of a sampled density ≥ 0: by ``interpolation`` if it is positive, linear in the density itself if it vanishes."""
+    f = negative_log(grid, samples, name)
+    if np.isfinite(f).all():
+        return from_samples(grid, f, name, interpolation)
+    density = np.exp(-log_mass(grid, f) - f)
+    return Vanishing(Spline(1).of(grid, density))
+
+
+def from_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> NegativeLogDensity:
+    """Normalise a sampled negative log-density and interpolate it."""
+    values = grid.values(samples, name)
+    return interpolation.of(grid, values + log_mass(grid, values))
+
+
+@dataclass(frozen=True, eq=False)
+class Shifted:
+    """Another negative log-density plus a constant."""
+
+    density: NegativeLogDensity
+    shift: float
+
+    def __call__(self, points: Array) -> Array:
+        values = self.density(points)
+        values += self.shift
+        return values
+
+
+def on_grid(density: NegativeLogDensity, grid: Grid) -> tuple[NegativeLogDensity, Array]:
+    """The same density, normalised by the quadrature of another grid of the same domain, and its values there."""
+    values = density(grid.points)
+    shift = log_mass(grid, values)
+    values += shift
+    if isinstance(density, Analytic):
+        return Analytic(density.formula, density.shift + shift), values
+    return Shifted(density, shift), values
+
+
+def log_mass(grid: Grid, f: Array) -> float:
+    """log ∫e^{−f}, the constant to add to f."""
+    low = float(f.min())
+    return float(np.log(grid.integral(np.exp(low - f)))) - low
+
+
+def negative_log(grid: Grid, density: ArrayLike, name: str) -> Array:
+    """−log of a density ≥ 0 given on the grid, of any mass; +∞ where it vanishes.
+
+    Raises
+    ------
+    ValueError : a value that is negative, NaN or infinite, with the number of such values; no mass at all.
+    """
+    values = grid.values(density, name)
+    if (bad := np.count_nonzero(values < 0)) > 0:
+        raise ValueError(
+            f"{name} has {bad} negative values (least {values.min():.3g}): a density is ≥ 0; "
+            f"clip it, for example np.maximum({name}, 0)"
+        )
+    if not values.any():
+        raise ValueError(f"{name} is zero everywhere: a density needs mass somewhere")
+    return minus_log(values)
+
+
+def _check_periodic(torus: Torus, raw: Analytic, samples: Array, name: str) -> None:
+    scale = 1.0 + float(np.max(np.abs(samples)))
+    for j, length in enumerate(torus.lengths):
+        moved = torus.points.copy()
+        moved[j] += length
+        gap = float(np.max(np.abs(raw(moved) - samples)))
+        if not gap <= 1e-9 * scale:
+            raise ValueError(
+                f"{name} is not periodic: it changes by {gap:.3g} over the period {length:g} of axis {j}; "
+                "use 2π·x/length inside trigonometric functions, or set the torus's lengths"
+            )

@@ -1,0 +1,275 @@
+"""Where things live: the torus, the box (a torus seen through reflections) and, from `clouds`, clouds of points.
+
+A grid knows its points, its quadrature, its gauge and its norms, so that no other file has to.  All arrays of
+values have shape ``grid.shape``; all arrays of vectors have shape ``(dim, *grid.shape)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import prod
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from ..machine.arrays import Array
+from ..machine.threads import blocks, each
+from .clouds import Cloud as Cloud
+from .clouds import finite
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _turn(x, rows, columns):
+    """Times the directions, plus the coordinates, of the row and of the column."""
+    for r in range(x.shape[0]):
+        direction, coordinate = rows[0, r], rows[1, r]
+        for k in range(np.uint64(x.shape[1])):
+            x[r, k] = direction * columns[0, k] * x[r, k] + (coordinate + columns[1, k])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What the torus and the box share: a uniform product grid with the midpoint (= trapezoidal) quadrature."""
+
+    shape: tuple[int, ...]
+    lengths: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = tuple(int(n) for n in np.atleast_1d(self.shape))
+        if not 1 <= len(shape) <= 3:
+            raise ValueError(f"shape={self.shape}: the grid needs 1, 2 or 3 axes; use Cloud for higher dimensions")
+        if min(shape) < 4:
+            raise ValueError(f"shape={self.shape}: every axis needs at least 4 points; refine the grid")
+        lengths = tuple(float(length) for length in np.atleast_1d(self.lengths)) or (1.0,) * len(shape)
+        if len(lengths) != len(shape) or not all(0 < length < np.inf for length in lengths):
+            raise ValueError(f"lengths={self.lengths}: give one positive length for each of the {len(shape)} axes")
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "lengths", lengths)
+
+    @property
+    def dim(self) -> int:
+        """Number of axes, 1 to 3."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of grid points."""
+        return prod(self.shape)
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Mesh width h of each axis."""
+        return tuple(length / n for length, n in zip(self.lengths, self.shape, strict=True))
+
+    @property
+    def signature(self) -> Array:
+        """What, with the shape of its arrays, tells this grid from others: the lengths."""
+        return np.array(self.lengths)
+
+    @property
+    def volume(self) -> float:
+        """Volume of the domain."""
+        return prod(self.lengths)
+
+    @property
+    def cell(self) -> float:
+        """Volume of one cell, the weight of every point in the quadrature."""
+        return self.volume / self.size
+
+    def axis(self, j: int) -> Array:
+        """Coordinates along axis ``j``, shape (shape[j],)."""
+        return (np.arange(self.shape[j]) + self.offset) * self.spacing[j]
+
+    @property
+    def offset(self) -> float:
+        """Position of the first point in units of h: 0 on the torus, ½ (cell centres) on the box."""
+        return 0.0
+
+    @property
+    def points(self) -> Array:
+        """Coordinates of the grid points, shape (dim, *shape); made anew at each call, not kept."""
+        return np.stack(np.meshgrid(*(self.axis(j) for j in range(self.dim)), indexing="ij"))
+
+    def directions(self, j: int) -> Array:
+        """Signs, 1 or −1, of derivatives along axis ``j`` at its points, relative to those in the coordinates."""
+        return np.ones(self.shape[j])
+
+    def displaced(self, displacement: Array) -> Array:
+        """x + displacement, written over the displacement (dim, *shape) if that is contiguous."""
+        displacement = np.ascontiguousarray(displacement, dtype=np.float64)
+        for vector, (rows, columns) in zip(displacement, self._places, strict=True):
+            self._turn(vector, rows, columns)
+        return displacement
+
+    def oriented(self, vectors: Array) -> Array:
+        """Vectors (dim, *shape) with the signs that derivatives along the axes have on this grid, in place."""
+        for vector, places in zip(vectors, self._places, strict=True):
+            self._turn(vector, *(part * [[1.0], [0.0]] for part in places))
+        return vectors
+
+    @cached_property
+    def _places(self) -> list[tuple[Array, Array]]:
+        """For each axis direction and coordinate, as products and sums of what rows and points along the last axis have."""
+        *leading, last = self.shape
+        out = []
+        for j, n in enumerate(self.shape):
+            along = np.stack([self.directions(j), self.axis(j)])
+            rows, columns = (np.repeat([[1.0], [0.0]], count, axis=1) for count in (self.size // last, last))
+            if j == self.dim - 1:
+                columns = along
+            else:
+                shape = [n if i == j else 1 for i in range(self.dim - 1)]
+                rows = np.broadcast_to(along.reshape(2, *shape), (2, *leading)).reshape(2, -1)
+            out.append((rows, columns))
+        return out
+
+    def _turn(self, vector: Array, rows: Array, columns: Array) -> None:
+        lines = vector.reshape(-1, self.shape[-1])
+        each(lambda r: _turn(lines[r], rows[:, r], columns), blocks(len(lines), self.size))
+
+    def integral(self, values: Array) -> float:
+        """∫ values dx."""
+        return float(np.sum(values)) * self.cell
+
+    def mean(self, values: Array) -> float:
+        """Average of the values over the domain."""
+        return float(np.mean(values))
+
+    def gauge(self, values: Array) -> Array:
+        """The values less their mean: potentials are determined up to a constant."""
+        return values - np.mean(values)
+
+    def sup(self, values: Array) -> float:
+        """sup |values|, of the Euclidean length for vectors of shape (dim, *shape)."""
+        return float(np.max(np.abs(values) if values.ndim == self.dim else np.sqrt(np.sum(values**2, axis=0))))
+
+    def l2(self, values: Array) -> float:
+        """(average of |values|²)^½: the same number on every grid."""
+        return float(np.sqrt(np.sum(values**2) / self.size))
+
+    def values(self, array: ArrayLike, name: str) -> Array:
+        """Check that ``array`` holds one finite number for each point and return it as contiguous float64."""
+        return finite(array, name, self.shape, "the grid has {}: sample it at grid.points")
+
+
+@dataclass(frozen=True)
+class Torus(Grid):
+    """The flat torus ∏[0, Lⱼ) with ``shape`` points, the first at the origin.
+
+    Parameters
+    ----------
+    shape : points along each of 1, 2 or 3 axes.
+    lengths : periods, one for each axis; all 1 unless given.
+
+    Examples
+    --------
+    >>> torus = Torus((4, 8), lengths=(1.0, 2.0))
+    >>> torus.spacing, torus.points.shape
+    ((0.25, 0.25), (2, 4, 8))
+    """
+
+    def neighbours(self, j: int, width: int) -> NDArray[np.intp]:
+        """Indices along axis ``j`` of the points −width … n+width−1: periodic."""
+        n = self.shape[j]
+        return np.arange(-width, n + width) % n
+
+    def fold(self, points: Array) -> Array:
+        """Bring points (dim, …) back into the fundamental cell."""
+        lengths = np.reshape(self.lengths, (-1,) + (1,) * (points.ndim - 1))
+        return points - lengths * np.floor(points / lengths)
+
+
+@dataclass(frozen=True)
+class Box(Grid):
+    """The box ∏[0, Lⱼ] with ``shape`` cell centres; functions are extended by even reflection.
+
+    Transport maps of the box onto itself satisfy ∂φ(Ω) = Ω; in the even extension this is ∂u/∂n = 0.
+
+    Parameters
+    ----------
+    shape : cells along each of 1, 2 or 3 axes; values live at their centres (i + ½)h.
+    lengths : side lengths; all 1 unless given.
+
+    Examples
+    --------
+    >>> Box((4,)).axis(0)
+    array([0.125, 0.375, 0.625, 0.875])
+    """
+
+    @property
+    def offset(self) -> float:
+        """Half a cell: values live at cell centres."""
+        return 0.5
+
+    def neighbours(self, j: int, width: int) -> NDArray[np.intp]:
+        """Indices along axis ``j`` of the points −width … n+width−1: reflected at the walls."""
+        n = self.shape[j]
+        i = np.arange(-width, n + width) % (2 * n)
+        return np.where(i < n, i, 2 * n - 1 - i)
+
+    def fold(self, points: Array) -> Array:
+        """Reflect points (dim, …) back into the box."""
+        lengths = np.reshape(self.lengths, (-1,) + (1,) * (points.ndim - 1))
+        return lengths - np.abs(points % (2 * lengths) - lengths)
+
+    @property
+    def interleaved(self) -> Interleaved:
+        """The same points in another order."""
+        return Interleaved(self.shape, self.lengths)
+
+
+@dataclass(frozen=True)
+class Interleaved(Grid):
+    """The points of a `Box` in the order of its cosine transform: along every axis x₀, x₂, x₄, …, x₅, x₃, x₁.
+
+    They are every second point of the torus of twice the periods, on which functions continue evenly, seen from within the box.
+    Derivatives are those of the continuation: one along axis j, of odd order, has the other sign where that list runs backwards.
+
+    Examples
+    --------
+    >>> Box((5,)).interleaved.axis(0)
+    array([0.1, 0.5, 0.9, 0.7, 0.3])
+    """
+
+    @property
+    def offset(self) -> float:
+        """That of the box."""
+        return 0.5
+
+    def axis(self, j: int) -> Array:
+        """Coordinates along axis ``j``, first forwards, then backwards."""
+        x = super().axis(j)
+        return np.concatenate([x[there] for _, there in _halves(self.shape[j])])
+
+    def directions(self, j: int) -> Array:
+        """−1 where axis ``j`` runs backwards."""
+        return np.concatenate([np.ones((self.shape[j] + 1) // 2), -np.ones(self.shape[j] // 2)])
+
+    def listed(self, values: Array, out: Array, odd: Sequence[int] = ()) -> Array:
+        """Values on the box in this order; continued oddly along the axes ``odd``."""
+        for here, there, sign in self._parts(odd):
+            np.multiply(values[there], sign, out=out[here])
+        return out
+
+    def unlisted(self, values: Array, out: Array, odd: Sequence[int] = ()) -> Array:
+        """The way back."""
+        for here, there, sign in self._parts(odd):
+            np.multiply(values[here], sign, out=out[there])
+        return out
+
+    def _parts(self, odd: Sequence[int]) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...], float]]:
+        """Places here and on the box, and the sign."""
+        for backwards in product((0, 1), repeat=self.dim):
+            halves = [_halves(n)[b] for n, b in zip(self.shape, backwards, strict=True)]
+            here, there = zip(*halves, strict=True)
+            yield here, there, (-1.0) ** sum(backwards[j] for j in odd)
+
+
+def _halves(n: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The places of the even points, forwards, and of the odd ones, backwards: interleaved and on the box."""
+    even = (n + 1) // 2
+    return (slice(0, even), slice(0, None, 2)), (slice(even, n), slice(n - 1 - n % 2, None, -2))

@@ -1,0 +1,269 @@
+"""Problem: two densities e^{−f} and e^{−g} on one domain, or two weighted clouds of points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..machine.arrays import Array
+from .densities import (
+    Formula,
+    Interpolation,
+    NegativeLogDensity,
+    Spline,
+    from_density_formula,
+    from_density_samples,
+    from_formula,
+    from_samples,
+    on_grid,
+)
+from .grids import Box, Cloud, Grid, Torus
+
+SPLINE = Spline()
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A probability measure on nodes: exp(log_density) times the weight ``cell`` that the quadrature gives every node.
+
+    On a grid log_density = −f and ``cell`` = h^d; on a cloud log_density = log weights (−inf for none) and ``cell`` = 1.
+    """
+
+    nodes: Grid | Cloud
+    log_density: Array
+    cell: float
+
+    def integral(self, values: Array) -> float:
+        """∫ values dμ; nodes without mass do not count, whatever their value."""
+        mass = np.exp(self.log_density)
+        return float(np.sum(np.multiply(mass, values, out=np.zeros(mass.shape), where=mass > 0))) * self.cell
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The negative log-density of samples: not known, so that asking for it is a ``ValueError``."""
+
+    name: str
+
+    def __call__(self, points: Array) -> Array:
+        raise ValueError(
+            f"the density of the {self.name} is not known: the problem was made from samples, which carry weights only; "
+            "use Sinkhorn in the plain gauge, or estimate densities on a grid and use Problem.from_densities"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Transport e^{−f} on x to e^{−g} on y, both normalised to probability densities on ``domain``.
+
+    Parameters
+    ----------
+    domain : the torus or the box, with its grid.
+    f, g : vectorised callables f(x, y, …), negative log-densities up to any constant; or arrays of their values on
+        the grid.
+    interpolation : how arrays are evaluated off the grid: `Spline(5)` unless given, or `spectral.Spectral()`.
+
+    Attributes
+    ----------
+    source, target : f and g as callables of points (dim, …), normalised.
+    f, g : their values on the grid, shape ``domain.shape``, with ∑ e^{−f} h^d = 1.
+    codomain : where the target lives: the domain again, or the target's cloud.
+    mu, nu : source and target as measures on nodes, for grids and clouds alike.
+
+    Raises
+    ------
+    ValueError : values that are not finite, shapes that disagree with the grid, callables that are not periodic.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> torus = Torus((16,))
+    >>> problem = Problem(torus, lambda x: np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> round(torus.integral(np.exp(-problem.f)), 12)
+    1.0
+    """
+
+    domain: Grid | Cloud
+    codomain: Grid | Cloud
+    source: NegativeLogDensity
+    target: NegativeLogDensity
+
+    def __init__(
+        self, domain: Grid, f: Formula | ArrayLike, g: Formula | ArrayLike, *, interpolation: Interpolation = SPLINE
+    ) -> None:
+        _check_grid(domain)
+        object.__setattr__(self, "domain", domain)
+        object.__setattr__(self, "codomain", domain)
+        object.__setattr__(self, "source", _density(domain, f, "f", interpolation))
+        object.__setattr__(self, "target", _density(domain, g, "g", interpolation))
+
+    @classmethod
+    def from_densities(
+        cls, domain: Grid, mu: Formula | ArrayLike, nu: Formula | ArrayLike, *, interpolation: Interpolation = SPLINE
+    ) -> Problem:
+        """The problem of two densities ≥ 0, arrays on the grid or vectorised callables, of any positive mass.
+
+        Array-valued densities are composed with x + ∇u by ``interpolation`` of −log ν, splines of degree 5 (order 6) unless given.
+        Where a density vanishes f or g is +∞ and ``vanishing`` is True: `transport` and Sinkhorn in the plain gauge take that,
+        flows that need log-densities everywhere (`MongeAmpere`, the other gauges) refuse it.
+
+        Raises
+        ------
+        ValueError : a density that is negative or not finite somewhere, or zero everywhere.
+
+        Examples
+        --------
+        >>> problem = Problem.from_densities(Torus((8,)), np.ones(8), lambda y: 2 + np.sin(2 * np.pi * y))
+        >>> bool(np.all(problem.f == 0))
+        True
+        """
+        _check_grid(domain)
+        source, target = (_from_density(domain, d, name, interpolation) for d, name in ((mu, "mu"), (nu, "nu")))
+        return assembled(domain, domain, source, target)
+
+    @classmethod
+    def from_samples(
+        cls,
+        x: ArrayLike,
+        y: ArrayLike,
+        a: ArrayLike | None = None,
+        b: ArrayLike | None = None,
+        period: float | tuple[float, ...] | None = None,
+    ) -> Problem:
+        """The problem of two weighted clouds, Σ aᵢ δ(xᵢ) and Σ bⱼ δ(yⱼ), in ℝᵈ or on a torus.
+
+        Parameters
+        ----------
+        x, y : (n, dim) and (m, dim) points; n and m may differ and points may repeat.
+        a, b : (n,) and (m,) weights ≥ 0 with positive sums, normalised here; uniform unless given.
+        period : None for ℝᵈ; one period, or one for each coordinate, for a torus.  Points outside are wrapped into [0, period).
+
+        Raises
+        ------
+        ValueError : points that are not finite or not (n, dim), dimensions that differ, weights that are negative, NaN,
+            infinite or all zero.
+
+        Notes
+        -----
+        Samples have no density: flows that need f or g (MongeAmpere, the other gauges of Sinkhorn) refuse them.
+
+        Examples
+        --------
+        >>> problem = Problem.from_samples([[0.0], [1.0], [2.0]], [[0.5], [1.5]], b=[1, 3])
+        >>> problem.domain.size, problem.nu.integral(np.array([0.0, 1.0]))
+        (3, 0.75)
+        """
+        source, target = _cloud(x, a, period, "x, a"), _cloud(y, b, period, "y, b")
+        if source.dim != target.dim:
+            raise ValueError(f"x has dimension {source.dim}, y has {target.dim}: both need the same number of columns")
+        return assembled(source, target, Unknown("source"), Unknown("target"))
+
+    @property
+    def has_densities(self) -> bool:
+        """Whether f and g are known: not for samples."""
+        return not isinstance(self.source, Unknown)
+
+    @property
+    def extent(self) -> float:
+        """Length over which mass can move: half a period, a side, or the spread of both clouds."""
+        nodes = self.domain
+        if isinstance(nodes, Grid):
+            return max(nodes.lengths) * (1.0 if isinstance(nodes, Box) else 0.5)
+        if nodes.period is not None:
+            return 0.5 * max(nodes.period)
+        assert isinstance(self.codomain, Cloud)
+        both = np.concatenate([nodes.points, self.codomain.points])
+        return float(np.max(np.ptp(both, axis=0)))
+
+    @cached_property
+    def mu(self) -> Measure:
+        """The source as a measure on the nodes of ``domain``."""
+        return Measure(self.domain, -self.f, self.domain.cell) if self.has_densities else _counted(self.domain)
+
+    @cached_property
+    def nu(self) -> Measure:
+        """The target as a measure on the nodes of ``codomain``."""
+        return Measure(self.codomain, -self.g, self.codomain.cell) if self.has_densities else _counted(self.codomain)
+
+    @cached_property
+    def f(self) -> Array:
+        """f on the grid."""
+        return self.source(self.domain.points)
+
+    @cached_property
+    def g(self) -> Array:
+        """g on the grid."""
+        return self.target(self.domain.points)
+
+    @property
+    def vanishing(self) -> bool:
+        """Whether one of the measures gives no mass to some of its nodes: f or g is +∞ there."""
+        return any(bool(np.isneginf(measure.log_density).any()) for measure in (self.mu, self.nu))
+
+    def need_positive(self, purpose: str) -> None:
+        """Raise ``ValueError`` if a density vanishes: ``purpose`` says who needs log-densities everywhere."""
+        # in this order, and g is not kept: flows that go by formulas never ask for it again
+        f, g = self.f, self.target(self.codomain.points)
+        for values, name in ((f, "mu"), (g, "nu")):
+            if (bad := np.count_nonzero(np.isposinf(values))) > 0:
+                raise ValueError(
+                    f"{name} has {bad} values ≤ 0 (least 0): {purpose} needs a positive density; "
+                    f"add a floor, for example {name} + 1e-3·max({name})"
+                )
+
+    def on(self, domain: Grid) -> Problem:
+        """The same densities on another grid of the same domain."""
+        source, f = on_grid(self.source, domain)
+        problem = assembled(domain, domain, source, on_grid(self.target, domain)[0])
+        vars(problem)["f"] = f  # the cached property: evaluated for the mass anyway
+        return problem
+
+    def listed(self, nodes: Grid) -> Problem:
+        """The same problem with its nodes in another order."""
+        return self if nodes == self.domain else assembled(nodes, nodes, self.source, self.target)
+
+    def swapped(self) -> Problem:
+        """The problem with source and target exchanged: its flow is the Legendre dual (arXiv 2307.16421)."""
+        return assembled(self.codomain, self.domain, self.target, self.source)
+
+
+def assembled(
+    domain: Grid | Cloud, codomain: Grid | Cloud, source: NegativeLogDensity, target: NegativeLogDensity
+) -> Problem:
+    """A problem from its parts, which are taken as they are."""
+    problem = object.__new__(Problem)
+    for name, value in (("domain", domain), ("codomain", codomain), ("source", source), ("target", target)):
+        object.__setattr__(problem, name, value)
+    return problem
+
+
+def _counted(cloud: Cloud) -> Measure:
+    with np.errstate(divide="ignore"):
+        return Measure(cloud, np.log(cloud.weights), 1.0)
+
+
+def _cloud(points: ArrayLike, weights: ArrayLike | None, period: float | tuple[float, ...] | None, name: str) -> Cloud:
+    try:
+        return Cloud(points, weights, period)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _density(domain: Grid, f: Formula | ArrayLike, name: str, interpolation: Interpolation) -> NegativeLogDensity:
+    return from_formula(domain, f, name) if callable(f) else from_samples(domain, f, name, interpolation)
+
+
+def _from_density(
+    domain: Grid, density: Formula | ArrayLike, name: str, interpolation: Interpolation
+) -> NegativeLogDensity:
+    if callable(density):
+        return from_density_formula(domain, density, name)
+    return from_density_samples(domain, density, name, interpolation)
+
+
+def _check_grid(domain: Grid) -> None:
+    if not isinstance(domain, (Torus, Box)):
+        raise ValueError(f"domain={domain!r}: give a Torus or a Box; for points use Problem.from_samples")

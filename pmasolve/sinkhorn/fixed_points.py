@@ -1,0 +1,197 @@
+"""The search for a fixed point of Sinkhorn at one ε: points, Newton steps, safeguards, and how it may end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..machine.arrays import Array
+from ..machine.progress import Show
+from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
+from .iteration import Sinkhorn
+from .markov import Markov, Preconditioner, preconditioner, solve
+from .plans import Plan
+
+INTERRUPTED = Outcome("interrupted", False, "stopped by the user; give the result as start to go on from it")
+STEP_LIMIT = Outcome(
+    "step limit", False, "the iterations allowed are spent; raise limit, or start from the potentials found"
+)
+STALLED = Outcome(
+    "stalled",
+    False,
+    "the marginal error no longer falls: rounding of the potential limits it to about osc(u)/ε·10⁻¹⁶; ask for less or raise ε",
+)
+UNRESOLVED = Outcome(
+    "eps unresolved", False, "the potential on the grid is not convex; refine the grid or take a larger ε"
+)
+PATIENCE = (
+    12  # plain iterations without a new least marginal error before the run counts as stalled; a Newton step is three
+)
+
+
+@dataclass(frozen=True)
+class Newton:
+    """Newton steps by conjugate gradients.
+
+    Parameters
+    ----------
+    products : most products with P in one Newton step.
+    halvings : how often a step that makes things worse is halved before a plain iteration replaces it.
+    precondition : on grids, by PMA's constant-coefficient part.
+    """
+
+    products: int = 300
+    halvings: int = 3
+    precondition: bool = True
+
+
+NEWTON = Newton()
+"""The options unless others are given."""
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A potential of a flow with all that one iteration tells of it."""
+
+    flow: Sinkhorn
+    u: Array
+    v: Array
+    after: Array
+    marginal_error: float
+    dual: float
+
+    @classmethod
+    def at(cls, flow: Sinkhorn, u: Array) -> Point:
+        """One iteration from u."""
+        v = flow.half_step(u)
+        after = flow.half_step_back(v)
+        mu, nu = flow.problem.mu, flow.problem.nu
+        with np.errstate(over="ignore"):
+            error = mu.integral(np.abs(np.expm1((after - u) / flow.eps)))
+        return cls(flow, u, v, after, error, -mu.integral(u) - nu.integral(v))
+
+    def better_than(self, other: Point) -> bool:
+        """A higher dual value by more than rounding, or a smaller marginal error at an equal one."""
+        rounding = 1e-14 * (1.0 + abs(other.dual))
+        gain = self.dual - other.dual
+        return gain > rounding or (gain > -rounding and self.marginal_error < other.marginal_error)
+
+
+@dataclass
+class Search:
+    """The state of a run: the flow with its present ε, the best point so far, what was visited and what it cost.
+
+    ``show`` is told of every point: how much of the way to the next ε, or to the goal, lies behind (0 to 1 for each ε).
+    """
+
+    flow: Sinkhorn
+    newton: Newton | None
+    limit: int
+    show: Show = lambda done, record: None
+    passed: int = 0
+    goal: float = 1.0
+    spent: int = 0
+    best: Point | None = None
+    conditioner: Preconditioner | None = None
+    rows: list[dict[str, float]] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+
+    def run(self, u: Array, marginal: float, gap: float) -> Outcome:
+        """Iterate at the present ε until the errors are small enough; the result is ``best``.
+
+        An interruption keeps the best point, of the ε before this one if there is none yet; before any it is passed on.
+        """
+        self.conditioner = preconditioner(self.flow) if self.newton and self.newton.precondition else None
+        self.goal, stale = marginal, 0
+        try:
+            best = self.best = here = self._visit(u)
+            while not self._arrived(here, marginal, gap):
+                if not np.isfinite(here.dual):
+                    return NOT_FINITE
+                if self.spent >= self.limit:
+                    return STEP_LIMIT
+                if stale >= PATIENCE:
+                    return STALLED
+                here = self._step(here, marginal)
+                better = here.marginal_error < best.marginal_error
+                best, stale = (here, 0) if better else (best, stale + (3 if self.newton else 1))
+                self.best = best
+        except KeyboardInterrupt:
+            if self.best is None:
+                raise
+            return INTERRUPTED
+        self.best, self.passed = here, self.passed + 1
+        return REACHED
+
+    @property
+    def records(self) -> Mapping[str, Array]:
+        """What is known of every point visited, in columns."""
+        return {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]}
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far."""
+        return time.perf_counter() - self.began
+
+    def _arrived(self, here: Point, marginal: float, gap: float) -> bool:
+        if not here.marginal_error <= marginal:
+            return False
+        if gap == np.inf:
+            return True
+        self.spent += 4  # passes of a certificate, in pairs
+        return Plan(self.flow.problem, self.flow.eps, here.after, here.v, self.flow.softmin).gap <= gap
+
+    def _step(self, here: Point, marginal: float) -> Point:
+        """A Newton step where it helps, else a plain iteration."""
+        if self.newton is not None:
+            error = here.marginal_error
+            tolerance = min(0.1, max(error, 0.1 * marginal / max(error, 1e-300)))
+            budget = max(1, min(self.newton.products, self.limit - self.spent))
+            markov = Markov(self.flow, here.u, here.v, here.after)
+            w, products = solve(markov, here.after - here.u, self.conditioner, tolerance, budget)
+            self.spent += products
+            for halving in range(self.newton.halvings + 1):
+                there = self._visit(here.u + w / 2**halving, newton=True, products=0 if halving else products)
+                if there.better_than(here):
+                    return there
+        return self._visit(here.after, before=here)
+
+    def _visit(self, u: Array, newton: bool = False, products: int = 0, before: Point | None = None) -> Point:
+        point = Point.at(self.flow, u)
+        self.spent += 1
+        mu = self.flow.problem.mu
+        ratio = np.nan
+        if before is not None:
+            ratio = np.sqrt(mu.integral((point.after - u) ** 2) / mu.integral((u - before.u) ** 2))
+        self.rows.append(
+            {
+                "eps": self.flow.eps,
+                "iterations": self.spent,
+                "marginal_error": point.marginal_error,
+                "dual": point.dual,
+                "newton": newton,
+                "products": products,
+                "contraction": ratio,
+            }
+        )
+        self.show(self.passed + self._share(), {"eps": self.flow.eps, "error": point.marginal_error})
+        return point
+
+    def _share(self) -> float:
+        """How far the marginal error has fallen at this ε, in logarithms."""
+        errors = [row["marginal_error"] for row in self.rows if row["eps"] == self.flow.eps]
+        if not self.goal < errors[0] < np.inf:
+            return 0.0
+        least = max(min(errors), self.goal)
+        return float(np.log(errors[0] / least) / np.log(errors[0] / self.goal))
+
+
+def resolution(flow: Sinkhorn, u: Array) -> Outcome:
+    """REACHED unless the grid is too coarse for ε."""
+    try:
+        return flow.reading.resolution(u, flow.quadrature)
+    except ValueError:  # not convex between the nodes
+        return UNRESOLVED

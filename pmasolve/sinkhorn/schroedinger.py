@@ -1,0 +1,223 @@
+"""The fixed point of Sinkhorn's iteration: Schrödinger potentials, found faster than by iterating.
+
+    φ = S_ε(φ),    the maximum of the concave dual  D(φ) = −∫u dμ − ∫v dν,   v the half step of u.
+
+Newton's method on φ ↦ S_ε(φ) − φ, whose derivative is P − I with P = E[E[·|Y]|X] (`markov`), solved by conjugate gradients:
+each of their steps costs as much as a Sinkhorn iteration and their number grows like the square root of Sinkhorn's on clouds,
+hardly at all on grids, where PMA supplies the preconditioner.  Safeguard: a step that does not raise the dual value or lower
+the marginal error is halved, and replaced by a plain iteration, which always raises the dual value, if that does not help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..machine.arrays import Array
+from ..machine.progress import progress_bar
+from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
+from ..problems.problem import Problem
+from .fixed_points import INTERRUPTED, NEWTON, STALLED, STEP_LIMIT, UNRESOLVED, Newton, Search, resolution
+from .iteration import Sinkhorn
+from .markov import Markov
+from .plans import Plan
+from .softmin.protocol import Softmin
+
+COARSE = 1e-2  # marginal error at which annealing goes on to the next ε
+
+
+@dataclass(frozen=True, eq=False)
+class Schroedinger:
+    """Schrödinger potentials φ = |x|²/2 + u, ψ = |y|²/2 + v at one ε.
+
+    Attributes
+    ----------
+    flow : problem, ε and engine.
+    u, v : the potentials; u is the half step of v, so that the source marginal of their plan is exact.
+    marginal_error : ∫|p_X − μ| of the plan before the last half step; that of the target, after it, is no larger.
+    outcome : reached, stalled, step limit, not finite, eps unresolved or interrupted, with advice.  A run that ends before
+        annealing is over has the ε where it stood: see ``eps``.
+    iterations : Sinkhorn iterations spent, with products by P (which cost the same) and with all ε of the annealing.
+    records : for every point visited, arrays: ``eps``, ``iterations`` spent so far, ``marginal_error``, ``dual``, ``newton``
+        (1 for a Newton step, 0 for a plain one), ``products`` of that step and ``contraction``, the ratio of the
+        L²(μ) norms of φ⁺ − φ over a plain step.
+    seconds : wall time.
+    """
+
+    flow: Sinkhorn
+    u: Array
+    v: Array
+    marginal_error: float
+    outcome: Outcome
+    records: Mapping[str, Array]
+    seconds: float
+
+    @property
+    def eps(self) -> float:
+        """ε of the potentials."""
+        return self.flow.eps
+
+    @property
+    def iterations(self) -> int:
+        """Iterations and equivalents spent."""
+        return int(self.records["iterations"][-1])
+
+    @property
+    def corrected(self) -> Array:
+        """χ − |x|²/2 = u + (ε/2)f, mean-free: within O(ε²) of Brenier's potential.
+
+        Not for samples, whose f is not known, or a density that vanishes, where it is +∞.
+        """
+        domain = self.flow.problem.domain
+        self.flow.problem.need_positive("the symmetric gauge")
+        return domain.gauge(self.u + 0.5 * self.eps * self.flow.problem.f)
+
+    def error_estimate(self) -> float:
+        """Estimated sup distance of ``corrected`` from Brenier's potential: 4/3 of that to the one with ε/2, which is solved for.
+
+        Safe as long as ε² dominates; `brenier` has estimates for every order.  The quadrature of ε/2 goes untested.
+        """
+        finer = schroedinger(
+            self.flow.problem, self.eps / 2, start=self, softmin=self.flow.softmin, quadrature=1.0, progress=False
+        )
+        return 4 / 3 * self.flow.problem.domain.sup(self.corrected - finer.corrected)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan of (φ, ψ): marginals, costs, rows and the certified gap."""
+        return Plan(self.flow.problem, self.eps, self.u, self.v, self.flow.softmin)
+
+    @property
+    def map(self) -> Array:
+        """x + ∇u at the nodes, (dim, *shape); the barycentric map on clouds."""
+        return self.flow.map(self.u, self.v)
+
+    @cached_property
+    def contraction(self) -> float:
+        """λ₁ of the Markov operator at the fixed point: by what plain Sinkhorn shrinks its error in each iteration."""
+        v = self.flow.half_step(self.u)
+        return Markov(self.flow, self.u, v, self.flow.half_step_back(v)).contraction
+
+
+def schroedinger(
+    problem: Problem,
+    eps: float,
+    *,
+    marginal: float = 1e-9,
+    gap: float = np.inf,
+    start: ArrayLike | Schroedinger | None = None,
+    ladder: Sequence[float] | None = None,
+    newton: Newton | None = NEWTON,
+    limit: int = 20_000,
+    softmin: Softmin | None = None,
+    quadrature: float = 1e-12,
+    progress: bool | None = None,
+) -> Schroedinger:
+    """The Schrödinger potentials of a problem at ε: the fixed point of `Sinkhorn`.
+
+    Parameters
+    ----------
+    problem : densities on a grid, or samples.
+    eps : ε > 0 for the cost ½|x−y|².
+    marginal : largest ∫|p_X − μ| accepted, that of the plan after a half step, whose other marginal is exact.
+    gap : largest certified duality gap accepted, `Plan.gap`; both must hold.  ``marginal=np.inf`` leaves the gap alone.
+    start : u at the nodes, for this ε; then there is no annealing.  Or a result, interrupted or at another ε, to go on from: at
+        its ε, if that is larger, and through those of the ladder that are left.
+    ladder : decreasing ε to pass through before ``eps``; by default powers of 1/4 from a tenth of the squared size.
+    newton : options of Newton's method; None for plain annealed Sinkhorn.
+    limit : most iterations, with everything that costs as much.
+    softmin : engine; the domain's own unless given.
+    quadrature : as in `Sinkhorn`: on grids that do not resolve ε the answer comes with the outcome "eps unresolved".
+    progress : show a bar; by default on a terminal, once two seconds have passed.
+
+    Raises
+    ------
+    ValueError : ε, tolerances or ladder that are not positive (or not decreasing), a start of another shape or not finite.
+
+    Notes
+    -----
+    From one ε to the next the potential moves by −(ε/2)f, χ = φ + (ε/2)f being that of ε = 0 up to O(ε²); on clouds, where f
+    is not known, it is taken as it is.  Memory: a dozen arrays of the nodes.  Ctrl-C returns the best potentials so far, with the
+    outcome "interrupted" (unless not even one iteration is complete).
+
+    References
+    ----------
+    Cuturi, arXiv 1306.0895; Brauer, Clason, Lorenz, Wirth, arXiv 1710.06635 (Newton's method for the same equation).
+
+    Examples
+    --------
+    >>> from pmasolve import Torus
+    >>> problem = Problem(Torus((64,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> found = schroedinger(problem, 1e-3, marginal=1e-12)
+    >>> found.outcome.name, found.iterations < 100
+    ('reached', True)
+    """
+    rungs = _rungs(problem, eps, start, ladder)
+    if not (marginal > 0 and gap > 0 and limit > 0):
+        raise ValueError(f"marginal={marginal}, gap={gap}, limit={limit}: all must be positive, for example 1e-9")
+    u = _started(problem, start, rungs[0])
+    flow = Sinkhorn(problem, rungs[0], softmin=softmin, quadrature=quadrature)
+    final, foreseen = replace(flow, eps=rungs[-1]), REACHED
+    with progress_bar("schroedinger", float(len(rungs)), progress, "stage") as show:
+        search = Search(flow, newton, limit, show)
+        for rung in rungs[1:]:
+            outcome = search.run(u, COARSE, np.inf)
+            if outcome in (INTERRUPTED, NOT_FINITE, STEP_LIMIT):
+                return _result(search, outcome, foreseen)
+            verdict = resolution(final, search.best.after)
+            foreseen = foreseen if verdict is UNRESOLVED else verdict
+            u = _carried(problem, search.best.after, search.flow.eps, rung)
+            search.flow = replace(search.flow, eps=rung)
+        return _result(search, search.run(u, marginal, gap), foreseen)
+
+
+def _result(search: Search, outcome: Outcome, foreseen: Outcome) -> Schroedinger:
+    """The best point as potentials, with the grid's own verdict on ε, which may be why the iteration does not end.
+
+    A potential that is not convex does not tell the least ε; one at a larger ε did, and ``foreseen`` is what it said.
+    """
+    best = search.best
+    flow = best.flow
+    if outcome in (REACHED, STALLED, STEP_LIMIT):
+        verdict = resolution(flow, best.after)
+        verdict = foreseen if verdict is UNRESOLVED and not foreseen.ok else verdict
+        outcome = outcome if verdict.ok else verdict
+    return Schroedinger(flow, best.after, best.v, best.marginal_error, outcome, search.records, search.seconds)
+
+
+def _started(problem: Problem, start: ArrayLike | Schroedinger | None, eps: float) -> Array:
+    """u to begin with at the first ε."""
+    if start is None:
+        return np.zeros(problem.domain.shape)
+    if isinstance(start, Schroedinger):
+        return _carried(problem, problem.domain.values(start.u, "start"), start.eps, eps)
+    return problem.domain.values(start, "start")
+
+
+def _rungs(
+    problem: Problem, eps: float, start: ArrayLike | Schroedinger | None, ladder: Sequence[float] | None
+) -> tuple[float, ...]:
+    """All ε to pass through, the wanted one last."""
+    if isinstance(start, Schroedinger):
+        left = tuple(rung for rung in _rungs(problem, eps, None, ladder) if rung < start.eps)
+        return (start.eps, *left) if left else (eps,)
+    if not 0 < eps < np.inf:
+        raise ValueError(f"eps={eps}: the regularisation must be positive and finite, for example 1e-3")
+    if ladder is not None:
+        rungs = (*(float(e) for e in ladder), eps)
+        if not all(b < a < np.inf for a, b in pairwise(rungs)):
+            raise ValueError(f"ladder={ladder}: give decreasing ε above eps={eps:g}, or None")
+        return rungs
+    first = max(0.1 * problem.extent**2, eps)
+    count = 0 if start is not None else int(np.ceil(np.log(first / eps) / np.log(4.0) - 1e-9))
+    return tuple(eps * 4.0**k for k in range(count, -1, -1))
+
+
+def _carried(problem: Problem, u: Array, eps: float, to: float) -> Array:
+    """A start for another ε: the same χ where f is known and finite."""
+    return u + 0.5 * (eps - to) * problem.f if problem.has_densities and not problem.vanishing else u

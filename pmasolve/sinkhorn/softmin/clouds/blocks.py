@@ -1,0 +1,256 @@
+"""The compiled loops of the engine ``Fused``: log-sums of Gaussians, block of sources by tile of targets.
+
+Writing c = 1/2ε, a pair contributes exp(h − c|x−y|²).  For a tile of targets y = y₀ + δ and a block of sources of
+centre x̄ and radius ρ one maximum M = max(h − c|x−y₀|²), taken at x*, tells two things about every target of the tile:
+
+    below:  L(y) = h* − c|x*−y|²  is one of the terms, so the shift L never underflows the sum;
+    above:  h − c|x−y|² ≤ M + 2c(x̄−y₀)·δ + 2cρ|δ| − c|δ|²  for all x of the block.
+
+Blocks whose upper bound lies ``cut`` below L are skipped, with a relative error below n·exp(−cut); where the two
+bounds differ by more than ``GAP``, the exact maximum replaces L.  So no term overflows and none is lost: the sums are
+safe without a running maximum, and the cost falls with ε as the plan concentrates.
+"""
+
+from __future__ import annotations
+
+from math import log, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from ....machine.arrays import Array
+
+TILE = 32  # targets that share their bounds
+BLOCK = 256  # sources that share a bound; their distances stay in the first-level cache
+GAP = 600.0  # nats: exp(600)·n stays far below overflow
+
+# Only flags that cannot change the rounding of the reduction r = t − k·log 2; "reassoc" would cancel its magic constant
+PLAIN = {"contract", "nnan", "nsz"}
+SUMMING = {"contract", "nnan", "nsz", "reassoc"}
+
+LOG2E = 1 / log(2.0)
+LN2 = log(2.0)
+MAGIC = 1.5 * 2.0**52  # adding it rounds to an integer, left in the low bits
+UNDERFLOW = -708.0
+
+# exp on |r| ≤ log(2)/2 by a Chebyshev fit of degree 10 (relative error 2.2e-16)
+C10, C9, C8 = 2.7626371065696354e-07, 2.764019739169484e-06, 2.480150431378554e-05
+C7, C6, C5 = 0.00019841170230570286, 0.001388888893251478, 0.008333333385699212
+C4, C3, C2 = 0.041666666666573066, 0.16666666666554314, 0.5000000000000006
+
+
+class Blocks(NamedTuple):
+    """Points as (dim, n), in an order that keeps neighbours together, and the boxes around runs of them."""
+
+    points: Array
+    centres: Array  # (count, dim)
+    halves: Array  # (count, dim): half the sides of the bounding boxes
+    radii: Array  # (count,): largest distance from the centre
+
+
+@intrinsic
+def as_bits(context, number):
+    """The bits of a float64 as an int64."""
+    return types.int64(types.float64), lambda c, builder, s, args: builder.bitcast(args[0], ir.IntType(64))
+
+
+@intrinsic
+def as_float(context, number):
+    """The float64 with these bits."""
+    return types.float64(types.int64), lambda c, builder, s, args: builder.bitcast(args[0], ir.DoubleType())
+
+
+@njit(fastmath=PLAIN)
+def exp(t):
+    """exp(t) for t < 709, and 1e-308 below −708; branchless, so that loops over it become vector code."""
+    t = t if t > UNDERFLOW else UNDERFLOW
+    shifted = t * LOG2E + MAGIC
+    r = t - (shifted - MAGIC) * LN2
+    p = ((((C10 * r + C9) * r + C8) * r + C7) * r + C6) * r + C5
+    p = ((((p * r + C4) * r + C3) * r + C2) * r + 1.0) * r + 1.0
+    return as_float(as_bits(p) + (as_bits(shifted) << 52))
+
+
+@njit(fastmath=PLAIN)
+def square_distances(x, start, y, k, out):
+    """out[i] = |x[:, start+i] − y[:, k]|²."""
+    for j in range(x.shape[0]):
+        coordinate, row = y[j, k], x[j, start : start + out.shape[0]]
+        if j == 0:
+            for i in range(out.shape[0]):
+                out[i] = (row[i] - coordinate) * (row[i] - coordinate)
+        else:
+            for i in range(out.shape[0]):
+                out[i] += (row[i] - coordinate) * (row[i] - coordinate)
+
+
+@njit(fastmath=SUMMING)
+def shifted_sum(h, squares, c, shift):
+    """Σ exp(h − shift − c·squares)."""
+    total = 0.0
+    for i in range(h.shape[0]):
+        total += exp((h[i] - shift) - c * squares[i])
+    return total
+
+
+@njit(fastmath=PLAIN)
+def peak(h, squares, c):
+    """Turn ``squares`` into h − c·squares and return its maximum."""
+    best = -np.inf
+    for i in range(h.shape[0]):
+        squares[i] = h[i] - c * squares[i]
+        best = squares[i] if squares[i] > best else best
+    return best
+
+
+@njit
+def index_of(values, value):
+    """Index of the first ``value`` in ``values``."""
+    for i in range(values.shape[0]):
+        if values[i] == value:
+            return i
+    return 0
+
+
+@njit
+def place(target, tile, signs, shifts, y, centres):
+    """Fill y (images, dim, TILE) and centres (images, dim, 1) with the images σ∘y + s of a tile; return its size."""
+    low = tile * TILE
+    count = min(TILE, target.points.shape[1] - low)
+    for g in range(signs.shape[0]):
+        for j in range(signs.shape[1]):
+            centres[g, j, 0] = signs[g, j] * target.centres[tile, j] + shifts[g, j]
+            for k in range(count):
+                y[g, j, k] = signs[g, j] * target.points[j, low + k] + shifts[g, j]
+    return count
+
+
+@njit
+def coarse_bounds(source, tops, wanted, group, centre, half, c, out):
+    """out[b] = max h − c·dist², with the distance between the bounding boxes of block b and of the tile; −inf if not wanted.
+
+    ``wanted`` holds one flag for each ``group`` of so many points.
+    """
+    for b in range(out.shape[0]):
+        out[b] = -np.inf
+        if not wanted[b * BLOCK // group]:
+            continue
+        gap2 = 0.0
+        for j in range(centre.shape[0]):
+            gap = abs(source.centres[b, j] - centre[j, 0]) - source.halves[b, j] - half[j]
+            gap2 += gap * gap if gap > 0 else 0.0
+        out[b] = tops[b] - c * gap2
+
+
+@njit
+def block_peak(source, h, b, centre, c, squares):
+    """M of block b seen from the centre of the tile, and the source that attains it."""
+    low = b * BLOCK
+    high = min(low + BLOCK, h.shape[0])
+    square_distances(source.points, low, centre, 0, squares[: high - low])
+    top = peak(h[low:high], squares[: high - low], c)
+    return top, low + index_of(squares[: high - low], top)
+
+
+@njit
+def raise_shift(x, i, height, y, c, shift):
+    """Use source i as a lower bound: shift = max(shift, h[i] − c|x[i]−y|²); return the smallest shift."""
+    least = np.inf
+    for k in range(shift.shape[0]):
+        square = 0.0
+        for j in range(x.shape[0]):
+            square += (x[j, i] - y[j, k]) * (x[j, i] - y[j, k])
+        value = height - c * square
+        shift[k] = value if value > shift[k] else shift[k]
+        least = shift[k] if shift[k] < least else least
+    return least
+
+
+@njit
+def find_shifts(source, h, tops, wanted, group, y, centres, half, c, cut, shift, squares, peaks):
+    """Fill ``peaks`` (images, blocks) with M, −inf where skipped; raise ``shift`` to a term of every target's sum."""
+    best, g0, b0 = -np.inf, 0, 0
+    for g in range(peaks.shape[0]):
+        coarse_bounds(source, tops, wanted, group, centres[g], half, c, peaks[g])
+        for b in range(peaks.shape[1]):
+            if peaks[g, b] > best:
+                best, g0, b0 = peaks[g, b], g, b
+    if best == -np.inf:
+        return
+    _, i = block_peak(source, h, b0, centres[g0], c, squares)
+    least = raise_shift(source.points, i, h[i], y[g0], c, shift)
+    for g in range(peaks.shape[0]):
+        for b in range(peaks.shape[1]):
+            if peaks[g, b] < least - cut:
+                peaks[g, b] = -np.inf
+            else:
+                peaks[g, b], i = block_peak(source, h, b, centres[g], c, squares)
+                least = raise_shift(source.points, i, h[i], y[g], c, shift)
+
+
+@njit
+def upper_bound(source, b, top, centre, y, k, c):
+    """Upper bound of the terms of block b at target k, from M = top at the centre of the tile."""
+    along, delta2 = 0.0, 0.0
+    for j in range(y.shape[0]):
+        delta = y[j, k] - centre[j, 0]
+        along += (source.centres[b, j] - centre[j, 0]) * delta
+        delta2 += delta * delta
+    return top + c * (2 * along + 2 * source.radii[b] * sqrt(delta2) - delta2)
+
+
+@njit
+def add_blocks(source, h, peaks, y, centres, c, least, exact, shift, squares, total):
+    """Visit the blocks whose bound is above shift + least: raise the shift to their exact maximum, or else add their
+
+    sum of exp(h − c|x−y|² − shift) to ``total``.  Returns the number of pairs visited.
+    """
+    pairs = 0
+    for g in range(peaks.shape[0]):
+        for b in range(peaks.shape[1]):
+            if peaks[g, b] == -np.inf:
+                continue
+            low = b * BLOCK
+            high = min(low + BLOCK, h.shape[0])
+            for k in range(shift.shape[0]):
+                if upper_bound(source, b, peaks[g, b], centres[g], y[g], k, c) < shift[k] + least:
+                    continue
+                square_distances(source.points, low, y[g], k, squares[: high - low])
+                if exact:
+                    top = peak(h[low:high], squares[: high - low], c)
+                    shift[k] = top if top > shift[k] else shift[k]
+                else:
+                    total[k] += shifted_sum(h[low:high], squares[: high - low], c, shift[k])
+                pairs += high - low
+    return pairs
+
+
+@njit(cache=True, nogil=True)
+def log_sums(source, h, tops, target, signs, shifts, c, cut, wanted, group, known, begin, end, out):
+    """out[k] = log(exp(known[k]) + Σ_g Σ_i exp(h[i] − c|x[i] − g·y[k]|²)) for the targets of tiles begin … end−1.
+
+    ``wanted`` says which pairs of groups of ``group`` points to sum (targets, sources); ``known`` may be −inf.
+    Memory: one bound for each image and block.  Returns the number of pairs summed.
+    """
+    images, dim = signs.shape
+    y, centres = np.empty((images, dim, TILE)), np.empty((images, dim, 1))
+    peaks, squares = np.empty((images, tops.shape[0])), np.empty(BLOCK)
+    shifts_of_tile, totals, pairs = np.empty(TILE), np.empty(TILE), 0
+    for tile in range(begin, end):
+        count = place(target, tile, signs, shifts, y, centres)
+        shift, total = shifts_of_tile[:count], totals[:count]
+        start = known[tile * TILE : tile * TILE + count]
+        for k in range(count):
+            shift[k] = start[k]
+        row = wanted[tile * TILE // group]
+        find_shifts(source, h, tops, row, group, y, centres, target.halves[tile], c, cut, shift, squares, peaks)
+        add_blocks(source, h, peaks, y, centres, c, GAP, True, shift, squares, total)
+        for k in range(count):
+            total[k] = exp(start[k] - shift[k]) if start[k] > -np.inf else 0.0
+        pairs += add_blocks(source, h, peaks, y, centres, c, -cut, False, shift, squares, total)
+        for k in range(count):
+            out[tile * TILE + k] = shift[k] + log(total[k])
+    return pairs

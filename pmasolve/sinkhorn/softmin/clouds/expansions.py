@@ -1,0 +1,290 @@
+"""Log-sums of whole groups of points at once, where ε is large against their size: Taylor polynomials with a proven error.
+
+For targets y = y₀ + δ and sources x = x̄ + z of two groups, with c = 1/2ε,
+
+    exp(h − c|x−y|²) = exp(h − c|x−y₀|²) · exp(2c z·δ) · exp(2c(x̄−y₀)·δ − c|δ|²),
+
+and only the middle factor mixes x with y.  Where |2c z·δ| ≤ q, its Taylor polynomial of degree p has a relative error below
+e^q q^{p+1}/(p+1)!, so that with the moments m_α = Σ exp(h − c|x−y₀|²) (z/√ε)^α/α! the sum over the group of sources is
+
+    exp(2c(x̄−y₀)·δ − c|δ|²) Σ_{|α|≤p} m_α (δ/√ε)^α.
+
+All terms are positive and of one size (q ≤ 1), so that nothing cancels; weights are taken relative to the largest term of their
+group and sums relative to a term of theirs, so that nothing overflows; groups below rounding are skipped as in ``blocks``.
+Cost (n + m)·binom(p+d, d) for two groups of n and m points in place of n·m exponentials: the fast Gauss transform of
+Greengard and Strain (1991), about moving centres, so that it keeps its digits far from them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import combinations_with_replacement
+from math import comb, factorial, log
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ....machine.arrays import Array
+from .blocks import BLOCK, SUMMING, Blocks, block_peak, exp, square_distances
+
+DEGREE = 18  # q up to 1.09; rounding grows by e^2q at most
+TERMS = 1400  # monomials, for all dimensions: DEGREE in three, 10 in four, 4 in ten
+CHUNK = 64  # sources whose monomials are held at a time
+
+
+class Monomials(NamedTuple):
+    """Multi-indices in order of degree: each is its parent times one coordinate."""
+
+    parents: NDArray[np.intp]
+    axes: NDArray[np.intp]
+    inverse_factorials: Array
+    counts: NDArray[np.intp]  # of the monomials of degree ≤ p, for p = 0, 1, …
+    limits: Array  # the largest q for degree p
+
+
+@cache
+def monomials(dim: int) -> Monomials:
+    """The table of one dimension."""
+    degrees = [p for p in range(DEGREE + 1) if comb(p + dim, dim) <= TERMS]
+    indices = [a for p in degrees for a in combinations_with_replacement(range(dim), p)]
+    place = {a: i for i, a in enumerate(indices)}
+    return Monomials(
+        np.array([place[a[:-1]] for a in indices]),
+        np.array([(0, *a)[-1] for a in indices]),
+        np.array([1.0 / np.prod([factorial(a.count(j)) for j in set(a)]) for a in indices]),
+        np.array([comb(p + dim, dim) for p in degrees]),
+        np.array([largest(p) for p in degrees]),
+    )
+
+
+def largest(degree: int) -> float:
+    """The q with e^q q^{p+1}/(p+1)! = 2⁻⁵³, by Newton's method on the logarithm, which is concave in q."""
+    p, q = degree + 1, 1e-20
+    for _ in range(100):
+        q += q * (log(factorial(p)) - 53 * log(2) - q - p * log(q)) / (q + p)
+    return q
+
+
+def mixing(source: Blocks, target: Blocks, eps: float) -> Array:
+    """q for all pairs of groups, (targets, sources): Σ_axes (half side)(half side)/ε."""
+    return target.halves @ source.halves.T / eps
+
+
+@njit
+def relative(source, target, a, b, sign, shift, out):
+    """out = σ∘(x̄ − (σ∘y₀ + s)): where group b of sources lies, seen from the image of group a."""
+    for j in range(out.shape[0]):
+        out[j] = sign[j] * (source.centres[b, j] - shift[j]) - target.centres[a, j]
+
+
+@njit
+def farthest(source, target, a, b, top, place, c):
+    """top − c·dist² with the distance between the bounding boxes of two groups."""
+    square = 0.0
+    for j in range(place.shape[0]):
+        gap = abs(place[j]) - source.halves[b, j] - target.halves[a, j]
+        square += gap * gap if gap > 0 else 0.0
+    return top - c * square
+
+
+@njit
+def group_peak(source, h, b, size, centre, c, squares):
+    """Largest h − c|x−centre|² in group b, and where it is attained."""
+    best, at = -np.inf, b * size
+    for block in range(b * size // BLOCK, -(-min((b + 1) * size, h.shape[0]) // BLOCK)):
+        top, i = block_peak(source, h, block, centre, c, squares)
+        if top > best:
+            best, at = top, i
+    return best, at
+
+
+@njit(fastmath=SUMMING)
+def lift(top, place, delta, c, shift):
+    """shift = max(shift, top + 2c place·δ − c|δ|²): a term of every target's sum; return the smallest shift."""
+    least = np.inf
+    for k in range(shift.shape[0]):
+        value = top
+        for j in range(delta.shape[0]):
+            value += c * delta[j, k] * (2 * place[j] - delta[j, k])
+        shift[k] = value if value > shift[k] else shift[k]
+        least = shift[k] if shift[k] < least else least
+    return least
+
+
+@njit
+def matters(bound, place, delta, c, shift):
+    """Whether bound + 2c place·δ − c|δ|² ≥ shift for some target."""
+    for k in range(shift.shape[0]):
+        value = bound
+        for j in range(delta.shape[0]):
+            value += c * delta[j, k] * (2 * place[j] - delta[j, k])
+        if value >= shift[k]:
+            return True
+    return False
+
+
+@njit(fastmath=SUMMING)
+def weigh(h, squares, c, top, weights):
+    """weights = exp(h − c·squares − top), 0 beyond the end of ``h``; return their sum."""
+    total = 0.0
+    for i in range(h.shape[0]):
+        weights[i] = exp((h[i] - top) - c * squares[i])
+        total += weights[i]
+    for i in range(h.shape[0], CHUNK):
+        weights[i] = 0.0
+    return total
+
+
+@njit(fastmath=SUMMING)
+def multiply(parent, coordinate, out):
+    """out = parent·coordinate, of CHUNK numbers each; return their sum."""
+    total = 0.0
+    for i in range(CHUNK):
+        out[i] = parent[i] * coordinate[i]
+        total += out[i]
+    return total
+
+
+@njit
+def add_moments(source, h, b, size, centre, c, top, sign, scale, table, count, squares, z, powers, moments):
+    """moments[α] = Σ exp(h − c|x−centre|² − top) (z·scale)^α/α! over group b, for the first ``count`` indices."""
+    moments[:count] = 0.0
+    high = min((b + 1) * size, h.shape[0])
+    for low in range(b * size, high, CHUNK):
+        some = min(CHUNK, high - low)
+        square_distances(source.points, low, centre, 0, squares[:some])
+        moments[0] += weigh(h[low : low + some], squares, c, top, powers[0])
+        for j in range(z.shape[0]):
+            for i in range(some):
+                z[j, i] = sign[j] * (source.points[j, low + i] - source.centres[b, j]) * scale
+        for m in range(1, count):
+            moments[m] += multiply(powers[table.parents[m]], z[table.axes[m]], powers[m])
+    for m in range(count):
+        moments[m] *= table.inverse_factorials[m]
+
+
+@njit(fastmath=SUMMING)
+def dot(a, b, count):
+    """Σ a·b over the first ``count``."""
+    total = 0.0
+    for m in range(count):
+        total += a[m] * b[m]
+    return total
+
+
+@njit(fastmath=SUMMING)
+def factors(tops, places, delta, c, shift, out):
+    """out = exp(top + 2c place·δ − c|δ|² − shift) for all groups of sources, one target."""
+    for s in range(out.shape[0]):
+        out[s] = tops[s] - shift
+    for j in range(delta.shape[0]):
+        for s in range(out.shape[0]):
+            out[s] += c * delta[j] * (2 * places[j, s] - delta[j])
+    for s in range(out.shape[0]):
+        out[s] = exp(out[s])
+
+
+@njit
+def evaluate(delta, scale, tops, places, moments, counts, c, table, shift, out):
+    """out = shift + log Σ_s factor_s Σ_α moments[s, α] (δ·scale)^α for all targets of a group; −inf without groups."""
+    out[:] = -np.inf
+    if counts.shape[0] == 0:
+        return
+    factor, powers, most = np.empty(counts.shape[0]), np.empty(moments.shape[1]), 0
+    for s in range(counts.shape[0]):
+        most = counts[s] if counts[s] > most else most
+    for k in range(out.shape[0]):
+        factors(tops, places, delta[:, k], c, shift[k], factor)
+        powers[0], total = 1.0, 0.0
+        for m in range(1, most):
+            powers[m] = powers[table.parents[m]] * (delta[table.axes[m], k] * scale)
+        for s in range(counts.shape[0]):
+            if factor[s] > 1e-300:
+                total += factor[s] * dot(moments[s], powers, counts[s])
+        out[k] = shift[k] + log(total)
+
+
+@njit
+def survey(source, h, tops, target, a, size, signs, shifts, degrees, delta, c, cut, shift, squares, peaks):
+    """Fill ``peaks`` (images, groups) with M, −inf where skipped or not expanded; raise ``shift`` to terms of the sums."""
+    place, centre = np.empty(delta.shape[0]), np.empty((delta.shape[0], 1))
+    best, first, least = -np.inf, 0, -np.inf
+    bounds = np.empty(peaks.size)
+    for n in range(peaks.size):
+        g, b = n // peaks.shape[1], n % peaks.shape[1]
+        bounds[n] = -np.inf
+        if degrees[b] >= 0:
+            relative(source, target, a, b, signs[g], shifts[g], place)
+            bounds[n] = farthest(source, target, a, b, tops[b], place, c)
+            best, first = (bounds[n], n) if bounds[n] > best else (best, first)
+    for visit in range(-1, peaks.size):  # the best first, for its shift
+        n = first if visit < 0 else visit
+        g, b = n // peaks.shape[1], n % peaks.shape[1]
+        peaks[g, b] = -np.inf
+        if bounds[n] > -np.inf and bounds[n] >= least - cut:
+            for j in range(delta.shape[0]):
+                centre[j, 0] = signs[g, j] * target.centres[a, j] + shifts[g, j]
+            peaks[g, b], i = group_peak(source, h, b, size, centre, c, squares)
+            for j in range(delta.shape[0]):
+                place[j] = signs[g, j] * (source.points[j, i] - centre[j, 0])
+            least = lift(peaks[g, b], place, delta, c, shift)
+
+
+@njit
+def keep(source, target, a, signs, shifts, degrees, table, delta, c, cut, shift, peaks, kept, places):
+    """List the groups (image, group) that matter to some target, and where they lie; return their number."""
+    n = 0
+    for g in range(peaks.shape[0]):
+        for b in range(peaks.shape[1]):
+            if peaks[g, b] == -np.inf:
+                continue
+            relative(source, target, a, b, signs[g], shifts[g], places[:, n])
+            if matters(peaks[g, b] + table.limits[degrees[b]] + cut, places[:, n], delta, c, shift):
+                kept[n, 0], kept[n, 1] = g, b
+                n += 1
+    return n
+
+
+@njit
+def expand(source, h, target, a, size, signs, shifts, scale, c, table, kept, peaks, counts, moments):
+    """Fill the moments of the groups kept; return the number of sources in them."""
+    dim, sources = signs.shape[1], 0
+    squares, powers = np.empty(CHUNK), np.empty((table.counts[-1], CHUNK))
+    z, centre = np.zeros((dim, CHUNK)), np.empty((dim, 1))
+    for s in range(counts.shape[0]):
+        g, b = kept[s, 0], kept[s, 1]
+        for j in range(dim):
+            centre[j, 0] = signs[g, j] * target.centres[a, j] + shifts[g, j]
+        top, count, row = peaks[g, b], counts[s], moments[s]
+        add_moments(source, h, b, size, centre, c, top, signs[g], scale, table, count, squares, z, powers, row)
+        sources += min((b + 1) * size, h.shape[0]) - b * size
+    return sources
+
+
+@njit(cache=True, nogil=True)
+def group_sums(source, h, tops, target, size, signs, shifts, eps, cut, table, degrees, begin, end, out):
+    """out[k] = log Σ exp(h − c|x − g·y[k]|²) over the groups b of sources with degrees[a, b] ≥ 0, for groups a of targets.
+
+    Returns the number of pairs of points replaced.  Memory: the moments of all groups of sources.
+    """
+    dim, scale, c, pairs = signs.shape[1], 1 / np.sqrt(eps), 0.5 / eps, 0
+    squares, peaks = np.empty(BLOCK), np.empty((signs.shape[0], tops.shape[0]))
+    kept, places = np.empty((peaks.size, 2), np.int64), np.empty((dim, peaks.size))
+    for a in range(begin, end):
+        low, high = a * size, min((a + 1) * size, target.points.shape[1])
+        delta, shift, sums = np.empty((dim, high - low)), np.empty(high - low), out[low:high]
+        shift[:] = -np.inf
+        for j in range(dim):
+            for k in range(high - low):
+                delta[j, k] = target.points[j, low + k] - target.centres[a, j]
+        survey(source, h, tops, target, a, size, signs, shifts, degrees[a], delta, c, cut, shift, squares, peaks)
+        n = keep(source, target, a, signs, shifts, degrees[a], table, delta, c, cut, shift, peaks, kept, places)
+        highs, counts, moments = np.empty(n), np.empty(n, np.int64), np.empty((n, table.counts[-1]))
+        for s in range(n):
+            highs[s], counts[s] = peaks[kept[s, 0], kept[s, 1]], table.counts[degrees[a, kept[s, 1]]]
+        sources = expand(source, h, target, a, size, signs, shifts, scale, c, table, kept, peaks, counts, moments)
+        pairs += sources * (high - low)
+        evaluate(delta, scale, highs, places[:, :n], moments, counts, c, table, shift, sums)
+    return pairs

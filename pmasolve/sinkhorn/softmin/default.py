@@ -1,0 +1,23 @@
+"""Which engine serves which nodes, in one place."""
+
+from __future__ import annotations
+
+from ...problems.grids import Grid
+from .fused import Fused
+from .protocol import Nodes, Softmin
+from .separable import Separable
+
+
+def default_engine(source: Nodes, target: Nodes) -> Softmin:
+    """`Separable` between a grid and itself, `Fused` between all other nodes.
+
+    On clouds `Fused` needs no compiler and is faster on a CPU than KeOps, which is there for GPUs, for high dimension and as an
+    independent check: pass ``softmin=KeOps()``.
+
+    Examples
+    --------
+    >>> from pmasolve import Cloud, Torus
+    >>> default_engine(Torus((8,)), Torus((8,))), default_engine(Cloud([[0.0]]), Cloud([[1.0]]))
+    (Separable(force=None), Fused())
+    """
+    return Separable() if isinstance(source, Grid) and source == target else Fused()

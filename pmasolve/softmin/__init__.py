@@ -1,7 +1,0 @@
-"""Engines of the log-sums, and which one serves which nodes."""
-
-from .default import default_engine as default_engine
-from .dense import Dense as Dense
-from .fused import Fused as Fused
-from .keops import KeOps as KeOps
-from .separable import Separable as Separable

@@ -1,0 +1,180 @@
+"""Measurement: errors between trajectories, observed orders, and the verdict on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..flows.trajectories import Trajectory
+from ..machine.arrays import Array
+from ..problems.grids import Cloud, Grid
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Errors between two trajectories, one row for each common time; constants of the potentials are removed.
+
+    Attributes
+    ----------
+    times : (m,).
+    sup : sup |u − ũ|, means removed.
+    l2 : (average |u − ũ|²)^½, means removed.
+    gradient : sup |∇u − ∇ũ|.
+    density : sup |log ρ − log ρ̃|; NaN for samples, which have no densities.
+    kl : KL(ρ | ρ̃) = ∫ρ log(ρ/ρ̃) − ρ + ρ̃, which is ≥ 0 also where the masses differ, as they do for finite differences;
+        NaN for samples.
+    """
+
+    times: Array
+    sup: Array
+    l2: Array
+    gradient: Array
+    density: Array
+    kl: Array
+
+    def last(self) -> dict[str, float]:
+        """The errors at the last time, by name."""
+        return {name: float(column[-1]) for name, column in self.columns().items()}
+
+    def columns(self) -> dict[str, Array]:
+        """The errors by name, without the times."""
+        return {"sup": self.sup, "l2": self.l2, "gradient": self.gradient, "density": self.density, "kl": self.kl}
+
+    def __str__(self) -> str:
+        return format_table({"t": self.times, **self.columns()})
+
+
+def compare(a: Trajectory, b: Trajectory) -> Comparison:
+    """Errors of ``a`` against ``b`` at their common times.
+
+    Maps and densities are taken from each trajectory's own flow, so that the two may come from different discretisations of
+    one grid.
+
+    Raises
+    ------
+    ValueError : other grids, or times that are not the same.
+
+    Examples
+    --------
+    >>> from pmasolve import FiniteDifference, MongeAmpere, Problem, Torus, evolve
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> a, b = (evolve(MongeAmpere(problem, space=FiniteDifference(p)), [0.01]) for p in (2, 4))
+    >>> bool(1e-6 < compare(a, b).sup[0] < 1e-4)
+    True
+    """
+    grid = a.flow.problem.domain
+    if b.flow.problem.domain != grid:
+        raise ValueError(f"the trajectories live on {grid} and {b.flow.problem.domain}: run both on the same nodes")
+    if a.times.shape != b.times.shape or not np.allclose(a.times, b.times, rtol=1e-12, atol=0):
+        raise ValueError(f"the trajectories have times {a.times} and {b.times}: evolve both to the same times")
+    rows = [_errors(grid, a, b, i) for i in range(a.times.size)]
+    return Comparison(a.times, **{name: np.array([row[name] for row in rows]) for name in rows[0]})
+
+
+def _errors(domain: Grid | Cloud, a: Trajectory, b: Trajectory, i: int) -> dict[str, float]:
+    difference = domain.gauge(a.potentials[i] - b.potentials[i])
+    return {
+        "sup": domain.sup(difference),
+        "l2": domain.l2(difference),
+        "gradient": domain.sup(a.map(i) - b.map(i)),
+        **(_of_densities(domain, a, b, i) if isinstance(domain, Grid) else {"density": np.nan, "kl": np.nan}),
+    }
+
+
+def _of_densities(grid: Grid, a: Trajectory, b: Trajectory, i: int) -> dict[str, float]:
+    log_rho = a.log_density(i)
+    ratio = log_rho - b.log_density(i)
+    return {"density": grid.sup(ratio), "kl": grid.integral(np.exp(log_rho) * (ratio + np.expm1(-ratio)))}
+
+
+@dataclass(frozen=True)
+class Band:
+    """What theory allows: each of the ``last`` running orders in [low, high], the finest error at most ``below``."""
+
+    low: float
+    high: float
+    last: int = 2
+    below: float = np.inf
+
+    def __str__(self) -> str:
+        size = f", finest error ≤ {self.below:g}" if np.isfinite(self.below) else ""
+        return f"last {self.last} running order{'s' * (self.last > 1)} in [{self.low:g}, {self.high:g}]{size}"
+
+    def admits(self, orders: Array, errors: Array) -> bool:
+        """Whether orders and size are both within."""
+        observed = orders[-self.last :]
+        within = observed.size == self.last and bool(np.all((observed >= self.low) & (observed <= self.high)))
+        return within and bool(errors[-1] <= self.below)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Errors against a parameter that goes to zero, and their running orders.
+
+    Attributes
+    ----------
+    parameter : its name, "eps", "h" or "rtol".
+    values : (m,) decreasing.
+    errors : (m,) each, by the name of the norm.
+
+    Examples
+    --------
+    >>> study = Study.over("h", [0.1, 0.05, 0.025], lambda h: {"sup": 3 * h**2})
+    >>> study.orders("sup").round(6)
+    array([2., 2.])
+    >>> study.verdict("sup", Band(1.9, 2.1))
+    True
+    """
+
+    parameter: str
+    values: Array
+    errors: Mapping[str, Array]
+
+    @classmethod
+    def over(cls, parameter: str, values: Sequence[float], errors_at: Callable[[float], Mapping[str, float]]) -> Study:
+        """Run ``errors_at(value)`` for every value, coarse to fine."""
+        points = np.asarray(values, dtype=np.float64)
+        if points.ndim != 1 or points.size < 2 or np.any(np.diff(points) >= 0) or points[-1] <= 0:
+            raise ValueError(f"{parameter}={values}: give at least two positive values, decreasing")
+        rows = [errors_at(float(value)) for value in points]
+        return cls(parameter, points, {name: np.array([row[name] for row in rows]) for name in rows[0]})
+
+    def orders(self, norm: str) -> Array:
+        """Running orders log(eᵢ/eᵢ₊₁)/log(vᵢ/vᵢ₊₁), (m−1,)."""
+        return running_orders(self.values, self.errors[norm])
+
+    def verdict(self, norm: str, band: Band) -> bool:
+        """Whether the orders and the size of one error are within a band."""
+        return band.admits(self.orders(norm), self.errors[norm])
+
+    def table(self) -> str:
+        """Values, errors and running orders, aligned."""
+        columns: dict[str, Array] = {self.parameter: self.values}
+        for name, errors in self.errors.items():
+            columns[name] = errors
+            columns[f"order({name})"] = np.concatenate([[np.nan], self.orders(name)])
+        return format_table(columns)
+
+
+def running_orders(values: Array, errors: Array) -> Array:
+    """Observed orders between neighbouring levels."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(errors[:-1] / errors[1:]) / np.log(values[:-1] / values[1:])
+
+
+def format_table(columns: Mapping[str, Array]) -> str:
+    """Plain aligned text; orders with three decimals, all else with three significant digits."""
+
+    def cell(name: str, value: float) -> str:
+        if np.isnan(value):
+            return ""
+        return f"{value:.3f}" if name.startswith("order") else f"{value:.3e}"
+
+    texts = {name: [cell(name, float(value)) for value in column] for name, column in columns.items()}
+    widths = {name: max(len(name), *(len(text) for text in column)) for name, column in texts.items()}
+    lines = ["  ".join(name.rjust(widths[name]) for name in texts)]
+    for i in range(len(next(iter(texts.values())))):
+        lines.append("  ".join(texts[name][i].rjust(widths[name]) for name in texts))
+    return "\n".join(lines)

@@ -1,0 +1,145 @@
+"""The writer of reports: one HTML page that needs nothing else, JSON, CSV and LaTeX beside it, figures as SVG and PDF.
+
+The page is built from `records.Section`s alone, so that a report can be written again from stored results.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ..machine.provenance import machine, revision, versions
+from .entries import Section, to_json
+from .figures import pdf, plot_section, svg
+from .tables import cells, comma_separated, latex
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The figure of a section: its <svg> element, and a PDF."""
+
+    svg: str
+    pdf: bytes
+
+
+def draw(section: Section) -> Drawing | None:
+    """The figure of a section; None where there is nothing to draw."""
+    if (figure := plot_section(section)) is None:
+        return None
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it is settled now, and costs more than the drawing
+    return Drawing(svg(figure), pdf(figure))
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page says around its sections.
+
+    Attributes
+    ----------
+    title : of the page.
+    lead : one paragraph above the table of verdicts.
+    appendix : paragraphs by heading, after the last section.
+    """
+
+    title: str
+    lead: str = ""
+    appendix: Mapping[str, str] | None = None
+
+
+def prepare(directory: Path) -> None:
+    """Make the directory and prove that it can be written, before any work.
+
+    Raises
+    ------
+    OSError : it cannot.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    probe = directory / ".writable"
+    probe.write_text("")
+    probe.unlink()
+
+
+def write(
+    page: Page, sections: Sequence[Section], directory: Path, *, drawings: Mapping[str, str], more: Mapping[str, Any]
+) -> Path:
+    """Write report.html, results.json, results.csv and tables.tex into a directory that exists; the path of the page.
+
+    Parameters
+    ----------
+    page : title and words.
+    sections : in order.
+    drawings : <svg> elements by section name.
+    more : goes into the head of results.json, and of the page where it knows the word: "level".
+
+    Raises
+    ------
+    OSError : the directory cannot be written.
+    """
+    about = {**more, **provenance(sections)}
+    record = {**about, "claims": [to_json(section) for section in sections]}
+    put(directory / "results.json", json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False))
+    put(directory / "results.csv", comma_separated(sections))
+    put(directory / "tables.tex", latex(sections))
+    return put(directory / "report.html", html(page, sections, about, drawings))
+
+
+def put(path: Path, content: str | bytes) -> Path:
+    """Write a file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+    os.replace(part, path)
+    return path
+
+
+def provenance(sections: Sequence[Section]) -> dict[str, Any]:
+    """When, where, with which versions, and the verdict: None if nothing was decided."""
+    decided = [section.holds for section in sections if section.holds is not None]
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "holds": all(decided) if decided else None,
+        "seconds": sum(section.seconds for section in sections),
+        "versions": versions(),
+        "machine": machine(),
+        "revision": revision(),
+    }
+
+
+def html(page: Page, sections: Sequence[Section], about: Mapping[str, Any], drawings: Mapping[str, str]) -> str:
+    """The page."""
+    environment = Environment(
+        loader=PackageLoader("pmasolve.studies", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(cells=cells, anchor=anchor)
+    entries = [(section, entry) for section in sections for entry in section.entries]
+    return environment.get_template("report.html.jinja").render(
+        page=page,
+        sections=sections,
+        about=about,
+        drawings=drawings,
+        broken=any(entry.mutation for _, entry in entries),
+        printed=[(section, entry) for section, entry in entries if entry.printed and not entry.mutation],
+    )
+
+
+def anchor(name: str) -> str:
+    """A name fit for an id.
+
+    Examples
+    --------
+    >>> anchor("Gap, order 2")
+    'gap-order-2'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())

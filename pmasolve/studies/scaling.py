@@ -1,0 +1,244 @@
+"""The scaling limit on a user's own densities: orders of Sinkhorn against PMA, reported as `python -m validation` does."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..flows.loop import evolve
+from ..flows.monge_ampere import MongeAmpere
+from ..flows.trajectories import Trajectory
+from ..machine.progress import Show, progress_bar
+from ..problems.problem import Problem
+from ..sinkhorn.iteration import PLAIN, SYMMETRIC, Gauge, Sinkhorn
+from ..sinkhorn.richardson import extrapolate
+from .convergence import Study, compare
+from .entries import Entry, Section, entry_of
+from .pages import Page, draw, prepare, put, write
+
+T = TypeVar("T")
+CLEAR = 3.0  # errors count that exceed the reference's own error so many times
+LOOSER = 10.0  # the tolerance of the second reference, whose distance from the first is that error
+DEMANDED = ("sup", "gradient")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to follow PMA by Sinkhorn: runs with ε, ε/2, …, ε/2^(levels−1) in a gauge, extrapolated.
+
+    Attributes
+    ----------
+    name : in tables.
+    gauge : `PLAIN`, or `SYMMETRIC` as extrapolation needs it.
+    levels : 1 for no extrapolation.
+    order : in ε, expected for smooth densities.
+    within : largest distance of an observed order that is accepted: a tenth of the order, for ε that are small enough.
+    """
+
+    name: str
+    gauge: Gauge
+    levels: int
+    order: float
+    within: float
+
+
+PLAIN_METHOD = Method("plain", PLAIN, 1, 1.0, 0.1)
+SYMMETRIC_METHOD = Method("symmetric", SYMMETRIC, 1, 2.0, 0.2)
+RICHARDSON_METHOD = Method("Richardson", SYMMETRIC, 2, 4.0, 0.4)
+METHODS = (PLAIN_METHOD, SYMMETRIC_METHOD, RICHARDSON_METHOD)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """Errors of each method over ε, with their orders.
+
+    Attributes
+    ----------
+    problem : what was run.
+    t : the time of comparison.
+    studies : by the name of the method.
+    methods : in order.
+    floor : error of the reference itself, by norm: smaller errors say nothing.
+    seconds : time of each method, the reference's by its name "reference".
+    """
+
+    problem: Problem
+    t: float
+    studies: Mapping[str, Study]
+    methods: tuple[Method, ...]
+    floor: Mapping[str, float]
+    seconds: Mapping[str, float]
+
+    def verdict(self, method: Method, norm: str = "sup") -> bool | None:
+        """Whether the last order is as expected among errors that exceed the reference's own; None if there is none."""
+        study = self.studies[method.name]
+        below = np.flatnonzero(study.errors[norm] < CLEAR * self.floor[norm])
+        clear = int(below[0]) if below.size else study.values.size
+        orders = study.orders(norm)[: max(0, clear - 1)]
+        return bool(abs(orders[-1] - method.order) <= method.within) if orders.size else None
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"{name}\n{study.table()}" for name, study in self.studies.items())
+
+    def section(self) -> Section:
+        """All methods as one section of a report."""
+        entries = tuple(self._entry(method) for method in self.methods)
+        decided = [entry.holds for entry in entries if entry.holds is not None]
+        grid, densities = self.problem.domain, (self.problem.f, self.problem.g)
+        contrasts = " and ".join(f"{np.exp(np.ptp(density)):.3g}" for density in densities)
+        facts = {
+            "Source": "Berman, arXiv 1712.03082; Deb, Kim, Pal, Schiebinger, arXiv 2307.16421; docs/theory.md",
+            "Expected": "; ".join(f"{m.name}: order {m.order:g} ± {m.within:g}" for m in self.methods),
+            "Accepted": f"the last order of errors above {CLEAR:g} times the reference's own; orders are limits: take smaller ε",
+            "Problem": f"{type(grid).__name__} of {' × '.join(map(str, grid.shape))} points, sides {grid.lengths}, "
+            f"contrasts (greatest over least density) {contrasts}, t = {self.t:g}",
+            "Reference": f"PMA by the PDE solver, {self.seconds['reference']:.1f} s; its own error: "
+            + ", ".join(f"{norm} {self.floor[norm]:.1e}" for norm in DEMANDED),
+        }
+        statement = "φ_{t/ε} → φ̃_t as ε → 0, where ∂ₜφ̃ = f − g(∇φ̃) + log det D²φ̃"
+        holds = all(decided) if decided else None
+        return Section("orders", "Sinkhorn against the parabolic Monge–Ampère flow", statement, facts, entries, holds)
+
+    def _entry(self, method: Method) -> Entry:
+        verdicts = {norm: self.verdict(method, norm) for norm in DEMANDED}
+        decided = [verdict for verdict in verdicts.values() if verdict is not None]
+        study = self.studies[method.name]
+        return entry_of(
+            study,
+            f"errors at t = {self.t:g}, {method.name}",
+            demands=dict.fromkeys(DEMANDED, f"order {method.order:g} ± {method.within:g}"),
+            holds=all(decided) if decided else None,
+            drawn={norm: study.errors[norm] for norm in DEMANDED},
+            slopes=(method.order,),
+            seconds=self.seconds[method.name],
+        )
+
+    def report(
+        self, directory: str | os.PathLike[str], *, title: str = "Sinkhorn against the Monge–Ampère flow"
+    ) -> Path:
+        """Write report.html, results.json, results.csv, tables.tex and the figure orders.svg, orders.pdf; the path of the page.
+
+        Raises
+        ------
+        OSError : the directory cannot be made or written.
+        """
+        folder, section = Path(directory), self.section()
+        prepare(folder)
+        drawing = draw(section)
+        assert drawing is not None
+        put(folder / "orders.svg", drawing.svg)
+        put(folder / "orders.pdf", drawing.pdf)
+        return write(Page(title), [section], folder, drawings={section.name: drawing.svg}, more={})
+
+
+def scaling_study(
+    problem: Problem,
+    *,
+    eps: Sequence[float],
+    t: float,
+    initial: ArrayLike | None = None,
+    rtol: float = 1e-11,
+    methods: Sequence[Method] = METHODS,
+    progress: bool | None = None,
+) -> Scaling:
+    """Errors of Sinkhorn against PMA at time t for each ε, plain, symmetric and extrapolated, with observed orders and verdicts.
+
+    Parameters
+    ----------
+    problem : densities on a torus or a box.
+    eps : at least two, decreasing, each dividing t; the grid must resolve the smallest (half of it for Richardson).
+    t : the time of comparison, > 0.
+    initial : u₀ on the grid, 0 unless given.
+    rtol : of the reference; a second one at ten times the tolerance measures its error.
+    methods : what to run.
+    progress : show a bar; by default on a terminal.
+
+    Raises
+    ------
+    ValueError : samples or vanishing densities, ε that are not decreasing or do not divide t.
+    Stopped : a run that did not reach t, with the advice; for ε that the grid does not resolve it names the least that it does.
+
+    Notes
+    -----
+    Cost: two runs of PMA, and t/ε iterations for each ε and gauge; runs are shared between methods.
+
+    Examples
+    --------
+    >>> from pmasolve import Torus
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> study = scaling_study(problem, eps=[1 / 64, 1 / 128, 1 / 256], t=1 / 32, rtol=1e-9)
+    >>> study.studies["symmetric"].orders("sup").round(1)
+    array([2., 2.])
+    """
+    _check(problem, eps, t)
+    seconds: dict[str, float] = {}
+    total = t * (2 / eps[-1] + len(methods) * sum(1 / value for value in eps))  # in iterations, roughly
+    with progress_bar("scaling study", total, progress) as show:
+        limit, looser = _timed(seconds, "reference", lambda: _limits(problem, t, initial, rtol))
+        runs = _Runs(problem, t, initial, show)
+        studies = {
+            method.name: _timed(seconds, method.name, lambda m=method: runs.study(m, eps, limit)) for method in methods
+        }
+    return Scaling(problem, t, studies, tuple(methods), compare(looser, limit).last(), seconds)
+
+
+def _check(problem: Problem, eps: Sequence[float], t: float) -> None:
+    if not problem.has_densities:
+        raise ValueError("the problem is made of samples, which PMA has no solver for: give densities on a grid")
+    values = np.asarray(eps, dtype=np.float64)
+    if values.ndim != 1 or values.size < 2 or np.any(np.diff(values) >= 0):
+        raise ValueError(
+            f"eps={eps}: an order needs at least two values, decreasing, for example [1/256, 1/512, 1/1024]"
+        )
+    if not 0 < t < np.inf:
+        raise ValueError(f"t={t}: the time of comparison must be positive and finite, for example 1/32")
+    for value in eps:
+        Sinkhorn(problem, value).admit(np.array([t]))
+
+
+def _timed(seconds: dict[str, float], name: str, work: Callable[[], T]) -> T:
+    began = time.perf_counter()
+    result = work()
+    seconds[name] = time.perf_counter() - began
+    return result
+
+
+def _limits(problem: Problem, t: float, initial: ArrayLike | None, rtol: float) -> tuple[Trajectory, Trajectory]:
+    flows = (MongeAmpere(problem, rtol=tolerance) for tolerance in (rtol, LOOSER * rtol))
+    tight, loose = (evolve(flow, [t], initial=initial, progress=False) for flow in flows)
+    return tight, loose
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Runs of Sinkhorn that methods share."""
+
+    problem: Problem
+    t: float
+    initial: ArrayLike | None
+    show: Show
+    done: dict[tuple[float, Gauge], Trajectory] = field(default_factory=dict)
+
+    def sinkhorn(self, eps: float, gauge: Gauge) -> Trajectory:
+        """The run with this ε, made once."""
+        if (eps, gauge) not in self.done:
+            flow = Sinkhorn(self.problem, eps, gauge=gauge)
+            self.done[eps, gauge] = evolve(flow, [self.t], initial=self.initial, progress=False)
+            self.show(sum(self.t / value for value, _ in self.done), {"eps": eps})
+        return self.done[eps, gauge]
+
+    def of(self, method: Method, eps: float) -> Trajectory:
+        """What a method makes of the runs with ε, ε/2, …"""
+        ladder = [self.sinkhorn(eps / 2**level, method.gauge) for level in range(method.levels)]
+        return replace(ladder[-1], potentials=extrapolate([run.potentials for run in ladder]))
+
+    def study(self, method: Method, eps: Sequence[float], limit: Trajectory) -> Study:
+        """Its distances from PMA."""
+        return Study.over("eps", eps, lambda value: compare(self.of(method, value), limit).last())
