@@ -2,7 +2,7 @@
 
     python benchmarks/clouds.py --n 20000 --eps 0.1 0.001 --repeat 5
 
-The number is the time over *all* pairs, the one that matters to a user: ``Fused`` sums some one by one, some by expansions, and
+The number is the time over *all* pairs, the one that matters to a user: ``Blockwise`` sums some one by one, some by expansions, and
 skips those below rounding.  Every row is checked against the first.  Peers that store the matrix run on fewer points.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from pmasolve.machine.arrays import Array
 from pmasolve.problems.grids import Cloud
-from pmasolve.sinkhorn.softmin.fused import Fused
+from pmasolve.sinkhorn.softmin.blockwise import Blockwise
 from pmasolve.sinkhorn.softmin.keops import KeOps, why_not
 
 Run = Callable[[], Array]
@@ -161,7 +161,7 @@ def main() -> None:
 def table(n: int, options: argparse.Namespace, eps: float, peers: dict[str, Callable[..., dict[str, Run]]]) -> None:
     """One comparison at one size and one ε."""
     source, target, h = clouds(n, options.dim, eps, options.period)
-    engines = {"Fused": Fused()} if why_not() else {"KeOps": KeOps(device="cpu"), "Fused": Fused()}
+    engines = {"Blockwise": Blockwise()} if why_not() else {"KeOps": KeOps(device="cpu"), "Blockwise": Blockwise()}
     kernels = {name: engine.bind(source, target, eps) for name, engine in engines.items()}
     runs: dict[str, Run] = {name: (lambda kernel=kernel: kernel.forward(h)) for name, kernel in kernels.items()}
     for name, peer in peers.items():
@@ -169,10 +169,10 @@ def table(n: int, options: argparse.Namespace, eps: float, peers: dict[str, Call
             print(f"  {PEERS[name]}: not installed, not measured")
         else:
             runs |= peer(source, target, h, eps)
-    kernels["Fused"].forward(h)
-    summed, expanded = (kernels["Fused"].report[name] / n**2 for name in ("summed", "expanded"))
+    kernels["Blockwise"].forward(h)
+    summed, expanded = (kernels["Blockwise"].report[name] / n**2 for name in ("summed", "expanded"))
     print(
-        f"n = {n}, eps = {eps:g}: of each pair's images Fused sums {summed:.3f} one by one, {expanded:.3f} by expansions"
+        f"n = {n}, eps = {eps:g}: of each pair's images Blockwise sums {summed:.3f} one by one, {expanded:.3f} by expansions"
     )
     report(runs, n * n, options.repeat)
 

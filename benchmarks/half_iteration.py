@@ -26,7 +26,7 @@ from pmasolve.machine.exponentials import CHUNK, LN2, LOG2E, exp2, jit, log2
 from pmasolve.machine.threads import each
 from pmasolve.problems.grids import Torus
 from pmasolve.sinkhorn.softmin.grids.windows import edge, extend, is_concave
-from pmasolve.sinkhorn.softmin.separable import Method, Separable, SeparableKernel
+from pmasolve.sinkhorn.softmin.separable import AxisMethod, Separable, SeparableKernel
 
 STEPS = ((1e-2, 60), (3e-3, 40), (1e-3, 40), (3e-4, 30), (1e-4, 30), (3e-5, 20), (1e-5, 20))
 
@@ -149,7 +149,9 @@ def exponentials(count):
 def row(eps: float, h: Array, mass: float) -> str:
     """One line of the table."""
     n, torus = h.shape[0], Torus(h.shape)
-    tiles, matrix, best = (Separable(force).bind(torus, torus, eps) for force in (Method.TILES, Method.MATRIX, None))
+    tiles, matrix, best = (
+        Separable(force).bind(torus, torus, eps) for force in (AxisMethod.TILES, AxisMethod.MATRIX, None)
+    )
     matrix.forward(h)
     a = np.random.default_rng(0).random((n, n))
     calls = {"tiles": lambda: tiles.forward(h), "best": lambda: best.forward(h), "gemm": lambda: (a @ a, a @ a)}

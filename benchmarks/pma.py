@@ -205,7 +205,7 @@ def equal_error(problem: Problem, t: float, reference: Array, error: float, spac
     """Seconds and error of the loosest MongeAmpere at least as accurate (10 % for noise)."""
     for rtol in 10.0 ** -np.arange(2, 13):
         run = evolve(MongeAmpere(problem, space=space, rtol=rtol), [t])
-        found = problem.domain.sup(problem.domain.gauge(run.potentials[0] - reference))
+        found = problem.domain.sup(problem.domain.centred(run.potentials[0] - reference))
         if found <= 1.1 * max(error, FLOOR):
             break
     return float(run.provenance["seconds"]), found
@@ -226,7 +226,7 @@ def peers_rows(n: int, t: float) -> Iterable[tuple]:
         if answer is None:
             continue
         u, seconds, steps = answer
-        error = grid.sup(grid.gauge(u - reference))
+        error = grid.sup(grid.centred(u - reference))
         for ours in dict.fromkeys((space, Fourier())):
             own, found = equal_error(problem, t, reference, error, ours)
             yield name, steps, error, seconds, short(ours), found, own, seconds / own
@@ -308,7 +308,7 @@ def amplitude_row(amplitude: float, n: int) -> tuple:
     run, fine = (evolve(MongeAmpere(two_modes(m, 2, amplitude), rtol=1e-6), [0.2], throw=False) for m in (n, 2 * n))
     records = run.records
     both = run.outcome.ok and fine.outcome.ok
-    change = float(np.max(np.abs(run.gauged[-1] - fine.gauged[-1][::2, ::2]))) if both else float("nan")
+    change = float(np.max(np.abs(run.centred[-1] - fine.centred[-1][::2, ::2]))) if both else float("nan")
     least, defect = float(np.nanmin(records["min_eigenvalue"])), abs(float(records["mass"][-1]) - 1)
     products = float(records["jacobian_products"][-1] / records["newton_iterations"][-1])
     return amplitude, run.outcome.name, len(records["dt"]), products, least, defect, change
@@ -335,7 +335,7 @@ def orders(options: argparse.Namespace) -> None:
             run = evolve(
                 MongeAmpere(problem, space=space, rtol=1e-11), [10.0], events=[Event("speed", below=1e-9)], initial=u
             )
-            errors.append(problem.domain.l2(run.gauged[-1] - u))
+            errors.append(problem.domain.l2(run.centred[-1] - u))
         steps = sizes if not isinstance(space, Fourier) else np.array([6, 12, 24])
         rows.append((short(space), *errors, *running_orders(1.0 / steps, np.array(errors))))
     show(
@@ -353,7 +353,7 @@ def tolerance(options: argparse.Namespace) -> None:
         run = evolve(MongeAmpere(problem, rtol=rtol), times)
         records = run.records
         work = int(records["derivatives"][-1]), int(records["jacobian_products"][-1])
-        rows.append((float(rtol), float(np.max(np.abs(run.gauged - reference.gauged))), *work))
+        rows.append((float(rtol), float(np.max(np.abs(run.centred - reference.centred))), *work))
     slope = np.polyfit(np.log([row[0] for row in rows]), np.log([row[1] for row in rows]), 1)[0]
     show(f"Error against rtol: slope {slope:.3f}", ("rtol", "error", "rhs", "Jv"), rows)
 

@@ -26,7 +26,7 @@ from pmasolve.machine.arrays import Array
 from pmasolve.problems.grids import Torus
 from pmasolve.problems.problem import Problem
 from pmasolve.sinkhorn.schroedinger import schroedinger
-from pmasolve.sinkhorn.softmin.fused import Fused
+from pmasolve.sinkhorn.softmin.blockwise import Blockwise
 from pmasolve.sinkhorn.softmin.keops import KeOps, why_not
 from pmasolve.sinkhorn.softmin.separable import Separable, SeparableKernel
 
@@ -141,16 +141,16 @@ def cloud(sizes: Sizes) -> None:
             print(f"  OTT-JAX not measured: {absent} not installed")
         else:
             runs |= ott(source, target, h, eps)
-        runs["pmasolve Fused"] = partial(Fused().bind(source, target, eps).forward, h)
+        runs["pmasolve Blockwise"] = partial(Blockwise().bind(source, target, eps).forward, h)
         print(f"  n = {n}, eps = {eps:g}")
         report(working(runs), n * n, 5)
         if absent := missing("ot"):
             print(f"  POT not measured: {absent} not installed")
         else:
-            report_once("POT, lazy", pot_lazy(source, target, h, eps), runs["pmasolve Fused"], n * n, 2)
+            report_once("POT, lazy", pot_lazy(source, target, h, eps), runs["pmasolve Blockwise"], n * n, 2)
     source, target, h = clouds(sizes.stored, 2, 1e-2, None)
     print(f"  n = {sizes.stored}, eps = 0.01, peers that store the matrix")
-    ours = {"pmasolve Fused": partial(Fused().bind(source, target, 1e-2).forward, h)}
+    ours = {"pmasolve Blockwise": partial(Blockwise().bind(source, target, 1e-2).forward, h)}
     report(working(dense(source, target, h, 1e-2) | ours), sizes.stored**2, 5)
 
 

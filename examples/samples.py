@@ -12,7 +12,7 @@ problem = pma.Problem.from_samples(x, y)
 
 # --- Schrödinger potentials at ε = 0.05, certified ---
 found = pma.schroedinger(problem, eps=0.05)
-print(found.outcome, "in", found.iterations, "iterations; duality gap", f"{found.plan.gap:.1e}")
+print(found.outcome, "in", found.iterations, "iterations; duality gap", f"{found.plan.duality_gap:.1e}")
 
 # --- The map at new points ---
 new = rng.standard_normal((2, 500))

@@ -42,7 +42,7 @@ from .problems.problem import Problem as Problem
 from .sinkhorn import conventions as conventions
 from .sinkhorn.brenier import Brenier as Brenier
 from .sinkhorn.brenier import brenier as brenier
-from .sinkhorn.fixed_points import Newton as Newton
+from .sinkhorn.fixed_points import SinkhornNewton as SinkhornNewton
 from .sinkhorn.iteration import FORWARD as FORWARD
 from .sinkhorn.iteration import PLAIN as PLAIN
 from .sinkhorn.iteration import SYMMETRIC as SYMMETRIC
@@ -52,11 +52,11 @@ from .sinkhorn.iteration import corrected as corrected
 from .sinkhorn.plans import Plan as Plan
 from .sinkhorn.potentials import Potential as Potential
 from .sinkhorn.richardson import Richardson as Richardson
-from .sinkhorn.richardson import certify as certify
+from .sinkhorn.richardson import cross_check as cross_check
 from .sinkhorn.schroedinger import Schroedinger as Schroedinger
 from .sinkhorn.schroedinger import schroedinger as schroedinger
+from .sinkhorn.softmin import Blockwise as Blockwise
 from .sinkhorn.softmin import Dense as Dense
-from .sinkhorn.softmin import Fused as Fused
 from .sinkhorn.softmin import KeOps as KeOps
 from .sinkhorn.softmin import Separable as Separable
 from .studies.convergence import Band as Band
@@ -67,7 +67,7 @@ from .studies.figures import plot_orders as plot_orders
 from .studies.figures import plot_trajectory as plot_trajectory
 from .studies.figures import plot_transport as plot_transport
 from .studies.figures import save_figure as save_figure
-from .studies.scaling import Method as Method
 from .studies.scaling import Scaling as Scaling
+from .studies.scaling import ScalingMethod as ScalingMethod
 from .studies.scaling import scaling_study as scaling_study
 from .studies.tables import latex_table as latex_table

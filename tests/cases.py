@@ -124,5 +124,5 @@ def steady(
         flow = MongeAmpere(problem, space=space, rtol=tolerance)
         run = evolve(flow, [20.0], events=[Event("speed", below=speed)], initial=initial)
         assert run.outcome.name.startswith("event"), run.outcome
-        initial = run.gauged[-1]
-    return run.gauged[-1]
+        initial = run.centred[-1]
+    return run.centred[-1]

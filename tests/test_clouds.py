@@ -11,9 +11,9 @@ import pytest
 from pmasolve import (
     FORWARD,
     SYMMETRIC,
+    Blockwise,
     Cloud,
     Dense,
-    Fused,
     KeOps,
     MongeAmpere,
     Outcome,
@@ -33,9 +33,9 @@ from pmasolve.sinkhorn.softmin import default_engine
 from pmasolve.sinkhorn.softmin.keops import why_not
 from pmasolve.sinkhorn.softmin.nodes import log_kernel
 
-ENGINES = [Dense(), Fused()] + ([] if why_not() else [KeOps(device="cpu")])  # in ℝ²: one formula to compile
+ENGINES = [Dense(), Blockwise()] + ([] if why_not() else [KeOps(device="cpu")])  # in ℝ²: one formula to compile
 PERIODIC = ENGINES[:2] + [pytest.param(engine, marks=pytest.mark.slow) for engine in ENGINES[2:]]
-NAMES = ["Dense", "Fused", "KeOps"][: len(ENGINES)]
+NAMES = ["Dense", "Blockwise", "KeOps"][: len(ENGINES)]
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ class Interrupted:
     left: list = field(default_factory=list)
 
     def bind(self, source, target, eps):
-        kernel = Fused().bind(source, target, eps)
+        kernel = Blockwise().bind(source, target, eps)
 
         forward, backward = (lambda h: self.count(kernel.forward(h))), (lambda h: self.count(kernel.backward(h)))
         return Counted(forward, backward, kernel.report)
@@ -266,8 +266,8 @@ def test_compare(rng):
     assert np.isnan(errors["density"])
     assert np.isnan(errors["kl"])
     assert compare(fine, fine).sup[0] == 0
-    assert fine.gauged.shape == (1, 60)
-    assert abs(problem.domain.integral(fine.gauged[0])) < 1e-15
+    assert fine.centred.shape == (1, 60)
+    assert abs(problem.domain.integral(fine.centred[0])) < 1e-15
 
 
 def test_equal_clouds_and_norms(rng):
@@ -303,8 +303,8 @@ def test_swapped(rng):
 def test_default_engines():
     torus, cloud = Torus((8,)), Cloud([[0.0]])
     assert default_engine(torus, torus) == Separable()
-    assert default_engine(cloud, cloud) == Fused()
-    assert default_engine(torus, Cloud([[0.0]], period=1.0)) == Fused()
+    assert default_engine(cloud, cloud) == Blockwise()
+    assert default_engine(torus, Cloud([[0.0]], period=1.0)) == Blockwise()
     assert "engine" in Sinkhorn(Problem.from_samples([[0.0]], [[1.0]]), 1.0).kernel.report
 
 

@@ -38,11 +38,11 @@ def test_costs(dim):
     found = schroedinger(problem, eps, marginal=1e-12)
     a, b, C = problem.domain.weights, problem.codomain.weights, cost_matrix(problem)
     gamma = ot.sinkhorn(a, b, C, eps, method="sinkhorn_log", stopThr=1e-13, numItermax=20_000)
-    assert found.plan.cost == pytest.approx(np.sum(gamma * C), abs=1e-10)
+    assert found.plan.w2_squared == pytest.approx(2 * np.sum(gamma * C), abs=1e-10)
     value = np.sum(gamma * C) + eps * np.sum(gamma * np.log(gamma / np.outer(a, b)))
     assert found.plan.value == pytest.approx(value, abs=1e-10)
     assert found.plan.dual == pytest.approx(value, abs=1e-10)
-    assert 0 <= found.plan.gap + 1e-14 < 1e-10
+    assert 0 <= found.plan.duality_gap + 1e-14 < 1e-10
     assert np.abs(found.plan.rows(np.arange(80)) - gamma).max() < 1e-10
 
 

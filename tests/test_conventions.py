@@ -69,7 +69,7 @@ def test_our_start_from_pot():
     found = schroedinger(problem, EPS, marginal=1e-11, start=theirs.u)
     assert found.iterations == 1
     annealed = schroedinger(problem, EPS, marginal=1e-13)
-    assert np.abs(problem.domain.gauge(theirs.u - annealed.u)).max() < 1e-11
+    assert np.abs(problem.domain.centred(theirs.u - annealed.u)).max() < 1e-11
 
 
 def test_values():

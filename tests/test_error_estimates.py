@@ -32,7 +32,7 @@ def test_time_error_is_estimated_within_a_factor(truth):
 def sup_on_coarse(run, fine):
     """Distance on every other point of the fine grid."""
     grid = run.flow.problem.domain
-    return [grid.sup(grid.gauge(run.potentials[0] - fine.potentials[0][::2, ::2]))]
+    return [grid.sup(grid.centred(run.potentials[0] - fine.potentials[0][::2, ::2]))]
 
 
 @pytest.mark.parametrize("order", [2, 4, 6])
@@ -73,11 +73,11 @@ def test_richardson_errs_by_less_than_it_says(truth):
 
 
 def test_the_independent_certificate_agrees_and_catches_a_wrong_run(truth):
-    certificate = pma.certify(truth, 1 / 128, levels=4)
+    certificate = pma.cross_check(truth, 1 / 128, levels=4)
     assert certificate.distance[0] < 1e-8
     assert certificate.distance[0] < 3 * certificate.own_error[0]
     wrong = pma.Trajectory(**{**vars(truth), "potentials": 1.001 * truth.potentials})
-    caught = pma.certify(wrong, 1 / 128, levels=4)
+    caught = pma.cross_check(wrong, 1 / 128, levels=4)
     assert caught.distance[0] > 100 * caught.own_error[0]
 
 

@@ -8,19 +8,19 @@ import pytest
 from test_softmin_clouds import allowance, check, clouds, oracle
 
 from pmasolve.problems.grids import Box, Cloud
+from pmasolve.sinkhorn.softmin.blockwise import Blockwise
 from pmasolve.sinkhorn.softmin.clouds.blocks import BLOCK
 from pmasolve.sinkhorn.softmin.clouds.expansions import largest, monomials
 from pmasolve.sinkhorn.softmin.clouds.groups import degrees, grouped, groups_of
 from pmasolve.sinkhorn.softmin.clouds.sides import sort
-from pmasolve.sinkhorn.softmin.fused import Fused
 
 
 @dataclass(frozen=True)
 class Expanding:
-    """`Fused` with groups of a block wherever their sizes allow an expansion, whether or not it pays."""
+    """`Blockwise` with groups of a block wherever their sizes allow an expansion, whether or not it pays."""
 
     def bind(self, source, target, eps):
-        kernel = Fused().bind(source, target, eps)
+        kernel = Blockwise().bind(source, target, eps)
         return replace(kernel, groups=groups_of(BLOCK, kernel.source, kernel.target, eps))
 
 

@@ -99,7 +99,7 @@ def test_a_map_comes_back_from_its_file(space, tmp_path: Path) -> None:
     T = transport(t2(32), space=space)
     back = load_map(save_map(T, tmp_path / "map"))
     assert back.outcome == T.outcome
-    assert (back.space, back.method, back.interval, back.cost) == (T.space, T.method, T.interval, T.cost)
+    assert (back.space, back.method, back.interval, back.w2_squared) == (T.space, T.method, T.interval, T.w2_squared)
     assert list(back.records) == [dict(record) for record in T.records]
     x = np.random.default_rng(0).uniform(0, 1, (2, 20))
     np.testing.assert_array_equal(back.map, T.map)
@@ -134,8 +134,8 @@ def test_command_line(tmp_path: Path) -> None:
     record = json.loads(result.output)
     T = load_map(out)
     assert record["ok"]
-    assert record["cost"] == T.cost
-    assert record["lower"] <= record["cost"] <= record["upper"]
+    assert record["w2_squared"] == T.w2_squared
+    assert record["lower"] <= record["w2_squared"] <= record["upper"]
     assert record["written"] == [str(out), str(figure)]
     assert T.problem.domain == Box((48, 40), (1.0, 40 / 48))
     assert "<svg" in figure.read_text(encoding="utf-8")
@@ -229,10 +229,10 @@ def transport_problem(a, b):
 def test_distances_to_a_reference() -> None:
     found = distances(LINE, STACK, STACK[0])
     assert found.ok.all()
-    singles = [transport(transport_problem(image, STACK[0])).cost for image in STACK]
-    np.testing.assert_allclose(found.cost, singles, rtol=1e-12)
-    assert np.all((found.lower <= found.cost) & (found.cost <= found.upper))
-    np.testing.assert_allclose(found.w2**2, found.cost)
+    singles = [transport(transport_problem(image, STACK[0])).w2_squared for image in STACK]
+    np.testing.assert_allclose(found.w2_squared, singles, rtol=1e-12)
+    assert np.all((found.lower <= found.w2_squared) & (found.w2_squared <= found.upper))
+    np.testing.assert_allclose(found.w2**2, found.w2_squared)
 
 
 def test_pairs_resume_from_a_file(tmp_path: Path) -> None:
@@ -250,10 +250,10 @@ def test_pairs_resume_from_a_file(tmp_path: Path) -> None:
     found = pairwise(LINE, STACK, solve=solve, path=path)
     assert count == 4 + 3  # six pairs, three were kept
     whole = pairwise(LINE, STACK)
-    np.testing.assert_array_equal(found.cost, whole.cost)
-    np.testing.assert_array_equal(found.cost, found.cost.T)
+    np.testing.assert_array_equal(found.w2_squared, whole.w2_squared)
+    np.testing.assert_array_equal(found.w2_squared, found.w2_squared.T)
     assert found.ok.all()
-    assert np.all(np.diag(found.cost) == 0)
+    assert np.all(np.diag(found.w2_squared) == 0)
     with pytest.raises(ValueError, match="other densities"):
         pairwise(LINE, STACK[:3], path=path)
     with pytest.raises(FileNotFoundError, match="does not exist"):
@@ -277,7 +277,7 @@ def test_a_wrong_image_is_found_before_any_is_solved(run) -> None:
         if run is not pairwise:
             with pytest.raises(ValueError, match=f"reference.*{words}"):
                 of(STACK, image)
-    assert len(of([]) if run is embedding else of([]).cost) == 0
+    assert len(of([]) if run is embedding else of([]).w2_squared) == 0
 
 
 def test_embedding_is_an_isometry_in_one_dimension_and_an_upper_bound_in_two() -> None:

@@ -161,7 +161,7 @@ def test_steady_state_of_a_known_problem(dim: int) -> None:
     known, shape = KNOWN[dim], {1: (64,), 2: (32, 36), 3: (16, 16, 16)}[dim]
     problem = known.problem(shape)
     run = evolve(MongeAmpere(problem, rtol=1e-10), [1.0])
-    error = problem.domain.sup(problem.domain.gauge(run.potentials[-1] - known.u(problem.domain.points)))
+    error = problem.domain.sup(problem.domain.centred(run.potentials[-1] - known.u(problem.domain.points)))
     print(f"\ndim {dim}: distance from the known potential {error:.1e}")
     assert error < (1e-10 if dim < 3 else 1e-8)
     assert run.records["kl"][-1] < 1e-10
@@ -181,7 +181,7 @@ def test_order_in_space(order: int) -> None:
         run = evolve(
             MongeAmpere(problem, space=FiniteDifference(order), rtol=1e-10), [0.6], initial=known.u(grid.points)
         )
-        errors.append(grid.sup(grid.gauge(run.potentials[-1] - known.u(grid.points))))
+        errors.append(grid.sup(grid.centred(run.potentials[-1] - known.u(grid.points))))
     orders = running_orders(1.0 / sizes, np.array(errors))
     print(f"\norder {order}: errors", np.array2string(np.array(errors), precision=2), "orders", np.round(orders, 3))
     assert np.all(np.abs(orders - order) < 0.15), orders

@@ -47,7 +47,7 @@ def refined(make, n: int, times=(0.02, 0.2), rtol: float = 1e-6) -> tuple[float,
     """Sup distance between the flows on n² and (2n)² points, on the coarse ones, and the worst mass defect of the fine run."""
     runs = [evolve(MongeAmpere(make(m), rtol=rtol), times, throw=False) for m in (n, 2 * n)]
     assert all(check(run) for run in runs), [str(run.outcome) for run in runs]
-    coarse, fine = (run.gauged for run in runs)
+    coarse, fine = (run.centred for run in runs)
     return float(np.max(np.abs(coarse - fine[:, ::2, ::2]))), float(np.max(np.abs(runs[1].records["mass"] - 1)))
 
 
@@ -153,7 +153,7 @@ def test_underresolved_data_are_named_or_right() -> None:
     run = evolve(MongeAmpere(ratio(12, 1e4), rtol=1e-6), [0.2], throw=False)
     if check(run):
         reference = evolve(MongeAmpere(ratio(96, 1e4), rtol=1e-6), [0.2])
-        coarse, fine = run.gauged[-1], reference.gauged[-1][::8, ::8]
+        coarse, fine = run.centred[-1], reference.centred[-1][::8, ::8]
         print(f"\n12²: distance from 96² {np.max(np.abs(coarse - fine)):.1e}, mass {run.records['mass'][-1]:.6f}")
         assert np.max(np.abs(coarse - fine)) < 0.02 or abs(run.records["mass"][-1] - 1) > 1e-3
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmasolve import PLAIN, Method, Problem, Scaling, Torus, scaling_study
+from pmasolve import PLAIN, Problem, Scaling, ScalingMethod, Torus, scaling_study
 from pmasolve.studies.scaling import METHODS, PLAIN_METHOD
 
 TAU = 2 * np.pi
@@ -34,7 +34,7 @@ def test_each_method_has_its_order(study: Scaling) -> None:
 
 
 def test_a_wrong_expectation_fails_and_errors_below_the_references_decide_nothing(study: Scaling) -> None:
-    wrong = Method("plain", PLAIN, 1, 2.0, 0.2)
+    wrong = ScalingMethod("plain", PLAIN, 1, 2.0, 0.2)
     assert study.verdict(wrong) is False
     assert replace(study, methods=(wrong,)).section().verdict == "fails"
     vague = replace(study, methods=(PLAIN_METHOD,), floor={"sup": 1.0, "gradient": 1.0})

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pmasolve import Box, Dense, Event, Fused, MongeAmpere, Problem, Sinkhorn, Torus, evolve
+from pmasolve import Blockwise, Box, Dense, Event, MongeAmpere, Problem, Sinkhorn, Torus, evolve
 from pmasolve.sinkhorn.brenier import brenier
-from pmasolve.sinkhorn.fixed_points import Newton, Search
+from pmasolve.sinkhorn.fixed_points import Search, SinkhornNewton
 from pmasolve.sinkhorn.markov import Markov
 from pmasolve.sinkhorn.schroedinger import schroedinger
 from pmasolve.sinkhorn.softmin import default_engine
@@ -55,7 +55,7 @@ def manufactured(n=64, a=0.004):
 
     torus = Torus((n, n))
     x, y = torus.points
-    return Problem(torus, f, g), torus.gauge(a * np.cos(TAU * x) + a / 2 * np.sin(TAU * (x + y)))
+    return Problem(torus, f, g), torus.centred(a * np.cos(TAU * x) + a / 2 * np.sin(TAU * (x + y)))
 
 
 CASES = {
@@ -78,7 +78,7 @@ def test_fixed_point(case):
     assert np.abs(once - found.u).max() < 1e-12
     assert problem.mu.integral(np.abs(np.expm1(found.plan.log_source_ratio))) < 1e-12
     assert problem.nu.integral(np.abs(np.expm1(found.plan.log_target_ratio))) < 2e-12
-    assert abs(found.plan.gap) < 1e-12
+    assert abs(found.plan.duality_gap) < 1e-12
 
 
 def test_the_limit_of_plain_iterations():
@@ -86,13 +86,13 @@ def test_the_limit_of_plain_iterations():
     problem, eps = line(), 4e-3
     newton = schroedinger(problem, eps, marginal=1e-13)
     others = [
-        schroedinger(problem, eps, marginal=1e-13, newton=Newton(precondition=False)),
+        schroedinger(problem, eps, marginal=1e-13, newton=SinkhornNewton(precondition=False)),
         schroedinger(problem, eps, marginal=1e-13, newton=None),
         schroedinger(problem, eps, marginal=1e-13, start=np.zeros(128)),
         schroedinger(problem, eps, marginal=1e-13, ladder=[0.1, 0.02], softmin=Dense()),
     ]
     for other in others:
-        assert np.abs(problem.domain.gauge(other.u - newton.u)).max() < 1e-13
+        assert np.abs(problem.domain.centred(other.u - newton.u)).max() < 1e-13
     assert newton.iterations < 40 < others[1].iterations
 
 
@@ -166,9 +166,9 @@ def test_gaussians(eps):
 
 def test_gap_as_criterion():
     problem = cloud()
-    found = schroedinger(problem, 0.01, marginal=np.inf, gap=1e-6)
+    found = schroedinger(problem, 0.01, marginal=np.inf, duality_gap=1e-6)
     assert found.outcome.ok
-    assert 0 <= found.plan.gap <= 1e-6
+    assert 0 <= found.plan.duality_gap <= 1e-6
     assert found.iterations < schroedinger(problem, 0.01, marginal=1e-12).iterations
 
 
@@ -250,7 +250,7 @@ def test_from_ones_own_potential():
         ({"eps": 0.0}, "eps"),
         ({"eps": np.nan}, "eps"),
         ({"marginal": 0.0}, "marginal"),
-        ({"gap": -1.0}, "gap"),
+        ({"duality_gap": -1.0}, "duality_gap"),
         ({"limit": 0}, "limit"),
         ({"start": np.zeros(3)}, "start"),
         ({"start": np.full(128, np.nan)}, "start"),
@@ -292,7 +292,7 @@ def test_extrapolation_meets_monge_ampere():
     problem, _ = manufactured(48)
     found = brenier(problem, 4e-3, levels=5, ratio=2**0.5)
     flow = evolve(MongeAmpere(problem, rtol=1e-9), [2.0], events=[Event("speed", below=1e-9)])
-    assert problem.domain.sup(found.potential - flow.gauged[-1]) < 1e-9
+    assert problem.domain.sup(found.potential - flow.centred[-1]) < 1e-9
 
 
 def test_bad_input_of_extrapolation():
@@ -315,17 +315,19 @@ def test_hard_pair():
     found = schroedinger(problem, 1e-3, quadrature=1.0)
     assert found.outcome.ok
     assert found.iterations < 200
-    other = schroedinger(problem, 1e-3, quadrature=1.0, softmin=None, newton=replace(Newton(), precondition=False))
-    assert problem.domain.sup(problem.domain.gauge(other.u - found.u)) < 1e-9
+    other = schroedinger(
+        problem, 1e-3, quadrature=1.0, softmin=None, newton=replace(SinkhornNewton(), precondition=False)
+    )
+    assert problem.domain.sup(problem.domain.centred(other.u - found.u)) < 1e-9
 
 
 @pytest.mark.slow
 def test_large_cloud():
     rng = np.random.default_rng(3)
     problem = Problem.from_samples(rng.random((5000, 2)), rng.random((5000, 2)) ** 1.5)
-    found = schroedinger(problem, 1e-3, softmin=Fused())
+    found = schroedinger(problem, 1e-3, softmin=Blockwise())
     assert found.outcome.ok
-    assert abs(found.plan.gap) < 1e-9
+    assert abs(found.plan.duality_gap) < 1e-9
 
 
 @dataclass(frozen=True)
@@ -364,7 +366,7 @@ def test_interrupted_and_resumed(case, passes):
     rest = schroedinger(problem, eps, marginal=1e-12, start=part, softmin=None)
     assert rest.outcome.ok
     assert rest.records["eps"][0] == part.eps
-    assert problem.domain.sup(problem.domain.gauge(rest.u - whole.u)) < 1e-11
+    assert problem.domain.sup(problem.domain.centred(rest.u - whole.u)) < 1e-11
     assert part.iterations + rest.iterations < 1.5 * whole.iterations + 10
 
 
@@ -383,7 +385,7 @@ def test_going_on_to_another_eps():
     assert fine.iterations < schroedinger(problem, 2e-3).iterations
     back = schroedinger(problem, 0.05, start=fine)
     assert set(back.records["eps"]) == {0.05}
-    assert problem.domain.sup(problem.domain.gauge(back.u - coarse.u)) < 1e-7
+    assert problem.domain.sup(problem.domain.centred(back.u - coarse.u)) < 1e-7
     listed = schroedinger(problem, 2e-3, start=coarse, ladder=[0.3, 0.01])
     assert list(dict.fromkeys(listed.records["eps"])) == [0.05, 0.01, 2e-3]
 
@@ -412,7 +414,9 @@ def test_progress(capsys):
 def test_share_of_the_way():
     """What the bar is told rises from stage to stage and ends at the number of ε."""
     told = []
-    search = Search(Sinkhorn(cloud(), 0.05), Newton(), 1000, lambda done, record: told.append((done, dict(record))))
+    search = Search(
+        Sinkhorn(cloud(), 0.05), SinkhornNewton(), 1000, lambda done, record: told.append((done, dict(record)))
+    )
     search.run(np.zeros(150), 1e-2, np.inf)
     search.flow = replace(search.flow, eps=0.02)
     search.run(search.best.after, 1e-10, np.inf)

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmasolve import FORWARD, PLAIN, SYMMETRIC, Box, MongeAmpere, Problem, Sinkhorn, Study, Torus, evolve, load, save
+from pmasolve.sinkhorn.softmin.blockwise import Blockwise
 from pmasolve.sinkhorn.softmin.dense import Dense
-from pmasolve.sinkhorn.softmin.fused import Fused
 from pmasolve.sinkhorn.softmin.keops import KeOps, why_not
-from pmasolve.sinkhorn.softmin.separable import Method, Separable
+from pmasolve.sinkhorn.softmin.separable import AxisMethod, Separable
 from pmasolve.studies.convergence import Band
 
 ENGINES = [Separable()]  # each is compared with Dense(); add an engine here
@@ -192,7 +192,7 @@ def test_nonexpansive(seed: int, size: float, eps: float) -> None:
     assert np.max(np.abs(after[0] - after[1])) <= np.max(np.abs(a - b)) * (1 + 1e-12) + 1e-13
 
 
-@pytest.mark.parametrize("softmin", [Fused(), KeOps(device="cpu")], ids=str)
+@pytest.mark.parametrize("softmin", [Blockwise(), KeOps(device="cpu")], ids=str)
 @pytest.mark.parametrize("problem", [LINE, PLANE], ids=["line", "plane"])
 def test_engines_for_nodes_give_the_grids_iterates(softmin, problem: Problem) -> None:
     """KeOps and the fused loops on the same nodes, to 1e-12 of the potential's scale after five iterations."""
@@ -281,8 +281,8 @@ def test_gradient_limit_holds_forward_and_only_there() -> None:
     assert residual(2.0**-11, PLAIN) > 0.1
 
 
-@pytest.mark.parametrize(("method", "passes"), [(None, "matrix_passes"), (Method.TILES, "tile_passes")])
-def test_a_run_says_what_ran(method: Method | None, passes: str, tmp_path) -> None:
+@pytest.mark.parametrize(("method", "passes"), [(None, "matrix_passes"), (AxisMethod.TILES, "tile_passes")])
+def test_a_run_says_what_ran(method: AxisMethod | None, passes: str, tmp_path) -> None:
     """Engine, passes, splits and certificate, also from a file."""
     run = evolve(Sinkhorn(t2(64), 2e-3, softmin=Separable(method)), [4e-3])
     path = tmp_path / "run.npz"

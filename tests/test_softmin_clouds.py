@@ -13,11 +13,11 @@ from filelock import FileLock
 
 from pmasolve.problems.grids import Box, Cloud, Torus
 from pmasolve.sinkhorn.softmin import default_engine, keops
-from pmasolve.sinkhorn.softmin.fused import Fused
+from pmasolve.sinkhorn.softmin.blockwise import Blockwise
 from pmasolve.sinkhorn.softmin.keops import KeOps, why_not
 from pmasolve.sinkhorn.softmin.nodes import geometry
 
-FUSED = [pytest.param(Fused(), id="Fused")]
+FUSED = [pytest.param(Blockwise(), id="Blockwise")]
 KEOPS = [] if why_not() else [pytest.param(KeOps(device="cpu"), id="KeOps")]
 BOTH = FUSED + KEOPS
 FUSED_AND_SLOW = FUSED + [pytest.param(*p.values, id="KeOps", marks=pytest.mark.slow) for p in KEOPS]
@@ -143,7 +143,7 @@ if KEOPS:
 
 def test_grid_and_cloud_on_one_torus(rng):
     torus = Torus((16, 16))
-    check(Fused(), torus, Cloud(rng.random((90, 2)), period=1.0), 1e-2, rng.random((16, 16)), rng.random(90))
+    check(Blockwise(), torus, Cloud(rng.random((90, 2)), period=1.0), 1e-2, rng.random((16, 16)), rng.random(90))
 
 
 @pytest.mark.parametrize("period", [None, 1.0])
@@ -189,7 +189,7 @@ def test_sum_of_many_terms(rng):
     """40 000 terms keep 14 digits."""
     source, target = Cloud(rng.random((40_000, 2))), Cloud(rng.random((20, 2)))
     h = rng.standard_normal(40_000)
-    error = Fused().bind(source, target, 0.5).forward(h) - oracle(source, target, 0.5, h)
+    error = Blockwise().bind(source, target, 0.5).forward(h) - oracle(source, target, 0.5, h)
     assert np.abs(error).max() < 1e-14
 
 
@@ -197,14 +197,14 @@ def test_pruning_is_large_and_harmless(rng):
     """At small ε most pairs are skipped; the shares of the threads do not change a bit."""
     source, target = clouds(rng, 6000, 5000, 2)
     h = -0.05 * np.cos(7 * source.points).sum(axis=1) / 1e-4
-    kernel = Fused().bind(source, target, 1e-4)
+    kernel = Blockwise().bind(source, target, 1e-4)
     values = kernel.forward(h)
     assert kernel.report["summed"] < 0.2 * kernel.report["pairs"]
     rows = np.arange(0, 5000, 100)
     some = Cloud(target.points[rows])
     exact = oracle(source, some, 1e-4, h)
     assert np.abs(values[rows] - exact).max() <= allowance(source, some, 1e-4, h, exact)
-    assert (values == Fused().bind(source, target, 1e-4).forward(h)).all()
+    assert (values == Blockwise().bind(source, target, 1e-4).forward(h)).all()
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 4])
@@ -213,14 +213,16 @@ def test_waves_lose_no_digits(dim):
     source, target = Cloud(np.zeros((1, dim)), period=1.0), Cloud(np.full((1, dim), 0.5), period=1.0)
     for eps in (0.02, 0.03, 0.05, 0.08, 0.11, 0.2, 1.0):
         if dim < 4 or eps > 0.1:
-            error = Fused().bind(source, target, eps).forward(np.zeros(1)) - oracle(source, target, eps, np.zeros(1))
+            error = Blockwise().bind(source, target, eps).forward(np.zeros(1)) - oracle(
+                source, target, eps, np.zeros(1)
+            )
             assert abs(error) < 2e-14
 
 
 def test_constant_commutes(rng):
     """Adding a constant to h adds it to the sums."""
     source, target = clouds(rng, 300, 200, 2, period=1.0)
-    kernel, h = Fused().bind(source, target, 1e-2), rng.random(300)
+    kernel, h = Blockwise().bind(source, target, 1e-2), rng.random(300)
     assert np.abs(kernel.forward(h + 64.0) - kernel.forward(h) - 64.0).max() < 1e-13
 
 
@@ -237,7 +239,7 @@ if KEOPS:
         assert error < 10 * kernel.report["error"]
 
 
-@pytest.mark.parametrize("engine", [Fused(), KeOps()], ids=["Fused", "KeOps"])
+@pytest.mark.parametrize("engine", [Blockwise(), KeOps()], ids=["Blockwise", "KeOps"])
 @pytest.mark.parametrize(
     ("source", "target", "eps", "message"),
     [
@@ -280,7 +282,7 @@ point = Cloud([[0.0, 1.0]])
 try:
     keops.KeOps().bind(point, point, 1.0)
 except ValueError as error:
-    assert "C++ compiler" in str(error) and "Fused()" in str(error), error
+    assert "C++ compiler" in str(error) and "Blockwise()" in str(error), error
 else:
     raise SystemExit("bound without a compiler")
 """
@@ -338,7 +340,7 @@ def forgotten():
 
 def test_without_a_compiler(forgotten, monkeypatch):
     monkeypatch.setattr(keops.shutil, "which", lambda name: None)
-    with pytest.raises(ValueError, match=r"KeOps cannot run here: it finds no C\+\+ compiler.*Fused\(\)"):
+    with pytest.raises(ValueError, match=r"KeOps cannot run here: it finds no C\+\+ compiler.*Blockwise\(\)"):
         KeOps().bind(*POINTS, 1.0)
     assert default_engine(*POINTS).bind(*POINTS, 1.0).forward(np.zeros(1))[0] == pytest.approx(-0.5)
 
@@ -348,7 +350,9 @@ def test_without_pykeops(forgotten, monkeypatch):
         raise ModuleNotFoundError("No module named 'pykeops'")
 
     monkeypatch.setattr(keops, "pykeops", absent)
-    with pytest.raises(ValueError, match=r"pykeops does not import \(ModuleNotFoundError.*install pykeops.*Fused\(\)"):
+    with pytest.raises(
+        ValueError, match=r"pykeops does not import \(ModuleNotFoundError.*install pykeops.*Blockwise\(\)"
+    ):
         KeOps().bind(*POINTS, 1.0)
     assert default_engine(*POINTS).bind(*POINTS, 1.0).forward(np.zeros(1))[0] == pytest.approx(-0.5)
 

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from test_softmin_clouds import allowance, oracle
 
-from pmasolve import Box, Cloud, Dense, Fused, KeOps, Separable, Torus
+from pmasolve import Blockwise, Box, Cloud, Dense, KeOps, Separable, Torus
 from pmasolve.sinkhorn.softmin.clouds.blocks import BLOCK
 from pmasolve.sinkhorn.softmin.clouds.groups import groups_of
 from pmasolve.sinkhorn.softmin.keops import why_not
-from pmasolve.sinkhorn.softmin.separable import Method
+from pmasolve.sinkhorn.softmin.separable import AxisMethod
 
 
 @dataclass(frozen=True)
 class Expanding:
-    """`Fused` with its expansions wherever they are possible, whether or not they pay."""
+    """`Blockwise` with its expansions wherever they are possible, whether or not they pay."""
 
     def bind(self, source, target, eps):
-        kernel = Fused().bind(source, target, eps)
+        kernel = Blockwise().bind(source, target, eps)
         return replace(kernel, groups=groups_of(BLOCK, kernel.source, kernel.target, eps))
 
 
@@ -50,9 +50,9 @@ COMPILED = (
 ENGINES = {
     "Dense": (Dense(), tuple(NODES)),
     "Separable": (Separable(), GRIDS),
-    "matrix products": (Separable(Method.MATRIX), GRIDS),
-    "tiles": (Separable(Method.TILES), GRIDS),
-    "Fused": (Fused(), tuple(NODES)),
+    "matrix products": (Separable(AxisMethod.MATRIX), GRIDS),
+    "tiles": (Separable(AxisMethod.TILES), GRIDS),
+    "Blockwise": (Blockwise(), tuple(NODES)),
     "expansions": (Expanding(), tuple(NODES)),
 } | ({} if why_not() else {"KeOps": (KeOps(device="cpu"), COMPILED)})
 CASES = [(engine, nodes) for engine, (_, served) in ENGINES.items() for nodes in served]

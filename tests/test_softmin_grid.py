@@ -9,9 +9,9 @@ from pmasolve.problems.grids import Box, Cloud, Grid, Torus
 from pmasolve.sinkhorn.softmin.dense import Dense
 from pmasolve.sinkhorn.softmin.grids.tiles import product
 from pmasolve.sinkhorn.softmin.kernel import axis_log_kernel, log_theta
-from pmasolve.sinkhorn.softmin.separable import Axis, Method, Separable
+from pmasolve.sinkhorn.softmin.separable import Axis, AxisMethod, Separable
 
-METHODS = (None, Method.MATRIX, Method.TILES)
+METHODS = (None, AxisMethod.MATRIX, AxisMethod.TILES)
 ROUNDING = np.finfo(float).eps
 rng = np.random.default_rng(20260112)
 
@@ -31,7 +31,7 @@ def tolerance(h: np.ndarray) -> float:
     return 1e-13 + 4 * ROUNDING * float(np.max(np.abs(h[np.isfinite(h)])))
 
 
-def bind(grid: Grid, eps: float, force: Method | None):
+def bind(grid: Grid, eps: float, force: AxisMethod | None):
     return Separable(force).bind(grid, grid, eps)
 
 
@@ -81,7 +81,7 @@ def test_lines_against_long_double(grid: Grid, name: str) -> None:
     ],
     ids=str,
 )
-def test_planes_and_volumes_against_dense(grid: Grid, method: Method | None) -> None:
+def test_planes_and_volumes_against_dense(grid: Grid, method: AxisMethod | None) -> None:
     for eps in (1e-4, 1e-3, 1e-2, 0.1, 0.3, 3.0):
         reference = Dense().bind(grid, grid, eps)
         for size in (1.0, 100.0, 1e5):
@@ -102,7 +102,7 @@ def displaced(grid: Grid, eps: float) -> np.ndarray:
 def test_methods_agree(grid: Grid) -> None:
     for eps in (1e-2, 2e-3, 3e-5, 5e-6):
         h = displaced(grid, eps) + rng.standard_normal(grid.shape)
-        by_matrix, by_tiles = bind(grid, eps, Method.MATRIX), bind(grid, eps, Method.TILES)
+        by_matrix, by_tiles = bind(grid, eps, AxisMethod.MATRIX), bind(grid, eps, AxisMethod.TILES)
         expected = by_tiles.forward(h)
         assert np.max(np.abs(by_matrix.forward(h) - expected)) < grid.dim * tolerance(h)
         assert by_tiles.report["tile_passes"] == grid.dim
@@ -123,7 +123,7 @@ def test_strong_displacement_at_tiny_eps() -> None:
 def test_matrix_without_certificate_is_replaced() -> None:
     grid, eps = Torus((64,)), 1e-5
     h = displaced(grid, eps)
-    kernel = bind(grid, eps, Method.MATRIX)
+    kernel = bind(grid, eps, AxisMethod.MATRIX)
     assert np.max(np.abs(kernel.forward(h) - exact_line(grid, h, eps))) < tolerance(h)
     assert kernel.report["tile_passes"] == 1
     assert kernel.report["matrix_passes"] == 0
@@ -134,15 +134,15 @@ def test_matrix_product_that_loses_its_sums_is_seen_afterwards() -> None:
     grid, eps = Torus((64,)), 1e-5
     h = np.full(64, -np.inf)
     h[:3] = 0.0
-    axis = Axis(grid, 0, eps, Method.MATRIX)
+    axis = Axis(grid, 0, eps, AxisMethod.MATRIX)
     assert np.min(axis.matrix @ np.exp(h)) < 2.0**-900
-    kernel = bind(grid, eps, Method.MATRIX)
+    kernel = bind(grid, eps, AxisMethod.MATRIX)
     assert np.max(np.abs(kernel.forward(h) - exact_line(grid, h, eps))) < 1e-11
     assert kernel.report["tile_passes"] == 1
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_empty_half_and_single_point(method: Method | None) -> None:
+def test_empty_half_and_single_point(method: AxisMethod | None) -> None:
     grid = Torus((40, 48))
     half = np.where(grid.points[0] < 0.5, rng.standard_normal(grid.shape), -np.inf)
     point = np.full(grid.shape, -np.inf)
@@ -157,7 +157,7 @@ def test_empty_half_and_single_point(method: Method | None) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("eps", [1e-2, 1e-4])
-def test_constants_commute(method: Method | None, eps: float) -> None:
+def test_constants_commute(method: AxisMethod | None, eps: float) -> None:
     grid = Torus((64, 48))
     h = displaced(grid, eps) + rng.standard_normal(grid.shape)
     kernel = bind(grid, eps, method)
@@ -204,7 +204,7 @@ def test_report() -> None:
     kernel = bind(grid, 1e-2, None)
     kernel.forward(np.zeros(grid.shape))
     assert kernel.report["matrix_passes"] == 2
-    kernel = bind(grid, 2e-3, Method.TILES)
+    kernel = bind(grid, 2e-3, AxisMethod.TILES)
     kernel.forward(np.zeros(grid.shape))
     assert kernel.report["tile_passes"] == 2
     assert kernel.report["rough_lines"] == 0

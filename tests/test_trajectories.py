@@ -131,7 +131,7 @@ def test_toy_visits_exactly_the_requested_times() -> None:
     assert run.provenance["engine"] == "toy"
     assert np.array_equal(run.records["k"], np.arange(1, 7))
     assert np.allclose(run.records["t"], [0.1, 0.35, 0.6, 0.7, 0.95, 1.0])
-    assert np.max(np.abs(run.gauged.mean(axis=1))) < 1e-15
+    assert np.max(np.abs(run.centred.mean(axis=1))) < 1e-15
 
 
 def test_scalar_time_and_start_at_zero() -> None:

@@ -63,13 +63,13 @@ def test_a_density_that_vanishes_takes_the_semi_dual(kind) -> None:
     assert T.gap <= 2e-2
     assert "nodes" in T.interval.problem
     assert T.interval.lower <= exact(problem) <= T.interval.upper
-    assert T.interval.lower <= T.cost <= T.interval.upper
+    assert T.interval.lower <= T.w2_squared <= T.interval.upper
     assert np.array_equal(T.undefined, np.exp(-problem.f) == 0)
     x = problem.domain.points
     assert np.array_equal(T.map[:, T.undefined], x[:, T.undefined])
     there = ~T.undefined
     shift = problem.mu.integral(np.sum((T.map - x) ** 2, axis=0))
-    assert shift == pytest.approx(T.cost, rel=0.05)
+    assert shift == pytest.approx(T.w2_squared, rel=0.05)
     # the disc is stretched about its centre
     centre = np.array([0.55, 0.5]) + (np.array([x[0][there].mean(), x[1][there].mean()]) - [0.4, 0.45])
     assert np.allclose([T.map[0][there].mean(), T.map[1][there].mean()], centre, atol=0.02)
@@ -126,7 +126,7 @@ def test_both_methods_agree_on_a_smooth_pair() -> None:
     problem = t2(32)
     T, rough = transport(problem), transport(problem, method=SemiDual(), gap=0.2)
     assert isinstance(T.method, NewtonKrylov)
-    assert rough.cost == pytest.approx(T.cost, rel=0.2)
+    assert rough.w2_squared == pytest.approx(T.w2_squared, rel=0.2)
     assert problem.domain.sup(rough.map - T.map) < 0.03
     x = np.random.default_rng(0).uniform(0, 1, (2, 200))
     assert np.max(np.abs(rough(x) - T(x))) < 0.03

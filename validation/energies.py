@@ -18,7 +18,7 @@ def bregman(case: Case, u: Array) -> float:
 
     With y = ∇φ(x) the second integral is −∫(½|∇u|² + u) dρ_φ, so that no dual potential is needed.
     """
-    return energy(case, u, np.exp(-case.problem.f)) + 0.5 * steady(case).cost
+    return energy(case, u, np.exp(-case.problem.f)) + 0.5 * steady(case).w2_squared
 
 
 def energy(case: Case, u: Array, pi: Array) -> float:

@@ -209,7 +209,7 @@ def densities(case: Case) -> tuple[Array, ...]:
 def squares(case: Case, name: str) -> Array:
     """W₂²(ρ_n, π), n = 0, …, 8."""
     grid, pi = case.problem.domain, OTHERS[name](case)
-    return np.array([transport(Problem(grid, -rho, pi), tolerance=1e-13).cost for rho in densities(case)])
+    return np.array([transport(Problem(grid, -rho, pi), tolerance=1e-13).w2_squared for rho in densities(case)])
 
 
 def entropies(case: Case) -> Array:

@@ -60,7 +60,7 @@ def study(level: Level) -> Iterator[Check]:
 def wasserstein(case: Case, eps: float) -> float:
     """W₂(p_Xγ_k, ρ_t)/ε."""
     log_rho, log_p = target(case).log_density(-1), marginal(case, eps, PLAIN)
-    return float(np.sqrt(transport(Problem(case.problem.domain, -log_rho, -log_p), tolerance=1e-13).cost)) / eps
+    return float(np.sqrt(transport(Problem(case.problem.domain, -log_rho, -log_p), tolerance=1e-13).w2_squared)) / eps
 
 
 def torus(case: Case, *, reversed_: bool = False) -> Rows:
@@ -135,6 +135,6 @@ def interval(n: int = 256) -> Rows:
         first, second = (transport(Problem(box, -density, -nu), tolerance=1e-13) for density in (rho, p))
         moved = second.inverse(first(box.points)) - box.points
         lot = float(np.sqrt(box.integral(moved[0] ** 2 * np.exp(rho))))
-        cost = transport(Problem(box, -rho, -p), tolerance=1e-13).cost
+        cost = transport(Problem(box, -rho, -p), tolerance=1e-13).w2_squared
         rows[f"W₂, reference {i + 1}"] = (float(np.sqrt(cost)), lot)
     return against(rows, source="LOT")

@@ -99,6 +99,6 @@ def errors(static: Static, gauge: float = 0.5, power: int = 2) -> Study:
     def at(eps: float) -> Mapping[str, float]:
         i = static.eps.index(eps)
         combined = [extrapolate(chi[i : i + count]) if power == 2 else 2 * chi[i + 1] - chi[i] for count in (1, 2, 3)]
-        return {f"order {2 * j}": grid.sup(grid.gauge(u - static.exact)) for j, u in enumerate(combined, 1)}
+        return {f"order {2 * j}": grid.sup(grid.centred(u - static.exact)) for j, u in enumerate(combined, 1)}
 
     return Study.over("eps", static.eps[:-2], at)

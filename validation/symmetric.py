@@ -72,7 +72,7 @@ def extrapolated(case: Case, gauge: Gauge) -> Study:
     def errors(eps: float) -> Mapping[str, float]:
         runs = [sinkhorn(case, eps / 2**level, gauge).potentials[0] for level in range(3)]
         fourth, sixth = extrapolate(runs[:2]) - limit, extrapolate(runs) - best
-        return {"order 4": grid.sup(grid.gauge(fourth)), "order 6": grid.sup(grid.gauge(sixth))}
+        return {"order 4": grid.sup(grid.centred(fourth)), "order 6": grid.sup(grid.centred(sixth))}
 
     return Study.over("eps", case.eps[:-2], errors)
 
@@ -85,5 +85,5 @@ def everything(case: Case) -> Array:
 def limits(case: Case) -> Rows:
     """That extrapolation against PMA."""
     grid = case.problem.domain
-    distance = grid.sup(grid.gauge(everything(case) - reference(case, TIGHT).potentials[0]))
+    distance = grid.sup(grid.centred(everything(case) - reference(case, TIGHT).potentials[0]))
     return against({"sup distance": (distance, 0.0)}, source="the PDE solver")

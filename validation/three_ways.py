@@ -62,7 +62,7 @@ def static(case: Case, levels: int) -> Array:
 def distance(case: Case, a: Array, b: Array) -> float:
     """Sup distance, constants removed."""
     grid = case.problem.domain
-    return grid.sup(grid.gauge(a - b))
+    return grid.sup(grid.centred(a - b))
 
 
 def one(case: Case, a: Array, b: Array) -> Rows:

@@ -69,7 +69,7 @@ def remainders(case: Case, *, eighth: float = 0.125, target: float = 0.5, logari
         found = solved(case, eps)
         value = -mu.integral(found.u) - nu.integral(found.v)
         entropies = eps * (0.5 * sources + target * targets)
-        rest = value - 0.5 * steady(case).cost + logarithm * case.dim * eps * np.log(2 * np.pi * eps) + entropies
+        rest = value - 0.5 * steady(case).w2_squared + logarithm * case.dim * eps * np.log(2 * np.pi * eps) + entropies
         return {"without FI": abs(rest), "with FI": abs(rest - eighth * eps**2 * fisher)}
 
     return Study.over("eps", FINER[case.dim], errors)

@@ -45,7 +45,7 @@ def manufactured(domain: Grid, u: Callable[..., Array], g: Formula) -> tuple[Pro
     if not np.isfinite(logdet).all():
         raise ValueError("u: I + D²u is not positive definite everywhere on the grid; take a smaller u")
     f = np.broadcast_to(g(*(domain.points + gradient)), domain.shape) - logdet
-    return Problem(domain, f, g), domain.gauge(values)
+    return Problem(domain, f, g), domain.centred(values)
 
 
 def _fine_jet(domain: Grid, u: Callable[..., Array]) -> tuple[Array, Array, Array]:

@@ -73,7 +73,7 @@ def _table(trajectory: Trajectory) -> str:
     shown = range(trajectory.times.size)
     columns = {
         "t": trajectory.times,
-        "sup|u|": [grid.sup(u) for u in trajectory.gauged] if shown else [],
+        "sup|u|": [grid.sup(u) for u in trajectory.centred] if shown else [],
         "sup|grad u|": [grid.sup(trajectory.map(i) - grid.points) for i in shown],
     }
     return format_table(columns) if shown else ""

@@ -87,7 +87,7 @@ def _words(T: Transport, written: list[Path]) -> str:
     return "\n".join(
         [
             str(T.outcome),
-            f"W2 = {T.cost**0.5:.10g}, W2² = {T.cost:.10g} in [{i.lower:.10g}, {i.upper:.10g}], gap {T.gap:.2g}",
+            f"W2 = {T.w2:.10g}, W2² = {T.w2_squared:.10g} in [{i.lower:.10g}, {i.upper:.10g}], gap {T.gap:.2g}",
             f"of {i.problem}",
             f"push-forward error {T.residual:.2g} (L¹)" + _convexity(T),
             *(str(path) for path in written),
@@ -104,8 +104,8 @@ def _record(T: Transport, written: list[Path]) -> dict[str, object]:
     return {
         "outcome": T.outcome.name,
         "ok": T.outcome.ok,
-        "w2": T.cost**0.5,
-        "cost": T.cost,
+        "w2": T.w2,
+        "w2_squared": T.w2_squared,
         "lower": T.interval.lower,
         "upper": T.interval.upper,
         "gap": T.gap,

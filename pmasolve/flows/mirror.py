@@ -185,7 +185,7 @@ class Law:
         found = transport(between(self.problem, self.log_density, other.log_density), progress=False)
         if not found.outcome.ok:
             raise RuntimeError(f"W₂ between two laws was not found: {found.outcome}")
-        return float(np.sqrt(found.cost))
+        return float(np.sqrt(found.w2_squared))
 
 
 def target_law(problem: Problem, *, space: Space = FOURIER) -> Law:

@@ -150,7 +150,7 @@ class MongeAmpere:
 
         Both are sup distances with constants removed, on the trajectory's own grid.  Cost: that of the two runs, 2^dim times
         the trajectory's and more.  The estimate in space has a floor at about a tenth of that in time.  For an estimate that
-        shares nothing with this solver see `corrector.certify`.
+        shares nothing with this solver see `cross_check`.
         """
         grid = self.problem.domain
         finer = replace(grid, shape=tuple(2 * n for n in grid.shape))

@@ -176,9 +176,9 @@ class Trajectory:
         return self.flow.error_estimate(self)
 
     @property
-    def gauged(self) -> Array:
+    def centred(self) -> Array:
         """The potentials less their means, (m, *shape)."""
-        return np.stack([self.flow.problem.domain.gauge(u) for u in self.potentials])
+        return np.stack([self.flow.problem.domain.centred(u) for u in self.potentials])
 
     def map(self, i: int) -> Array:
         """x + ∇u at ``times[i]``, shape (dim, *shape)."""
@@ -192,4 +192,4 @@ class Trajectory:
 
 def sup_distances(domain: Grid, a: Array, b: Array) -> Array:
     """sup |aᵢ − bᵢ|, constants removed, for each pair of potentials (m, *shape)."""
-    return np.array([domain.sup(domain.gauge(x - y)) for x, y in zip(a, b, strict=True)])
+    return np.array([domain.sup(domain.centred(x - y)) for x, y in zip(a, b, strict=True)])

@@ -20,7 +20,7 @@ from ..problems.grids import Grid
 from ..problems.problem import Problem
 from .transport import Transport, transport
 
-FORMAT = "pmasolve distances 1"
+FORMAT = "pmasolve distances 2"
 Solve = Callable[[Problem], Transport]
 
 
@@ -31,7 +31,7 @@ class Distances:
     Arrays of shape (m,) against a reference, symmetric (m, m) between pairs.
     """
 
-    cost: Array
+    w2_squared: Array
     lower: Array
     upper: Array
     ok: Array
@@ -39,7 +39,7 @@ class Distances:
     @property
     def w2(self) -> Array:
         """W₂."""
-        return np.sqrt(self.cost)
+        return np.sqrt(self.w2_squared)
 
 
 def distances(
@@ -101,7 +101,7 @@ def pairwise(
     """
     stack = _checked(grid, images, "images[{}]")
     out = _empty((len(stack),) * 2)
-    for array in (out.cost, out.lower, out.upper):
+    for array in (out.w2_squared, out.lower, out.upper):
         np.fill_diagonal(array, 0.0)
     np.fill_diagonal(out.ok, True)
     save: Callable[[], object] = _nowhere
@@ -109,7 +109,9 @@ def pairwise(
         archives.check_writable(path)
         _resume(archives.target_of(path), grid, stack, out)
         save = partial(archives.write, path, _header(grid), {"images": stack, **vars(out)})
-    left = [((i, j), stack[i], stack[j]) for i, j in combinations(range(len(stack)), 2) if np.isnan(out.cost[i, j])]
+    left = [
+        ((i, j), stack[i], stack[j]) for i, j in combinations(range(len(stack)), 2) if np.isnan(out.w2_squared[i, j])
+    ]
     _fill(grid, left, out, solve, progress, save)
     return out
 
@@ -157,10 +159,10 @@ def _fill(
         for done, (where, a, b) in enumerate(todo, start=1):
             T = solve(Problem.from_densities(grid, a, b))
             for place in {where, where[::-1]} if isinstance(where, tuple) else {where}:
-                out.cost[place], out.ok[place] = T.cost, T.outcome.ok
+                out.w2_squared[place], out.ok[place] = T.w2_squared, T.outcome.ok
                 out.lower[place], out.upper[place] = T.interval.lower, T.interval.upper
             save()
-            show(done, {"W2²": T.cost, "gap": T.gap})
+            show(done, {"W2²": T.w2_squared, "gap": T.gap})
 
 
 def _nowhere() -> None:

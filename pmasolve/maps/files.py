@@ -39,7 +39,7 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
     >>> from pmasolve import transport
     >>> T = transport(Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     float(load_map(save_map(T, f"{folder}/map.npz")).cost) == T.cost
+    ...     float(load_map(save_map(T, f"{folder}/map.npz")).w2_squared) == T.w2_squared
     True
     """
     grid = T.problem.domain
@@ -50,7 +50,7 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
         "method": [type(T.method).__name__, asdict(T.method)],
         "outcome": [T.outcome.name, T.outcome.ok, T.outcome.advice],
         "interval": asdict(T.interval),
-        "numbers": {name: getattr(T, name) for name in ("cost", "residual", "worst", "min_eigenvalue")},
+        "numbers": {name: getattr(T, name) for name in ("w2_squared", "residual", "worst", "min_eigenvalue")},
         "records": [dict(record) for record in T.records],
     }
     arrays = {"potential": T.potential, "map": T.map, "source": np.exp(-T.problem.f), "target": np.exp(-T.problem.g)}

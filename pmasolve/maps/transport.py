@@ -39,7 +39,7 @@ class Transport:
     problem : what was solved.
     potential : u, mean-free, on the grid; the map is the gradient of φ = |x|²/2 + u.
     space : how u is differentiated.
-    cost : W₂²: ∫|∇u|² dμ of a smooth map, the middle of the interval otherwise.
+    w2_squared : W₂²: ∫|∇u|² dμ of a smooth map, the middle of the interval otherwise.
     residual : ∫|T_#μ − ν|, the marginal error of the plan before its repair otherwise.
     worst : sup |T_#μ − ν|; NaN otherwise.
     interval : bounds of W₂², and of which problem.
@@ -55,7 +55,7 @@ class Transport:
     problem: Problem
     potential: Array
     space: Space
-    cost: float
+    w2_squared: float
     residual: float
     worst: float
     interval: Interval
@@ -65,6 +65,11 @@ class Transport:
     records: Sequence[Mapping[str, float]]
     barycentre: Array | None = None
     spread: Array | None = None
+
+    @property
+    def w2(self) -> float:
+        """W₂, the root of ``w2_squared``."""
+        return float(np.sqrt(self.w2_squared))
 
     @property
     def gap(self) -> float:

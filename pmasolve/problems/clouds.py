@@ -125,7 +125,7 @@ class Cloud:
         """Average of the values: the integral, as the weights sum to 1."""
         return self.integral(values)
 
-    def gauge(self, values: Array) -> Array:
+    def centred(self, values: Array) -> Array:
         """The values less their weighted mean: potentials are determined up to a constant."""
         return values - self.mean(values)
 

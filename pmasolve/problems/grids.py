@@ -139,7 +139,7 @@ class Grid:
         """Average of the values over the domain."""
         return float(np.mean(values))
 
-    def gauge(self, values: Array) -> Array:
+    def centred(self, values: Array) -> Array:
         """The values less their mean: potentials are determined up to a constant."""
         return values - np.mean(values)
 

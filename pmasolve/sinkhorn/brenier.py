@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from ..machine.arrays import Array
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
-from .fixed_points import INTERRUPTED, NEWTON, Newton
+from .fixed_points import INTERRUPTED, NEWTON, SinkhornNewton
 from .richardson import extrapolate
 from .schroedinger import Schroedinger, schroedinger
 from .softmin.protocol import Softmin
@@ -97,7 +97,7 @@ def brenier(
     ratio: float = 2.0,
     marginal: float = 1e-12,
     start: ArrayLike | None = None,
-    newton: Newton | None = NEWTON,
+    newton: SinkhornNewton | None = NEWTON,
     limit: int = 20_000,
     softmin: Softmin | None = None,
     quadrature: float = 1e-12,

@@ -33,7 +33,7 @@ PATIENCE = (
 
 
 @dataclass(frozen=True)
-class Newton:
+class SinkhornNewton:
     """Newton steps by conjugate gradients.
 
     Parameters
@@ -48,7 +48,7 @@ class Newton:
     precondition: bool = True
 
 
-NEWTON = Newton()
+NEWTON = SinkhornNewton()
 """The options unless others are given."""
 
 
@@ -88,7 +88,7 @@ class Search:
     """
 
     flow: Sinkhorn
-    newton: Newton | None
+    newton: SinkhornNewton | None
     limit: int
     show: Show = lambda done, record: None
     passed: int = 0
@@ -99,7 +99,7 @@ class Search:
     rows: list[dict[str, float]] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
 
-    def run(self, u: Array, marginal: float, gap: float) -> Outcome:
+    def run(self, u: Array, marginal: float, duality_gap: float) -> Outcome:
         """Iterate at the present ε until the errors are small enough; the result is ``best``.
 
         An interruption keeps the best point, of the ε before this one if there is none yet; before any it is passed on.
@@ -108,7 +108,7 @@ class Search:
         self.goal, stale = marginal, 0
         try:
             best = self.best = here = self._visit(u)
-            while not self._arrived(here, marginal, gap):
+            while not self._arrived(here, marginal, duality_gap):
                 if not np.isfinite(here.dual):
                     return NOT_FINITE
                 if self.spent >= self.limit:
@@ -136,13 +136,13 @@ class Search:
         """Wall time so far."""
         return time.perf_counter() - self.began
 
-    def _arrived(self, here: Point, marginal: float, gap: float) -> bool:
+    def _arrived(self, here: Point, marginal: float, duality_gap: float) -> bool:
         if not here.marginal_error <= marginal:
             return False
-        if gap == np.inf:
+        if duality_gap == np.inf:
             return True
         self.spent += 4  # passes of a certificate, in pairs
-        return Plan(self.flow.problem, self.flow.eps, here.after, here.v, self.flow.softmin).gap <= gap
+        return Plan(self.flow.problem, self.flow.eps, here.after, here.v, self.flow.softmin).duality_gap <= duality_gap
 
     def _step(self, here: Point, marginal: float) -> Point:
         """A Newton step where it helps, else a plain iteration."""

@@ -72,7 +72,7 @@ class Sinkhorn:
     problem : densities on a torus or a box, or weighted samples (`Problem.from_samples`).
     eps : regularisation ε > 0 for the cost ½|x−y|², which is also the time step (for the cost |x−y|² it is half of its ε).
     gauge : `PLAIN`, `SYMMETRIC` or `FORWARD`; for samples, whose f is not known, `PLAIN` only.
-    softmin : the engine of the log-sums; unless given `softmin.Separable()` on grids, `softmin.Fused()` on clouds.
+    softmin : the engine of the log-sums; unless given `softmin.Separable()` on grids, `softmin.Blockwise()` on clouds.
     space : derivatives of potentials on grids, for maps, densities and the test of resolution; clouds use conditional means.
     quadrature : largest relative quadrature error exp(−2π²ε/(h² max(φ″, 1/φ″))) accepted; where the start or a requested
         iterate exceeds it, the run ends with an outcome that names the least ε the grid resolves.  1 accepts all; clouds are
@@ -90,7 +90,7 @@ class Sinkhorn:
     ``speed`` its distance from its mean.
     Rounding of a potential limits every log-sum to about osc(u)/ε · 10⁻¹⁶.
     Cost: two log-sum passes of the engine for each axis and iteration; on clouds two passes over all pairs of points, less what
-    `Fused` can skip.  Memory: a few arrays of the nodes.
+    `Blockwise` can skip.  Memory: a few arrays of the nodes.
 
     Examples
     --------
@@ -254,7 +254,7 @@ class Sinkhorn:
             "mass": 1.0 + mu.integral(ratio),
             "fastest": float(speed.max()),
             "slowest": float(speed.min()),
-            "speed": domain.sup(domain.gauge(speed)),
+            "speed": domain.sup(domain.centred(speed)),
         }
 
 

@@ -78,7 +78,7 @@ class Markov:
         """∫ab dp_X."""
         return float(np.sum(self.masses * a * b))
 
-    def gauge(self, w: Array) -> Array:
+    def centred(self, w: Array) -> Array:
         """w less its p_X-mean: the range of I − P."""
         return w - self.dot(w, np.ones_like(w)) / self.masses.sum()
 
@@ -96,7 +96,7 @@ class Markov:
             r = Pw - value * w
             if self.dot(r, r) <= (1e-6 * (1.0 - value)) ** 2:
                 break
-            z = self.gauge(r if conditioner is None else conditioner.times(r, self.masses))
+            z = self.centred(r if conditioner is None else conditioner.times(r, self.masses))
             basis, images = self._orthonormal([w, *basis[1:], z], [Pw, *images[1:], self.times(z)])
             small = np.array([[self.dot(a, Pb) for Pb in images] for a in basis])
             top = np.linalg.eigh(0.5 * (small + small.T))[1][:, -1]
@@ -113,7 +113,7 @@ class Markov:
         out: tuple[list[Array], list[Array]] = [], []
         for start, image in zip(basis, images, strict=True):
             size = np.sqrt(self.dot(start, start))
-            w, Pw = self.gauge(start), self.gauge(image)
+            w, Pw = self.centred(start), self.centred(image)
             for _ in range(2):
                 for a, Pa in zip(*out, strict=True):
                     share = self.dot(a, w)
@@ -179,9 +179,9 @@ def solve(
     """
 
     def condition(r: Array) -> Array:
-        return r if conditioner is None else markov.gauge(conditioner.times(r, markov.masses))
+        return r if conditioner is None else markov.centred(conditioner.times(r, markov.masses))
 
-    w, r = np.zeros_like(b), markov.gauge(b)
+    w, r = np.zeros_like(b), markov.centred(b)
     z = d = condition(r)
     goal, rho = tolerance**2 * markov.dot(r, r), markov.dot(r, z)
     for count in range(limit):
@@ -189,7 +189,7 @@ def solve(
             return w + r, count
         Ad = d - markov.times(d)
         alpha = rho / markov.dot(d, Ad)
-        w, r = w + alpha * d, markov.gauge(r - alpha * Ad)
+        w, r = w + alpha * d, markov.centred(r - alpha * Ad)
         z = condition(r)
         rho, old = markov.dot(r, z), rho
         d = z + (rho / old) * d

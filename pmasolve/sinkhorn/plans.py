@@ -66,7 +66,7 @@ class Plan:
     >>> plan = Plan.of(evolve(Sinkhorn(problem, 0.5), times=[25.0]), -1)
     >>> plan.rows([0, 1]).sum(axis=0).round(12)
     array([0.33333333, 0.33333333, 0.33333333])
-    >>> bool(plan.gap < 1e-12)
+    >>> bool(plan.duality_gap < 1e-12)
     True
     """
 
@@ -179,13 +179,18 @@ class Plan:
         return self._spent - self.eps * (self.mass - 1.0)
 
     @cached_property
-    def cost(self) -> float:
-        """⟨½|x−y|², γ⟩, the transport cost without entropy; on a torus and in a box over pairs of x and images of y.
+    def w2_squared(self) -> float:
+        """⟨|x−y|², γ⟩, twice the transport cost ⟨c, γ⟩ without entropy; on a torus and in a box over pairs of x and images of y.
 
-        One pass for the mean costs E[½|x−y|² | x]; the images make it at least the cost of the distance, equal up to exp(−L²/8ε).
+        One pass for the mean costs E[½|x−y|² | x]; the images make it at least that of the distance, equal up to exp(−L²/8ε).
         """
         costs = self.phi.expected_cost(_columns(self.problem.domain))
-        return _integral(self.problem.mu, self.log_source_ratio, costs)
+        return 2.0 * _integral(self.problem.mu, self.log_source_ratio, costs)
+
+    @property
+    def w2(self) -> float:
+        """⟨|x−y|², γ⟩^½, an upper bound of W₂ between the plan's own marginals."""
+        return float(np.sqrt(self.w2_squared))
 
     @cached_property
     def upper(self) -> float:
@@ -201,7 +206,7 @@ class Plan:
         return part._spent + filling(self.problem, *ratios, self.eps)
 
     @property
-    def gap(self) -> float:
+    def duality_gap(self) -> float:
         """upper − dual ≥ 0 (up to rounding): how far the dual value is, at most, from the entropic value."""
         return self.upper - self.dual
 

@@ -119,7 +119,7 @@ class OnCloud:
     def stiffness(self, u: Array) -> float:
         """The distance of samples from PMA cannot be estimated: a ``ValueError``."""
         raise ValueError(
-            "errors against PMA need densities, and samples carry weights only; see Plan.gap for the plan's own"
+            "errors against PMA need densities, and samples carry weights only; see Plan.duality_gap for the plan's own"
         )
 
     def resolution(self, u: Array, quadrature: float) -> Outcome:

@@ -110,7 +110,7 @@ class Richardson:
         if self.levels < 2:
             return float("nan")
         grid = self.problem.domain
-        return grid.sup(grid.gauge(extrapolate(potentials) - extrapolate(potentials[:-1])))
+        return grid.sup(grid.centred(extrapolate(potentials) - extrapolate(potentials[:-1])))
 
     def fields(self, state: RichardsonState) -> Mapping[str, Array]:
         """Nothing beside the potential."""
@@ -166,7 +166,7 @@ class Certificate:
         return "\n".join(f"t={t:<10.4g} distance {d:.2e}   own error {e:.2e}" for t, d, e in rows)
 
 
-def certify(trajectory: Trajectory, eps: float, *, levels: int = 4) -> Certificate:
+def cross_check(trajectory: Trajectory, eps: float, *, levels: int = 4) -> Certificate:
     """Check a PMA trajectory by a code that shares nothing with its solver but the grid: `Richardson` to the same times.
 
     Parameters
@@ -180,7 +180,7 @@ def certify(trajectory: Trajectory, eps: float, *, levels: int = 4) -> Certifica
     >>> from pmasolve import MongeAmpere, Problem, Torus, evolve
     >>> problem = Problem(Torus((64,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
     >>> flow = evolve(MongeAmpere(problem, rtol=1e-10), times=[0.02])
-    >>> bool(certify(flow, eps=0.01).distance[0] < 1e-8)
+    >>> bool(cross_check(flow, eps=0.01).distance[0] < 1e-8)
     True
     """
     problem = trajectory.flow.problem

@@ -22,7 +22,7 @@ from ..machine.arrays import Array
 from ..machine.progress import progress_bar
 from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
 from ..problems.problem import Problem
-from .fixed_points import INTERRUPTED, NEWTON, STALLED, STEP_LIMIT, UNRESOLVED, Newton, Search, resolution
+from .fixed_points import INTERRUPTED, NEWTON, STALLED, STEP_LIMIT, UNRESOLVED, Search, SinkhornNewton, resolution
 from .iteration import Sinkhorn
 from .markov import Markov
 from .plans import Plan
@@ -75,7 +75,7 @@ class Schroedinger:
         """
         domain = self.flow.problem.domain
         self.flow.problem.need_positive("the symmetric gauge")
-        return domain.gauge(self.u + 0.5 * self.eps * self.flow.problem.f)
+        return domain.centred(self.u + 0.5 * self.eps * self.flow.problem.f)
 
     def error_estimate(self) -> float:
         """Estimated sup distance of ``corrected`` from Brenier's potential: 4/3 of that to the one with ε/2, which is solved for.
@@ -109,10 +109,10 @@ def schroedinger(
     eps: float,
     *,
     marginal: float = 1e-9,
-    gap: float = np.inf,
+    duality_gap: float = np.inf,
     start: ArrayLike | Schroedinger | None = None,
     ladder: Sequence[float] | None = None,
-    newton: Newton | None = NEWTON,
+    newton: SinkhornNewton | None = NEWTON,
     limit: int = 20_000,
     softmin: Softmin | None = None,
     quadrature: float = 1e-12,
@@ -125,7 +125,8 @@ def schroedinger(
     problem : densities on a grid, or samples.
     eps : ε > 0 for the cost ½|x−y|².
     marginal : largest ∫|p_X − μ| accepted, that of the plan after a half step, whose other marginal is exact.
-    gap : largest certified duality gap accepted, `Plan.gap`; both must hold.  ``marginal=np.inf`` leaves the gap alone.
+    duality_gap : largest certified duality gap accepted, `Plan.duality_gap`; both must hold.
+        ``marginal=np.inf`` leaves the gap alone.
     start : u at the nodes, for this ε; then there is no annealing.  Or a result, interrupted or at another ε, to go on from: at
         its ε, if that is larger, and through those of the ladder that are left.
     ladder : decreasing ε to pass through before ``eps``; by default powers of 1/4 from a tenth of the squared size.
@@ -158,8 +159,10 @@ def schroedinger(
     ('reached', True)
     """
     rungs = _rungs(problem, eps, start, ladder)
-    if not (marginal > 0 and gap > 0 and limit > 0):
-        raise ValueError(f"marginal={marginal}, gap={gap}, limit={limit}: all must be positive, for example 1e-9")
+    if not (marginal > 0 and duality_gap > 0 and limit > 0):
+        raise ValueError(
+            f"marginal={marginal}, duality_gap={duality_gap}, limit={limit}: all must be positive, for example 1e-9"
+        )
     u = _started(problem, start, rungs[0])
     flow = Sinkhorn(problem, rungs[0], softmin=softmin, quadrature=quadrature)
     final, foreseen = replace(flow, eps=rungs[-1]), REACHED
@@ -173,7 +176,7 @@ def schroedinger(
             foreseen = foreseen if verdict is UNRESOLVED else verdict
             u = _carried(problem, search.best.after, search.flow.eps, rung)
             search.flow = replace(search.flow, eps=rung)
-        return _result(search, search.run(u, marginal, gap), foreseen)
+        return _result(search, search.run(u, marginal, duality_gap), foreseen)
 
 
 def _result(search: Search, outcome: Outcome, foreseen: Outcome) -> Schroedinger:

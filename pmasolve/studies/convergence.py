@@ -74,7 +74,7 @@ def compare(a: Trajectory, b: Trajectory) -> Comparison:
 
 
 def _errors(domain: Grid | Cloud, a: Trajectory, b: Trajectory, i: int) -> dict[str, float]:
-    difference = domain.gauge(a.potentials[i] - b.potentials[i])
+    difference = domain.centred(a.potentials[i] - b.potentials[i])
     return {
         "sup": domain.sup(difference),
         "l2": domain.l2(difference),

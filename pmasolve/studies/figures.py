@@ -215,7 +215,7 @@ def _draw_line(trajectory: Trajectory, last: int, left: Axes, right: Axes) -> No
     x = trajectory.flow.problem.domain.axis(0)
     colors = matplotlib.colormaps["cividis"](np.linspace(0.0, 0.85, last + 1))
     for j in range(last + 1):
-        left.plot(x, trajectory.gauged[j], color=colors[j], label=f"t = {trajectory.times[j]:.3g}")
+        left.plot(x, trajectory.centred[j], color=colors[j], label=f"t = {trajectory.times[j]:.3g}")
         right.plot(x, np.exp(trajectory.log_density(j)), color=colors[j])
     right.plot(x, np.exp(-trajectory.flow.problem.f), "k:", label="$e^{-f}$")
     left.set(xlabel="x", ylabel="u, mean removed")
@@ -259,7 +259,7 @@ def plot_transport(T: Transport, lines: int = 24) -> Figure:
         step = [max(1, n // lines) for n in grid.shape]
         middle.plot(*T.map[:, :: step[0]].transpose(0, 2, 1), color=OKABE_ITO[0], linewidth=0.5)
         middle.plot(*T.map[:, :, :: step[1]], color=OKABE_ITO[0], linewidth=0.5)
-        middle.set(title=f"map, $W_2$ = {T.cost**0.5:.4g}", aspect="equal")
+        middle.set(title=f"map, $W_2$ = {T.w2:.4g}", aspect="equal")
     return figure
 
 

@@ -30,7 +30,7 @@ DEMANDED = ("sup", "gradient")
 
 
 @dataclass(frozen=True)
-class Method:
+class ScalingMethod:
     """A way to follow PMA by Sinkhorn: runs with ε, ε/2, …, ε/2^(levels−1) in a gauge, extrapolated.
 
     Attributes
@@ -49,9 +49,9 @@ class Method:
     within: float
 
 
-PLAIN_METHOD = Method("plain", PLAIN, 1, 1.0, 0.1)
-SYMMETRIC_METHOD = Method("symmetric", SYMMETRIC, 1, 2.0, 0.2)
-RICHARDSON_METHOD = Method("Richardson", SYMMETRIC, 2, 4.0, 0.4)
+PLAIN_METHOD = ScalingMethod("plain", PLAIN, 1, 1.0, 0.1)
+SYMMETRIC_METHOD = ScalingMethod("symmetric", SYMMETRIC, 1, 2.0, 0.2)
+RICHARDSON_METHOD = ScalingMethod("Richardson", SYMMETRIC, 2, 4.0, 0.4)
 METHODS = (PLAIN_METHOD, SYMMETRIC_METHOD, RICHARDSON_METHOD)
 
 
@@ -72,11 +72,11 @@ class Scaling:
     problem: Problem
     t: float
     studies: Mapping[str, Study]
-    methods: tuple[Method, ...]
+    methods: tuple[ScalingMethod, ...]
     floor: Mapping[str, float]
     seconds: Mapping[str, float]
 
-    def verdict(self, method: Method, norm: str = "sup") -> bool | None:
+    def verdict(self, method: ScalingMethod, norm: str = "sup") -> bool | None:
         """Whether the last order is as expected among errors that exceed the reference's own; None if there is none."""
         study = self.studies[method.name]
         below = np.flatnonzero(study.errors[norm] < CLEAR * self.floor[norm])
@@ -106,7 +106,7 @@ class Scaling:
         holds = all(decided) if decided else None
         return Section("orders", "Sinkhorn against the parabolic Monge–Ampère flow", statement, facts, entries, holds)
 
-    def _entry(self, method: Method) -> Entry:
+    def _entry(self, method: ScalingMethod) -> Entry:
         verdicts = {norm: self.verdict(method, norm) for norm in DEMANDED}
         decided = [verdict for verdict in verdicts.values() if verdict is not None]
         study = self.studies[method.name]
@@ -145,7 +145,7 @@ def scaling_study(
     t: float,
     initial: ArrayLike | None = None,
     rtol: float = 1e-11,
-    methods: Sequence[Method] = METHODS,
+    methods: Sequence[ScalingMethod] = METHODS,
     progress: bool | None = None,
 ) -> Scaling:
     """Errors of Sinkhorn against PMA at time t for each ε, plain, symmetric and extrapolated, with observed orders and verdicts.
@@ -234,11 +234,11 @@ class _Runs:
             self.show(sum(self.t / value for value, _ in self.done), {"eps": eps})
         return self.done[eps, gauge]
 
-    def of(self, method: Method, eps: float) -> Trajectory:
+    def of(self, method: ScalingMethod, eps: float) -> Trajectory:
         """What a method makes of the runs with ε, ε/2, …"""
         ladder = [self.sinkhorn(eps / 2**level, method.gauge) for level in range(method.levels)]
         return replace(ladder[-1], potentials=extrapolate([run.potentials for run in ladder]))
 
-    def study(self, method: Method, eps: Sequence[float], limit: Trajectory) -> Study:
+    def study(self, method: ScalingMethod, eps: Sequence[float], limit: Trajectory) -> Study:
         """Its distances from PMA."""
         return Study.over("eps", eps, lambda value: compare(self.of(method, value), limit).last())

@@ -230,7 +230,7 @@ def _prolonged(coarse: Grid, fine: Grid, F: Array) -> Array:
 
 def _result(grid: Grid, mu: Array, nu: Array, best: _Best, outcome: Outcome, records: tuple) -> SemiDualResult:
     assert best.F is not None or not outcome.ok
-    u = np.zeros(grid.shape) if best.F is None else grid.gauge(-best.F)
+    u = np.zeros(grid.shape) if best.F is None else grid.centred(-best.F)
     points, variance, residual = grid.points, np.zeros(grid.shape), 2.0
     if best.iterate is not None:
         coupling, a = best.iterate.plan, best.iterate.marginal

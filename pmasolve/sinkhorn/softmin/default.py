@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from ...problems.grids import Grid
-from .fused import Fused
+from .blockwise import Blockwise
 from .protocol import Nodes, Softmin
 from .separable import Separable
 
 
 def default_engine(source: Nodes, target: Nodes) -> Softmin:
-    """`Separable` between a grid and itself, `Fused` between all other nodes.
+    """`Separable` between a grid and itself, `Blockwise` between all other nodes.
 
-    On clouds `Fused` needs no compiler and is faster on a CPU than KeOps, which is there for GPUs, for high dimension and as an
+    On clouds `Blockwise` needs no compiler and is faster on a CPU than KeOps, which is there for GPUs, for high dimension and as an
     independent check: pass ``softmin=KeOps()``.
 
     Examples
     --------
     >>> from pmasolve import Cloud, Torus
     >>> default_engine(Torus((8,)), Torus((8,))), default_engine(Cloud([[0.0]]), Cloud([[1.0]]))
-    (Separable(force=None), Fused())
+    (Separable(force=None), Blockwise())
     """
-    return Separable() if isinstance(source, Grid) and source == target else Fused()
+    return Separable() if isinstance(source, Grid) and source == target else Blockwise()

@@ -30,7 +30,7 @@ from .nodes import Geometry, Nodes, exponents, geometry, reflections
 BACKENDS = {"auto": "auto", "cpu": "CPU", "cuda": "GPU"}
 REMEDY = (
     "install pykeops and a C++ compiler (g++ or clang++ on the PATH, or named by CXX), clear the KeOps cache "
-    "(pykeops.clean_pykeops()), or use the engine Fused(), which needs neither"
+    "(pykeops.clean_pykeops()), or use the engine Blockwise(), which needs neither"
 )
 SAMPLE = 16  # targets summed again in double precision, to measure what single precision reached
 

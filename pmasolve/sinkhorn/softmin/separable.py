@@ -42,7 +42,7 @@ SHEET = 2**17  # numbers in one matrix product: 1 MB, and few enough calls for B
 Result = TypeVar("Result")
 
 
-class Method(Enum):
+class AxisMethod(Enum):
     """How a pass is taken when the choice is not left to the cost model."""
 
     MATRIX = "matrix products where certified"
@@ -61,7 +61,7 @@ class Separable:
     force : take every pass by this method (tiles still stand in for a matrix product without certificate); for tests.
     """
 
-    force: Method | None = None
+    force: AxisMethod | None = None
 
     def bind(self, source: Nodes, target: Nodes, eps: float) -> SeparableKernel:
         """Prepare both methods for every axis; source and target are the same grid."""
@@ -79,7 +79,7 @@ class Axis:
     grid: Grid
     j: int
     eps: float
-    force: Method | None
+    force: AxisMethod | None
 
     @property
     def n(self) -> int:
@@ -105,7 +105,7 @@ class Axis:
     def matrix_first(self) -> bool:
         """Is a matrix product tried first?  Measured cost per output in ns, one thread."""
         if self.force is not None or self.n > LARGEST_MATRIX:
-            return self.force is Method.MATRIX
+            return self.force is AxisMethod.MATRIX
         if not self.tiles_reach:
             return True
         terms = block_of(self.kappa) + 11.7 * np.sqrt(self.eps) / self.grid.spacing[self.j]

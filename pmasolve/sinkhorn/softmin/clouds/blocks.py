@@ -1,4 +1,4 @@
-"""The compiled loops of the engine ``Fused``: log-sums of Gaussians, block of sources by tile of targets.
+"""The compiled loops of the engine ``Blockwise``: log-sums of Gaussians, block of sources by tile of targets.
 
 Writing c = 1/2ε, a pair contributes exp(h − c|x−y|²).  For a tile of targets y = y₀ + δ and a block of sources of
 centre x̄ and radius ρ one maximum M = max(h − c|x−y₀|²), taken at x*, tells two things about every target of the tile:

@@ -22,7 +22,7 @@ from .nodes import NEGLIGIBLE, Geometry, Nodes, exponents, geometry, images
 
 
 @dataclass(frozen=True)
-class Fused:
+class Blockwise:
     """Softmin by compiled loops over blocks of sorted points, in double precision on all threads numba may use.
 
     Notes
@@ -44,7 +44,7 @@ class Fused:
 
 @dataclass(frozen=True, eq=False)
 class FusedKernel:
-    """Fused bound to two sets of nodes and one ε; ``groups`` are those of its expansions, None where all pairs are summed."""
+    """Blockwise bound to two sets of nodes and one ε; ``groups`` are those of its expansions, None where all pairs are summed."""
 
     space: Geometry
     source: Side
@@ -69,7 +69,7 @@ class FusedKernel:
 
         The others were below rounding.
         """
-        return {"engine": "Fused", **self.tally}
+        return {"engine": "Blockwise", **self.tally}
 
     def _sums(self, x: Side, h: Array, y: Side, groups: Groups | None) -> Array:
         self.tally["passes"] += 1
