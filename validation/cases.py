@@ -167,6 +167,49 @@ SMALL_3D = Case(
     32,
     powers(6, 9),
 )
+NARROW = Case(
+    "1D narrow",
+    "f = exp((cos 2πx − 1)/0.1), g = 0, u₀ = 0, t = 1/32",
+    1,
+    lambda x: np.exp((np.cos(TAU * x) - 1) / 0.1),
+    lambda y: 0.0 * y,
+    lambda x: 0.0 * x,
+    1 / 32,
+    256,
+    powers(10, 14),
+)
+FLAT = Case(
+    "1D flat",
+    "f = 0.01 cos 2πx, g = 0, u₀ = 0, t = 1/32",
+    1,
+    lambda x: 0.01 * np.cos(TAU * x),
+    lambda y: 0.0 * y,
+    lambda x: 0.0 * x,
+    1 / 32,
+    64,
+    powers(8, 12),
+)
+
+
+def _bumps(x: Array, share: float) -> Array:
+    """Two bumps of width 0.08 at ¼ and ¾, with this share of the mass in the first, on a floor of 0.02."""
+    first, second = (
+        np.exp((np.cos(TAU * (x - c)) - 1) / (0.08 * TAU) ** 2) / (0.08 * np.sqrt(TAU)) for c in (0.25, 0.75)
+    )
+    return -np.log(0.02 + share * first + (1 - share) * second)
+
+
+CLUSTERS = Case(
+    "1D two bumps",
+    "two bumps of width 0.08 at ¼ and ¾ on a floor of 0.02, masses (0.01, 0.99) and (½, ½), u₀ = 0, t = 3/1000",
+    1,
+    lambda x: _bumps(x, 0.01),
+    lambda y: _bumps(y, 0.5),
+    lambda x: 0.0 * x,
+    0.003,
+    384,
+    powers(10, 12),
+)
 FULL = (
     replace(ANALYTIC_1D, n=256, eps=powers(8, 14)),
     replace(ANALYTIC_2D, n=128, eps=powers(8, 12)),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from unittest.mock import patch
 
 from pmasolve import Band, FiniteDifference, MongeAmpere, Study, compare, evolve
+from pmasolve.calculus import operators
 
 from .cases import ANALYTIC_1D, ANALYTIC_2D, REAL_1D, REAL_2D, WORDS, Case, reference
 from .claims import Check, Claim, Level
@@ -19,7 +21,7 @@ CLAIM = Claim(
     expected="orders 2, 4 and 6 in h, and errors of the stated size",
     tolerance="last two running orders within 0.1 of p (0.15 for p = 6), finest error below a written number",
     problem=WORDS + "; rtol 1e-11 (1e-12 on 1D real at full level) for both solvers",
-    mutations="the stencil of order 2 presented as order 4",
+    mutations="second derivatives by the stencil of order 2 within order 4; the outer weight of order 6 with the wrong sign",
 )
 
 
@@ -48,13 +50,21 @@ PLANS = {
 }
 
 
+WRONG = (  # weights of second differences that are not those of the order
+    (4, (1.0, 0.0), "second derivatives of order 2 within order 4"),
+    (6, (1.5, -0.15, -1 / 90), "the outer weight of order 6 with the wrong sign"),
+)
+
+
 def study(level: Level) -> Iterator[Check]:
     """Every order on every problem, then the mutation on the cheapest."""
     for plan in PLANS[level]:
         for order in plan.below:
             yield Check(f"{plan.case.name}, order {order}", errors(plan, order), {"l2": band(plan, order)})
     plan = PLANS[level][0]
-    yield Check(plan.case.name, errors(plan, 2), {"l2": band(plan, 4)}, "order 2 presented as order 4")
+    for order, weights, what in WRONG:
+        with patch.dict(operators._SECOND, {order: weights}):
+            yield Check(plan.case.name, errors(plan, order), {"l2": band(plan, order)}, what)
 
 
 def band(plan: Plan, order: int) -> Band:
