@@ -179,12 +179,43 @@ def test_tables_that_a_command_needs_are_named(write, tmp_path: Path) -> None:
     assert "No such file" in invoke("evolve", tmp_path / "none.toml").output
 
 
-def test_a_trajectory_of_unknown_origin_is_refused(tmp_path: Path) -> None:
-    flow = pma.MongeAmpere(pma.Problem(pma.Torus((16,)), lambda x: 0 * x, lambda y: 0 * y))
+def test_a_trajectory_of_python_is_compared(tmp_path: Path) -> None:
+    flow = pma.MongeAmpere(pma.Problem(pma.Torus((16,)), lambda x: np.cos(2 * np.pi * x) / 9, lambda y: 0 * y))
     path = pma.save(pma.evolve(flow, [0.01]), tmp_path / "python.npz")
-    result = invoke("compare", path, path)
-    assert result.exit_code == 2
-    assert "compare in Python" in result.output
+    result = invoke("compare", path, path, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.output)["sup"] == [0.0]
+
+
+def test_a_run_resumed_with_other_settings_is_refused_by_name(write, tmp_path: Path) -> None:
+    """ε = 1/512 went on as ε = 1/1024, under the new name."""
+    out, config = tmp_path / "run.npz", SINKHORN.replace("1/256", "1/512")
+    assert invoke("evolve", write(config), "--out", out).exit_code == 0
+    before = out.read_bytes()
+    changes = {
+        "eps: the file has 1/512, the flow 1/1024": ("1/512", "1/1024"),
+        "gauge: the file has symmetric, the flow plain": ('"symmetric"', '"plain"'),
+        "lengths=": ("shape = [32]", "shape = [32]\nlengths = [2]"),
+        "f differs": ("0.3*cos(2*pi*x)", "0.3*cos(4*pi*x)"),
+        "g differs": ("0.3*sin(2*pi*x)", "0.31*sin(2*pi*x)"),
+    }
+    for words, (old, new) in changes.items():
+        assert old in config
+        result = invoke("evolve", write(config.replace(old, new)), "--out", out, "--resume")
+        assert result.exit_code == 2
+        assert words in result.output
+        assert out.read_bytes() == before
+
+
+def test_a_run_that_fails_leaves_the_file_of_a_better_one(write, tmp_path: Path) -> None:
+    out = tmp_path / "run.npz"
+    assert invoke("evolve", write(SINKHORN), "--out", out).exit_code == 0
+    before = out.read_bytes()
+    result = invoke("evolve", write(SINKHORN.replace("1/256", "1/65536")), "--out", out)
+    assert result.exit_code == 1
+    assert "run.unfinished.npz (not" in result.output
+    assert out.read_bytes() == before
+    assert pma.load(tmp_path / "run.unfinished.npz").times.size == 0
 
 
 @pytest.mark.parametrize("command", ["evolve", "compare", "study"])

@@ -223,7 +223,7 @@ def test_save_and_load(rng, tmp_path):
         Problem.from_samples(x, y, period=1.0),
         Problem.from_samples(x, y, a),
     ):
-        with pytest.raises(ValueError, match="belongs to another problem"):
+        with pytest.raises(ValueError, match="belongs to another problem or flow"):
             load(tmp_path / "run.npz", Sinkhorn(other, 0.01))
 
 

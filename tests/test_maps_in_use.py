@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -294,3 +295,31 @@ def test_embedding_is_an_isometry_in_one_dimension_and_an_upper_bound_in_two() -
     pair = [3 + np.cos(TAU * x) * np.sin(TAU * y), 3 + np.sin(TAU * (x + y))]
     a, b = embedding(plane, np.ones((32, 32)), pair)
     assert np.linalg.norm(a - b) >= distances(plane, pair[:1], pair[1]).w2[0]
+
+
+def test_map_files_are_validated_and_a_worse_map_replaces_none(tmp_path: Path) -> None:
+    T = transport(t2(16))
+    path = save_map(T, tmp_path / "map.npz")
+    with np.load(path) as data:
+        kept = {name: data[name] for name in data.files}
+    header, nan = json.loads(str(kept.pop("header"))), np.full((16, 16), np.nan)
+    damage = [
+        ({}, {"potential": nan}, "potential holds"),
+        ({}, {"potential": np.zeros((16, 15))}, "potential has shape"),
+        ({}, {"source": -kept["source"]}, "negative"),
+        ({"grid": ["Cloud", [16, 16], [1, 1]]}, {}, "cannot be read"),
+        ({"outcome": ["reached", 1, ""]}, {}, "cannot be read"),
+        ({"numbers": {}}, {}, "cannot be read"),
+        ({"numbers": dict(header["numbers"], w2_squared="0")}, {}, "cannot be read"),
+        ({"interval": {"lower": 0}}, {}, "cannot be read"),
+    ]
+    for change, arrays, words in damage:
+        damaged = archives.write(tmp_path / "damaged.npz", header | change, kept | arrays)
+        with pytest.raises(ValueError, match=words) as caught:
+            load_map(damaged)
+        assert str(damaged) in str(caught.value)
+    before, failed = path.read_bytes(), replace(T, outcome=replace(T.outcome, ok=False))
+    beside = save_map(failed, path)
+    assert (beside.name, path.read_bytes()) == ("map.unfinished.npz", before)
+    assert not load_map(beside).outcome.ok
+    assert save_map(failed, beside) == beside

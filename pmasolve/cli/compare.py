@@ -30,7 +30,7 @@ def compare(
 
 
 def trajectory(path: Path) -> Trajectory:
-    """A stored trajectory of `pmasolve evolve`, or the run of a configuration."""
+    """A stored trajectory, with the formulas of its configuration if `pmasolve evolve` made it; or the run of a configuration."""
     if path.suffix != ".npz":
         settings = read(path)
         if settings.run is None:
@@ -38,8 +38,6 @@ def trajectory(path: Path) -> Trajectory:
         return started(settings, settings.run)
     stored = storage.provenance(path).get(CONFIG)
     if not isinstance(stored, str):
-        raise ValueError(
-            f"{path} was not written by `pmasolve evolve`, so that its flow is not known: compare in Python"
-        )
+        return storage.load(path)
     settings = Config.model_validate_json(stored)
     return storage.load(path, flow_of(settings, problem_of(settings)))

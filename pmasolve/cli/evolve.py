@@ -11,6 +11,7 @@ import typer
 from ..flows import files as storage
 from ..flows import loop
 from ..flows.trajectories import Trajectory
+from ..machine import archives
 from ..studies.convergence import format_table
 from .building import flow_of, initial_of, problem_of
 from .config import Config, Run, read
@@ -35,12 +36,18 @@ def evolve(
         path = storage.save(signed(trajectory, settings), target)
         outcome = trajectory.outcome
         say(
-            f"{outcome}\n{_table(trajectory)}\n{path}",
+            f"{outcome}\n{_table(trajectory)}\n{_where(path, target)}",
             {"outcome": outcome.name, "ok": outcome.ok, "times": trajectory.times, "out": path, **_last(trajectory)},
             as_json,
         )
         if not outcome.ok:
             fail(str(outcome), INTERRUPTED if outcome.name == "interrupted" else UNDONE)
+
+
+def _where(path: Path, wanted: Path) -> str:
+    """The file that was written, and why if it is another than was asked for."""
+    wanted = archives.target_of(wanted)
+    return str(path) if path == wanted else f"{path} (not {wanted}, which holds more and is kept)"
 
 
 def started(settings: Config, run: Run) -> Trajectory:

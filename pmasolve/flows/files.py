@@ -1,14 +1,12 @@
 """Trajectories on disk: one .npz file with arrays and a JSON header, no pickles; written whole or not at all.
 
-The flow itself is not stored (densities may be callables): a trajectory is loaded *for* a flow, and the file knows the densities'
-values on the grid, so that a flow over another problem is refused.
+The file holds the flow as plain data: its type and parameters, and both densities by their values on the nodes.  So a trajectory
+is there again without its flow, and one that is loaded *for* a flow is refused, by name, where anything differs.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,15 +14,25 @@ from typing import Any
 import numpy as np
 
 from ..machine import archives
+from ..machine.archives import BadFile
 from ..machine.arrays import Array
 from ..problems.outcomes import Outcome
+from .descriptions import Description, differences, flow_arrays, flow_description, made
 from .trajectories import Flow, Trajectory
 
-FORMAT = "pmasolve trajectory 1"
+FORMAT = "pmasolve trajectory 2"
+NEEDED = ("times", "potentials", "latest", "initial", "flow:f", "flow:g")
 
 
 def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     """Write a trajectory, complete or interrupted, to ``path`` (.npz); an existing file is replaced only once all is written.
+
+    A trajectory whose outcome is not ok never takes the place of a file that holds more: another flow's trajectory, more times, or
+    a later last step.  It then goes beside it, to name.unfinished.npz.
+
+    Returns
+    -------
+    The path that was written.
 
     Raises
     ------
@@ -37,8 +45,8 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = save(evolve(flow, times=[0.01]), Path(folder) / "run.npz")
-    ...     load(path, flow).times
-    array([0.01])
+    ...     load(path).times, load(path).flow.rtol
+    (array([0.01]), 1e-08)
     """
     t, latest = trajectory.latest
     arrays = {
@@ -48,48 +56,56 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
         "latest": latest,
         **{f"field:{name}": values for name, values in trajectory.fields.items()},
         **{f"record:{name}": values for name, values in trajectory.records.items()},
-        **_fingerprint(trajectory.flow),
+        **{f"flow:{name}": values for name, values in flow_arrays(trajectory.flow).items()},
     }
     outcome = trajectory.outcome
     header = {
         "format": FORMAT,
-        "flow": type(trajectory.flow).__name__,
-        "t": t,
+        "flow": flow_description(trajectory.flow),
+        "t": float(t),
         "outcome": [outcome.name, outcome.ok, outcome.advice],
         "provenance": dict(trajectory.provenance),
     }
-    return archives.write(path, header, arrays)
+    free = path if outcome.ok else archives.spared(path, lambda old: _holds_more(old, trajectory))
+    return archives.write(free, header, arrays)
 
 
-def load(path: str | os.PathLike[str], flow: Flow) -> Trajectory:
-    """Read a trajectory of ``flow`` back; `resume` goes on from it.
+def load(path: str | os.PathLike[str], flow: Flow | None = None) -> Trajectory:
+    """Read a trajectory back; `resume` goes on from it.
+
+    Parameters
+    ----------
+    path : a file of `save`.
+    flow : the flow that made it, every parameter and both densities equal.  Unless given it is made from the file, with the
+        densities' interpolants through their values on the nodes: where the densities were formulas, maps and log-densities read
+        from it, and what `resume` adds, then carry the interpolation error (splines of degree 5: order 6).
 
     Raises
     ------
     FileNotFoundError : no such file.
-    ValueError : a truncated or foreign file, another kind of flow, or other densities or another grid than the flow's.
+    ValueError : a damaged or foreign file, or one of an earlier version; another flow than ``flow``, by the names of what differs;
+        without ``flow``, a flow that is not of the package.
     """
-    arrays = _read(Path(path))
-    header = _header(arrays, path)
-    if header["flow"] != type(flow).__name__:
-        raise ValueError(
-            f"{path} holds a run of {header['flow']}, not of {type(flow).__name__}: load it for such a flow"
+    header, arrays = archives.read(path, FORMAT, NEEDED)
+    with archives.reading(path, "a pmasolve trajectory"):
+        description, stored = header["flow"], _named(arrays, "flow:")
+        if flow is None:
+            flow = _made(path, description, stored)
+        else:
+            _compare(path, description, stored, flow)
+        trajectory = Trajectory(
+            flow,
+            arrays["times"],
+            arrays["potentials"],
+            _outcome(header["outcome"]),
+            (float(header["t"]), arrays["latest"]),
+            arrays["initial"],
+            _named(arrays, "field:"),
+            _named(arrays, "record:"),
+            dict(header["provenance"]),
         )
-    for name, values in _fingerprint(flow).items():
-        stored = arrays.get(name)
-        if stored is None or stored.shape != values.shape or not np.allclose(stored, values, rtol=1e-12, atol=1e-12):
-            raise ValueError(f"{path} belongs to another problem ({name} differs): give the flow that made it")
-    return Trajectory(
-        flow,
-        arrays["times"],
-        arrays["potentials"],
-        Outcome(*header["outcome"]),
-        (float(header["t"]), arrays["latest"]),
-        arrays["initial"],
-        _named(arrays, "field:"),
-        _named(arrays, "record:"),
-        header["provenance"],
-    )
+        _check(path, trajectory)
+    return trajectory
 
 
 def provenance(path: str | os.PathLike[str]) -> dict[str, str | float]:
@@ -98,37 +114,70 @@ def provenance(path: str | os.PathLike[str]) -> dict[str, str | float]:
     Raises
     ------
     FileNotFoundError : no such file.
-    ValueError : a truncated or foreign file.
+    ValueError : a damaged or foreign file.
     """
-    return _header(_read(Path(path)), path)["provenance"]
+    header, _ = archives.read(path, FORMAT, NEEDED)
+    with archives.reading(path, "a pmasolve trajectory"):
+        return dict(header["provenance"])
 
 
-def _header(arrays: Mapping[str, Array], path: str | os.PathLike[str]) -> dict[str, Any]:
-    header = json.loads(str(arrays["header"]))
-    if header.get("format") != FORMAT:
-        raise ValueError(f"{path} has format {header.get('format')!r}; this version of pmasolve reads {FORMAT!r}")
-    return header
+def _made(path: str | os.PathLike[str], description: Description, stored: Mapping[str, Array]) -> Flow:
+    try:
+        return made(description, stored)
+    except BadFile as error:
+        raise BadFile(f"{path} holds a run of {description['type']}: {error}") from None
 
 
-def _fingerprint(flow: Flow) -> dict[str, Array]:
-    problem = flow.problem
-    where = {"lengths": problem.domain.signature, "target": problem.codomain.signature}
-    return {"f": -problem.mu.log_density, "g": -problem.nu.log_density, **where}
+def _compare(path: str | os.PathLike[str], description: Description, stored: Mapping[str, Array], flow: Flow) -> None:
+    if description["type"] != type(flow).__name__:
+        raise BadFile(
+            f"{path} holds a run of {description['type']}, not of {type(flow).__name__}: load it for such a flow"
+        )
+    if found := sorted(differences((description, stored), (flow_description(flow), flow_arrays(flow)))):
+        raise BadFile(
+            f"{path} belongs to another problem or flow ({'; '.join(found)}): "
+            "give the flow that made it, or none: load(path)"
+        )
+
+
+def _holds_more(path: Path, new: Trajectory) -> bool:
+    """Whether a file must not give way to an unfinished trajectory."""
+    try:
+        old = load(path, new.flow)
+    except ValueError:  # another flow's, or no trajectory: not ours to replace
+        return True
+    return old.times.size > new.times.size or old.latest[0] > new.latest[0]
+
+
+def _outcome(stored: Any) -> Outcome:
+    match stored:
+        case [str(name), bool(ok), str(advice)]:
+            return Outcome(name, ok, advice)
+    raise ValueError("the outcome is no outcome")
+
+
+def _check(path: str | os.PathLike[str], run: Trajectory) -> None:
+    """That the numbers can be those of a run."""
+    shape, m, t = run.flow.problem.domain.shape, run.times.size, run.latest[0]
+    numbers = {"times": run.times, "potentials": run.potentials, "initial": run.initial}
+    if run.outcome.ok:
+        numbers["latest"] = run.latest[1]
+    for name, values in numbers.items():
+        if values.dtype != np.float64 or not np.isfinite(values).all():
+            raise BadFile(f"{path} is damaged: {name} holds numbers that are not finite")
+    if run.times.ndim != 1 or np.any(np.diff(run.times) <= 0) or np.any(run.times < 0) or not np.all(run.times <= t):
+        raise BadFile(f"{path} is damaged: its times do not increase from 0 to the last step")
+    steps = {column.shape for column in run.records.values()}
+    ends = (shape, run.flow.problem.codomain.shape)
+    fitting = [
+        run.potentials.shape == (m, *shape),
+        run.latest[1].shape == run.initial.shape == shape,
+        all(values.shape[:1] == (m,) and values.shape[1:] in ends for values in run.fields.values()),
+        len(steps) <= 1 and all(len(step) == 1 for step in steps),
+    ]
+    if not all(fitting):
+        raise BadFile(f"{path} is damaged: the shapes of its arrays do not belong together")
 
 
 def _named(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
-
-
-def _read(path: Path) -> dict[str, Array]:
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read ({error}): it is truncated, or not a pmasolve trajectory") from error
-    missing = {"header", "times", "potentials", "latest", "initial"} - arrays.keys()
-    if missing:
-        raise ValueError(f"{path} is not a pmasolve trajectory: it lacks {', '.join(sorted(missing))}")
-    return arrays

@@ -1,6 +1,91 @@
-"""The one type of array at every edge of the package: float64, of any shape."""
+"""The one type of array at every edge of the package, float64 of any shape, and the one door through which numbers come in."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+SHOWN = 60  # characters of a value in a message
+
+
+def real(array: ArrayLike, name: str) -> Array:
+    """The numbers of an array, nested list or tensor as a float64 copy in C order.
+
+    Parameters
+    ----------
+    array : booleans, integers or floats of any width; objects that are real numbers (fractions).
+    name : what messages call it.
+
+    Raises
+    ------
+    ValueError : complex numbers, dates, words, None; a masked array with a set mask, whose fill value would count; a tensor that
+        must be detached first; rows of different lengths.
+
+    Examples
+    --------
+    >>> real([[1, 2]], "mu")
+    array([[1., 2.]])
+    >>> real(np.ma.masked_less([1.0, -1.0], 0), "mu")
+    Traceback (most recent call last):
+    ...
+    ValueError: mu is masked at 1 places: say what counts there, for example mu.filled(0)
+    """
+    _refuse_masks(array, name)
+    try:
+        raw = np.asarray(array)
+    except (TypeError, ValueError, RuntimeError) as error:
+        said = shown(error, 120)
+        raise ValueError(
+            f"{name} is no array of numbers ({said}): give a NumPy array, of a tensor .detach().numpy()"
+        ) from None
+    numbers = raw.dtype.kind in "biuf" or (raw.dtype == object and all(isinstance(x, Real) for x in raw.flat))
+    if not numbers:
+        raise ValueError(f"{name} holds {raw.dtype} values: give real numbers")
+    with np.errstate(over="ignore"):  # a wide float beyond float64 is infinite, and is said to be
+        return np.array(raw, dtype=np.float64, order="C")
+
+
+def number(value: Any, name: str) -> float:
+    """One real number as a float.
+
+    Raises
+    ------
+    ValueError : None, a word, a boolean, a complex number, an array.
+
+    Examples
+    --------
+    >>> number("1/4", "eps")
+    Traceback (most recent call last):
+    ...
+    ValueError: eps='1/4': give a real number
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name}={shown(value)}: give a real number")
+    return float(value)
+
+
+def shown(value: Any, length: int = SHOWN) -> str:
+    """A value in a message: one line, cut where it is long.
+
+    Examples
+    --------
+    >>> shown(list(range(1000)), 12)
+    '[0, 1, 2, 3…'
+    """
+    raw = str(value) or type(value).__name__ if isinstance(value, BaseException) else repr(value)
+    line = " ".join(raw.split())
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def _refuse_masks(array: Any, name: str) -> None:
+    parts = array if isinstance(array, (list, tuple)) else [array]
+    masked = sum(int(np.ma.count_masked(part)) for part in parts if isinstance(part, np.ma.MaskedArray))
+    masked += sum(part is np.ma.masked for part in parts if not isinstance(part, np.ma.MaskedArray))
+    if masked:
+        raise ValueError(f"{name} is masked at {masked} places: say what counts there, for example {name}.filled(0)")

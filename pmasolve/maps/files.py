@@ -12,6 +12,8 @@ import numpy as np
 
 from ..calculus.operators import FiniteDifference, Fourier
 from ..machine import archives
+from ..machine.archives import BadFile
+from ..machine.arrays import Array, number
 from ..problems.grids import Box, Grid, Torus
 from ..problems.outcomes import Outcome
 from ..problems.problem import Problem
@@ -23,11 +25,19 @@ from .transport import Transport
 FORMAT = "pmasolve map 1"
 GRIDS: dict[str, type[Grid]] = {"Torus": Torus, "Box": Box}
 SPACES: dict[str, type] = {"Fourier": Fourier, "FiniteDifference": FiniteDifference}
+NUMBERS = ("w2_squared", "residual", "worst", "min_eigenvalue")
 METHODS: dict[str, type] = {"NewtonKrylov": NewtonKrylov, "SemiDual": SemiDual}
 
 
 def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
     """Write a transport map to ``path`` (.npz): ``map`` (dim, *shape) and ``potential`` for any program, the rest for `load_map`.
+
+    A map whose outcome is not ok never takes the place of a file that holds more: another pair's map, one that is ok, or one with
+    a narrower gap.  It then goes beside it, to name.unfinished.npz.
+
+    Returns
+    -------
+    The path that was written.
 
     Raises
     ------
@@ -50,12 +60,13 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
         "method": [type(T.method).__name__, asdict(T.method)],
         "outcome": [T.outcome.name, T.outcome.ok, T.outcome.advice],
         "interval": asdict(T.interval),
-        "numbers": {name: getattr(T, name) for name in ("w2_squared", "residual", "worst", "min_eigenvalue")},
+        "numbers": {name: getattr(T, name) for name in NUMBERS},
         "records": [dict(record) for record in T.records],
     }
     arrays = {"potential": T.potential, "map": T.map, "source": np.exp(-T.problem.f), "target": np.exp(-T.problem.g)}
     arrays |= {name: values for name in ("barycentre", "spread") if (values := getattr(T, name)) is not None}
-    return archives.write(path, header, arrays)
+    free = path if T.outcome.ok else archives.spared(path, lambda old: _holds_more(old, T))
+    return archives.write(free, header, arrays)
 
 
 def load_map(path: str | os.PathLike[str]) -> Transport:
@@ -64,23 +75,54 @@ def load_map(path: str | os.PathLike[str]) -> Transport:
     Raises
     ------
     FileNotFoundError : no such file.
-    ValueError : a truncated or foreign file.
+    ValueError : a damaged or foreign file.
     """
     header, arrays = archives.read(path, FORMAT, ("potential", "source", "target"))
-    kind, shape, lengths = header["grid"]
-    grid = GRIDS[kind](tuple(shape), tuple(lengths))
-    return Transport(
-        problem=Problem.from_densities(grid, arrays["source"], arrays["target"]),
-        potential=arrays["potential"],
-        space=_made(SPACES, header["space"]),
-        method=_made(METHODS, header["method"]),
-        outcome=Outcome(*header["outcome"]),
-        interval=Interval(**header["interval"]),
-        records=tuple(header["records"]),
-        barycentre=arrays.get("barycentre"),
-        spread=arrays.get("spread"),
-        **header["numbers"],
-    )
+    with archives.reading(path, "a map of pmasolve"):
+        kind, shape, lengths = header["grid"]
+        grid = GRIDS[kind](tuple(shape), tuple(lengths))
+        _check(path, grid, arrays)
+        return Transport(
+            problem=Problem.from_densities(grid, arrays["source"], arrays["target"]),
+            potential=arrays["potential"],
+            space=_made(SPACES, header["space"]),
+            method=_made(METHODS, header["method"]),
+            outcome=_outcome(header["outcome"]),
+            interval=Interval(**header["interval"]),
+            records=tuple(header["records"]),
+            barycentre=arrays.get("barycentre"),
+            spread=arrays.get("spread"),
+            **{name: number(header["numbers"][name], name) for name in NUMBERS},
+        )
+
+
+def _check(path: str | os.PathLike[str], grid: Grid, arrays: Mapping[str, Array]) -> None:
+    """That each array is one of finite numbers on the grid."""
+    shapes = {"map": (grid.dim, *grid.shape), "barycentre": (grid.dim, *grid.shape)}
+    for name, values in arrays.items():
+        if values.shape != shapes.get(name, grid.shape):
+            raise BadFile(f"{path} is damaged: {name} has shape {values.shape}, and the grid {grid.shape}")
+        if values.dtype != np.float64 or not np.isfinite(values).all():
+            raise BadFile(f"{path} is damaged: {name} holds numbers that are not finite")
+
+
+def _holds_more(path: Path, new: Transport) -> bool:
+    """Whether a file must not give way to a map that is not ok."""
+    try:
+        old = load_map(path)
+    except ValueError:  # no map: not ours to replace
+        return True
+    pairs = ((old.problem.f, new.problem.f), (old.problem.g, new.problem.g))
+    if old.problem.domain != new.problem.domain or not all(np.allclose(a, b, rtol=1e-9, atol=1e-9) for a, b in pairs):
+        return True
+    return old.outcome.ok or old.gap < new.gap
+
+
+def _outcome(stored: Any) -> Outcome:
+    match stored:
+        case [str(name), bool(ok), str(advice)]:
+            return Outcome(name, ok, advice)
+    raise ValueError("the outcome is no outcome")
 
 
 def _made(kinds: Mapping[str, type], described: tuple[str, Mapping[str, Any]]) -> Any:

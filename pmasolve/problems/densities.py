@@ -76,6 +76,11 @@ class Sampled:
     coefficients: Array
     degree: int
 
+    @property
+    def interpolation(self) -> Spline:
+        """The options that made it."""
+        return Spline(self.degree)
+
     def __call__(self, points: Array) -> Array:
         def evaluate(block: Array, out: Array) -> None:
             index = block / np.reshape(self.grid.spacing, (-1, 1)) - self.grid.offset
@@ -185,6 +190,11 @@ class Shifted:
 
     density: NegativeLogDensity
     shift: float
+
+    @property
+    def interpolation(self) -> Interpolation:
+        """The options that made the other."""
+        return getattr(self.density, "interpolation", Spline())
 
     def __call__(self, points: Array) -> Array:
         values = self.density(points)

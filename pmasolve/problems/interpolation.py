@@ -53,6 +53,11 @@ class TrigonometricSeries:
     modes: NDArray[np.complex128]
     tolerance: float
 
+    @property
+    def interpolation(self) -> Spectral:
+        """The options that made it."""
+        return Spectral(self.tolerance)
+
     def __call__(self, points: Array) -> Array:
         angles = [np.ravel(p) * (2 * np.pi / length) for p, length in zip(points, self.grid.lengths, strict=True)]
         values = _EVALUATE[self.grid.dim](*angles, self.modes, eps=self.tolerance, isign=1)
