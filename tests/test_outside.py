@@ -11,6 +11,18 @@ import pmasolve as pma
 
 # ---- Sinkhorn, its plans and fixed points --------------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize(("eps", "least"), [(1 / 256, -0.0060587), (1 / 64, -0.0595217)])
+def test_a_corrected_potential_that_folds(eps: float, least: float) -> None:
+    """f = cos 8πx, g = 0, t = 4ε: the least difference of the map over a cell is ``least``, and was "reached"."""
+    problem = pma.Problem(pma.Torus((64,)), lambda x: np.cos(8 * np.pi * x), lambda y: 0 * y)
+    run = pma.evolve(pma.corrected(problem, eps), [4 * eps], throw=False)
+    assert run.outcome.name == "convexity lost"
+    (T,) = run.flow.map(run.latest[1])
+    assert np.diff(T, append=T[0] + 1).min() == pytest.approx(least, abs=1e-7)
+    assert pma.evolve(pma.Sinkhorn(problem, eps), [4 * eps]).outcome.ok
+
+
 # ---- flows and their files -----------------------------------------------------------------------------------------------------
 
 

@@ -12,9 +12,15 @@ from ..calculus.operators import Operators
 from ..machine.arrays import Array
 from ..maps.transport import transport
 from ..problems.densities import log_mass
-from ..problems.outcomes import REACHED, Outcome
+from ..problems.outcomes import Outcome
 from ..problems.problem import Problem
-from .evolution import convexity, linearise_at
+from .evolution import linearise_at
+from .gate import inspect, need_convex
+
+REMEDY = (
+    "the density is known (fields), its Brenier potential only to the accuracy of the semi-dual: refine the grid, or smooth the "
+    "densities"
+)
 
 
 def starting_law(problem: Problem, operators: Operators, u: Array) -> Array:
@@ -24,12 +30,7 @@ def starting_law(problem: Problem, operators: Operators, u: Array) -> Array:
     ------
     ValueError : |x|²/2 + u₀ is not strictly convex.
     """
-    low, _ = convexity(operators, u)
-    if not low > 0:
-        raise ValueError(
-            f"initial: I + D²u₀ has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u₀ is not strictly convex; "
-            "start from a smaller u₀, or from 0"
-        )
+    need_convex(operators, u)
     log_density = linearise_at(problem, operators, u).log_density
     return log_density - log_mass(problem.domain, -log_density)  # differences leave a mass near 1
 
@@ -40,11 +41,14 @@ def between(problem: Problem, log_density: Array, other: Array | None = None) ->
     return Problem(problem.domain, -log_density, target)
 
 
-def brenier_potential(problem: Problem, log_density: Array) -> tuple[Array, Outcome]:
-    """u, mean-free, with (x + ∇u)_# ρ = e^{−g}, and REACHED; or what `transport` had when it failed, and why."""
+def brenier_potential(problem: Problem, operators: Operators, log_density: Array) -> tuple[Array, Outcome]:
+    """u, mean-free, with (x + ∇u)_# ρ = e^{−g}, and REACHED; or what `transport` had when it failed, and why.
+
+    A potential whose own map folds or whose own density has not the mass 1, as rough ones do, is no answer either.
+    """
     found = transport(between(problem, log_density), progress=False)
     if found.outcome.ok:
-        return found.potential, REACHED
+        return found.potential, inspect(problem, operators, found.potential, lambda: REMEDY)
     why = f"the density is known (fields) but its Brenier potential is not; transport: {found.outcome}"
     return found.potential, Outcome("potential not found", False, why)
 

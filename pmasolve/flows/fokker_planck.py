@@ -185,12 +185,12 @@ class FokkerPlanck:
             "kl": grid.integral(density * (log_density + self.problem.f)),
         }
         if integrator.outcome.ok and state.t >= until:
-            state.u, state.found = brenier_potential(self.problem, log_density)
+            state.u, state.found = brenier_potential(self.problem, self.operators, log_density)
         return state
 
     def potential(self, state: FokkerPlanckState) -> Array:
         """The Brenier potential from ρ to e^{−g}."""
-        return brenier_potential(self.problem, state.log_density)[0] if state.u is None else state.u
+        return brenier_potential(self.problem, self.operators, state.log_density)[0] if state.u is None else state.u
 
     def fields(self, state: FokkerPlanckState) -> Mapping[str, Array]:
         """log ρ."""

@@ -134,12 +134,12 @@ class JKO:
         }
         t = until if k >= round(until / self.step) else k * self.step
         arrived = t >= until
-        u, found = brenier_potential(self.problem, log_density) if arrived else (None, REACHED)
+        u, found = brenier_potential(self.problem, self.operators, log_density) if arrived else (None, REACHED)
         return JKOState(k, t, log_density, u, found, record)
 
     def potential(self, state: JKOState) -> Array:
         """The Brenier potential from ρ to e^{−g}."""
-        return brenier_potential(self.problem, state.log_density)[0] if state.u is None else state.u
+        return brenier_potential(self.problem, self.operators, state.log_density)[0] if state.u is None else state.u
 
     def fields(self, state: JKOState) -> Mapping[str, Array]:
         """log ρ."""

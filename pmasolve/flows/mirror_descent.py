@@ -21,6 +21,7 @@ from ..machine.arrays import Array
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
 from .evolution import Linearisation, convexity, linearise_at
+from .gate import LOST_MASS
 from .loop import evolve
 from .trajectories import ErrorEstimate, Trajectory, sup_distances
 
@@ -119,7 +120,7 @@ class MirrorDescent:
 
     Records of each step, with d the direction taken, ρ = (∇φ*)_# e^{−g}, B the Bregman divergence of e^{−g} and the samples:
     ``eta``, ``kl`` = KL(samples | e^{−g}), ``reverse_kl``, ``pairing`` = ∫d (dρ − e^{−f}) = kl + reverse_kl up to projection,
-    ``bregman_drop`` = B_k − B_{k+1}, ``remainder`` = (η/2m_{k+1})∫|∇d|²dρ, and the two sides of
+    ``mass`` ∫ρ_{k+1}, ``bregman_drop`` = B_k − B_{k+1}, ``remainder`` = (η/2m_{k+1})∫|∇d|²dρ, and the two sides of
     pairing − remainder ≤ bregman_drop/η ≤ pairing: ``lower_slack`` and ``upper_slack``, both ≥ 0; ``certificate`` =
     B_0 − B_T + ∑η·remainder − ∑η·pairing ≥ 0.
     Cost: that of one right-hand side of `MongeAmpere` for each step.
@@ -206,10 +207,13 @@ class MirrorDescent:
         low, here = convexity(self.operators, u)[0], linearise_at(self.problem, self.operators, u)
         if not (low > 0 and here.convex):
             return replace(state, outcome=self._unstable(state, eta))
+        mass = self.problem.domain.integral(np.exp(here.log_density))
+        if abs(mass - 1.0) > LOST_MASS:
+            return replace(state, outcome=_unresolved(mass))
         energy, t = self._energy(u, here), state.t + eta
         record = self._record(state, eta, direction, state.energy - energy, low)
         certificate = state.certificate + eta * record["lower_slack"]
-        record["certificate"] = certificate
+        record |= {"certificate": certificate, "mass": mass}
         t = until if abs(t - until) <= 1e-9 * until else t
         return DescentState(state.k + 1, t, u, here, energy, low, REACHED, record, certificate)
 
@@ -286,6 +290,11 @@ class MirrorDescent:
     def log_density(self, u: Array) -> Array:
         """log ρ = −g(x+∇u) + log det(I + D²u)."""
         return linearise_at(self.problem, self.operators, u).log_density
+
+
+def _unresolved(mass: float) -> Outcome:
+    advice = f"the push-forward has mass {mass:.3g} on the grid, not 1; refine the grid, or smooth the densities"
+    return Outcome("unresolved", False, advice)
 
 
 def _positive(eta: float, name: str) -> float:

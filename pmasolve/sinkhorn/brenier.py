@@ -24,6 +24,8 @@ from .richardson import extrapolate
 from .schroedinger import Schroedinger, schroedinger
 from .softmin.protocol import Softmin
 
+REMEDY = "the series in ε does not converge from here: take a smaller ε on a grid that resolves it, or fewer levels"
+
 
 @dataclass(frozen=True, eq=False)
 class Brenier:
@@ -75,8 +77,14 @@ class Brenier:
 
     @property
     def outcome(self) -> Outcome:
-        """That of the first run which is not well, ``stopped``, or reached."""
-        return next((run.outcome for run in self.runs if not run.outcome.ok), self.stopped)
+        """That of the first run which is not well, ``stopped``, or whether ``potential`` has a map and a density."""
+        ended = next((run.outcome for run in self.runs if not run.outcome.ok), self.stopped)
+        return self._inspected if ended.ok else ended
+
+    @cached_property
+    def _inspected(self) -> Outcome:
+        flow = self.runs[-1].flow
+        return flow.reading.inspect(self.potential, flow.quadrature, lambda: REMEDY)
 
     @property
     def iterations(self) -> int:
@@ -173,4 +181,4 @@ def brenier(
 
 def _polynomial(runs: Sequence[Schroedinger], eps: float) -> Array:
     """χ at another ε by the polynomial in ε² through all runs; 0 for the limit."""
-    return extrapolate([run.corrected for run in runs], [run.eps for run in runs], eps)
+    return extrapolate([run.chi for run in runs], [run.eps for run in runs], eps)

@@ -24,9 +24,6 @@ STALLED = Outcome(
     False,
     "the marginal error no longer falls: rounding of the potential limits it to about osc(u)/ε·10⁻¹⁶; ask for less or raise ε",
 )
-UNRESOLVED = Outcome(
-    "eps unresolved", False, "the potential on the grid is not convex; refine the grid or take a larger ε"
-)
 PATIENCE = (
     12  # plain iterations without a new least marginal error before the run counts as stalled; a Newton step is three
 )
@@ -187,11 +184,3 @@ class Search:
             return 0.0
         least = max(min(errors), self.goal)
         return float(np.log(errors[0] / least) / np.log(errors[0] / self.goal))
-
-
-def resolution(flow: Sinkhorn, u: Array) -> Outcome:
-    """REACHED unless the grid is too coarse for ε."""
-    try:
-        return flow.reading.resolution(u, flow.quadrature)
-    except ValueError:  # not convex between the nodes
-        return UNRESOLVED

@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from ..calculus.operators import Fourier, Operators, Space
+from ..flows.evolution import convexity
 from ..flows.loop import evolve
 from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
 from ..machine.arrays import Array
@@ -75,8 +76,8 @@ class Sinkhorn:
     softmin : the engine of the log-sums; unless given `softmin.Separable()` on grids, `softmin.Blockwise()` on clouds.
     space : derivatives of potentials on grids, for maps, densities and the test of resolution; clouds use conditional means.
     quadrature : largest relative quadrature error exp(−2π²ε/(h² max(φ″, 1/φ″))) accepted; where the start or a requested
-        iterate exceeds it, the run ends with an outcome that names the least ε the grid resolves.  1 accepts all; clouds are
-        what they are and have no such test.
+        iterate exceeds it, the run ends with an outcome that names the least ε the grid resolves.  1 accepts all, and asks
+        nothing of the mass of ρ; clouds are what they are and have no such test.
 
     Raises
     ------
@@ -88,6 +89,8 @@ class Sinkhorn:
     Records of each step: ``marginal_error`` = ∫|p_X − e^{−f}| with p_X = e^{−f} exp((φ_k − φ_{k−1})/ε), ``mass`` = ∫p_X (1 up
     to rounding), ``fastest`` and ``slowest`` the sup and inf of (φ_k − φ_{k−1})/ε, which decrease and increase with k,
     ``speed`` its distance from its mean.
+    What is returned is looked at: a map x + ∇u that folds, as φ_k + (ε/2)f may where ε is large, ends the run with the outcome
+    "convexity lost", a density whose mass on the grid is off by 5 % with "unresolved", both with an ε or a gauge that works.
     Rounding of a potential limits every log-sum to about osc(u)/ε · 10⁻¹⁶.
     Cost: two log-sum passes of the engine for each axis and iteration; on clouds two passes over all pairs of points, less what
     `Blockwise` can skip.  Memory: a few arrays of the nodes.
@@ -163,21 +166,16 @@ class Sinkhorn:
 
     def start(self, initial: Array) -> SinkhornState:
         """φ₀ in the chosen gauge."""
+        self.reading.admit(initial)
         u = self._plus_f(initial, self.gauge.source)
-        outcome = self.reading.resolution(initial, self.quadrature)
+        outcome = self._verdict(initial, initial)
         if self.gauge.density:
             u = u + self.eps * self.gauge.density * self.log_density(initial)
         return SinkhornState(0, 0.0, u, None, outcome)
 
     def resume(self, potential: Array, t: float) -> SinkhornState:
         """φ_k with k = t/ε from what `potential` returned."""
-        return SinkhornState(
-            round(t / self.eps),
-            t,
-            self.iterate_of(potential),
-            None,
-            self.reading.resolution(potential, self.quadrature),
-        )
+        return SinkhornState(round(t / self.eps), t, self.iterate_of(potential), None)
 
     def half_step(self, u: Array) -> Array:
         """v with ψ = |y|²/2 + v, from φ = |x|²/2 + u: v = ε log ∫exp(−|x−y|²/2ε − u/ε − f) dx."""
@@ -195,8 +193,24 @@ class Sinkhorn:
         arrived = k >= round(until / self.eps)
         if not np.isfinite(record["mass"]):
             return replace(state, outcome=NOT_FINITE, record=record)
-        outcome = self.reading.resolution(u, self.quadrature) if arrived else REACHED
+        outcome = self._verdict(u, self._plus_f(u, self.gauge.returned)) if arrived else REACHED
         return SinkhornState(k, until if arrived else k * self.eps, u, v, outcome, record)
+
+    def _verdict(self, u: Array, returned: Array) -> Outcome:
+        """Whether the nodes resolve ε for φ_k, and what is returned has a map and a density."""
+        found = self.reading.resolution(u, self.quadrature)
+        return self.reading.inspect(returned, self.quadrature, lambda: self._remedy(u, returned)) if found.ok else found
+
+    def _remedy(self, u: Array, returned: Array) -> str:
+        """For a potential that folds or loses mass.  D²φ_k is a covariance over ε, positive; what the gauge adds shrinks with ε."""
+        if not self.gauge.returned:
+            return "refine the grid, or smooth the densities"
+        (low, _), (folded, _) = convexity(self.operators, u), convexity(self.operators, returned)
+        least = 0.5 * self.eps * low / max(low - folded, low)
+        return (
+            f"at eps={self.eps:.3g} the gauge bends the potential too far: take ε below about {least:.2g}, on a grid that "
+            "resolves it, or gauge=PLAIN, whose φ is convex at every ε"
+        )
 
     def potential(self, state: SinkhornState) -> Array:
         """u of φ_k, or of χ_k in the symmetric gauge."""

@@ -6,6 +6,7 @@ because a half step defines them everywhere (`potentials.Potential`), and there 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -14,6 +15,7 @@ import numpy as np
 
 from ..calculus.operators import Operators, Space
 from ..flows.evolution import convexity, linearise_at
+from ..flows.gate import LOST_MASS, inspect, need_convex
 from ..machine.arrays import Array
 from ..problems.grids import Cloud
 from ..problems.outcomes import REACHED, Outcome
@@ -37,12 +39,20 @@ class Reading(Protocol):
         """log ρ at the nodes."""
         ...
 
+    def admit(self, u: Array) -> None:
+        """Refuse a start that is not strictly convex on a grid; clouds take all."""
+        ...
+
     def stiffness(self, u: Array) -> float:
-        """h² max(φ″, 1/φ″) of a grid: its quadrature error is exp(−2π²ε/this)."""
+        """h² max(φ″, 1/φ″) of a grid, ∞ where φ is not convex: its quadrature error is exp(−2π²ε/this)."""
         ...
 
     def resolution(self, u: Array, quadrature: float) -> Outcome:
         """REACHED, or the outcome that names the least ε these nodes resolve."""
+        ...
+
+    def inspect(self, u: Array, quadrature: float, remedy: Callable[[], str]) -> Outcome:
+        """REACHED, or why a potential that is returned has no map or density to be quoted, with a remedy."""
         ...
 
 
@@ -72,20 +82,26 @@ class OnGrid:
         """log ρ = −g(x+∇u) + log det(I + D²u)."""
         return linearise_at(self.problem, self.operators, u).log_density
 
+    def admit(self, u: Array) -> None:
+        """Refuse a start that is not strictly convex."""
+        need_convex(self.operators, u)
+
     def stiffness(self, u: Array) -> float:
-        """h² max(φ″, 1/φ″); a ``ValueError`` where φ is not strictly convex."""
+        """h² max(φ″, 1/φ″), ∞ where φ is not strictly convex at the nodes."""
         low, high = convexity(self.operators, u)
-        if not low > 0:
-            raise ValueError(
-                f"I + D²u has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u is not strictly convex; "
-                "start from a smaller initial potential, or from 0"
-            )
-        return max(self.problem.domain.spacing) ** 2 * max(high, 1.0 / low)
+        return max(self.problem.domain.spacing) ** 2 * max(high, 1.0 / low) if low > 0 else np.inf
 
     def resolution(self, u: Array, quadrature: float) -> Outcome:
         """Whether the grid resolves ε for this potential."""
-        least = self.stiffness(u) * -np.log(quadrature) / (2 * np.pi**2)
+        stiffness = self.stiffness(u)
+        if stiffness == np.inf:
+            return UNRESOLVED
+        least = stiffness * -np.log(quadrature) / (2 * np.pi**2)
         return REACHED if self.eps >= least else _unresolved(self.eps, least)
+
+    def inspect(self, u: Array, quadrature: float, remedy: Callable[[], str]) -> Outcome:
+        """Whether the map of u does not fold and its density has mass 1, of which ``quadrature`` = 1 asks nothing."""
+        return inspect(self.problem, self.operators, u, remedy, LOST_MASS if quadrature < 1 else np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +132,9 @@ class OnCloud:
             "for the marginal of the plan use log_source_marginal, for densities Problem.from_densities on a grid"
         )
 
+    def admit(self, u: Array) -> None:
+        """A half step of any potential is convex: nothing to refuse."""
+
     def stiffness(self, u: Array) -> float:
         """The distance of samples from PMA cannot be estimated: a ``ValueError``."""
         raise ValueError(
@@ -125,6 +144,15 @@ class OnCloud:
     def resolution(self, u: Array, quadrature: float) -> Outcome:
         """The points are the problem, not a discretisation of it: REACHED."""
         return REACHED
+
+    def inspect(self, u: Array, quadrature: float, remedy: Callable[[], str]) -> Outcome:
+        """The barycentric map is the gradient of a convex function, and no density is claimed: REACHED."""
+        return REACHED
+
+
+UNRESOLVED = Outcome(
+    "eps unresolved", False, "the potential on the grid is not convex; refine the grid or take a larger ε"
+)
 
 
 def _unresolved(eps: float, least: float) -> Outcome:

@@ -20,6 +20,8 @@ from ..problems.problem import Problem
 from .iteration import SYMMETRIC, Sinkhorn, SinkhornState
 from .softmin.protocol import Softmin
 
+REMEDY = "the extrapolation of the ladder lost what its members have: take a smaller ε on a grid that resolves it, or fewer levels"
+
 
 @dataclass(frozen=True, eq=False)
 class RichardsonState:
@@ -98,7 +100,11 @@ class Richardson:
         k = round(state.t / self.eps) + 1
         t = until if k >= round(until / self.eps) else k * self.eps
         states = tuple(reach(flow, s, t)[0] for flow, s in zip(self.ladder, state.ladder, strict=True))
-        return RichardsonState(t, states, _worst(states), {"error_estimate": self._last_change(states)})
+        outcome = _worst(states)
+        if outcome.ok and t >= until:
+            finest = self.ladder[-1]
+            outcome = finest.reading.inspect(extrapolate(self._potentials(states)), finest.quadrature, lambda: REMEDY)
+        return RichardsonState(t, states, outcome, {"error_estimate": self._last_change(states)})
 
     def potential(self, state: RichardsonState) -> Array:
         """The extrapolated χ."""

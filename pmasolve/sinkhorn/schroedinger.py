@@ -22,10 +22,11 @@ from ..machine.arrays import Array
 from ..machine.progress import progress_bar
 from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
 from ..problems.problem import Problem
-from .fixed_points import INTERRUPTED, NEWTON, STALLED, STEP_LIMIT, UNRESOLVED, Search, SinkhornNewton, resolution
+from .fixed_points import INTERRUPTED, NEWTON, STALLED, STEP_LIMIT, Search, SinkhornNewton
 from .iteration import Sinkhorn
 from .markov import Markov
 from .plans import Plan
+from .readings import UNRESOLVED
 from .softmin.protocol import Softmin
 
 COARSE = 1e-2  # marginal error at which annealing goes on to the next ε
@@ -71,11 +72,22 @@ class Schroedinger:
     def corrected(self) -> Array:
         """χ − |x|²/2 = u + (ε/2)f, mean-free: within O(ε²) of Brenier's potential.
 
-        Not for samples, whose f is not known, or a density that vanishes, where it is +∞.
+        A ``ValueError`` for samples, whose f is not known, for a density that vanishes, where it is +∞, and where ε is so large
+        that χ is not convex or its density has not the mass 1; ``u`` itself is convex at every ε.
         """
-        domain = self.flow.problem.domain
+        u = self.chi
+        found = self.flow.reading.inspect(
+            u, self.flow.quadrature, lambda: "take a smaller ε, or u without the correction"
+        )
+        if not found.ok:
+            raise ValueError(f"eps={self.eps:g} is too large to be corrected by (ε/2)f here: {found}")
+        return u
+
+    @property
+    def chi(self) -> Array:
+        """u + (ε/2)f, mean-free, convex or not: what extrapolation in ε is made of."""
         self.flow.problem.need_positive("the symmetric gauge")
-        return domain.centred(self.u + 0.5 * self.eps * self.flow.problem.f)
+        return self.flow.problem.domain.centred(self.u + 0.5 * self.eps * self.flow.problem.f)
 
     def error_estimate(self) -> float:
         """Estimated sup distance of ``corrected`` from Brenier's potential: 4/3 of that to the one with ε/2, which is solved for.
@@ -85,7 +97,7 @@ class Schroedinger:
         finer = schroedinger(
             self.flow.problem, self.eps / 2, start=self, softmin=self.flow.softmin, quadrature=1.0, progress=False
         )
-        return 4 / 3 * self.flow.problem.domain.sup(self.corrected - finer.corrected)
+        return 4 / 3 * self.flow.problem.domain.sup(self.corrected - finer.chi)
 
     @cached_property
     def plan(self) -> Plan:
@@ -172,7 +184,7 @@ def schroedinger(
             outcome = search.run(u, COARSE, np.inf)
             if outcome in (INTERRUPTED, NOT_FINITE, STEP_LIMIT):
                 return _result(search, outcome, foreseen)
-            verdict = resolution(final, search.best.after)
+            verdict = final.reading.resolution(search.best.after, quadrature)
             foreseen = foreseen if verdict is UNRESOLVED else verdict
             u = _carried(problem, search.best.after, search.flow.eps, rung)
             search.flow = replace(search.flow, eps=rung)
@@ -187,7 +199,7 @@ def _result(search: Search, outcome: Outcome, foreseen: Outcome) -> Schroedinger
     best = search.best
     flow = best.flow
     if outcome in (REACHED, STALLED, STEP_LIMIT):
-        verdict = resolution(flow, best.after)
+        verdict = flow.reading.resolution(best.after, flow.quadrature)
         verdict = foreseen if verdict is UNRESOLVED and not foreseen.ok else verdict
         outcome = outcome if verdict.ok else verdict
     return Schroedinger(flow, best.after, best.v, best.marginal_error, outcome, search.records, search.seconds)

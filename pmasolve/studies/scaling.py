@@ -12,9 +12,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..flows.gate import inspect
 from ..flows.loop import evolve
 from ..flows.monge_ampere import MongeAmpere
-from ..flows.trajectories import Trajectory
+from ..flows.trajectories import Stopped, Trajectory
 from ..machine.progress import Show, progress_bar
 from ..problems.problem import Problem
 from ..sinkhorn.iteration import PLAIN, SYMMETRIC, Gauge, Sinkhorn
@@ -237,7 +238,12 @@ class _Runs:
     def of(self, method: ScalingMethod, eps: float) -> Trajectory:
         """What a method makes of the runs with ε, ε/2, …"""
         ladder = [self.sinkhorn(eps / 2**level, method.gauge) for level in range(method.levels)]
-        return replace(ladder[-1], potentials=extrapolate([run.potentials for run in ladder]))
+        potentials, flow = extrapolate([run.potentials for run in ladder]), ladder[-1].flow
+        found = inspect(self.problem, flow.operators, potentials[-1], lambda: "take smaller ε, or fewer levels")
+        run = replace(ladder[-1], potentials=potentials, outcome=found)
+        if not found.ok:
+            raise Stopped(run)
+        return run
 
     def study(self, method: ScalingMethod, eps: Sequence[float], limit: Trajectory) -> Study:
         """Its distances from PMA."""
