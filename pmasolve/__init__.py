@@ -1,73 +1,76 @@
-"""Sinkhorn, the parabolic Monge–Ampère equation, and the limit theorems between them."""
+"""Sinkhorn, the parabolic Monge–Ampère equation, and the limit theorems between them.
 
-from . import gaussian as gaussian
-from .calculus.manufactured import manufactured as manufactured
-from .calculus.operators import FiniteDifference as FiniteDifference
-from .calculus.operators import Fourier as Fourier
-from .flows import mirror as mirror
-from .flows import particles as particles
-from .flows.files import load as load
-from .flows.files import save as save
-from .flows.fokker_planck import FokkerPlanck as FokkerPlanck
-from .flows.jko import JKO as JKO
-from .flows.linearised import LinearisedMongeAmpere as LinearisedMongeAmpere
-from .flows.loop import evolve as evolve
-from .flows.loop import resume as resume
-from .flows.mirror_descent import ConstantSteps as ConstantSteps
-from .flows.mirror_descent import HarmonicSteps as HarmonicSteps
-from .flows.mirror_descent import MirrorDescent as MirrorDescent
-from .flows.mirror_descent import logarithmic_steps as logarithmic_steps
-from .flows.mirror_descent import square_root_steps as square_root_steps
-from .flows.monge_ampere import MongeAmpere as MongeAmpere
-from .flows.trajectories import Event as Event
-from .flows.trajectories import Stopped as Stopped
-from .flows.trajectories import Trajectory as Trajectory
-from .maps.distances import Distances as Distances
-from .maps.distances import distances as distances
-from .maps.distances import embedding as embedding
-from .maps.distances import pairwise as pairwise
-from .maps.files import load_map as load_map
-from .maps.files import save_map as save_map
-from .maps.newton import NewtonKrylov as NewtonKrylov
-from .maps.semidual import SemiDual as SemiDual
-from .maps.transport import Transport as Transport
-from .maps.transport import transport as transport
-from .problems.densities import Spline as Spline
-from .problems.grids import Box as Box
-from .problems.grids import Cloud as Cloud
-from .problems.grids import Torus as Torus
-from .problems.images import read_array as read_array
-from .problems.outcomes import Outcome as Outcome
-from .problems.problem import Problem as Problem
-from .sinkhorn import conventions as conventions
-from .sinkhorn.brenier import Brenier as Brenier
-from .sinkhorn.brenier import brenier as brenier
-from .sinkhorn.fixed_points import SinkhornNewton as SinkhornNewton
-from .sinkhorn.iteration import FORWARD as FORWARD
-from .sinkhorn.iteration import PLAIN as PLAIN
-from .sinkhorn.iteration import SYMMETRIC as SYMMETRIC
-from .sinkhorn.iteration import Gauge as Gauge
-from .sinkhorn.iteration import Sinkhorn as Sinkhorn
-from .sinkhorn.iteration import corrected as corrected
-from .sinkhorn.plans import Plan as Plan
-from .sinkhorn.potentials import Potential as Potential
-from .sinkhorn.richardson import Richardson as Richardson
-from .sinkhorn.richardson import cross_check as cross_check
-from .sinkhorn.schroedinger import Schroedinger as Schroedinger
-from .sinkhorn.schroedinger import schroedinger as schroedinger
-from .sinkhorn.softmin import Blockwise as Blockwise
-from .sinkhorn.softmin import Dense as Dense
-from .sinkhorn.softmin import KeOps as KeOps
-from .sinkhorn.softmin import Separable as Separable
-from .studies.convergence import Band as Band
-from .studies.convergence import Comparison as Comparison
-from .studies.convergence import Study as Study
-from .studies.convergence import compare as compare
-from .studies.figures import plot_orders as plot_orders
-from .studies.figures import plot_trajectory as plot_trajectory
-from .studies.figures import plot_transport as plot_transport
-from .studies.figures import save_figure as save_figure
-from .studies.scaling import Scaling as Scaling
-from .studies.scaling import ScalingMethod as ScalingMethod
-from .studies.scaling import scaling_study as scaling_study
-from .studies.tables import latex_table as latex_table
+What to call, by question; `help(pmasolve.transport)` and so on have the whole story.
+
+What is given
+    Torus, Box, Cloud           the domain: periodic, with walls, or points with masses
+    Problem                     source and target density on it; Problem.from_densities, from_samples, manufactured
+    Spline, read_array          densities from samples; from images and files
+
+What is the optimal map, and what does it cost?
+    transport → Transport       the map, W₂² and a certified interval; NewtonKrylov, SemiDual are its methods
+    distances, pairwise         of stacks of densities → Distances; embedding: linearised transport
+    save_map, load_map          maps as files
+
+How does a density flow to another?
+    evolve, resume → Trajectory run any flow to given times; Event, Stopped, Outcome: how runs end; save, load
+    MongeAmpere                 the parabolic Monge–Ampère equation; LinearisedMongeAmpere: its first-order corrector
+    Sinkhorn                    exact iterates, with a Gauge: PLAIN, SYMMETRIC, FORWARD; corrected, Richardson: higher orders
+    MirrorDescent               any step sizes: ConstantSteps, HarmonicSteps, square_root_steps, logarithmic_steps
+    FokkerPlanck, JKO           the gradient flows that the theory compares with
+    mirror, particles           the mirror flow by itself; the McKean–Vlasov diffusion
+    Fourier, FiniteDifference   derivatives in space
+
+What is entropic transport at one ε?
+    schroedinger → Schroedinger the fixed point, by SinkhornNewton; brenier → Brenier: extrapolated to ε = 0
+    Plan, Potential             marginals, rows and costs of a coupling; φ, ∇φ, D²φ anywhere
+    Separable, Blockwise, Dense, KeOps   engines for the log-sums
+    conventions                 numbers as other libraries define them
+
+How far apart are they, and of which order?
+    compare → Comparison        errors between two runs; cross_check: by a solver that shares nothing but the grid
+    Study, Band                 observed orders and verdicts
+    scaling_study → Scaling     orders of Sinkhorn on your own densities, by ScalingMethod, with a report
+    plot_orders, plot_trajectory, plot_transport, save_figure, latex_table   for papers
+
+What is the answer where it is known?
+    gaussian                    closed forms between normal distributions
+    manufactured                problems with a chosen solution
+
+Every name is imported when it is first used.  ``__version__`` is the version.
+"""
+
+import ast
+from importlib import import_module
+from pathlib import Path
+
+_ROOMS = ("machine", "problems", "calculus", "gaussian", "maps", "flows", "sinkhorn", "studies", "cli")
+
+_STUB = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+_HOMES = {
+    alias.name: ".".join(filter(None, [__name__, node.module]))
+    for node in _STUB.body
+    if isinstance(node, ast.ImportFrom)
+    for alias in node.names
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    """A public name, a room, or the version, when it is first asked for (PEP 562)."""
+    if name == "__version__":
+        value = import_module(".machine.provenance", __name__).package_version()
+    elif name in _ROOMS:
+        return import_module(f".{name}", __name__)
+    elif name in _HOMES:
+        home = import_module(_HOMES[name])
+        value = vars(home)[name] if name in vars(home) else import_module(f"{_HOMES[name]}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names, and what every module has."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__")), "__version__"})

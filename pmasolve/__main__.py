@@ -1,6 +1,11 @@
-"""python -m pmasolve: the command line."""
+"""python -m pmasolve, and the command `pmasolve`: the command line, or what to install for it."""
 
-from .cli.app import app
+import sys
+
+try:
+    from .cli.app import app
+except ModuleNotFoundError as error:
+    sys.exit(f"Error: {error}")
 
 if __name__ == "__main__":
     app(prog_name="pmasolve")

@@ -1,4 +1,4 @@
-"""The claims of the theory, each with the check that it can fail:  python -m validation."""
+"""The claims of the theory, each with the check that it can fail:  python -m validation, pmasolve validate."""
 
 import os
 import sys

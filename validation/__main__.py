@@ -1,4 +1,4 @@
-"""python -m validation: run the claims, print the table as it grows, write the report, fail if a claim fails."""
+"""python -m validation, or pmasolve validate: run the claims, print the table as it grows, write the report."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from rich.console import Console
+from pmasolve.machine.extras import extra
 
-from pmasolve.studies.entries import Section
-from pmasolve.studies.pages import prepare, write
+with extra("cli"):
+    import typer
+    from rich.console import Console
 
-from . import docs, suite
-from .claims import Level
-from .fingerprints import fingerprint
-from .output import PAGE
-from .printing import Screen
-from .running import Job, cores, one_by_one, side_by_side, workers
-from .store import drawings, keep, kept
+    from pmasolve.studies.entries import Section
+    from pmasolve.studies.pages import prepare, write
+
+    from . import docs, suite
+    from .claims import Level
+    from .fingerprints import fingerprint
+    from .output import PAGE
+    from .printing import Screen
+    from .running import Job, cores, one_by_one, side_by_side, workers
+    from .store import drawings, keep, kept
 
 app = typer.Typer(add_completion=False)
 INTERRUPTED = 130  # what shells expect after Ctrl-C

@@ -15,7 +15,7 @@ from pmasolve.machine.provenance import versions
 from .claims import ClaimModule, Level
 
 PACKAGE = Path(pmasolve.__file__).parent
-DOORS = ("cli", "__main__.py")  # of the package: they compute nothing
+OUTSIDE = ("cli", "__main__.py", "validation")  # of the package: they compute nothing, or are claims
 
 
 def fingerprint(module: ClaimModule, level: Level) -> str:
@@ -54,6 +54,6 @@ def neighbours(path: Path) -> frozenset[str]:
 def _package() -> bytes:
     digest = sha256()
     for path in sorted(PACKAGE.rglob("*.py")):
-        if path.relative_to(PACKAGE).parts[0] not in DOORS:
+        if path.relative_to(PACKAGE).parts[0] not in OUTSIDE:
             digest.update(path.read_bytes())
     return digest.digest()

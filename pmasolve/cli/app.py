@@ -1,20 +1,57 @@
-"""All commands."""
+"""All commands, each imported when it is asked for: `pmasolve validate` must set the threads before anything uses numpy."""
 
 from __future__ import annotations
 
-import typer
+from importlib import import_module
+from typing import Annotated, Any
 
-from .compare import compare
-from .evolve import evolve
-from .study import study
-from .transport import transport
+from ..machine.extras import extra
+from ..machine.provenance import package_version
+
+with extra("cli"):
+    import typer
+    from typer.core import TyperGroup
+    from typer.main import get_command
+
+COMMANDS = ("evolve", "compare", "study", "transport", "validate")
+
+
+class Commands(TyperGroup):
+    """Each command is the function of the same name in the file of the same name beside this one."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names, in order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import one; None where there is none of the name."""
+        if cmd_name not in COMMANDS:
+            return None
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        with extra("cli"):
+            alone.command(cmd_name)(getattr(import_module(f".{cmd_name}", __package__), cmd_name))
+        return get_command(alone)
+
 
 app = typer.Typer(
     name="pmasolve",
-    help="Sinkhorn, the parabolic Monge–Ampère equation, optimal transport, and the distances between them.",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: brackets mean tables of the file
     add_completion=False,
 )
-for command in (evolve, compare, study, transport):
-    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pmasolve {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def pmasolve(
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Sinkhorn, the parabolic Monge–Ampère equation, optimal transport, and the distances between them."""

@@ -1,4 +1,7 @@
-"""A progress bar for anything that takes more than two seconds on a terminal."""
+"""A progress bar for anything that takes more than two seconds on a terminal; the only importer of rich (extra ``cli``).
+
+rich takes a tenth of a second to import and is an extra: it is imported when a bar is made.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from .extras import extra
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 PATIENCE = 2.0  # seconds without a sign of life
 
@@ -25,12 +32,14 @@ def part(share: float) -> None:
 
 @contextmanager
 def progress_bar(title: str, total: float, wanted: bool | None, unit: str = "t") -> Iterator[Show]:
-    """Yield ``show(done, record)``; the bar appears after two seconds, on stderr, and only where somebody looks."""
-    if wanted is False or (wanted is None and not sys.stderr.isatty()):
+    """Yield ``show(done, record)``; the bar appears after two seconds, on stderr, and only where somebody looks.
+
+    Where nobody asked for it and rich is not installed there is none.
+    """
+    if wanted is False or (wanted is None and not (sys.stderr.isatty() and find_spec("rich"))):
         yield lambda done, record: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}{task.fields[part]}"))
-    bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+    bar = _bar()
     task = bar.add_task(title, total=total, note="", part="")
     began, shown = time.perf_counter(), False
 
@@ -60,3 +69,12 @@ def progress_bar(title: str, total: float, wanted: bool | None, unit: str = "t")
         _LISTENER.reset(token)
         if shown:
             bar.stop()
+
+
+def _bar() -> Progress:
+    """Title, bar, where the run is, time gone and time left."""
+    with extra("cli"):
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}{task.fields[part]}"))
+    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("pmasolve", "numpy", "scipy", "numba", "scikit-sundae", "matplotlib", "pyfftw")
+PACKAGES = ("numpy", "scipy", "numba", "scikit-sundae", "matplotlib", "pyfftw")
 
 
 def versions() -> dict[str, str]:
@@ -18,7 +19,25 @@ def versions() -> dict[str, str]:
     >>> "numpy" in versions()
     True
     """
-    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+    others = {name: _version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), "pmasolve": package_version(), **others}
+
+
+def package_version(folder: Path = Path(__file__).parent.parent.parent) -> str:
+    """Of this package: of the sources in ``folder`` if these files are they, installed or not, else of the installation.
+
+    Examples
+    --------
+    >>> package_version().split(".")[0].isdigit()
+    True
+    """
+    try:
+        project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        if project["name"] == "pmasolve":
+            return project["version"]
+    except (OSError, ValueError, KeyError):
+        pass
+    return _version("pmasolve")
 
 
 def _version(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Images and arrays from files, as densities: the only importer of Pillow and of h5py (extra ``hdf5``)."""
+"""Images and arrays from files, as densities: the only importer of Pillow (extra ``images``) and of h5py (extra ``hdf5``)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from ..machine.arrays import Array
+
+try:
+    from PIL import Image
+except ImportError:  # optional, extra "images"
+    Image = None
 
 try:
     import h5py
@@ -31,7 +35,7 @@ def read_array(path: str | os.PathLike[str], name: str | None = None) -> Array:
     ------
     FileNotFoundError, PermissionError : as for any file.
     ValueError : a file that is truncated or of no known kind, several arrays and no ``name``, no array of that name,
-        numbers that are not real.
+        numbers that are not real; images without Pillow (extra ``images``), HDF5 without h5py (extra ``hdf5``).
 
     Examples
     --------
@@ -42,6 +46,7 @@ def read_array(path: str | os.PathLike[str], name: str | None = None) -> Array:
     (4, 4)
     """
     file = Path(path)
+    _check_readers(file.suffix.lower())
     try:
         match file.suffix.lower():
             case ".npy":
@@ -56,7 +61,7 @@ def read_array(path: str | os.PathLike[str], name: str | None = None) -> Array:
         values = np.asarray(values)
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
-    except (UnidentifiedImageError, OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} cannot be read ({error}): it is truncated, or none of .npy, .npz, HDF5 or an image"
         ) from None
@@ -65,14 +70,20 @@ def read_array(path: str | os.PathLike[str], name: str | None = None) -> Array:
     return values.astype(np.float64)
 
 
+def _check_readers(suffix: str) -> None:
+    """Refuse a kind of file whose library is not installed."""
+    if suffix in HDF5 and h5py is None:
+        raise ValueError("HDF5 files need h5py: pip install 'pmasolve[hdf5]'")
+    if suffix not in (".npy", ".npz", *HDF5) and Image is None:
+        raise ValueError("images need Pillow: pip install 'pmasolve[images]'; .npy and .npz need nothing")
+
+
 def _image(file: Path) -> Array:
     with Image.open(file) as image:
         return np.asarray(image if image.mode[0] in "IF" else image.convert("L"))
 
 
 def _hdf5(file: Path, name: str | None) -> Array:
-    if h5py is None:
-        raise ValueError("HDF5 files need h5py: pip install 'pmasolve[hdf5]'")
     with h5py.File(file, "r") as data:
         found: list[str] = []
         data.visititems(lambda key, item: found.append(key) if isinstance(item, h5py.Dataset) else None)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import finufft
 import numpy as np
 from numpy.typing import NDArray
 
 from ..machine.arrays import Array
+from ..machine.extras import extra
 from .grids import Grid, Torus
+
+with extra("spectral"):
+    import finufft
 
 _EVALUATE = {1: finufft.nufft1d2, 2: finufft.nufft2d2, 3: finufft.nufft3d2}
 

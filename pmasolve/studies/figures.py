@@ -13,17 +13,20 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from ..flows.trajectories import Trajectory
 from ..machine.arrays import Array
+from ..machine.extras import extra
 from ..maps.transport import Transport
 from .convergence import Study
 from .entries import Section
+
+with extra("plot"):
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 FAINT = ("x", "+", "1", "2")

@@ -14,12 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from ..machine.extras import extra
 from ..machine.provenance import machine, revision, versions
 from .entries import Section, to_json
-from .figures import pdf, plot_section, svg
 from .tables import cells, comma_separated, latex
+
+with extra("report"):
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from .figures import pdf, plot_section, svg
 
 
 @dataclass(frozen=True)

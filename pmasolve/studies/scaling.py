@@ -1,4 +1,7 @@
-"""The scaling limit on a user's own densities: orders of Sinkhorn against PMA, reported as `python -m validation` does."""
+"""The scaling limit on a user's own densities: orders of Sinkhorn against PMA, reported as `python -m validation` does.
+
+The report needs the extra ``report`` and is imported when one is written.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,6 @@ from ..sinkhorn.iteration import PLAIN, SYMMETRIC, Gauge, Sinkhorn
 from ..sinkhorn.richardson import extrapolate
 from .convergence import Study, compare
 from .entries import Entry, Section, entry_of
-from .pages import Page, draw, prepare, put, write
 
 T = TypeVar("T")
 CLEAR = 3.0  # errors count that exceed the reference's own error so many times
@@ -129,7 +131,10 @@ class Scaling:
         Raises
         ------
         OSError : the directory cannot be made or written.
+        ModuleNotFoundError : the extra ``report`` is not installed.
         """
+        from .pages import Page, draw, prepare, put, write
+
         folder, section = Path(directory), self.section()
         prepare(folder)
         drawing = draw(section)

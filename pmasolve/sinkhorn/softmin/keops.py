@@ -18,18 +18,20 @@ from io import StringIO
 from math import pi, sqrt
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from ...machine.arrays import Array
 from .nodes import Geometry, Nodes, exponents, geometry, reflections
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 BACKENDS = {"auto": "auto", "cpu": "CPU", "cuda": "GPU"}
 REMEDY = (
-    "install pykeops and a C++ compiler (g++ or clang++ on the PATH, or named by CXX), clear the KeOps cache "
+    "pip install 'pmasolve[keops]' and a C++ compiler (g++ or clang++ on the PATH, or named by CXX), clear the KeOps cache "
     "(pykeops.clean_pykeops()), or use the engine Blockwise(), which needs neither"
 )
 SAMPLE = 16  # targets summed again in double precision, to measure what single precision reached
@@ -193,7 +195,7 @@ def compiling() -> FileLock:
     """
     folder = Path(os.environ.get("KEOPS_CACHE_FOLDER") or Path.home() / ".cache")
     folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / "pmasolve-keops.lock", is_singleton=True)
+    return importlib.import_module("filelock").FileLock(folder / "pmasolve-keops.lock", is_singleton=True)
 
 
 @cache

@@ -1,0 +1,90 @@
+# The public names: type checkers read them here, and Python finds here where a name lives (`__getattr__` in __init__.py
+# imports it when it is first used).  A new public name is one line here, and its place on the map in __init__.py.
+
+# problems: what is given
+from .problems.densities import Spline as Spline
+from .problems.grids import Box as Box
+from .problems.grids import Cloud as Cloud
+from .problems.grids import Torus as Torus
+from .problems.images import read_array as read_array
+from .problems.outcomes import Outcome as Outcome
+from .problems.problem import Problem as Problem
+
+# calculus: derivatives on a grid
+from .calculus.manufactured import manufactured as manufactured
+from .calculus.operators import FiniteDifference as FiniteDifference
+from .calculus.operators import Fourier as Fourier
+
+# gaussian: closed forms
+from . import gaussian as gaussian
+
+# maps: the steady state
+from .maps.distances import Distances as Distances
+from .maps.distances import distances as distances
+from .maps.distances import embedding as embedding
+from .maps.distances import pairwise as pairwise
+from .maps.files import load_map as load_map
+from .maps.files import save_map as save_map
+from .maps.newton import NewtonKrylov as NewtonKrylov
+from .maps.semidual import SemiDual as SemiDual
+from .maps.transport import Transport as Transport
+from .maps.transport import transport as transport
+
+# flows: the protocol, the loop, the PDE and the flows that it is compared with
+from .flows import mirror as mirror
+from .flows import particles as particles
+from .flows.files import load as load
+from .flows.files import save as save
+from .flows.fokker_planck import FokkerPlanck as FokkerPlanck
+from .flows.jko import JKO as JKO
+from .flows.linearised import LinearisedMongeAmpere as LinearisedMongeAmpere
+from .flows.loop import evolve as evolve
+from .flows.loop import resume as resume
+from .flows.mirror_descent import ConstantSteps as ConstantSteps
+from .flows.mirror_descent import HarmonicSteps as HarmonicSteps
+from .flows.mirror_descent import MirrorDescent as MirrorDescent
+from .flows.mirror_descent import logarithmic_steps as logarithmic_steps
+from .flows.mirror_descent import square_root_steps as square_root_steps
+from .flows.monge_ampere import MongeAmpere as MongeAmpere
+from .flows.trajectories import Event as Event
+from .flows.trajectories import Stopped as Stopped
+from .flows.trajectories import Trajectory as Trajectory
+
+# sinkhorn: the iteration, its fixed point, its plans
+from .sinkhorn import conventions as conventions
+from .sinkhorn.brenier import Brenier as Brenier
+from .sinkhorn.brenier import brenier as brenier
+from .sinkhorn.fixed_points import SinkhornNewton as SinkhornNewton
+from .sinkhorn.iteration import FORWARD as FORWARD
+from .sinkhorn.iteration import Gauge as Gauge
+from .sinkhorn.iteration import PLAIN as PLAIN
+from .sinkhorn.iteration import SYMMETRIC as SYMMETRIC
+from .sinkhorn.iteration import Sinkhorn as Sinkhorn
+from .sinkhorn.iteration import corrected as corrected
+from .sinkhorn.plans import Plan as Plan
+from .sinkhorn.potentials import Potential as Potential
+from .sinkhorn.richardson import Richardson as Richardson
+from .sinkhorn.richardson import cross_check as cross_check
+from .sinkhorn.schroedinger import Schroedinger as Schroedinger
+from .sinkhorn.schroedinger import schroedinger as schroedinger
+from .sinkhorn.softmin import Blockwise as Blockwise
+from .sinkhorn.softmin import Dense as Dense
+from .sinkhorn.softmin import KeOps as KeOps
+from .sinkhorn.softmin import Separable as Separable
+
+# studies: errors, orders, verdicts and their reports
+from .studies.convergence import Band as Band
+from .studies.convergence import Comparison as Comparison
+from .studies.convergence import Study as Study
+from .studies.convergence import compare as compare
+from .studies.figures import plot_orders as plot_orders
+from .studies.figures import plot_trajectory as plot_trajectory
+from .studies.figures import plot_transport as plot_transport
+from .studies.figures import save_figure as save_figure
+from .studies.scaling import Scaling as Scaling
+from .studies.scaling import ScalingMethod as ScalingMethod
+from .studies.scaling import scaling_study as scaling_study
+from .studies.tables import latex_table as latex_table
+
+__version__: str
+__all__: list[str]

@@ -1,0 +1,173 @@
+"""What is installed: the wheel, the extras and what is said where one is missing, how little an import loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
+
+import pytest
+
+import pmasolve
+from pmasolve.machine.provenance import package_version, versions
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+HEAVY = {
+    "matplotlib",
+    "scipy",
+    "numpy",
+    "numba",
+    "llvmlite",
+    "sksundae",
+    "pykeops",
+    "pyfftw",
+    "ducc0",
+    "PIL",
+    "mpmath",
+    "rich",
+}
+# What a plain installation lacks, by import name.
+EXTRAS = (
+    "matplotlib",
+    "PIL",
+    "h5py",
+    "finufft",
+    "pykeops",
+    "filelock",
+    "jinja2",
+    "typer",
+    "rich",
+    "pydantic",
+    "pyfftw",
+    "ducc0",
+)
+PLAIN = f"import sys; sys.modules |= dict.fromkeys({EXTRAS})\nimport numpy as np, pmasolve as pma\n"
+
+
+def python(code: str, *, folder: Path = ROOT, path: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """A new interpreter that runs the code and finds the package in ``path``."""
+    environment = {**os.environ, "PYTHONPATH": str(path)}
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_importing_the_package_loads_none_of_its_libraries() -> None:
+    result = python("import sys, json, pmasolve; print(json.dumps(sorted(sys.modules)))")
+    loaded = json.loads(result.stdout)
+    assert not HEAVY & set(loaded)
+    assert [name for name in loaded if name.startswith("pmasolve.")] == []
+
+
+FIRST = {
+    "transport": ("matplotlib", "sksundae", "pykeops", "PIL", "mpmath", "rich", "scipy.integrate", "scipy.stats"),
+    "MongeAmpere": ("matplotlib", "pykeops", "PIL", "mpmath", "rich", "scipy.integrate", "scipy.stats"),
+    "schroedinger": ("matplotlib", "sksundae", "pykeops", "PIL", "mpmath", "rich", "scipy.integrate", "scipy.stats"),
+}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_name_loads_what_it_needs(name: str) -> None:
+    result = python(f"import sys, json, pmasolve; pmasolve.{name}; print(json.dumps(sorted(sys.modules)))")
+    assert not set(FIRST[name]) & set(json.loads(result.stdout))
+
+
+def test_a_plain_installation_solves() -> None:
+    """Transport, PDE, Sinkhorn on a cloud and a report of orders without any extra."""
+    code = """
+torus = pma.Torus((16,))
+problem = pma.Problem(torus, lambda x: 0.3 * np.cos(2 * np.pi * x), lambda x: 0 * x)
+T = pma.transport(problem)
+flow = pma.evolve(pma.MongeAmpere(problem, rtol=1e-6), [1 / 64])
+sink = pma.evolve(pma.Sinkhorn(problem, eps=1 / 64), [1 / 64])
+cloud = pma.Problem.from_samples(np.linspace(0, 1, 5)[:, None], np.linspace(0, 1, 6)[:, None])
+fixed = pma.schroedinger(cloud, 0.1)
+print(T.outcome.ok, flow.outcome.ok, fixed.outcome.ok, len(str(pma.compare(sink, flow))) > 0)
+pma.gaussian.Normal([0.0], [[1.0]])
+"""
+    result = python(PLAIN + code)
+    assert result.stdout.split() == ["True"] * 4, result.stderr
+
+
+SAID = {
+    "plot": "pma.save_figure",
+    "images": "pma.read_array('nowhere.png')",
+    "hdf5": "pma.read_array('nowhere.h5')",
+    "spectral": "import pmasolve.problems.interpolation",
+    "keops": "x = pma.Problem.from_samples(*[np.eye(2)] * 2); pma.schroedinger(x, 0.1, softmin=pma.KeOps())",
+    "report": "import pmasolve.studies.pages",
+    "cli": "import runpy; runpy.run_module('pmasolve', run_name='__main__')",
+}
+
+
+@pytest.mark.parametrize("extra", SAID)
+def test_a_missing_extra_is_named(extra: str) -> None:
+    result = python(PLAIN + SAID[extra])
+    assert result.returncode == 1
+    assert f"pip install 'pmasolve[{extra}]'" in result.stderr.splitlines()[-1]
+    assert extra in PROJECT["optional-dependencies"]
+
+
+def test_the_claims_name_the_extra_too() -> None:
+    result = python(PLAIN + "import runpy; runpy.run_module('validation', run_name='__main__')")
+    assert "pip install 'pmasolve[cli]'" in result.stderr.splitlines()[-1]
+    assert result.returncode == 1
+
+
+def test_the_version_is_that_of_the_sources(tmp_path: Path) -> None:
+    assert pmasolve.__version__ == PROJECT["version"] == versions()["pmasolve"]
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "another"\nversion = "9"\n')
+    try:
+        requires("pmasolve")
+    except PackageNotFoundError:
+        assert package_version(tmp_path) == "absent"
+    else:
+        assert package_version(tmp_path) != "9"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)], cwd=ROOT, check=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_has_one_package_with_types_and_claims(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert {name.split("/")[0] for name in names} == {"pmasolve", f"pmasolve-{PROJECT['version']}.dist-info"}
+    claims = {path.name for path in (ROOT / "validation").glob("*.py")}
+    assert {name.removeprefix("pmasolve/validation/") for name in names if "/validation/" in name} == claims
+    assert {"pmasolve/py.typed", "pmasolve/__init__.pyi", "pmasolve/studies/report.html.jinja"} <= names
+
+
+@pytest.mark.slow
+def test_the_claims_run_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    """In several processes, in a folder where another package is called validation."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    (tmp_path / "validation").mkdir()
+    (tmp_path / "validation" / "__init__.py").write_text("raise RuntimeError('the folder of the user')")
+    claims = ["--claim", "metric", "--claim", "half-steps"]
+    command = [sys.executable, "-m", "pmasolve", "validate", *claims, "--jobs", "2", "--out", "out"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert {path.stem for path in (tmp_path / "out" / "claims").glob("*.json")} == {"metric", "half-steps"}
+
+
+@pytest.mark.parametrize("origin", ["wheel", "checkout"])
+def test_the_claims_are_found(origin: str, wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    code = "import sys; sys.argv[1:] = ['validate', '--claim', 'nonsense']; from pmasolve.__main__ import app; app()"
+    result = python(code, folder=tmp_path, path=ROOT if origin == "checkout" else tmp_path / "site")
+    assert "no claim is called" in result.stderr
+    assert "one-step" in result.stderr
