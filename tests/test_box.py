@@ -57,7 +57,7 @@ def test_steady_state_is_the_monotone_rearrangement() -> None:
     f, g = (lambda x: 0.8 * np.cos(np.pi * x)), (lambda y: 0.5 * np.cos(2 * np.pi * y))
     problem = Problem(Box((128,)), f, g)
     T = rearrangement(f, g, problem.domain.axis(0))
-    found = MongeAmpere(problem).map(steady(problem, rtol=1e-11, stop=5.0))[0]
+    found = MongeAmpere(problem).reading.map(steady(problem, rtol=1e-11, stop=5.0))[0]
     print(f"\nmap error {np.max(np.abs(found - T)):.2e}")
     assert np.max(np.abs(found - T)) < 1e-10
 
@@ -88,7 +88,7 @@ def test_kinks_at_the_walls_leave_order_two() -> None:
         for n in sizes:
             problem = Problem(Box((n,)), *KINKED)
             T = rearrangement(*KINKED, problem.domain.axis(0))
-            found = MongeAmpere(problem, space=space).map(steady(problem, space, 1e-9, stop=5.0))[0]
+            found = MongeAmpere(problem, space=space).reading.map(steady(problem, space, 1e-9, stop=5.0))[0]
             errors.append(problem.domain.l2(found - T))
         orders, finest[space] = running_orders(1 / sizes, np.array(errors)), errors[-1]
         print(f"\n{space}: map errors {errors}, orders {orders}")

@@ -227,7 +227,7 @@ def test_multiples_of_eps_are_visited_exactly(eps: float, line: Problem) -> None
 
 def test_gauges_start_and_return_as_declared(line: Problem) -> None:
     eps, u0 = 1e-3, T1_START(line.domain.points)
-    rho = Sinkhorn(line, eps).log_density(u0)
+    rho = Sinkhorn(line, eps).reading.log_density(u0)
     for gauge, start, returned in (
         (PLAIN, u0, 0.0),
         (SYMMETRIC, u0 - 0.5 * eps * line.f, 0.5 * eps * line.f),

@@ -76,11 +76,6 @@ class Toy:
     ending: Outcome | BaseException = REACHED
     problem: Problem = field(default_factory=lambda: Problem(Torus((4,)), np.zeros(4), np.zeros(4)))
 
-    @property
-    def report(self) -> dict[str, str]:
-        """For the provenance."""
-        return {"engine": "toy"}
-
     def admit(self, times: np.ndarray) -> None:
         """All."""
 
@@ -101,25 +96,78 @@ class Toy:
         """Go on."""
         return ToyState(t, potential)
 
-    def fields(self, state: ToyState) -> dict[str, np.ndarray]:
-        """The step count, as a field."""
-        return {"k": np.full(4, state.k)}
-
-    def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
-        """None."""
-        return ErrorEstimate(trajectory.times, 0 * trajectory.times, 0 * trajectory.times)
-
     def potential(self, state: ToyState) -> np.ndarray:
         """u."""
         return state.u
 
-    def map(self, u: np.ndarray) -> np.ndarray:
-        """The identity."""
-        return self.problem.domain.points
+
+@dataclass(frozen=True)
+class Telling(Toy):
+    """The toy with all optional members."""
+
+    report = {"engine": "toy"}  # noqa: RUF012
+
+    def fields(self, state: ToyState) -> dict[str, np.ndarray]:
+        """The step count, as a field."""
+        return {"k": np.full(4, state.k)}
+
+    @property
+    def reading(self) -> Telling:
+        """Itself."""
+        return self
+
+    def map(self, u: np.ndarray, v: np.ndarray | None = None) -> np.ndarray:
+        """Nowhere."""
+        return np.full((1, 4), 7.0)
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
-        """Uniform."""
-        return 0 * u
+        """Anything."""
+        return 0 * u + 3.0
+
+    def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
+        """One."""
+        return ErrorEstimate(trajectory.times, 0 * trajectory.times, 1 + 0 * trajectory.times)
+
+
+def test_optional_members_serve() -> None:
+    run = evolve(Telling(), [0.5])
+    assert run.provenance["engine"] == "toy"
+    assert np.all(run.fields["k"] == 2)
+    assert np.all(run.map(0) == 7)
+    assert np.all(run.log_density(0) == 3)
+    assert run.error_estimate().total == 1
+
+
+def test_defaults_serve_where_a_flow_has_none() -> None:
+    run = evolve(Toy(), [0.5])
+    assert "engine" not in run.provenance
+    assert run.fields == {}
+    assert np.allclose(run.map(0), run.flow.problem.domain.points)  # u is constant
+    assert np.allclose(run.log_density(0), 0, atol=1e-15)
+    with pytest.raises(ValueError, match=r"Toy has no error_estimate: .*by_refinement"):
+        run.error_estimate()
+
+
+def test_an_error_inside_an_optional_member_is_not_its_absence(line: Problem) -> None:
+    class Broken(Toy):
+        @property
+        def reading(self) -> object:
+            return self.nothing
+
+    with pytest.raises(AttributeError, match="nothing"):
+        evolve(Broken(), [0.5]).map(0)
+
+
+def test_the_default_reading_takes_the_derivatives_of_the_flow(line: Problem) -> None:
+    """Of order 2, if the flow says so: the map of a known potential is off by more than Fourier's."""
+
+    @dataclass(frozen=True)
+    class Spaced(Toy):
+        space: FiniteDifference = field(default=FiniteDifference(2))
+
+    flows = Toy(problem=line), Spaced(problem=line)
+    maps = [evolve(flow, [0.25], initial=T1_START(line.domain.points)).map(0) for flow in flows]
+    assert 1e-6 < np.max(np.abs(maps[0] - maps[1])) < 1e-2
 
 
 def test_toy_visits_exactly_the_requested_times() -> None:
@@ -128,7 +176,6 @@ def test_toy_visits_exactly_the_requested_times() -> None:
     assert np.array_equal(run.times, times)
     assert np.allclose(run.potentials, np.arange(4.0) + np.array(times)[:, None], atol=1e-15)
     assert run.outcome is REACHED
-    assert run.provenance["engine"] == "toy"
     assert np.array_equal(run.records["k"], np.arange(1, 7))
     assert np.allclose(run.records["t"], [0.1, 0.35, 0.6, 0.7, 0.95, 1.0])
     assert np.max(np.abs(run.centred.mean(axis=1))) < 1e-15
@@ -231,7 +278,7 @@ def test_time_zero_is_the_start(name: str, line: Problem) -> None:
     run = evolve(flow, [0.0, EPS], initial=start)
     expected = start
     if name == "Sinkhorn, forward":  # φ₀ = u₀ + ε(½f + log ρ₀)
-        expected = start + EPS * (0.5 * line.f + flow.log_density(start))
+        expected = start + EPS * (0.5 * line.f + flow.reading.log_density(start))
     assert np.max(np.abs(run.potentials[0] - expected)) < 1e-15
 
 
@@ -275,7 +322,7 @@ def test_resume_after_an_interruption() -> None:
 
 
 def test_events_end_a_run_well() -> None:
-    run = evolve(Toy(), [1.0, 2.0], events=[Event("k", above=2.5)])
+    run = evolve(Telling(), [1.0, 2.0], events=[Event("k", above=2.5)])
     assert run.outcome.ok
     assert run.outcome.name == "event: k above 2.5"
     assert np.array_equal(run.times, [0.75])
@@ -301,6 +348,70 @@ def test_no_start_is_zero(name: str, line: Problem) -> None:
 @pytest.mark.parametrize("name", FLOWS)
 def test_runs_are_reproducible(name: str, line: Problem) -> None:
     assert np.array_equal(*(evolve(FLOWS[name](line), [4 * EPS]).potentials for _ in range(2)))
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_between_the_stored_times(name: str, line: Problem) -> None:
+    flow, start = FLOWS[name](line), T1_START(line.domain.points)
+    run = evolve(flow, [4 * EPS, 16 * EPS], initial=start)
+    whole = evolve(flow, [2 * EPS, 4 * EPS, 8 * EPS, 16 * EPS], initial=start)
+    tolerance = 5e-9 if ADAPTIVE & {name.split(",")[0]} else 1e-15
+    if name == "Richardson":  # its runs restart together: the estimate of its error is the yardstick
+        tolerance = whole.records["error_estimate"][7]
+    for i, t in enumerate(whole.times):
+        if name == "LinearisedMongeAmpere" and t == 8 * EPS:
+            with pytest.raises(ValueError, match="evolve it from t = 0"):
+                run.at(t)
+            continue
+        here = run.at(t)
+        assert here.flow is flow
+        assert here.outcome == REACHED
+        assert np.array_equal(here.times, [t])
+        assert here.latest[0] == t
+        assert here.records["t"][-1] == t
+        assert np.max(np.abs(here.potentials[0] - whole.potentials[i])) < tolerance
+        assert all(np.array_equal(here.potentials[0], u) for u in run.potentials[run.times == t]), "stored: as it is"
+        assert np.max(np.abs(here.map(0) - whole.map(i))) < 100 * tolerance
+        assert np.max(np.abs(here.log_density(0) - whole.log_density(i))) < 1e4 * tolerance
+        assert here.fields.keys() == whole.fields.keys()
+        assert all(
+            np.max(np.abs(values[0] - whole.fields[key][i])) < 1e3 * tolerance for key, values in here.fields.items()
+        )
+    assert run.at(4 * EPS).map(0).shape == (1, 64)
+    assert len(run.at(8 * EPS if "Linearised" not in name else 2 * EPS).records["t"]) > 0
+
+
+def test_steps_between_are_those_from_the_last_stored_time() -> None:
+    run = evolve(Toy(), [0.5, 2.0])
+    assert np.array_equal(run.at(1.1).records["t"], [0.75, 1.0, 1.1])
+    assert np.array_equal(run.at(0.3).records["t"], [0.25, 0.3])
+    assert np.array_equal(run.at(0.5).records["t"], [0.25, 0.5])
+    assert np.array_equal(run.at(0.0).potentials, np.zeros((1, 4)))
+    assert np.allclose(run.at(2.0).potentials, 2.0)
+
+
+@pytest.mark.parametrize("t", [-0.1, 0.6, np.nan, np.inf])
+def test_no_state_outside_of_what_was_reached(t: float) -> None:
+    with pytest.raises(ValueError, match=r"the trajectory goes from 0 to 0\.5; resume"):
+        evolve(Toy(), [0.5]).at(t)
+
+
+def test_between_times_the_flow_has_the_last_word(line: Problem) -> None:
+    run = evolve(Sinkhorn(line, EPS), [4 * EPS])
+    with pytest.raises(ValueError, match="not a multiple of eps"):
+        run.at(1.5 * EPS)
+    flow = Toy(bad=2, ending=BROKEN)
+    run = Trajectory(flow, np.array([0.25, 1.0]), np.zeros((2, 4)), REACHED, (1.0, np.zeros(4)), np.zeros(4))
+    with pytest.raises(Stopped, match="broken") as caught:
+        run.at(0.9)
+    assert caught.value.trajectory.times[0] == 0.75
+
+
+def test_outcomes_of_one_name_are_equal_whatever_their_advice() -> None:
+    assert BROKEN.advising("mend it") == BROKEN
+    assert str(BROKEN.advising("mend it")) == "broken: mend it"
+    assert INTERRUPTED != REACHED
+    assert Outcome("reached", False) != REACHED
 
 
 def test_progress_bar_runs(line: Problem, capsys) -> None:

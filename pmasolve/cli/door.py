@@ -12,8 +12,9 @@ import numpy as np
 import typer
 
 from ..flows.trajectories import Stopped
+from ..problems.outcomes import INTERRUPTED, Outcome
 
-REFUSED, UNDONE, INTERRUPTED = 2, 1, 130  # exit codes: a wrong input, a run that did not get there, Ctrl-C
+REFUSED, UNDONE, BROKEN_OFF = 2, 1, 130  # exit codes: a wrong input, a run that did not get there, Ctrl-C
 
 ConfigFile = Annotated[Path, typer.Argument(help="a TOML file, see docs/validation.md", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object, for programs")]
@@ -25,9 +26,14 @@ def door() -> Iterator[None]:
     try:
         yield
     except Stopped as stopped:
-        fail(str(stopped), INTERRUPTED if stopped.trajectory.outcome.name == "interrupted" else UNDONE)
+        undone(stopped.trajectory.outcome, str(stopped))
     except (ValueError, OSError) as error:
         fail(str(error), REFUSED)
+
+
+def undone(outcome: Outcome, words: str = "") -> None:
+    """End a run whose outcome is not ok, with the exit code of its kind."""
+    fail(words or str(outcome), BROKEN_OFF if outcome == INTERRUPTED else UNDONE)
 
 
 def fail(words: str, code: int) -> None:

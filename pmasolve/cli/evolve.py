@@ -15,7 +15,7 @@ from ..machine import archives
 from ..studies.convergence import format_table
 from .building import flow_of, initial_of, problem_of
 from .config import Config, Run, read
-from .door import INTERRUPTED, UNDONE, AsJson, ConfigFile, door, fail, say
+from .door import AsJson, ConfigFile, door, say, undone
 
 CONFIG = "config"  # the configuration in a stored trajectory's provenance
 
@@ -41,7 +41,7 @@ def evolve(
             as_json,
         )
         if not outcome.ok:
-            fail(str(outcome), INTERRUPTED if outcome.name == "interrupted" else UNDONE)
+            undone(outcome)
 
 
 def _where(path: Path, wanted: Path) -> str:

@@ -17,7 +17,7 @@ from ..problems.grids import Box, Torus
 from ..problems.images import read_array
 from ..problems.problem import Problem
 from ..studies import figures as report
-from .door import INTERRUPTED, UNDONE, AsJson, door, fail, say
+from .door import AsJson, door, say, undone
 
 FORMATS = (".svg", ".pdf")
 
@@ -47,7 +47,7 @@ def transport(
             written += report.save_figure(report.plot_transport(T), figure.with_suffix(""), formats=[figure.suffix[1:]])
         say(_words(T, written), _record(T, written), as_json)
         if not T.outcome.ok:
-            fail(str(T.outcome), INTERRUPTED if T.outcome.name == "interrupted" else UNDONE)
+            undone(T.outcome)
 
 
 def _check_paths(out: Path | None, figure: Path | None, inputs: tuple[Path, Path]) -> None:

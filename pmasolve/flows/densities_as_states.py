@@ -12,7 +12,7 @@ from ..calculus.operators import Operators
 from ..machine.arrays import Array
 from ..maps.transport import transport
 from ..problems.densities import log_mass
-from ..problems.outcomes import Outcome
+from ..problems.outcomes import POTENTIAL_NOT_FOUND, Outcome
 from ..problems.problem import Problem
 from .evolution import linearise_at
 from .gate import inspect, need_convex
@@ -50,15 +50,4 @@ def brenier_potential(problem: Problem, operators: Operators, log_density: Array
     if found.outcome.ok:
         return found.potential, inspect(problem, operators, found.potential, lambda: REMEDY)
     why = f"the density is known (fields) but its Brenier potential is not; transport: {found.outcome}"
-    return found.potential, Outcome("potential not found", False, why)
-
-
-def admit_multiples(times: Array, step: float) -> None:
-    """Refuse times that are not multiples of the step."""
-    k = np.rint(times / step)
-    bad = np.abs(times / step - k) > 1e-9 * np.maximum(k, 1)
-    if bad.any():
-        t = float(times[bad][0])
-        raise ValueError(
-            f"t={t:g} is not a multiple of step={step:g}; the nearest step is {t / max(1, round(t / step)):.17g}"
-        )
+    return found.potential, POTENTIAL_NOT_FOUND.advising(why)

@@ -1,4 +1,4 @@
-"""PMA as a system for the integrator: right-hand side, linearisation, preconditioner.
+"""PMA at one potential, and as a system for the integrator: right-hand side, linearisation, preconditioner.
 
 With φ = |x|²/2 + u the state is w = (1 − Δ/κ²)u, κ the least wavenumber (in mean square over the axes), so that the integrator's
 error control sees D²u; it is kept as orthonormal coefficients, in which the preconditioner is diagonal and costs no transform.

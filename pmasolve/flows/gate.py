@@ -9,7 +9,7 @@ import numpy as np
 from ..calculus.operators import Operators
 from ..machine.arrays import Array
 from ..problems.grids import Box, Grid
-from ..problems.outcomes import REACHED, Outcome
+from ..problems.outcomes import CONVEXITY_LOST, REACHED, UNRESOLVED, Outcome
 from ..problems.problem import Problem
 from .evolution import convexity, linearise_at
 
@@ -17,14 +17,20 @@ LOST_MASS = 0.05
 """|∫ρ − 1| of the grid's quadrature beyond which a result is not ok: what is left out is seen in no other number."""
 
 
-def need_convex(operators: Operators, u: Array) -> None:
-    """Refuse a start that is not strictly convex: a ``ValueError``."""
+def need_convex(operators: Operators, u: Array) -> float:
+    """The least eigenvalue of I + D²u at the nodes; a ``ValueError`` for a start where it is not positive."""
     low, _ = convexity(operators, u)
     if not low > 0:
         raise ValueError(
             f"initial: I + D²u₀ has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u₀ is not strictly convex; "
             "start from a smaller u₀, or from 0"
         )
+    return low
+
+
+def lost(mass: float, remedy: str) -> Outcome:
+    """The outcome of a density whose mass on the grid is not 1."""
+    return UNRESOLVED.advising(f"the push-forward has mass {mass:.3g} on the grid, not 1; {remedy}")
 
 
 def least_stretch(operators: Operators, u: Array) -> float:
@@ -59,10 +65,8 @@ def inspect(
     Densities that vanish have no log-density to be integrated: of them only the map is looked at.
     """
     if not (low := least_stretch(operators, u)) > 0:
-        return Outcome("convexity lost", False, f"the map x + ∇u folds (least stretch {low:.3g} ≤ 0); {remedy()}")
+        return CONVEXITY_LOST.advising(f"the map x + ∇u folds (least stretch {low:.3g} ≤ 0); {remedy()}")
     if problem.vanishing or lost_mass == np.inf:
         return REACHED
     mass = pushed_mass(problem, operators, u)
-    if not abs(mass - 1.0) <= lost_mass:
-        return Outcome("unresolved", False, f"the push-forward has mass {mass:.3g} on the grid, not 1; {remedy()}")
-    return REACHED
+    return REACHED if abs(mass - 1.0) <= lost_mass else lost(mass, remedy())

@@ -12,7 +12,7 @@ import numpy as np
 from sksundae.cvode import CVODE, CVODEJacTimes, CVODEPrecond
 
 from ..machine.arrays import Array
-from ..problems.outcomes import CONVEXITY_LOST, REACHED, STEP_LIMIT
+from ..problems.outcomes import REACHED, REFUSED, STEP_LIMIT
 
 # What a refused state reports as its derivative: finite, so that it cannot poison the run, and large enough to fail every
 # convergence and error test of the attempt, after which CVODE shrinks the step.
@@ -26,6 +26,8 @@ MAX_ORDER = 4
 # where I + D²u has eigenvalues of 0.01 some 20.  What is left unsolved holds steps small: with 8 vectors at most, random densities
 # took up to 10 times the steps.
 KRYLOV = 30
+
+GAVE_UP = STEP_LIMIT.advising("the integrator gave up; loosen rtol, or refine the grid where D²u is large")
 
 # BDF of order q with fixed leading coefficient, as CVODE's, solves y − γF(y) = … with γ = dt/(1 + 1/2 + … + 1/q).
 LEADING = np.cumsum(1.0 / np.arange(1, MAX_ORDER + 1))
@@ -104,7 +106,10 @@ class _Calls:
 
 
 class Integrator:
-    """Steps a `System` with local error ‖·‖_rms ≤ ``tolerance``; dense output at any time."""
+    """Steps a `System` with local error ‖·‖_rms ≤ ``tolerance``; dense output at any time.
+
+    It ends with `REFUSED` where the system refuses every step tried: why, only the flow can say.
+    """
 
     def __init__(self, system: System, y: Array, tolerance: float, t: float = 0.0) -> None:
         self._calls = calls = _Calls(system)
@@ -135,7 +140,7 @@ class Integrator:
             result = self._solver.step(until, method="onestep")
             self.counts.steps += 1
             if not result.success or self._calls.refused:  # at tiny steps CVODE may accept one built on a refused state
-                self.outcome = CONVEXITY_LOST if self.counts.refusals > refusals else STEP_LIMIT
+                self.outcome = REFUSED if self.counts.refusals > refusals else GAVE_UP
                 return
             self.order = order_of(result.t - self.reached, self._calls.gamma)
             self.t, self.y, self.reached = result.t, result.y, result.t

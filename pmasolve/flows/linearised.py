@@ -18,6 +18,7 @@ from ..problems.problem import Problem
 from .evolution import Evolution, Linearisation
 from .integrator import Integrator
 from .monge_ampere import MongeAmpere, MongeAmpereState, local_tolerance, take_step
+from .reading import OnGrid
 from .trajectories import ErrorEstimate, Trajectory
 
 
@@ -92,14 +93,14 @@ class LinearisedMongeAmpere:
         return MongeAmpere(self.problem, space=self.space, rtol=self.rtol)
 
     @property
-    def operators(self) -> Operators:
-        """The discretisation."""
-        return self.flow.operators
+    def reading(self) -> OnGrid:
+        """Maps and densities from potentials, those of `MongeAmpere`."""
+        return self.flow.reading
 
     @property
-    def report(self) -> Mapping[str, float | int | str]:
-        """Nothing was to be chosen."""
-        return {}
+    def operators(self) -> Operators:
+        """The discretisation on the problem's grid."""
+        return self.reading.operators
 
     def admit(self, times: Array) -> None:
         """Every time can be visited."""
@@ -131,14 +132,6 @@ class LinearisedMongeAmpere:
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
         """Of the potentials, as `MongeAmpere.error_estimate`."""
         return self.flow.error_estimate(trajectory)
-
-    def map(self, u: Array) -> Array:
-        """x + ∇u."""
-        return self.flow.map(u)
-
-    def log_density(self, u: Array) -> Array:
-        """log ρ of the potential."""
-        return self.flow.log_density(u)
 
     def _part(self, state: MongeAmpereState, i: int) -> Array:
         assert isinstance(state.evolution, LinearisedEvolution)

@@ -1,10 +1,10 @@
-"""The only time loop: requested times, progress, records, named outcomes, interruption, for every flow."""
+"""Runs of any flow: requested times, progress, records, named outcomes, interruption, around `protocol.reach`."""
 
 from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -16,7 +16,9 @@ from numpy.typing import ArrayLike
 from ..machine.arrays import Array
 from ..machine.progress import Show, progress_bar
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
-from .trajectories import Event, Flow, Stopped, Trajectory
+from ..problems.times import increasing
+from .protocol import Flow, fields_of, reach, report_of
+from .trajectories import Event, Stopped, Trajectory, columns
 
 
 def evolve(
@@ -51,7 +53,7 @@ def evolve(
     >>> evolve(MongeAmpere(problem), times=[0.01, 0.02]).outcome.name
     'reached'
     """
-    requested = _increasing(times)
+    requested = increasing(times)
     flow.admit(requested)
     domain = flow.problem.domain
     start = np.zeros(domain.shape) if initial is None else domain.values(initial, "initial")
@@ -83,7 +85,7 @@ def resume(
     >>> resume(evolve(MongeAmpere(problem), times=[0.01]), times=[0.02]).times
     array([0.01, 0.02])
     """
-    requested, (t, potential) = _increasing(times), trajectory.latest
+    requested, (t, potential) = increasing(times), trajectory.latest
     if requested[0] <= t:
         raise ValueError(f"times={times}: the trajectory has reached t={t:g} already; ask for later times")
     flow = trajectory.flow
@@ -137,8 +139,8 @@ def _run(
         _latest(flow, log),
         initial,
         {name: np.stack([fields[name] for fields in log.fields]) for name in (log.fields[0] if log.fields else ())},
-        _columns(log.records),
-        _provenance(time.perf_counter() - began) | dict(flow.report),
+        columns(log.records),
+        _provenance(time.perf_counter() - began) | dict(report_of(flow)),
     )
     if throw and not outcome.ok:
         raise Stopped(trajectory)
@@ -162,7 +164,7 @@ def _visit(flow: Flow, times: Array, events: Sequence[Event], log: _Log, show: S
         """The state at a requested time."""
         log.times.append(log.state.t)
         log.potentials.append(flow.potential(log.state))
-        log.fields.append(flow.fields(log.state))
+        log.fields.append(fields_of(flow, log.state))
 
     try:
         for until in times:
@@ -170,41 +172,17 @@ def _visit(flow: Flow, times: Array, events: Sequence[Event], log: _Log, show: S
             if not outcome.ok:
                 return outcome
             keep()
-            if outcome is not REACHED:  # an event
+            if outcome != REACHED:  # an event
                 return outcome
     except KeyboardInterrupt:
         return INTERRUPTED
     return REACHED
 
 
-def reach(
-    flow: Flow, state: Any, until: float, note: Callable[[Any], Outcome] = lambda state: REACHED
-) -> tuple[Any, Outcome]:
-    """Advance a flow's state to ``until``, or to the first other outcome: the only loop over time."""
-    outcome = state.outcome
-    while state.t < until and outcome is REACHED:
-        state = flow.advance(state, until)
-        happened = note(state)
-        outcome = state.outcome if not state.outcome.ok else happened
-    return state, outcome
-
-
-def _increasing(times: ArrayLike) -> Array:
-    out = np.atleast_1d(np.asarray(times, dtype=np.float64))
-    if out.ndim != 1 or out.size == 0 or not np.isfinite(out).all() or out[0] < 0 or np.any(np.diff(out) <= 0):
-        raise ValueError(f"times={times}: give finite, strictly increasing times ≥ 0, for example [0.01, 0.02]")
-    return out
-
-
 def _joined(old: Trajectory, new: Trajectory) -> dict[str, Array]:
     if old.times.size == 0 or new.times.size == 0:
         return dict(old.fields or new.fields)
     return {name: np.concatenate([old.fields[name], new.fields[name]]) for name in new.fields if name in old.fields}
-
-
-def _columns(records: Sequence[Mapping[str, float]]) -> dict[str, Array]:
-    names = dict.fromkeys(name for record in records for name in record)
-    return {name: np.array([record.get(name, np.nan) for record in records]) for name in names}
 
 
 @cache

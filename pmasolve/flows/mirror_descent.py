@@ -16,14 +16,16 @@ from typing import Protocol
 import numpy as np
 
 from ..calculus.operators import Fourier, Operators, Space
-from ..calculus.resampling import resample
 from ..machine.arrays import Array
-from ..problems.outcomes import REACHED, Outcome
+from ..problems.outcomes import CONVEXITY_LOST, REACHED, Outcome
 from ..problems.problem import Problem
 from .evolution import Linearisation, convexity, linearise_at
-from .gate import LOST_MASS
-from .loop import evolve
-from .trajectories import ErrorEstimate, Trajectory, sup_distances
+from .gate import LOST_MASS, lost, need_convex
+from .reading import OnGrid
+from .refinement import by_refinement, on_finer_grid
+from .trajectories import ErrorEstimate, Trajectory
+
+MASS_REMEDY = "refine the grid, or smooth the densities"
 
 
 class Schedule(Protocol):
@@ -146,9 +148,14 @@ class MirrorDescent:
         self.problem.need_positive("mirror descent")
 
     @cached_property
+    def reading(self) -> OnGrid:
+        """Maps and densities from potentials: ``reading.map(u)``, ``reading.log_density(u)``."""
+        return OnGrid(self.problem, self.space)
+
+    @property
     def operators(self) -> Operators:
         """The discretisation on the problem's grid."""
-        return self.space.on(self.problem.domain)
+        return self.reading.operators
 
     def times(self, count: int) -> Array:
         """η_0, η_0 + η_1, …: the times of the first ``count`` iterates, the ones that can be asked for."""
@@ -164,11 +171,6 @@ class MirrorDescent:
     def cfl(self, u: Array) -> float:
         """2 inf D²φ/∑(2πK/L_j)², the longest step that damps the shortest waves."""
         return 2 * convexity(self.operators, u)[0] / sum(k**2 for k in self._limits)
-
-    @property
-    def report(self) -> Mapping[str, float | int | str]:
-        """Nothing was to be chosen."""
-        return {}
 
     def admit(self, times: Array) -> None:
         """Refuse times that no iterate has."""
@@ -192,12 +194,7 @@ class MirrorDescent:
 
     def resume(self, potential: Array, t: float) -> DescentState:
         """φ_k with t the sum of the first k steps; the certificate starts again."""
-        low, here = convexity(self.operators, potential)[0], linearise_at(self.problem, self.operators, potential)
-        if not low > 0:
-            raise ValueError(
-                f"initial: I + D²u₀ has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u₀ is not strictly convex; "
-                "start from a smaller u₀, or from 0"
-            )
+        low, here = need_convex(self.operators, potential), linearise_at(self.problem, self.operators, potential)
         return DescentState(self._count(t), t, potential, here, self._energy(potential, here), low)
 
     def advance(self, state: DescentState, until: float) -> DescentState:
@@ -209,7 +206,7 @@ class MirrorDescent:
             return replace(state, outcome=self._unstable(state, eta))
         mass = self.problem.domain.integral(np.exp(here.log_density))
         if abs(mass - 1.0) > LOST_MASS:
-            return replace(state, outcome=_unresolved(mass))
+            return replace(state, outcome=lost(mass, MASS_REMEDY))
         energy, t = self._energy(u, here), state.t + eta
         record = self._record(state, eta, direction, state.energy - energy, low)
         certificate = state.certificate + eta * record["lower_slack"]
@@ -251,9 +248,7 @@ class MirrorDescent:
         }
 
     def _unstable(self, state: DescentState, eta: float) -> Outcome:
-        return Outcome(
-            "convexity lost",
-            False,
+        return CONVEXITY_LOST.advising(
             f"step {state.k} with η={eta:.3g} made I + D²u indefinite; explicit steps are stable up to about "
             f"{self.cfl(state.u):.3g} here: take shorter steps or fewer modes, or Sinkhorn, which has no such bound",
         )
@@ -262,39 +257,14 @@ class MirrorDescent:
         """u of φ_k."""
         return state.u
 
-    def fields(self, state: DescentState) -> Mapping[str, Array]:
-        """Nothing beside the potential."""
-        return {}
-
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
         """Distance from PMA.  Time: by halving every step, order 1.  Space: against twice the points, the same modes.
 
         Cost: that of the two runs, with twice the steps each on 1 and 2^dim times the points.
         """
-        grid, flow = self.problem.domain, replace(self, schedule=Halved(self.schedule))
-        finer = replace(grid, shape=tuple(2 * n for n in grid.shape))
-        refined = replace(flow, problem=self.problem.on(finer), modes=self.modes or min(grid.shape) // 2)
-        halved = evolve(flow, trajectory.times, initial=trajectory.initial)
-        fine = evolve(refined, trajectory.times, initial=resample(trajectory.initial, grid, finer))
-        reference = np.stack([resample(u, finer, grid) for u in fine.potentials])
-        return ErrorEstimate(
-            trajectory.times,
-            2 * sup_distances(grid, trajectory.potentials, halved.potentials),
-            sup_distances(grid, halved.potentials, reference),
-        )
-
-    def map(self, u: Array) -> Array:
-        """x + ∇u, which carries the reference to the samples."""
-        return self.problem.domain.points + self.operators.gradient(u)
-
-    def log_density(self, u: Array) -> Array:
-        """log ρ = −g(x+∇u) + log det(I + D²u)."""
-        return linearise_at(self.problem, self.operators, u).log_density
-
-
-def _unresolved(mass: float) -> Outcome:
-    advice = f"the push-forward has mass {mass:.3g} on the grid, not 1; refine the grid, or smooth the densities"
-    return Outcome("unresolved", False, advice)
+        halved = replace(self, schedule=Halved(self.schedule))
+        same_modes = replace(halved, modes=self.modes or min(self.problem.domain.shape) // 2)
+        return by_refinement(trajectory, halved, 2.0, on_finer_grid(same_modes))
 
 
 def _positive(eta: float, name: str) -> float:

@@ -11,14 +11,15 @@ import numpy as np
 
 from ..calculus.hessians import density_sums
 from ..calculus.operators import Fourier, Operators, Space
-from ..calculus.resampling import resample
 from ..machine.arrays import Array
-from ..problems.outcomes import CONVEXITY_LOST, Outcome
+from ..problems.outcomes import CONVEXITY_LOST, REFUSED, Outcome
 from ..problems.problem import Problem
-from .evolution import Evolution, Linearisation, convexity, linearise_at
+from .evolution import Evolution, Linearisation
+from .gate import LOST_MASS, lost, need_convex
 from .integrator import Integrator, System
-from .loop import evolve
-from .trajectories import ErrorEstimate, Trajectory, sup_distances
+from .reading import OnGrid
+from .refinement import by_refinement
+from .trajectories import ErrorEstimate, Trajectory
 
 
 def local_tolerance(rtol: float) -> float:
@@ -54,7 +55,8 @@ class MongeAmpereState:
     @property
     def outcome(self) -> Outcome:
         """How the last step ended."""
-        return self.integrator.outcome
+        outcome = self.integrator.outcome
+        return CONVEXITY_LOST if outcome == REFUSED else outcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +106,14 @@ class MongeAmpere:
             self.problem.need_positive("the Monge–Ampère flow")
 
     @cached_property
-    def operators(self) -> Operators:
-        """The discretisation on the problem's grid."""
-        return self.space.on(self.problem.domain)
+    def reading(self) -> OnGrid:
+        """Maps and densities from potentials: ``reading.map(u)``, ``reading.log_density(u)``."""
+        return OnGrid(self.problem, self.space)
 
     @property
-    def report(self) -> Mapping[str, float | int | str]:
-        """Nothing was to be chosen."""
-        return {}
+    def operators(self) -> Operators:
+        """The discretisation on the problem's grid."""
+        return self.reading.operators
 
     def admit(self, times: Array) -> None:
         """Every time can be visited."""
@@ -122,12 +124,7 @@ class MongeAmpere:
 
     def resume(self, potential: Array, t: float) -> MongeAmpereState:
         """A fresh integrator at time t."""
-        low, _ = convexity(self.operators, potential)
-        if not low > 0:
-            raise ValueError(
-                f"initial: I + D²u₀ has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u₀ is not strictly convex; "
-                "start from a smaller u₀, or from 0"
-            )
+        need_convex(self.operators, potential)
         evolution = Evolution(self.problem, self.operators)
         integrator = Integrator(evolution, evolution.vector(potential), local_tolerance(self.rtol) * evolution.scale, t)
         return MongeAmpereState(integrator, evolution)
@@ -141,10 +138,6 @@ class MongeAmpere:
         assert isinstance(state.evolution, Evolution)
         return state.evolution.values(state.integrator.y)
 
-    def fields(self, state: MongeAmpereState) -> Mapping[str, Array]:
-        """Nothing beside the potential."""
-        return {}
-
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
         """Time: against a run at a tenth of the tolerance.  Space: that run against one on a grid refined twice along each axis.
 
@@ -152,33 +145,9 @@ class MongeAmpere:
         the trajectory's and more.  The estimate in space has a floor at about a tenth of that in time.  For an estimate that
         shares nothing with this solver see `cross_check`.
         """
-        grid = self.problem.domain
-        finer = replace(grid, shape=tuple(2 * n for n in grid.shape))
-        tight = evolve(replace(self, rtol=max(0.1 * self.rtol, 1e-13)), trajectory.times, initial=trajectory.initial)
-        fine = evolve(
-            replace(tight.flow, problem=self.problem.on(finer)),
-            trajectory.times,
-            initial=resample(trajectory.initial, grid, finer),
-        )
-        reference = np.stack([resample(u, finer, grid) for u in fine.potentials])
-        return ErrorEstimate(
-            trajectory.times,
-            sup_distances(grid, trajectory.potentials, tight.potentials),
-            sup_distances(grid, tight.potentials, reference),
-        )
-
-    def map(self, u: Array) -> Array:
-        """x + ∇u."""
-        return self.problem.domain.points + self.operators.gradient(u)
-
-    def log_density(self, u: Array) -> Array:
-        """log ρ = −g(x+∇u) + log det(I + D²u)."""
-        return linearise_at(self.problem, self.operators, u).log_density
+        return by_refinement(trajectory, replace(self, rtol=max(0.1 * self.rtol, 1e-13)))
 
 
-LOST_MASS = (
-    0.05  # |∫ρ − 1| of the grid's quadrature beyond which a run ends: what is left out is seen in no other record
-)
 WATCH = 0.01  # least eigenvalue of the last Newton iterate below which the accepted state itself is tested
 
 
@@ -190,19 +159,11 @@ def take_step(state: MongeAmpereState, until: float) -> MongeAmpereState:
     state.record = step_record(state, integrator.reached - before)
     near = state.record.get("min_eigenvalue", 0.0) < WATCH
     if integrator.outcome.ok and near and not state.evolution.derivative(integrator.y, np.empty_like(integrator.y)):
-        integrator.t, integrator.y, integrator.outcome = t, y, CONVEXITY_LOST
+        integrator.t, integrator.y, integrator.outcome = t, y, REFUSED
     mass = state.record.get("mass", 1.0)
     if integrator.outcome.ok and abs(mass - 1.0) > LOST_MASS:
-        integrator.outcome = _unresolved(mass)
+        integrator.outcome = lost(mass, "refine the grid, or lower the contrast")
     return state
-
-
-def _unresolved(mass: float) -> Outcome:
-    return Outcome(
-        "unresolved",
-        False,
-        f"the push-forward has mass {mass:.3g} on the grid, which does not resolve the map; refine the grid, or lower the contrast",
-    )
 
 
 def step_record(state: MongeAmpereState, dt: float) -> dict[str, float]:

@@ -1,21 +1,16 @@
-"""The flow protocol, and what a run returns.
-
-A flow knows how to start, how to take one step of its own, and how to turn its state into a potential; `loop.evolve` does the
-rest for every flow.
-"""
+"""What a run returns: potentials at the requested times, what follows from them, and how it ended."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..machine.arrays import Array
 from ..problems.grids import Grid
-from ..problems.outcomes import Outcome
-from ..problems.problem import Problem
+from ..problems.outcomes import REACHED, Outcome
+from .protocol import Flow, State, estimator_of, fields_of, reach, reading_of
 
 
 @dataclass(frozen=True)
@@ -52,75 +47,6 @@ class Stopped(RuntimeError):
     def __init__(self, trajectory: Trajectory) -> None:
         super().__init__(f"{trajectory.outcome} (reached {trajectory.times.size} of the requested times)")
         self.trajectory = trajectory
-
-
-class State(Protocol):
-    """What a flow needs to go on."""
-
-    @property
-    def t(self) -> float:
-        """Time reached."""
-        ...
-
-    @property
-    def outcome(self) -> Outcome:
-        """REACHED while all is well."""
-        ...
-
-    @property
-    def record(self) -> Mapping[str, float]:
-        """Diagnostics of the last step, for people."""
-        ...
-
-
-class Flow(Protocol):
-    """A flow of potentials over a problem."""
-
-    @property
-    def problem(self) -> Problem:
-        """Source and target."""
-        ...
-
-    @property
-    def report(self) -> Mapping[str, float | int | str]:
-        """What ran so far, for `Trajectory.provenance`: engines, passes, certificates; empty where nothing was to be chosen."""
-        ...
-
-    def admit(self, times: Array) -> None:
-        """Raise ``ValueError`` if the flow cannot visit these times exactly."""
-        ...
-
-    def start(self, initial: Array) -> Any:
-        """State at t = 0 from u₀ on the grid."""
-        ...
-
-    def resume(self, potential: Array, t: float) -> Any:
-        """State at time t from a potential that this flow returned."""
-        ...
-
-    def advance(self, state: Any, until: float) -> Any:
-        """One step, never past ``until``; the state's t equals ``until`` when it is reached."""
-        ...
-
-    def potential(self, state: Any) -> Array:
-        """u at the state's time."""
-        ...
-
-    def fields(self, state: Any) -> Mapping[str, Array]:
-        """Other functions on the grid that the flow carries along, by name."""
-        ...
-
-    def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
-        """Errors of one of this flow's trajectories."""
-        ...
-
-    def map(self, u: Array) -> Array:
-        """x + ∇u; flows with a field ``v``, the half step before u, take it as a second argument."""
-        ...
-
-    def log_density(self, u: Array) -> Array:
-        """log ρ for a potential of this flow."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,8 +98,13 @@ class Trajectory:
     provenance: Mapping[str, str | float] = field(default_factory=dict)
 
     def error_estimate(self) -> ErrorEstimate:
-        """How far the potentials are from the flow's exact ones, in time and in space: what the flow knows, see there."""
-        return self.flow.error_estimate(self)
+        """How far the potentials are from the flow's exact ones, in time and in space, as the flow itself estimates it.
+
+        Raises
+        ------
+        ValueError : a flow that has no estimate.
+        """
+        return estimator_of(self.flow)(self)
 
     @property
     def centred(self) -> Array:
@@ -182,12 +113,88 @@ class Trajectory:
 
     def map(self, i: int) -> Array:
         """x + ∇u at ``times[i]``, shape (dim, *shape)."""
-        half = (self.fields["v"][i],) if "v" in self.fields else ()
-        return self.flow.map(self.potentials[i], *half)
+        return reading_of(self.flow).map(self.potentials[i], self.fields["v"][i] if "v" in self.fields else None)
 
     def log_density(self, i: int) -> Array:
         """log ρ_t at ``times[i]``, where ρ_t = (∇φ*)_# e^{−g} = e^{−g(∇φ)} det D²φ."""
-        return self.flow.log_density(self.potentials[i])
+        return reading_of(self.flow).log_density(self.potentials[i])
+
+    def at(self, t: float) -> Trajectory:
+        """The flow at one time between the stored ones, by going on from the last stored state before it.
+
+        Exact for schemes with steps of their own, up to rounding (`Richardson`: to its recorded error); an adaptive integrator
+        starts again at low order, so that the answer has the flow's tolerance.  Cost: the steps from the stored state to t.
+
+        Parameters
+        ----------
+        t : 0 ≤ t ≤ the time reached, ``latest[0]``; one that the flow can visit.
+
+        Returns
+        -------
+        A trajectory with the one time t: ``at(t).potentials[0]``, ``at(t).map(0)``, ``at(t).log_density(0)``.
+
+        Raises
+        ------
+        ValueError : t outside that range, or not admitted by the flow, such as no multiple of Sinkhorn's ε.
+        Stopped : the flow failed on the way.
+
+        Examples
+        --------
+        >>> from pmasolve import MongeAmpere, Problem, Torus, evolve
+        >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+        >>> evolve(MongeAmpere(problem), times=[0.01, 0.02]).at(0.013).map(0).shape
+        (1, 32)
+        """
+        if not 0 <= t <= self.latest[0]:
+            raise ValueError(
+                f"t={t:g}: the trajectory goes from 0 to {self.latest[0]:g}; resume(trajectory, [{t:g}]) goes on to later times"
+            )
+        self.flow.admit(np.array([float(t)]))
+        i = int(np.searchsorted(self.times, t, side="right")) - 1  # the last stored time ≤ t; −1 if there is none
+        return self._stored(i) if i >= 0 and self.times[i] == t else self._from(i, float(t))
+
+    def _stored(self, i: int) -> Trajectory:
+        """The stored state i alone, with the records up to it."""
+        t, u = float(self.times[i]), self.potentials[i]
+        fields = {name: values[i] for name, values in self.fields.items()}
+        done = self.records["t"] <= t if self.records else slice(0)
+        return self._alone(t, u, REACHED, fields, {name: values[done] for name, values in self.records.items()})
+
+    def _from(self, i: int, t: float) -> Trajectory:
+        """At t, from the stored state i, or from the start where i = −1; records of the steps between."""
+        flow, rows = self.flow, []
+
+        def note(state: State) -> Outcome:
+            rows.append({"t": state.t, **state.record})
+            return REACHED
+
+        start = flow.start(self.initial) if i < 0 else flow.resume(self.potentials[i], float(self.times[i]))
+        state, outcome = reach(flow, start, t, note)
+        found = self._alone(state.t, flow.potential(state), outcome, fields_of(flow, state), columns(rows))
+        if not outcome.ok:
+            raise Stopped(found)
+        return found
+
+    def _alone(
+        self, t: float, u: Array, outcome: Outcome, fields: Mapping[str, Array], records: Mapping[str, Array]
+    ) -> Trajectory:
+        """A trajectory of this flow with one time."""
+        columns = {name: values[None] for name, values in fields.items()}
+        return replace(
+            self,
+            times=np.array([t]),
+            potentials=u[None],
+            outcome=outcome,
+            latest=(t, u),
+            fields=columns,
+            records=records,
+        )
+
+
+def columns(rows: Sequence[Mapping[str, float]]) -> dict[str, Array]:
+    """Records by name, NaN where a step has none of this name."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
 def sup_distances(domain: Grid, a: Array, b: Array) -> Array:

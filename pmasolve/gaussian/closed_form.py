@@ -19,6 +19,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..machine.arrays import Array
+from ..problems.times import admit_multiples
 from .normal import Normal, definite
 from .pair import Pair
 from .precise import (
@@ -123,10 +124,8 @@ class ClosedForm:
             raise ValueError(f"t={t}: times are finite and ≥ 0")
         if self.eps == 0:
             return CONTEXT.mpf(t)
-        k = round(t / self.eps)
-        if abs(t / self.eps - k) > 1e-9 * max(k, 1):
-            raise ValueError(f"t={t:g} is not a multiple of eps={self.eps:g}; the nearest is {k * self.eps:g} (k={k})")
-        return k * CONTEXT.mpf(self.eps)
+        admit_multiples(t, self.eps, "eps")
+        return round(t / self.eps) * CONTEXT.mpf(self.eps)
 
     def _gradient(self, t: float) -> tuple[Matrix, Matrix]:
         """A and q with all digits."""

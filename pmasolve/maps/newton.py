@@ -18,17 +18,15 @@ from ..calculus.transforms import Coefficients
 from ..machine.arrays import Array
 from ..machine.threads import blocks, each
 from ..problems.grids import Grid
-from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
+from ..problems.outcomes import INTERRUPTED, REACHED, STALLED, STEP_LIMIT, Outcome
 from ..problems.problem import Problem
 from .elliptic import Elliptic, Solve
 from .residual import balance, positive_definite
 
-STALLED = Outcome(
-    "stalled",
-    False,
-    "no step reduces the residual any more; refine the grid or smooth the densities, or take SemiDual() for rough data",
+AT_ROUNDING = STALLED.advising(
+    "no step reduces the residual any more; refine the grid or smooth the densities, or take SemiDual() for rough data"
 )
-STEPS_SPENT = Outcome("step limit", False, "Newton's steps are spent; raise steps=, or start from a nearby solution")
+STEPS_SPENT = STEP_LIMIT.advising("Newton's steps are spent; raise steps=, or start from a nearby solution")
 
 Watch = Callable[[Mapping[str, float]], None]
 
@@ -130,7 +128,7 @@ class Solution:
     ----------
     level : the equation on the finest grid, at the solution: ``level.values`` is u.
     state : residual norms there.
-    outcome : `REACHED`, `STALLED` or `STEPS_SPENT`.
+    outcome : `REACHED`, `STALLED` or `STEP_LIMIT`.
     records : one for each Newton step, coarse grids first.
     """
 
@@ -201,7 +199,7 @@ def _solve(level: Level, tolerance: float, settings: NewtonKrylov, last: bool, n
         before, (state, t) = state, _search(level, state, settings.halvings)
         note({"points": level.grid.size, "step": step, "defect": state.defect, "krylov": solve.iterations, "length": t})
         if t == 0:
-            return Solution(level, state, REACHED if state.defect <= _rounding(level) else STALLED)
+            return Solution(level, state, REACHED if state.defect <= _rounding(level) else AT_ROUNDING)
         if not last and _aliased(state, before, solve):
             return Solution(level, state, REACHED)
     return Solution(level, state, REACHED if state.defect <= tolerance else STEPS_SPENT)

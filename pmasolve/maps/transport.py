@@ -13,7 +13,7 @@ from ..calculus.operators import FiniteDifference, Fourier, Space
 from ..machine.arrays import Array
 from ..machine.progress import progress_bar
 from ..problems.grids import Grid
-from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
+from ..problems.outcomes import INTERRUPTED, REACHED, UNRESOLVED, Outcome
 from ..problems.problem import Problem
 from .certificates import Certificate, Interval, certify, splitting
 from .displacement import QUINTIC, Displacement, Move, Tabulated, push
@@ -26,7 +26,6 @@ DISCRETE = (
     "the measures of the nodes, Σ μ(x) h^d δ_x and Σ ν(y) h^d δ_y: rigorous in float64; of W₂ it differs from the densities' own "
     "by less than a cell's diagonal"
 )
-UNRESOLVED = "unresolved"
 Method = NewtonKrylov | SemiDual
 
 
@@ -196,7 +195,7 @@ def transport(
     if method is not None:
         problem.need_positive("Newton's method")
     T = _newton(problem, space, gap, tolerance, method or NewtonKrylov(), progress)
-    if method is not None or T.outcome.ok or T.outcome.name == INTERRUPTED.name:
+    if method is not None or T.outcome.ok or T.outcome == INTERRUPTED:
         return T
     rough = _rough(problem, gap, SemiDual(), progress, T.records)
     return T if not rough.outcome.ok and T.gap < rough.gap else rough
@@ -296,8 +295,6 @@ def _within_the_grid(interval: Interval, gap: float, open_: float) -> Outcome:
 
 
 def _unresolved(interval: Interval, gap: float) -> Outcome:
-    return Outcome(
-        UNRESOLVED,
-        False,
+    return UNRESOLVED.advising(
         f"the equation holds at the nodes but not between them: certified gap {interval.gap:.2g} > {gap:.2g}; refine the grid",
     )

@@ -7,10 +7,11 @@ values have shape ``grid.shape``; all arrays of vectors have shape ``(dim, *grid
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from math import prod
+from typing import Self
 
 import numpy as np
 from numba import njit
@@ -64,6 +65,11 @@ class Grid:
     def spacing(self) -> tuple[float, ...]:
         """Mesh width h of each axis."""
         return tuple(length / n for length, n in zip(self.lengths, self.shape, strict=True))
+
+    @property
+    def refined(self) -> Self:
+        """The grid of the same domain with twice the points along each axis."""
+        return replace(self, shape=tuple(2 * n for n in self.shape))
 
     @property
     def signature(self) -> Array:

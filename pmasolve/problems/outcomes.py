@@ -1,28 +1,50 @@
-"""How a computation ended, by name."""
+"""How a computation ended, by name: the outcomes of the whole package."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a computation ended: a name, whether the answer is what was asked for, and advice where it is not."""
+    """How a computation ended: a name, whether the answer is what was asked for, and advice where it is not.
+
+    Outcomes of one name are equal, whatever their advice.
+
+    Examples
+    --------
+    >>> STALLED.advising("take a shorter step") == STALLED
+    True
+    """
 
     name: str
     ok: bool
-    advice: str = ""
+    advice: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.advice}" if self.advice else self.name
 
+    def advising(self, advice: str) -> Outcome:
+        """This outcome, with the advice of the one who knows why."""
+        return replace(self, advice=advice)
+
 
 REACHED = Outcome("reached", True)
+INTERRUPTED = Outcome("interrupted", False, "stopped by the user; evolve again from the last potential for the rest")
+STEP_LIMIT = Outcome("step limit", False, "the steps allowed are spent; raise the limit, or start from what was found")
+STALLED = Outcome("stalled", False, "the error no longer falls; ask for less, or start nearer to the solution")
+REFUSED = Outcome("refused", False, "the system refused a state at every step size tried")
+NOT_FINITE = Outcome("not finite", False, "the potential overflowed; look for wild values in f, g or the start")
+UNRESOLVED = Outcome("unresolved", False, "the grid does not resolve the solution; refine it, or smooth the densities")
+EPS_UNRESOLVED = Outcome("eps unresolved", False, "the grid does not resolve ε; refine it, or take a larger ε")
 CONVEXITY_LOST = Outcome(
     "convexity lost",
     False,
     "det(I + D²u) fell to 0 at every step size tried; refine the grid, smooth the densities or start nearer to the solution",
 )
-STEP_LIMIT = Outcome("step limit", False, "the integrator gave up; loosen rtol, or refine the grid where D²u is large")
-NOT_FINITE = Outcome("not finite", False, "the potential overflowed; look for wild values in f, g or the start")
-INTERRUPTED = Outcome("interrupted", False, "stopped by the user; evolve again from the last potential for the rest")
+POSITIVITY_LOST = Outcome(
+    "positivity lost",
+    False,
+    "the density fell to 0 at every step size tried: the grid does not resolve it; refine the grid or smooth the densities",
+)
+POTENTIAL_NOT_FOUND = Outcome("potential not found", False, "the density is known, but its Brenier potential is not")

@@ -17,9 +17,9 @@ from functools import cached_property
 from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array
-from ..problems.outcomes import REACHED, Outcome
+from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
 from ..problems.problem import Problem
-from .fixed_points import INTERRUPTED, NEWTON, SinkhornNewton
+from .fixed_points import BROKEN_OFF, NEWTON, SinkhornNewton
 from .richardson import extrapolate
 from .schroedinger import Schroedinger, schroedinger
 from .softmin.protocol import Softmin
@@ -94,7 +94,7 @@ class Brenier:
     @property
     def map(self) -> Array:
         """x + ∇u, (dim, *shape)."""
-        return self.runs[-1].flow.map(self.potential)
+        return self.runs[-1].flow.reading.map(self.potential)
 
 
 def brenier(
@@ -169,9 +169,9 @@ def brenier(
         except KeyboardInterrupt:  # before its first iteration was complete
             if not runs:
                 raise
-            return Brenier(tuple(runs), INTERRUPTED)
+            return Brenier(tuple(runs), BROKEN_OFF)
         if run.outcome == INTERRUPTED and runs:
-            return Brenier(tuple(runs), INTERRUPTED)
+            return Brenier(tuple(runs), BROKEN_OFF)
         runs.append(run)
         if run.outcome == INTERRUPTED:
             break

@@ -10,19 +10,15 @@ import numpy as np
 
 from ..machine.arrays import Array
 from ..machine.progress import Show
-from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
+from ..problems.outcomes import INTERRUPTED, NOT_FINITE, REACHED, STALLED, STEP_LIMIT, Outcome
 from .iteration import Sinkhorn
 from .markov import Markov, Preconditioner, preconditioner, solve
 from .plans import Plan
 
-INTERRUPTED = Outcome("interrupted", False, "stopped by the user; give the result as start to go on from it")
-STEP_LIMIT = Outcome(
-    "step limit", False, "the iterations allowed are spent; raise limit, or start from the potentials found"
-)
-STALLED = Outcome(
-    "stalled",
-    False,
-    "the marginal error no longer falls: rounding of the potential limits it to about osc(u)/ε·10⁻¹⁶; ask for less or raise ε",
+BROKEN_OFF = INTERRUPTED.advising("stopped by the user; give the result as start to go on from it")
+SPENT = STEP_LIMIT.advising("the iterations allowed are spent; raise limit, or start from the potentials found")
+AT_ROUNDING = STALLED.advising(
+    "the marginal error no longer falls: rounding of the potential limits it to about osc(u)/ε·10⁻¹⁶; ask for less or raise ε"
 )
 PATIENCE = (
     12  # plain iterations without a new least marginal error before the run counts as stalled; a Newton step is three
@@ -109,9 +105,9 @@ class Search:
                 if not np.isfinite(here.dual):
                     return NOT_FINITE
                 if self.spent >= self.limit:
-                    return STEP_LIMIT
+                    return SPENT
                 if stale >= PATIENCE:
-                    return STALLED
+                    return AT_ROUNDING
                 here = self._step(here, marginal)
                 better = here.marginal_error < best.marginal_error
                 best, stale = (here, 0) if better else (best, stale + (3 if self.newton else 1))
@@ -119,7 +115,7 @@ class Search:
         except KeyboardInterrupt:
             if self.best is None:
                 raise
-            return INTERRUPTED
+            return BROKEN_OFF
         self.best, self.passed = here, self.passed + 1
         return REACHED
 

@@ -22,8 +22,9 @@ from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
 from ..machine.arrays import Array
 from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
 from ..problems.problem import Problem
+from ..problems.times import admit_multiples
 from .potentials import half_step
-from .readings import Reading, reading
+from .readings import Reading, reading, resolution
 from .softmin.default import default_engine
 from .softmin.protocol import Kernel, Softmin
 
@@ -149,20 +150,12 @@ class Sinkhorn:
 
     @cached_property
     def reading(self) -> Reading:
-        """What can be read off a potential on this domain: map, density, resolution."""
+        """``map(u, v)`` and ``log_density(u)`` of a potential on this domain; clouds need v, the half step before u."""
         return reading(self.problem, self.eps, self.space)
 
     def admit(self, times: Array) -> None:
         """Refuse times that are not multiples of ε: rounding k = t/ε would cost a whole order."""
-        k = np.rint(times / self.eps)
-        bad = np.abs(times / self.eps - k) > 1e-9 * np.maximum(k, 1)
-        if bad.any():
-            t = float(times[bad][0])
-            near = max(1, round(t / self.eps))
-            raise ValueError(
-                f"t={t:g} is not a multiple of eps={self.eps:g}; the ε that divide it are t/k, "
-                f"the nearest {t / near:.17g} (k={near}) and {t / (near + 1):.17g} (k={near + 1})"
-            )
+        admit_multiples(times, self.eps, "eps")
 
     def start(self, initial: Array) -> SinkhornState:
         """φ₀ in the chosen gauge."""
@@ -170,7 +163,7 @@ class Sinkhorn:
         u = self._plus_f(initial, self.gauge.source)
         outcome = self._verdict(initial, initial)
         if self.gauge.density:
-            u = u + self.eps * self.gauge.density * self.log_density(initial)
+            u = u + self.eps * self.gauge.density * self.reading.log_density(initial)
         return SinkhornState(0, 0.0, u, None, outcome)
 
     def resume(self, potential: Array, t: float) -> SinkhornState:
@@ -198,7 +191,7 @@ class Sinkhorn:
 
     def _verdict(self, u: Array, returned: Array) -> Outcome:
         """Whether the nodes resolve ε for φ_k, and what is returned has a map and a density."""
-        found = self.reading.resolution(u, self.quadrature)
+        found = resolution(self.reading, u, self.eps, self.quadrature)
         return self.reading.inspect(returned, self.quadrature, lambda: self._remedy(u, returned)) if found.ok else found
 
     def _remedy(self, u: Array, returned: Array) -> str:
@@ -239,6 +232,10 @@ class Sinkhorn:
 
         The quadrature estimate is 2t·exp(−2π²ε/(h² max(φ″, 1/φ″))).  Cost: twice that of the trajectory.
         """
+        if not self.problem.has_densities:
+            raise ValueError(
+                "errors against PMA need densities, and samples carry weights only; see Plan.duality_gap for the plan's own"
+            )
         stiffest = max(self.reading.stiffness(u) for u in trajectory.potentials)
         finer = evolve(replace(self, eps=self.eps / 2, quadrature=1.0), trajectory.times, initial=trajectory.initial)
         distances = sup_distances(self.problem.domain, trajectory.potentials, finer.potentials)
@@ -247,14 +244,6 @@ class Sinkhorn:
             distances / (1.0 - 0.5**self.gauge.order),
             2 * trajectory.times * np.exp(-2 * np.pi**2 * self.eps / stiffest),
         )
-
-    def map(self, u: Array, v: Array | None = None) -> Array:
-        """x + ∇u, (dim, *shape); on a cloud the barycentric map of φ_k, from v, the half step before it."""
-        return self.reading.map(u, v)
-
-    def log_density(self, u: Array) -> Array:
-        """log ρ = −g(x+∇u) + log det(I + D²u); a ``ValueError`` for samples, which have no density."""
-        return self.reading.log_density(u)
 
     def _plus_f(self, u: Array, factor: float) -> Array:
         return u + self.eps * factor * self.problem.f if factor else u

@@ -12,12 +12,14 @@ from functools import cached_property
 
 import numpy as np
 
-from ..flows.loop import evolve, reach
+from ..flows.loop import evolve
+from ..flows.protocol import reach
 from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
 from ..machine.arrays import Array
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
 from .iteration import SYMMETRIC, Sinkhorn, SinkhornState
+from .readings import Reading
 from .softmin.protocol import Softmin
 
 REMEDY = "the extrapolation of the ladder lost what its members have: take a smaller ε on a grid that resolves it, or fewer levels"
@@ -77,6 +79,11 @@ class Richardson:
         return tuple(replace(first, eps=self.eps / 2**level) for level in range(self.levels))
 
     @property
+    def reading(self) -> Reading:
+        """Maps and densities from potentials, by derivatives on the grid."""
+        return self.ladder[0].reading
+
+    @property
     def report(self) -> Mapping[str, float | int | str]:
         """What ran for the least ε."""
         return self.ladder[-1].report
@@ -118,23 +125,11 @@ class Richardson:
         grid = self.problem.domain
         return grid.sup(grid.centred(extrapolate(potentials) - extrapolate(potentials[:-1])))
 
-    def fields(self, state: RichardsonState) -> Mapping[str, Array]:
-        """Nothing beside the potential."""
-        return {}
-
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
         """Time: the recorded distance between the last two extrapolations.  Space: of the quadrature with the least ε."""
         recorded = trajectory.records["error_estimate"][np.searchsorted(trajectory.records["t"], trajectory.times)]
         space = self.ladder[-1].error_estimate(trajectory).space
         return ErrorEstimate(trajectory.times, recorded, space)
-
-    def map(self, u: Array) -> Array:
-        """x + ∇u."""
-        return self.ladder[0].map(u)
-
-    def log_density(self, u: Array) -> Array:
-        """log ρ of the potential."""
-        return self.ladder[0].log_density(u)
 
     def _potentials(self, states: tuple[SinkhornState, ...]) -> list[Array]:
         return [flow.potential(state) for flow, state in zip(self.ladder, states, strict=True)]

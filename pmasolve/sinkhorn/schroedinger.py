@@ -20,13 +20,13 @@ from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array
 from ..machine.progress import progress_bar
-from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
+from ..problems.outcomes import INTERRUPTED, NOT_FINITE, REACHED, STALLED, STEP_LIMIT, Outcome
 from ..problems.problem import Problem
-from .fixed_points import INTERRUPTED, NEWTON, STALLED, STEP_LIMIT, Search, SinkhornNewton
+from .fixed_points import NEWTON, Search, SinkhornNewton
 from .iteration import Sinkhorn
 from .markov import Markov
 from .plans import Plan
-from .readings import UNRESOLVED
+from .readings import NOT_CONVEX, resolution
 from .softmin.protocol import Softmin
 
 COARSE = 1e-2  # marginal error at which annealing goes on to the next ε
@@ -107,7 +107,7 @@ class Schroedinger:
     @property
     def map(self) -> Array:
         """x + ∇u at the nodes, (dim, *shape); the barycentric map on clouds."""
-        return self.flow.map(self.u, self.v)
+        return self.flow.reading.map(self.u, self.v)
 
     @cached_property
     def contraction(self) -> float:
@@ -184,8 +184,8 @@ def schroedinger(
             outcome = search.run(u, COARSE, np.inf)
             if outcome in (INTERRUPTED, NOT_FINITE, STEP_LIMIT):
                 return _result(search, outcome, foreseen)
-            verdict = final.reading.resolution(search.best.after, quadrature)
-            foreseen = foreseen if verdict is UNRESOLVED else verdict
+            verdict = resolution(final.reading, search.best.after, final.eps, quadrature)
+            foreseen = foreseen if verdict is NOT_CONVEX else verdict
             u = _carried(problem, search.best.after, search.flow.eps, rung)
             search.flow = replace(search.flow, eps=rung)
         return _result(search, search.run(u, marginal, duality_gap), foreseen)
@@ -199,8 +199,8 @@ def _result(search: Search, outcome: Outcome, foreseen: Outcome) -> Schroedinger
     best = search.best
     flow = best.flow
     if outcome in (REACHED, STALLED, STEP_LIMIT):
-        verdict = flow.reading.resolution(best.after, flow.quadrature)
-        verdict = foreseen if verdict is UNRESOLVED and not foreseen.ok else verdict
+        verdict = resolution(flow.reading, best.after, flow.eps, flow.quadrature)
+        verdict = foreseen if verdict is NOT_CONVEX and not foreseen.ok else verdict
         outcome = outcome if verdict.ok else verdict
     return Schroedinger(flow, best.after, best.v, best.marginal_error, outcome, search.records, search.seconds)
 

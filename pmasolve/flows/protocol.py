@@ -1,0 +1,134 @@
+"""The flow protocol: what a flow must know, what it may know besides, and the only loop over its steps.
+
+A flow is six members.  `reading`, `fields`, `report` and `error_estimate` are optional; what stands in for them where a flow has
+none is said here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from inspect import getattr_static
+from typing import Any, Protocol
+
+from ..calculus.operators import Fourier, Space
+from ..machine.arrays import Array
+from ..problems.outcomes import REACHED, Outcome
+from ..problems.problem import Problem
+from .reading import OnGrid
+
+
+class State(Protocol):
+    """What a flow needs to go on."""
+
+    @property
+    def t(self) -> float:
+        """Time reached."""
+        ...
+
+    @property
+    def outcome(self) -> Outcome:
+        """REACHED while all is well."""
+        ...
+
+    @property
+    def record(self) -> Mapping[str, float]:
+        """Diagnostics of the last step, for people."""
+        ...
+
+
+class Flow(Protocol):
+    """A flow of potentials over a problem: six members, and up to four more that have defaults.
+
+    Optional members, each with what stands in for it:
+
+    reading : `Reading`; derivatives on the grid by the flow's ``space``, by `Fourier()` if it has none.
+    fields(state) : other functions on the grid that the flow carries along, by name; none.
+    report : what ran so far, for `Trajectory.provenance`: engines, passes, certificates; nothing.
+    error_estimate(trajectory) : `ErrorEstimate` of one of its trajectories, by `refinement.by_refinement` in two lines; refused.
+    """
+
+    @property
+    def problem(self) -> Problem:
+        """Source and target."""
+        ...
+
+    def admit(self, times: Array) -> None:
+        """Raise ``ValueError`` if the flow cannot visit these times exactly."""
+        ...
+
+    def start(self, initial: Array) -> Any:
+        """State at t = 0 from u₀ on the grid."""
+        ...
+
+    def resume(self, potential: Array, t: float) -> Any:
+        """State at time t from a potential that this flow returned."""
+        ...
+
+    def advance(self, state: Any, until: float) -> Any:
+        """One step, never past ``until``; the state's t equals ``until`` when it is reached."""
+        ...
+
+    def potential(self, state: Any) -> Array:
+        """u at the state's time."""
+        ...
+
+
+class Reading(Protocol):
+    """What can be read off a potential."""
+
+    def map(self, u: Array, v: Array | None = None) -> Array:
+        """x + ∇u at the nodes, (dim, *shape); v is the half step before u, for flows that carry one as a field."""
+        ...
+
+    def log_density(self, u: Array) -> Array:
+        """log ρ at the nodes, where ρ = (∇φ*)_# e^{−g}."""
+        ...
+
+
+def reading_of(flow: Flow) -> Reading:
+    """The flow's own reading, or the one by derivatives on the grid."""
+    space: Space = _optional(flow, "space", Fourier())
+    return _optional(flow, "reading", None) or OnGrid(flow.problem, space)
+
+
+def fields_of(flow: Flow, state: Any) -> Mapping[str, Array]:
+    """Other functions that the flow carries along, by name."""
+    return _optional(flow, "fields", lambda state: {})(state)
+
+
+def report_of(flow: Flow) -> Mapping[str, float | int | str]:
+    """What ran so far."""
+    return _optional(flow, "report", {})
+
+
+def estimator_of(flow: Flow) -> Callable[[Any], Any]:
+    """The flow's `error_estimate`; a ``ValueError`` when called if it has none."""
+
+    def refuse(trajectory: Any) -> Any:
+        raise ValueError(
+            f"{type(flow).__name__} has no error_estimate: give it one by refinement.by_refinement, or compare runs on n and 2n "
+            "points and with shorter steps"
+        )
+
+    return _optional(flow, "error_estimate", refuse)
+
+
+def _optional(flow: Flow, name: str, default: Any) -> Any:
+    """A member, unless the flow has none of this name; an ``AttributeError`` inside a property is not taken for that."""
+    known = getattr_static(flow, name, None) is not None
+    return getattr(flow, name) if known else default
+
+
+def reach(
+    flow: Flow, state: Any, until: float, note: Callable[[Any], Outcome] = lambda state: REACHED
+) -> tuple[Any, Outcome]:
+    """Advance a flow's state to ``until``, or to the first other outcome: the only loop over time.
+
+    ``note`` is told of the state after every step, and may end the run by an outcome other than `REACHED`.
+    """
+    outcome = state.outcome
+    while state.t < until and outcome == REACHED:
+        state = flow.advance(state, until)
+        happened = note(state)
+        outcome = state.outcome if not state.outcome.ok else happened
+    return state, outcome
