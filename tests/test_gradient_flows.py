@@ -64,7 +64,7 @@ def test_jko_has_order_one(line: Problem) -> None:
 def test_jko_step_is_a_minimum(line: Problem) -> None:
     """KL + W₂²/2h at the step's density is below that of densities nearby."""
     h, run = 0.01, evolve(JKO(line, 0.01), [0.01], initial=T1_START(line.domain.points))
-    before, after = JKO(line, h).log_density(T1_START(line.domain.points)), run.fields["log_density"][0]
+    before, after = JKO(line, h).reading.log_density(T1_START(line.domain.points)), run.fields["log_density"][0]
     grid, x = line.domain, line.domain.axis(0)
 
     def value(log_rho: np.ndarray) -> float:
