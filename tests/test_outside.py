@@ -18,7 +18,7 @@ def test_a_corrected_potential_that_folds(eps: float, least: float) -> None:
     problem = pma.Problem(pma.Torus((64,)), lambda x: np.cos(8 * np.pi * x), lambda y: 0 * y)
     run = pma.evolve(pma.corrected(problem, eps), [4 * eps], throw=False)
     assert run.outcome.name == "convexity lost"
-    (T,) = run.flow.map(run.latest[1])
+    (T,) = run.flow.reading.map(run.latest[1])
     assert np.diff(T, append=T[0] + 1).min() == pytest.approx(least, abs=1e-7)
     assert pma.evolve(pma.Sinkhorn(problem, eps), [4 * eps]).outcome.ok
 
