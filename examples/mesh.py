@@ -30,7 +30,7 @@ area = 0.5 * (a[0] * b[1] - a[1] * b[0])
 centre = 0.25 * (mesh[:, 1:, 1:] + mesh[:, :-1, :-1] + mesh[:, :-1, 1:] + mesh[:, 1:, :-1])
 share = monitor(*centre) * area
 share = share / share.mean()
-eigenvalues = np.linalg.eigvalsh(T.move.jacobian(centre))
+eigenvalues = np.linalg.eigvalsh(T.move.jacobian(centre.reshape(2, -1).T))
 aspect = np.max(eigenvalues[..., 1] / eigenvalues[..., 0])
 print(f"cells: area from {area.min():.1e} to {area.max():.1e}, aspect ratio up to {aspect:.1f}")
 print(f"equidistributed to {np.ptp(share):.1%}")

@@ -15,8 +15,8 @@ found = pma.schroedinger(problem, eps=0.05)
 print(found.outcome, "in", found.iterations, "iterations; duality gap", f"{found.plan.duality_gap:.1e}")
 
 # --- The map at new points ---
-new = rng.standard_normal((2, 500))
-exact = new * [[2.0], [0.5]] + [[1.0], [0.0]]
-error = np.sqrt(np.mean(np.sum((found.plan.phi.map(new) - exact) ** 2, axis=0)))
+new = rng.standard_normal((500, 2))
+exact = new * [2.0, 0.5] + [1.0, 0.0]
+error = np.sqrt(np.mean(np.sum((found.plan.phi.map(new) - exact) ** 2, axis=1)))
 print(f"root mean square error of the map {error:.2f}")
 assert error < 0.3

@@ -25,7 +25,7 @@ def wrong_linearise(sign_g: float, sign_f: float, sign_det: float) -> Callable:
 
     def linearise(problem, operators, jet, differences=False):
         logdet, inverse = log_det_inverse(jet.D2, jet.D2)
-        composed = sign_g * problem.target(problem.domain.displaced(jet.D))
+        composed = sign_g * problem.target.at(problem.domain.displaced(jet.D))
         speed = sign_f * problem.f + sign_det * logdet - composed
         return Linearisation(problem, operators, speed, inverse, composed)
 

@@ -23,15 +23,15 @@ def test_gaussian_law_by_moments() -> None:
     z = simulate(GaussianCoefficients(flow), flow.law(0.0).sample(n, rng), np.linspace(0, 0.5, 101), rng)
     law = flow.law(0.5)
     scale = np.sqrt(np.diag(law.cov))
-    assert np.all(np.abs(z.mean(axis=1) - law.mean) < 4 * scale / np.sqrt(n) + 0.005 * scale)
-    assert np.all(np.abs(np.cov(z) - law.cov) < (4 * np.sqrt(2 / n) + 0.005) * np.outer(scale, scale))
+    assert np.all(np.abs(z.mean(axis=0) - law.mean) < 4 * scale / np.sqrt(n) + 0.005 * scale)
+    assert np.all(np.abs(np.cov(z.T) - law.cov) < (4 * np.sqrt(2 / n) + 0.005) * np.outer(scale, scale))
     y = flow.potential(0.5).gradient(z)  # e^{−g} for all t
     spread = np.sqrt(np.diag(PAIR.target.cov))
-    assert np.all(np.abs(np.cov(y) - PAIR.target.cov) < (4 * np.sqrt(2 / n) + 0.005) * np.outer(spread, spread))
+    assert np.all(np.abs(np.cov(y.T) - PAIR.target.cov) < (4 * np.sqrt(2 / n) + 0.005) * np.outer(spread, spread))
 
 
 def test_both_forms_of_the_drift_agree() -> None:
-    flow, z = ClosedForm(PAIR, START), np.random.default_rng(3).standard_normal((2, 50))
+    flow, z = ClosedForm(PAIR, START), np.random.default_rng(3).standard_normal((50, 2))
     short, long = (GaussianCoefficients(flow, reduced=reduced)(0.3)[0](z) for reduced in (True, False))
     assert short == pytest.approx(long, rel=1e-12)
     problem = t2(32)
@@ -45,14 +45,14 @@ def test_without_the_target_force_the_law_is_wrong() -> None:
     """−∇g(∇φ) left out: the test above would notice."""
     flow, rng, n = ClosedForm(PAIR, START), np.random.default_rng(11), 5_000
 
-    def broken(t: float):
-        drift, noise = GaussianCoefficients(flow, reduced=False)(t)
-        A, q, Q = flow.hessian(t), flow.slope(t)[:, None], np.linalg.inv(PAIR.target.cov)
-        a, b = PAIR.source.mean[:, None], PAIR.target.mean[:, None]
-        return lambda z: drift(z) + Q @ (A @ (z - a) + q - b), noise
+    class Broken(GaussianCoefficients):
+        def __call__(self, t: float):
+            drift, noise = super().__call__(t)
+            A, q, Q = flow.hessian(t), flow.slope(t), np.linalg.inv(PAIR.target.cov)
+            return lambda z: drift(z) + ((z - PAIR.source.mean) @ A + q - PAIR.target.mean) @ Q, noise
 
-    z = simulate(broken, flow.law(0.0).sample(n, rng), np.linspace(0, 0.5, 26), rng)
-    assert np.abs(np.cov(z) - flow.law(0.5).cov).max() > 0.3
+    z = simulate(Broken(flow, reduced=False), flow.law(0.0).sample(n, rng), np.linspace(0, 0.5, 26), rng)
+    assert np.abs(np.cov(z.T) - flow.law(0.5).cov).max() > 0.3
 
 
 @pytest.mark.parametrize("dim", [1, 2])
@@ -64,7 +64,7 @@ def test_torus_law_by_fourier_moments(dim: int, line: Problem) -> None:
     z = simulate(TrajectoryCoefficients(run), sample(Law.of(run, 0), n, rng), times, rng)
     law, x = Law.of(run, -1), problem.domain.points
     for wave in np.eye(dim):
-        phase, points = TAU * np.tensordot(wave, x, 1), TAU * wave @ z
+        phase, points = TAU * np.tensordot(wave, x, 1), TAU * z @ wave
         for f in (np.cos, np.sin):
             assert abs(np.mean(f(points)) - law.mean(f(phase))) < 4 * np.sqrt(0.5 / n) + 0.002
 
@@ -72,13 +72,13 @@ def test_torus_law_by_fourier_moments(dim: int, line: Problem) -> None:
 def test_seed_and_times() -> None:
     flow = ClosedForm(PAIR, START)
     runs = [
-        simulate(GaussianCoefficients(flow), np.zeros((2, 3)), [0, 0.1, 0.2], np.random.default_rng(seed))
+        simulate(GaussianCoefficients(flow), np.zeros((3, 2)), [0, 0.1, 0.2], np.random.default_rng(seed))
         for seed in (1, 1, 2)
     ]
     assert np.array_equal(runs[0], runs[1])
     assert not np.allclose(runs[0], runs[2])
     with pytest.raises(ValueError, match="increasing"):
-        simulate(GaussianCoefficients(flow), np.zeros((2, 3)), [0.1, 0.1], np.random.default_rng(1))
+        simulate(GaussianCoefficients(flow), np.zeros((3, 2)), [0.1, 0.1], np.random.default_rng(1))
 
 
 def test_walls_are_refused() -> None:
@@ -90,4 +90,4 @@ def test_walls_are_refused() -> None:
 def test_times_must_be_the_trajectory_s(line: Problem) -> None:
     run = evolve(MongeAmpere(line), [0.0, 0.01])
     with pytest.raises(ValueError, match="not among the trajectory's times"):
-        simulate(TrajectoryCoefficients(run), np.zeros((1, 3)), [0.0, 0.005, 0.01], np.random.default_rng(1))
+        simulate(TrajectoryCoefficients(run), np.zeros(3), [0.0, 0.005, 0.01], np.random.default_rng(1))

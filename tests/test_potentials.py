@@ -56,9 +56,9 @@ def images_of(nodes):
 
 
 def exact(potential, x):
-    """u, E[d], Cov at points (dim, n) in extended precision."""
+    """u (n,), E[d] (n, dim), Cov (n, dim, dim) at points (n, dim) in extended precision."""
     eps, measure = np.longdouble(potential.eps), potential.measure
-    d = images_of(measure.nodes)[:, :, None] - x.T.astype(np.longdouble)
+    d = images_of(measure.nodes)[:, :, None] - x.astype(np.longdouble)
     with np.errstate(divide="ignore"):
         h = (measure.log_density + np.log(measure.cell)).ravel() - potential.other.ravel() / eps
     exponents = h[None, :, None] - (d**2).sum(-1) / (2 * eps)
@@ -66,30 +66,30 @@ def exact(potential, x):
     w = np.exp(exponents - top)
     total = w.sum(axis=(0, 1))
     w /= total
-    mean = np.einsum("gin,gind->dn", w, d)
-    centred = d - mean.T
-    return eps * (top + np.log(total)), mean, np.einsum("gin,gind,gine->den", w, centred, centred)
+    mean = np.einsum("gin,gind->nd", w, d)
+    centred = d - mean
+    return eps * (top + np.log(total)), mean, np.einsum("gin,gind,gine->nde", w, centred, centred)
 
 
 def test_against_extended_precision(plan, rng):
     """Values, gradients and Hessians of both potentials at any points, also outside of the cell."""
-    x = 4 * rng.random((plan.problem.domain.dim, 40)) - 1.5
+    x = 4 * rng.random((40, plan.problem.domain.dim)) - 1.5
     for function in (plan.phi, plan.psi):
         u, mean, covariance = exact(function, x)
         assert np.abs(function(x) - u).max() < 1e-14
         assert np.abs(function.gradient(x) - mean).max() < 1e-13
         assert np.abs(function.jacobian(x) - covariance / function.eps).max() < 1e-12
-        assert np.abs(function.expected_cost(x) - 0.5 * (np.trace(covariance) + (mean**2).sum(0))).max() < 1e-13
+        spread = np.trace(covariance, axis1=1, axis2=2)
+        assert np.abs(function.expected_cost(x) - 0.5 * (spread + (mean**2).sum(1))).max() < 1e-13
 
 
 def test_derivatives_by_differences(plan, rng):
     """∇u and D²u are the derivatives of u, to the accuracy of differences of order 8."""
-    x, h = rng.random((plan.problem.domain.dim, 25)), 0.005
+    x, h = rng.random((25, plan.problem.domain.dim)), 0.005
     phi, dim = plan.phi, plan.problem.domain.dim
     gradient, hessian = phi.gradient(x), phi.hessian(x)
     for j in range(dim):
-        e = np.zeros((dim, 1))
-        e[j] = 1.0
+        e = np.eye(dim)[j]
         slope = sum(s * (phi(x + (4 - k) * h * e) - phi(x - (4 - k) * h * e)) for k, s in enumerate(STENCIL)) / h
         bend = (
             sum(
@@ -98,14 +98,14 @@ def test_derivatives_by_differences(plan, rng):
             )
             / h
         )
-        assert np.abs(slope - gradient[j]).max() < 1e-9
-        assert np.abs(bend - hessian[j]).max() < 1e-8
+        assert np.abs(slope - gradient[:, j]).max() < 1e-9
+        assert np.abs(bend - hessian[:, j]).max() < 1e-8
 
 
 def test_phi_extends_the_iterate(plan):
     """At the source nodes φ is the iterate, and the map is that of the trajectory on clouds."""
     nodes = plan.problem.domain
-    x = nodes.points.T if isinstance(nodes, Cloud) else nodes.points
+    x = nodes.points  # (n, dim) of a cloud, a field (dim, *shape) of a grid
     assert plan.phi(x).shape == nodes.shape
     assert np.abs(plan.phi(x) - plan.u).max() < 1e-14
     assert plan.phi.map(x).shape == x.shape
@@ -131,15 +131,13 @@ def test_large_eps_by_waves(space, eps, rng):
     """Where the kernel is a short Fourier series, derivatives come from that series."""
     problem = problem_on(space, rng)
     phi = Potential(problem.nu, 0.1 * rng.random(problem.codomain.shape), eps)
-    x, h = rng.random((problem.domain.dim, 20)), 0.02
-    for j in range(len(x)):
-        e = np.zeros((len(x), 1))
-        e[j] = 1.0
+    x, h = rng.random((20, problem.domain.dim)), 0.02
+    for j, e in enumerate(np.eye(problem.domain.dim)):
         pairs = [(s, x + (4 - k) * h * e, x - (4 - k) * h * e) for k, s in enumerate(STENCIL)]
         slope = sum(s * (phi(a) - phi(b)) for s, a, b in pairs) / h
         bend = sum(s * (phi.gradient(a) - phi.gradient(b)) for s, a, b in pairs) / h
-        assert np.abs(slope - phi.gradient(x)[j]).max() < 1e-11 * max(1.0, eps)
-        assert np.abs(bend - phi.hessian(x)[j]).max() < 1e-9 * max(1.0, eps)
+        assert np.abs(slope - phi.gradient(x)[:, j]).max() < 1e-11 * max(1.0, eps)
+        assert np.abs(bend - phi.hessian(x)[:, j]).max() < 1e-9 * max(1.0, eps)
 
 
 def test_small_eps_keeps_the_digits_of_hessians(rng):
@@ -147,23 +145,25 @@ def test_small_eps_keeps_the_digits_of_hessians(rng):
     y = 0.7 + 1e-4 * rng.standard_normal((400, 2))
     problem = Problem.from_samples(rng.random((3, 2)), y)
     phi = Potential(problem.nu, 0.5 * ((y + 0.3) ** 2).sum(1) - 0.5 * (y**2).sum(1), 1e-8)
-    x = np.full((2, 1), 0.3)[:, [0, 0]] + [[0.7, 0.70005], [0.7, 0.7]]
+    x = 0.3 + np.array([[0.7, 0.7], [0.70005, 0.7], [0.7, 0.70005]])
     _, mean, covariance = exact(phi, x)
     assert np.abs(phi.gradient(x) - mean).max() < 1e-9
     assert np.abs(phi.jacobian(x) - covariance / 1e-8).max() < 1e-7
 
 
 def test_shapes_and_scattered_points(rng):
-    """Points (dim, …) of any further shape; none; and in any order."""
+    """Points, fields (dim, *shape), one point, and none."""
     phi = Plan.after(problem_on((2, None), rng), 0.05, np.zeros(70)).phi
     x = rng.random((2, 3, 5))
     assert phi(x).shape == (3, 5)
     assert phi.gradient(x).shape == (2, 3, 5)
     assert phi.hessian(x).shape == (2, 2, 3, 5)
-    assert phi(x[:, 0, 0]).shape == ()
-    assert phi(x[:, 0, 0]) == pytest.approx(phi(x)[0, 0], rel=1e-15)
-    assert phi.gradient(np.empty((2, 0))).shape == (2, 0)
-    assert phi.hessian(np.empty((2, 0))).shape == (2, 2, 0)
+    assert phi(x[:, 0, :1].T).shape == (1,)
+    assert phi(x[:, 0, :1].T)[0] == pytest.approx(phi(x)[0, 0], rel=1e-15)
+    listed = x.reshape(2, -1).T
+    assert np.array_equal(phi.hessian(listed), np.moveaxis(phi.hessian(x).reshape(2, 2, -1), -1, 0))
+    assert phi.gradient(np.empty((0, 2))).shape == (0, 2)
+    assert phi.hessian(np.empty((0, 2))).shape == (0, 2, 2)
 
 
 def dense(plan):
@@ -193,11 +193,11 @@ def test_marginals(plan):
 
 def test_rows_anywhere(plan, rng):
     """Conditional laws sum to 1 at any x, and have φ's gradient as mean displacement in ℝᵈ."""
-    x = rng.random((plan.problem.domain.dim, 6))
+    x = rng.random((6, plan.problem.domain.dim))
     laws = plan.conditional(x).reshape(6, -1)
     assert np.abs(laws.sum(1) - 1).max() < 1e-12
     if isinstance(plan.problem.domain, Cloud) and plan.problem.domain.period is None:
-        assert np.abs((laws @ plan.problem.codomain.points).T - plan.phi.map(x)).max() < 1e-13
+        assert np.abs(laws @ plan.problem.codomain.points - plan.phi.map(x)).max() < 1e-13
     some = plan.rows([3, 1])
     assert np.abs(some.reshape(2, -1) - dense(plan)[[3, 1]]).max() == 0
 
@@ -289,17 +289,19 @@ def test_points_without_mass(rng):
     for name in ("value", "dual", "w2_squared", "mass", "upper"):
         assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-14)
     assert np.abs(one.u[:20] - other.u).max() < 1e-15
-    assert np.isfinite(one.phi.map(x.T)).all()
+    assert np.isfinite(one.phi.map(x)).all()
     assert (one.log_source_marginal[20:] == -np.inf).all()
 
 
 def test_refuses(rng):
     problem = problem_on((2, None), rng)
     phi = Plan.after(problem, 0.05, np.zeros(70)).phi
-    with pytest.raises(ValueError, match=r"points of shape \(5, 3\).*dim=2.*transpose"):
+    with pytest.raises(ValueError, match=r"points of shape \(5, 3\).*dim=2"):
         phi(np.zeros((5, 3)))
+    with pytest.raises(ValueError, match=r"points of shape \(2, 5\).*that is x\.T"):
+        phi(np.zeros((2, 5)))
     with pytest.raises(ValueError, match="1 coordinates are NaN"):
-        phi.map([[0.0, np.nan], [0.0, 0.0]])
+        phi.map([[0.0, np.nan], [0.0, 0.0], [0.0, 0.0]])
     with pytest.raises(ValueError, match=r"shape \(3,\)"):
         Potential(problem.nu, np.zeros(3), 0.1)
     with pytest.raises(ValueError, match="eps=0"):

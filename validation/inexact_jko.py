@@ -140,9 +140,9 @@ def late(g: Gaussians) -> Rows:
 
 def _variation(p: Normal, q: Normal) -> float:
     """Total variation of the first coordinates, at most that of the laws."""
-    x = np.linspace(-12, 12, 4801)[:, None].T
+    x = np.linspace(-12, 12, 4801)
     first = [np.exp(Normal(law.mean[:1], law.cov[:1, :1]).log_density(x)) for law in (p, q)]
-    return float(0.5 * np.sum(np.abs(first[0] - first[1])) * (x[0, 1] - x[0, 0]))
+    return float(0.5 * np.sum(np.abs(first[0] - first[1])) * (x[1] - x[0]))
 
 
 def way_back(g: Gaussians, growth: float = 1.0) -> Rows:

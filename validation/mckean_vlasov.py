@@ -48,6 +48,11 @@ class Broken:
     drift: Callable[[float, Array, Array], Array] = lambda t, z, value: value
     noise: Callable[[float, Array, Array], Array] = lambda t, z, value: value
 
+    @property
+    def dim(self) -> int:
+        """That of ``right``."""
+        return self.right.dim
+
     def __call__(self, t: float) -> tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]:
         """Those of ``right``, passed on through ``drift`` and ``noise``."""
         drift, noise = self.right(t)
@@ -74,7 +79,7 @@ def study(level: Level) -> Iterator[Check]:
     )
     yield Check(
         "d = 3",
-        moments(flow, Broken(right, noise=lambda t, z, v: flow.hessian(t) @ v), level, 41),
+        moments(flow, Broken(right, noise=lambda t, z, v: v @ flow.hessian(t)), level, 41),
         BAND,
         "D²φ̃^½ in the noise",
     )
@@ -82,8 +87,8 @@ def study(level: Level) -> Iterator[Check]:
 
 def slope(flow: ClosedForm, t: float, z: Array) -> Array:
     """∇g(∇φ_t(z))."""
-    a, b = flow.pair.source.mean[:, None], flow.pair.target.mean[:, None]
-    return np.linalg.solve(flow.pair.target.cov, flow.hessian(t) @ (z - a) + flow.slope(t)[:, None] - b)
+    a, b = flow.pair.source.mean, flow.pair.target.mean
+    return np.linalg.solve(flow.pair.target.cov, ((z - a) @ flow.hessian(t) + flow.slope(t) - b).T).T
 
 
 def moments(flow: ClosedForm, coefficients: Coefficients, level: Level, seed: int) -> Rows:
@@ -91,9 +96,9 @@ def moments(flow: ClosedForm, coefficients: Coefficients, level: Level, seed: in
     rng, n = np.random.default_rng(seed), PATHS[level]
     z = simulate(coefficients, flow.law(0).sample(n, rng), np.linspace(0, HALF, STEPS[level] + 1), rng)
     law, rows = flow.law(HALF), {}
-    V, found = law.cov, np.cov(z)
+    V, found = law.cov, np.cov(z.T)
     for i in range(law.dim):
-        rows[f"mean {i + 1}"] = (float(z[i].mean()), float(np.sqrt(V[i, i] / n)), float(law.mean[i]))
+        rows[f"mean {i + 1}"] = (float(z[:, i].mean()), float(np.sqrt(V[i, i] / n)), float(law.mean[i]))
         for j in range(i + 1):
             error = float(np.sqrt((V[i, i] * V[j, j] + V[i, j] ** 2) / n))
             rows[f"covariance {i + 1}{j + 1}"] = (float(found[i, j]), error, float(V[i, j]))
@@ -112,7 +117,7 @@ def histograms(case: Case, level: Level, seed: int) -> Rows:
     for name, points, density in (("Z", z, last.density), ("∇φ(Z)", image, np.exp(-case.problem.g))):
         for axis in range(grid.dim):
             expected = cell_masses(density, axis)
-            counted = np.histogram(grid.fold(points)[axis], CELLS, (0.0, 1.0))[0] / n
+            counted = np.histogram(grid.fold(points)[:, axis], CELLS, (0.0, 1.0))[0] / n
             for cell, (p, q) in enumerate(zip(counted, expected, strict=True)):
                 rows[f"{name}, axis {axis + 1}, cell {cell + 1}"] = (
                     float(p),
@@ -131,11 +136,11 @@ def target_sample(case: Case, n: int, rng: np.random.Generator) -> Array:
     """Independent points of e^{−g}, by rejection."""
     ceiling, kept, count = float(np.exp(-case.problem.g).max()) * 1.05, [], 0
     while count < n:
-        points = rng.random((case.dim, 2 * n))
-        accepted = points[:, rng.random(2 * n) * ceiling < np.exp(-case.problem.target(points))]
+        points = rng.random((2 * n, case.dim))
+        accepted = points[rng.random(2 * n) * ceiling < np.exp(-case.problem.target(points))]
         kept.append(accepted)
-        count += accepted.shape[1]
-    return np.concatenate(kept, axis=1)[:, :n]
+        count += len(accepted)
+    return np.concatenate(kept)[:n]
 
 
 def cell_masses(density: Array, axis: int) -> Array:

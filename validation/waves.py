@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from pmasolve import Fourier
 from pmasolve.machine.arrays import Array
 from pmasolve.maps.displacement import Displacement
+from pmasolve.problems.densities import Function
 from pmasolve.problems.grids import Grid
+from pmasolve.problems.points import Points
 
 BLOCK = 4096  # points summed at once
 
@@ -22,13 +24,13 @@ BLOCK = 4096  # points summed at once
 class Waves:
     """Interpolation by all waves that the grid resolves; an even axis loses its last one, which has no derivative there."""
 
-    def of(self, grid: Grid, samples: Array) -> Series:
-        """Transform the samples."""
+    def of(self, grid: Grid, samples: Array) -> Function:
+        """The series of ``samples`` (grid.shape)."""
         modes = np.fft.fftn(samples) / samples.size
         for axis, n in enumerate(samples.shape):
             if n % 2 == 0:
                 np.moveaxis(modes, axis, 0)[n // 2] = 0.0
-        return Series(grid, modes)
+        return Function(grid.dim, Series(grid, modes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ class Series:
     modes: NDArray[np.complex128]
 
     def __call__(self, points: Array) -> Array:
-        """Values at points (dim, …), shape (…)."""
+        """Values (…) at coordinates (dim, …)."""
         flat = np.reshape(points, (self.grid.dim, -1))
         blocks = [self._sum(flat[:, i : i + BLOCK]) for i in range(0, flat.shape[1], BLOCK)]
         return np.concatenate(blocks).reshape(points.shape[1:])
@@ -61,8 +63,8 @@ def displacement(grid: Grid, u: Array) -> Displacement:
     return Displacement(grid, u, Fourier(), Waves())
 
 
-def at(grid: Grid, values: Array, points: Array) -> Array:
-    """The function with these values at the nodes, at points (dim, …)."""
+def at(grid: Grid, values: Array, points: Points) -> Array:
+    """The function with these values at the nodes, at points (n, dim) or a field (dim, *shape)."""
     return Waves().of(grid, values)(points)
 
 

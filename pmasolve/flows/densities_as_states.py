@@ -37,7 +37,7 @@ def starting_law(problem: Problem, operators: Operators, u: Array) -> Array:
 
 def between(problem: Problem, log_density: Array, other: Array | None = None) -> Problem:
     """The problem from ρ on the grid to e^{−g}, or to another density on the grid."""
-    target = (lambda *points: problem.target(np.stack(points))) if other is None else -other
+    target = (lambda *points: problem.target.at(np.stack(points))) if other is None else -other
     return Problem(problem.domain, -log_density, target)
 
 

@@ -78,7 +78,7 @@ def linearise(problem: Problem, operators: Operators, jet: Jet, differences: boo
     speed, inverse = log_det_inverse(jet.D2, jet.D2)
     if not all_finite(speed):  # not convex: the map may be anywhere, g is not asked
         return Linearisation(problem, operators, speed, inverse, speed)
-    composed = problem.target(problem.domain.displaced(jet.D))
+    composed = problem.target.at(problem.domain.displaced(jet.D))
     add_difference(speed, problem.f, composed)
     slope = problem.domain.oriented(central_differences(problem, jet.D)) if differences else None
     return Linearisation(problem, operators, speed, inverse, composed, slope)
@@ -90,7 +90,7 @@ def central_differences(problem: Problem, points: Array) -> Array:
     steps = 1e-5 * np.array(problem.domain.lengths)
     moves = np.concatenate([np.diag(steps), -np.diag(steps)], axis=1)[:, :, None]  # (dim, 2 dim, 1)
     for first in range(0, flat.shape[1], CACHED):
-        ahead, behind = np.split(problem.target(flat[:, None, first : first + CACHED] + moves), 2)
+        ahead, behind = np.split(problem.target.at(flat[:, None, first : first + CACHED] + moves), 2)
         out.reshape(flat.shape)[:, first : first + CACHED] = (ahead - behind) / (2 * steps[:, None])
     return out
 

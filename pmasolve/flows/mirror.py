@@ -176,8 +176,8 @@ class Law:
     def lot(self, other: Law) -> float:
         """Linearised transport with reference e^{−g}: ‖∇ψ − ∇ψ̃‖_{L²(e^{−g})} ≥ W₂; the same label y = ∇φ(x) in both."""
         grid = self.problem.domain
-        inverse = Displacement(grid, other.potential, other.space, other.interpolation)
-        gap = inverse.inverse(grid.points + self.displacement) - grid.points
+        back = Displacement(grid, other.potential, other.space, other.interpolation)
+        gap = back.inverse(grid.points + self.displacement) - grid.points
         return float(np.sqrt(self.mean(np.sum(gap**2, axis=0))))
 
     def wasserstein(self, other: Law) -> float:

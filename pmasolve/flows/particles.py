@@ -20,15 +20,21 @@ from ..gaussian import ClosedForm
 from ..machine.arrays import Array
 from ..problems.densities import Interpolation, Spline
 from ..problems.grids import Torus
+from ..problems.points import Points, given
 from .mirror import Law
 from .trajectories import Trajectory
 
 
 class Coefficients(Protocol):
-    """Drift and diffusion of an Itô equation at one time."""
+    """Drift and diffusion of an Itô equation."""
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the space."""
+        ...
 
     def __call__(self, t: float) -> tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]:
-        """At time t: points (dim, n) ↦ drift (dim, n); points and normal variates (dim, n) ↦ noise σ(Z)ξ (dim, n)."""
+        """At time t: points (n, dim) ↦ drift (n, dim); points and normal variates ξ (n, dim) ↦ noise σ(Z)ξ (n, dim)."""
         ...
 
 
@@ -45,21 +51,26 @@ class GaussianCoefficients:
     flow: ClosedForm
     reduced: bool = True
 
+    @property
+    def dim(self) -> int:
+        """Dimension of the space."""
+        return self.flow.pair.source.dim
+
     def __call__(self, t: float) -> tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]:
-        """Affine drift, constant noise."""
+        """The affine drift and the constant noise at time t, as functions of points (n, dim)."""
         pair, A, q = self.flow.pair, self.flow.hessian(t), self.flow.slope(t)
         inverse, factor = np.linalg.inv(A), np.linalg.cholesky(2 * np.linalg.inv(A))
-        a, b = pair.source.mean[:, None], pair.target.mean[:, None]
+        a, b = pair.source.mean, pair.target.mean
         P, Q = np.linalg.inv(pair.source.cov), np.linalg.inv(pair.target.cov)
         if self.reduced:
-            return lambda z: -inverse @ (P @ (z - a)), lambda z, xi: factor @ xi
+            return lambda z: -(z - a) @ P @ inverse, lambda z, xi: xi @ factor.T
         law = pair.law(self.flow.potential(t))
-        R, m = np.linalg.inv(law.cov), law.mean[:, None]
+        R, m = np.linalg.inv(law.cov), law.mean
 
         def full(z: Array) -> Array:
-            return -inverse @ (P @ (z - a) - R @ (z - m)) - Q @ (A @ (z - a) + q[:, None] - b)
+            return -((z - a) @ P - (z - m) @ R) @ inverse - ((z - a) @ A + q - b) @ Q
 
-        return full, lambda z, xi: factor @ xi
+        return full, lambda z, xi: xi @ factor.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +98,13 @@ class TrajectoryCoefficients:
                 f"the trajectory lives on {domain}: particles move on a Torus; walls would have to reflect them"
             )
 
+    @property
+    def dim(self) -> int:
+        """Dimension of the torus."""
+        return self.trajectory.flow.problem.domain.dim
+
     def __call__(self, t: float) -> tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]:
-        """Drift and the Cholesky factor of 2(D²φ)⁻¹ on the grid, interpolated."""
+        """Drift and the Cholesky factor of 2(D²φ)⁻¹ on the grid, interpolated, as functions of points (n, dim)."""
         i = int(np.argmin(np.abs(self.trajectory.times - t)))
         if abs(self.trajectory.times[i] - t) > 1e-9 * max(t, 1e-9):
             raise ValueError(
@@ -101,10 +117,10 @@ class TrajectoryCoefficients:
         factor = {(i, j): self.interpolation.of(grid, np.ascontiguousarray(lower[j, i])) for i, j in packed(dim)}
 
         def noise(z: Array, xi: Array) -> Array:
-            at = {pair: f(z) for pair, f in factor.items()}
-            return np.stack([sum(at[j, i] * xi[j] for j in range(i + 1)) for i in range(dim)])
+            at = {pair: f.at(z.T) for pair, f in factor.items()}
+            return np.stack([sum(at[j, i] * xi[:, j] for j in range(i + 1)) for i in range(dim)], axis=1)
 
-        return lambda z: np.stack([component(z) for component in drift]), noise
+        return lambda z: np.stack([component.at(z.T) for component in drift], axis=1), noise
 
 
 def drift_of(law: Law, reduced: bool = True) -> Array:
@@ -114,23 +130,23 @@ def drift_of(law: Law, reduced: bool = True) -> Array:
     return law.velocity() - law.target_slope
 
 
-def simulate(coefficients: Coefficients, start: Array, times: ArrayLike, rng: np.random.Generator) -> Array:
+def simulate(coefficients: Coefficients, start: Points, times: ArrayLike, rng: np.random.Generator) -> Array:
     """Euler–Maruyama steps of all particles at once: weak order 1 in the step.
 
     Parameters
     ----------
     coefficients : drift and noise at each time.
-    start : (dim, n) particles at ``times[0]``.
+    start : (n, dim) particles at ``times[0]``, or a cloud; the points of a field are listed one after the other.
     times : (m,) increasing; a step from each to the next.
     rng : the source of randomness; the same seed gives the same paths.
 
     Returns
     -------
-    (dim, n) particles at ``times[-1]``; on a torus not wrapped.
+    (n, dim) particles at ``times[-1]``; on a torus not wrapped.
 
     Raises
     ------
-    ValueError : times that do not increase.
+    ValueError : times that do not increase, a start of another shape or ambiguous, as (dim, dim).
 
     Notes
     -----
@@ -148,7 +164,7 @@ def simulate(coefficients: Coefficients, start: Array, times: ArrayLike, rng: np
     t = np.asarray(times, dtype=np.float64)
     if t.ndim != 1 or t.size < 2 or np.any(np.diff(t) <= 0):
         raise ValueError(f"times={times}: give at least two increasing times")
-    z = np.array(start, dtype=np.float64)
+    z = np.ascontiguousarray(given(start, coefficients.dim).columns.T)
     for now, dt in zip(t[:-1], np.diff(t), strict=True):
         drift, noise = coefficients(float(now))
         z = z + dt * drift(z) + np.sqrt(dt) * noise(z, rng.standard_normal(z.shape))
@@ -156,12 +172,11 @@ def simulate(coefficients: Coefficients, start: Array, times: ArrayLike, rng: np
 
 
 def sample(law: Law, count: int, rng: np.random.Generator) -> Array:
-    """Points of ρ on a torus, (dim, count): a node drawn by its mass, then uniform in its cell: exact to order 2 in h."""
+    """``count`` points of ρ on a torus, (count, dim): a node drawn by its mass, then uniform in its cell: exact to order 2 in h."""
     grid = law.problem.domain
     mass = law.density.ravel() / law.density.sum()
     nodes = rng.choice(mass.size, size=count, p=mass)
-    h = np.reshape(grid.spacing, (-1, 1))
-    return grid.points.reshape(grid.dim, -1)[:, nodes] + h * (rng.random((grid.dim, count)) - 0.5)
+    return grid.points.reshape(grid.dim, -1).T[nodes] + np.array(grid.spacing) * (rng.random((count, grid.dim)) - 0.5)
 
 
 def _full(S: Array) -> Array:

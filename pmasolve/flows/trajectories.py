@@ -112,7 +112,7 @@ class Trajectory:
         return np.stack([self.flow.problem.domain.centred(u) for u in self.potentials])
 
     def map(self, i: int) -> Array:
-        """x + ∇u at ``times[i]``, shape (dim, *shape)."""
+        """x + ∇u at the nodes at ``times[i]``: a field (dim, *shape), or (n, dim) at the points of a cloud."""
         return reading_of(self.flow).map(self.potentials[i], self.fields["v"][i] if "v" in self.fields else None)
 
     def log_density(self, i: int) -> Array:

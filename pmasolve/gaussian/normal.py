@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array
+from ..problems.points import Points, given
 from .precise import (
     CONTEXT,
     Matrix,
@@ -92,16 +93,16 @@ class Normal:
         """log det V, with all digits."""
         return log_det(self.V)
 
-    def log_density(self, x: ArrayLike) -> Array:
-        """−½|x − m|²_{V⁻¹} − ½ log det 2πV at points x (d, …)."""
-        points = np.asarray(x, dtype=np.float64)
-        centred = points - self.mean.reshape((-1,) + (1,) * (points.ndim - 1))
+    def log_density(self, x: Points) -> Array:
+        """−½|x − m|²_{V⁻¹} − ½ log det 2πV at points x (n, d), as (n,); at a field (d, *shape), of its shape."""
+        where = given(x, self.dim)
+        centred = where.columns - self.mean[:, None]
         constant = float(self.log_det) + self.dim * np.log(2 * np.pi)
-        return -0.5 * np.einsum("i...,ij,j...->...", centred, square(self.precision), centred) - 0.5 * constant
+        return where.values(-0.5 * np.sum(centred * (square(self.precision) @ centred), axis=0) - 0.5 * constant)
 
     def sample(self, count: int, rng: np.random.Generator) -> Array:
-        """Independent points, (d, count)."""
-        return self.mean[:, None] + self.factor @ rng.standard_normal((self.dim, count))
+        """``count`` independent points, (count, d)."""
+        return self.mean + rng.standard_normal((count, self.dim)) @ self.factor.T
 
     @property
     def entropy(self) -> float:

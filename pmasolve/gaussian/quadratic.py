@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array
+from ..problems.points import Points, given
 from .normal import Normal
 from .precise import CONTEXT, Matrix, Number, dot, inverse, precise, rounded, square, symmetric, trace
 
@@ -27,8 +28,8 @@ class Quadratic:
     Examples
     --------
     >>> phi = Quadratic([[2.0]], [1.0], centre=[3.0])
-    >>> float(phi([4.0])), phi.gradient([4.0]), phi.conjugate().gradient([3.0])
-    (2.0, array([3.]), array([4.]))
+    >>> phi([4.0]), phi.gradient([4.0]), phi.conjugate().gradient([3.0])
+    (array([2.]), array([3.]), array([4.]))
     """
 
     A: Matrix
@@ -74,16 +75,16 @@ class Quadratic:
         """a, (d,)."""
         return rounded(self.a)
 
-    def __call__(self, x: ArrayLike) -> Array:
-        """φ at points (d, …)."""
-        z = self._centred(x)
-        quadratic = np.einsum("i...,ij,j...->...", z, self.hessian, z)
-        return 0.5 * quadratic + np.einsum("i,i...->...", self.slope, z) + self.constant
+    def __call__(self, x: Points) -> Array:
+        """φ at points (n, d), as (n,); at a field (d, *shape), of its shape."""
+        where = given(x, self.A.rows)
+        z = where.columns - self.centre[:, None]
+        return where.values(np.sum(z * (0.5 * self.hessian @ z + self.slope[:, None]), axis=0) + self.constant)
 
-    def gradient(self, x: ArrayLike) -> Array:
-        """∇φ at points (d, …)."""
-        z = self._centred(x)
-        return np.einsum("ij,j...->i...", self.hessian, z) + self.slope.reshape((-1,) + (1,) * (z.ndim - 1))
+    def gradient(self, x: Points) -> Array:
+        """∇φ = A(x−a) + q at points (n, d) or a field (d, *shape), given back as they are."""
+        where = given(x, self.A.rows)
+        return where.vectors(self.hessian @ (where.columns - self.centre[:, None]) + self.slope[:, None])
 
     def about(self, centre: ArrayLike | Matrix) -> Quadratic:
         """The same function written about another centre."""
@@ -108,10 +109,6 @@ class Quadratic:
     def push(self, law: Normal) -> Normal:
         """(∇φ)_# law = N(A(m−a) + q, AVA)."""
         return Normal(self.A * (law.m - self.a) + self.q, self.A * law.V * self.A)
-
-    def _centred(self, x: ArrayLike) -> Array:
-        points = np.asarray(x, dtype=np.float64)
-        return points - self.centre.reshape((-1,) + (1,) * (points.ndim - 1))
 
 
 def negative_log(law: Normal) -> Quadratic:

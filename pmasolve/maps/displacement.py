@@ -11,14 +11,14 @@ from itertools import product
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.ndimage import map_coordinates
 
 from ..calculus.hessians import packed
 from ..calculus.operators import Space, jet_of
 from ..machine.arrays import Array
-from ..problems.densities import Interpolation, NegativeLogDensity, Spline
+from ..problems.densities import Function, Interpolation, Spline
 from ..problems.grids import Box, Grid, Torus
+from ..problems.points import Points, given
 
 QUINTIC = Spline(5)
 ACCURACY = 1e-13  # of the inverse, in units of the largest side
@@ -42,8 +42,8 @@ class Displacement:
     >>> u = 0.01 * np.cos(2 * np.pi * torus.axis(0))
     >>> from pmasolve import Fourier
     >>> move = Displacement(torus, u, Fourier())
-    >>> y = move(np.array([[0.1, 0.3]]))
-    >>> np.allclose(move.inverse(y), [[0.1, 0.3]], atol=1e-9)
+    >>> y = move([0.1, 0.3])
+    >>> np.allclose(move.inverse(y), [0.1, 0.3], atol=1e-9)
     True
     """
 
@@ -52,52 +52,61 @@ class Displacement:
     space: Space
     interpolation: Interpolation = QUINTIC
 
-    def __call__(self, points: ArrayLike, s: float = 1.0) -> Array:
-        """x + s∇u(x) at points (dim, …); on a torus not wrapped, so that T(x) − x is the displacement."""
-        x = checked(self.grid, points)
-        return x + s * self._gradient(x)
+    def __call__(self, points: Points, s: float = 1.0) -> Array:
+        """x + s∇u(x) at points (n, dim) or a field (dim, *shape), given back as they are; on a torus not wrapped."""
+        where = given(points, self.grid.dim)
+        return where.vectors(self._moved(where.columns, s))
 
-    def jacobian(self, points: ArrayLike, s: float = 1.0) -> Array:
-        """I + s D²u at points (dim, …), as (…, dim, dim)."""
-        x = checked(self.grid, points)
-        out, shifted = np.empty((*x.shape[1:], self.grid.dim, self.grid.dim)), self._shifted(x)
-        for (i, j), second in zip(packed(self.grid.dim), self._second, strict=True):
-            out[..., i, j] = out[..., j, i] = s * second(shifted) + (i == j)
-        return out
+    def jacobian(self, points: Points, s: float = 1.0) -> Array:
+        """I + s D²u at points (n, dim) as (n, dim, dim), at a field (dim, *shape) as (dim, dim, *shape)."""
+        where = given(points, self.grid.dim)
+        return where.matrices(np.moveaxis(self._bent(where.columns, s), 0, -1))
 
-    def inverse(self, points: ArrayLike, s: float = 1.0) -> Array:
-        """x with x + s∇u(x) = y for points y (dim, …), by Newton's method; NaN where it finds none, as when φ is not convex.
+    def inverse(self, points: Points, s: float = 1.0) -> Array:
+        """x with x + s∇u(x) = y for points y (n, dim) or a field (dim, *shape), as they are; by Newton's method.
 
-        Cost: some six evaluations of the map and its Jacobian.
+        NaN where it finds none, as when φ is not convex.  Cost: some six evaluations of the map and its Jacobian.
         """
-        y = checked(self.grid, points)
-        flat = y.reshape(self.grid.dim, -1)
-        x = flat - s * self._gradient(flat)
+        where = given(points, self.grid.dim)
+        return where.vectors(self._source_of(where.columns, s))
+
+    def _source_of(self, y: Array, s: float) -> Array:
+        """T⁻¹ at coordinates (dim, n)."""
+        x = y - s * self._gradient(y)
         accuracy = ACCURACY * max(self.grid.lengths)
-        left = np.arange(flat.shape[1])
+        left = np.arange(y.shape[1])
         for _ in range(TRIES):
-            defect = flat[:, left] - self(x[:, left], s)
+            defect = y[:, left] - self._moved(x[:, left], s)
             open_ = np.max(np.abs(defect), axis=0) > accuracy
             left, defect = left[open_], defect[:, open_]
             if left.size == 0:
-                return x.reshape(y.shape)
-            x[:, left] = self._improved(x[:, left], flat[:, left], defect, s)
-        small = (
-            np.max(np.abs(defect), axis=0) < 1e4 * accuracy
-        )  # interpolated derivatives: the last digits may take longer
+                return x
+            x[:, left] = self._improved(x[:, left], y[:, left], defect, s)
+        # interpolated derivatives: the last digits may take longer
+        small = np.max(np.abs(defect), axis=0) < 1e4 * accuracy
         x[:, left[~small]] = np.nan
-        return x.reshape(y.shape)
+        return x
+
+    def _moved(self, x: Array, s: float) -> Array:
+        return x + s * self._gradient(x)
+
+    def _bent(self, x: Array, s: float) -> Array:
+        """I + s D²u at coordinates (dim, n), as (n, dim, dim)."""
+        out, shifted = np.empty((x.shape[1], self.grid.dim, self.grid.dim)), self._shifted(x)
+        for (i, j), second in zip(packed(self.grid.dim), self._second, strict=True):
+            out[:, i, j] = out[:, j, i] = s * second.at(shifted) + (i == j)
+        return out
 
     def _gradient(self, x: Array) -> Array:
         shifted = self._shifted(x)
-        return np.stack([component(shifted) for component in self._first])
+        return np.stack([component.at(shifted) for component in self._first])
 
     def _improved(self, x: Array, y: Array, defect: Array, s: float) -> Array:
         """One Newton step for each point, halved where it does not bring the image nearer to y."""
-        step = np.linalg.solve(self.jacobian(x, s), defect.T[..., None])[..., 0].T
+        step = np.linalg.solve(self._bent(x, s), defect.T[..., None])[..., 0].T
         size, t = np.sum(defect**2, axis=0), np.ones(x.shape[1])
         for _ in range(4):
-            worse = np.sum((y - self(x + t * step, s)) ** 2, axis=0) > size
+            worse = np.sum((y - self._moved(x + t * step, s)) ** 2, axis=0) > size
             if not worse.any():
                 break
             t = np.where(worse, 0.5 * t, t)
@@ -115,16 +124,15 @@ class Displacement:
 
     def _shifted(self, x: Array) -> Array:
         """A box's first node is the origin of its torus."""
-        h = np.reshape(self.grid.spacing, (-1,) + (1,) * (x.ndim - 1))
-        return x - self.grid.offset * h
+        return x - self.grid.offset * np.reshape(self.grid.spacing, (-1, 1))
 
     @cached_property
-    def _first(self) -> list[NegativeLogDensity]:
+    def _first(self) -> list[Function]:
         torus, u = self._torus
         return [self.interpolation.of(torus, D) for D in self.space.on(torus).gradient(u)]
 
     @cached_property
-    def _second(self) -> list[NegativeLogDensity]:
+    def _second(self) -> list[Function]:
         torus, u = self._torus
         return [QUINTIC.of(torus, D2) for D2 in jet_of(self.space.on(torus), u).D2]
 
@@ -143,20 +151,20 @@ class Tabulated:
     forward: Array
     backward: Array
 
-    def __call__(self, points: ArrayLike, s: float = 1.0) -> Array:
-        """x + s(T(x) − x) at points (dim, …); on a torus not wrapped."""
-        x = checked(self.grid, points)
-        return x + s * self._linear(self.forward, x)
+    def __call__(self, points: Points, s: float = 1.0) -> Array:
+        """x + s(T(x) − x) at points (n, dim) or a field (dim, *shape), as they are; on a torus not wrapped."""
+        where = given(points, self.grid.dim)
+        return where.vectors(where.columns + s * self._linear(self.forward, where.columns))
 
-    def inverse(self, points: ArrayLike) -> Array:
-        """T⁻¹ at points (dim, …)."""
-        y = checked(self.grid, points)
-        return y + self._linear(self.backward, y)
+    def inverse(self, points: Points) -> Array:
+        """T⁻¹ at points (n, dim) or a field (dim, *shape), as they are."""
+        where = given(points, self.grid.dim)
+        return where.vectors(where.columns + self._linear(self.backward, where.columns))
 
     def _linear(self, displacement: Array, x: Array) -> Array:
-        h = np.reshape(self.grid.spacing, (-1,) + (1,) * (x.ndim - 1))
+        index = x / np.reshape(self.grid.spacing, (-1, 1)) - self.grid.offset
         mode = "nearest" if isinstance(self.grid, Box) else "grid-wrap"
-        return np.stack([map_coordinates(d, x / h - self.grid.offset, order=1, mode=mode) for d in displacement])
+        return np.stack([map_coordinates(d, index, order=1, mode=mode) for d in displacement])
 
 
 class Move(Protocol):
@@ -166,12 +174,12 @@ class Move(Protocol):
     def grid(self) -> Grid:
         """Where it is known."""
 
-    def __call__(self, points: ArrayLike, s: float = 1.0) -> Array:
-        """x + s(T(x) − x)."""
+    def __call__(self, points: Points, s: float = 1.0) -> Array:
+        """x + s(T(x) − x) at points (n, dim) or a field (dim, *shape), as they are."""
         ...
 
-    def inverse(self, points: ArrayLike) -> Array:
-        """T⁻¹."""
+    def inverse(self, points: Points) -> Array:
+        """T⁻¹ at points (n, dim) or a field (dim, *shape), as they are."""
         ...
 
 
@@ -189,24 +197,13 @@ def push(move: Move, mass: Array, s: float = 1.0, parts: int = 4) -> Array:
     return out
 
 
-def checked(grid: Grid, points: ArrayLike) -> Array:
-    """Points as an array (dim, …); a ``ValueError`` for other shapes and numbers that are not finite."""
-    out = np.asarray(points, dtype=np.float64)
-    if out.ndim < 1 or out.shape[0] != grid.dim:
-        raise ValueError(
-            f"points have shape {out.shape}: give (dim, …) with dim={grid.dim}, coordinates first; transpose (n, dim)"
-        )
-    if not np.isfinite(out).all():
-        raise ValueError(f"points: {np.count_nonzero(~np.isfinite(out))} coordinates are NaN or infinite")
-    return out
+def deposit(grid: Grid, points: Points, mass: Array, out: Array) -> Array:
+    """Add masses at points (n, dim) or a field (dim, *shape) to ``out``, shared multilinearly among the nodes around each.
 
-
-def deposit(grid: Grid, points: Array, mass: Array, out: Array) -> Array:
-    """Add masses at points (dim, …) to ``out``, shared multilinearly among the nodes around each (cloud in cell).
-
-    Periodic on a torus; on a box what lies between a wall and the first node belongs to that node.
+    Cloud in cell.  ``mass`` is (n,) or of the field's shape, ``out`` of the grid's.  Periodic on a torus; on a box what lies
+    between a wall and the first node belongs to that node.
     """
-    index = [np.ravel(p) / h - grid.offset for p, h in zip(points, grid.spacing, strict=True)]
+    index = [p / h - grid.offset for p, h in zip(given(points, grid.dim).columns, grid.spacing, strict=True)]
     low = [np.floor(i).astype(np.intp) for i in index]
     for corner in product((0, 1), repeat=grid.dim):
         weight = np.ravel(mass).astype(np.float64)

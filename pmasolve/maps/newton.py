@@ -102,7 +102,7 @@ class Level:
 
     def balance(self) -> State:
         """The same where ``jet`` is that of a strictly convex potential: the gradient is lost, D²u becomes ν(T) cof(I+D²u)."""
-        nu = self.problem.target(self.problem.domain.displaced(self.jet.D))
+        nu = self.problem.target.at(self.problem.domain.displaced(self.jet.D))
         each(lambda b: _exp_minus(nu.reshape(-1)[b]), blocks(nu.size, nu.size))
         mean, worst = balance(self.jet.D2, nu, self.mu, self.residual)
         self.operators.transform.forward(self.residual, self.r).ravel()[0] = 0.0  # the mean, which no potential changes

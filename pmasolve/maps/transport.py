@@ -14,6 +14,7 @@ from ..machine.arrays import Array
 from ..machine.progress import progress_bar
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, UNRESOLVED, Outcome
+from ..problems.points import Points
 from ..problems.problem import Problem
 from .certificates import Certificate, Interval, certify, splitting
 from .displacement import QUINTIC, Displacement, Move, Tabulated, push
@@ -118,12 +119,20 @@ class Transport:
         forward, backward = (-self.space.on(grid).gradient(values) for values in (u, v))
         return Tabulated(grid, np.where(mu, self.barycentre - grid.points, forward), backward)
 
-    def __call__(self, points: ArrayLike) -> Array:
-        """T at points (dim, …), also of a cloud of samples; on a torus not wrapped."""
+    def __call__(self, points: Points) -> Array:
+        """T at points (n, dim), a `Cloud` or a field (dim, *shape), given back as they are; on a torus not wrapped.
+
+        Raises
+        ------
+        ValueError : (dim, n), an ambiguous (dim, dim) for dim ≥ 2, other shapes, coordinates that are not finite.
+        """
         return self.move(points)
 
-    def inverse(self, points: ArrayLike) -> Array:
-        """T⁻¹, the optimal map back, at points (dim, …); by the gradient of the conjugate potential where u has kinks."""
+    def inverse(self, points: Points) -> Array:
+        """T⁻¹, the optimal map back, at points (n, dim), a `Cloud` or a field (dim, *shape), given back as they are.
+
+        By Newton's method, NaN where that fails; by the gradient of the conjugate potential where u has kinks.
+        """
         return self.move.inverse(points)
 
     def push(self, image: ArrayLike, s: float = 1.0) -> Array:
@@ -139,8 +148,8 @@ class Transport:
             raise ValueError(f"s={s}: the path runs from 0 (the source) to 1 (the target)")
         if not isinstance(self.move, Displacement):
             return self.push(np.exp(-self.problem.f), s)
-        x = self.move.inverse(self.problem.domain.points, s)
-        return np.exp(-self.problem.source(x)) / np.linalg.det(self.move.jacobian(x, s))
+        x = self.move.inverse(self.problem.domain, s)
+        return np.exp(-self.problem.source(x)) / np.linalg.det(np.moveaxis(self.move.jacobian(x, s), (0, 1), (-2, -1)))
 
 
 def transport(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array
+from .points import Places, rows
 
 FARTHEST = 1e150  # the square of a larger number may be infinite
 
@@ -54,7 +55,8 @@ class Cloud:
 
     Notes
     -----
-    Values at the points are arrays (n,), vectors (dim, n), as on a grid; integral, mean, gauge and L² norm use the weights.
+    Values at the points are arrays (n,), vectors (n, dim) as the points are; integral, mean, and L² norm use the weights.
+    Where points are asked for a cloud may be given: it says that rows are points, which an array (dim, dim) leaves open.
 
     Examples
     --------
@@ -102,6 +104,10 @@ class Cloud:
         """Shape (n,) of the arrays of values."""
         return (self.size,)
 
+    def placed(self) -> Places:
+        """Its points, for what evaluates at points."""
+        return rows(self.points)
+
     @property
     def signature(self) -> Array:
         """What tells this cloud from others, but for the weights: points, and the period in a last row (∞ in ℝᵈ)."""
@@ -130,12 +136,12 @@ class Cloud:
         return values - self.mean(values)
 
     def sup(self, values: Array) -> float:
-        """sup |values| over all points, of the Euclidean length for vectors of shape (dim, n)."""
-        return float(np.max(np.abs(values) if values.ndim == 1 else np.sqrt(np.sum(values**2, axis=0))))
+        """sup |values| over all points, of the Euclidean length for vectors of shape (n, dim)."""
+        return float(np.max(np.abs(values) if values.ndim == 1 else np.sqrt(np.sum(values**2, axis=1))))
 
     def l2(self, values: Array) -> float:
-        """(weighted average of |values|²)^½."""
-        return float(np.sqrt(self.integral(values**2 if values.ndim == 1 else np.sum(values**2, axis=0))))
+        """(weighted average of |values|²)^½, of values (n,) or vectors (n, dim)."""
+        return float(np.sqrt(self.integral(values**2 if values.ndim == 1 else np.sum(values**2, axis=1))))
 
     def values(self, array: ArrayLike, name: str) -> Array:
         """Check that ``array`` holds one finite number for each point and return it as contiguous float64."""

@@ -1,7 +1,7 @@
 """Negative log-densities that can be evaluated anywhere: given by a formula or by samples on a grid.
 
-Both kinds are callables  points (dim, …) → values (…)  and know the constant that makes e^{−f} a probability density
-for the quadrature of the grid, the same quadrature that Sinkhorn's discrete marginals use.
+Both kinds are a `Function` and know the constant that makes e^{−f} a probability density for the quadrature of the grid, the same
+quadrature that Sinkhorn's discrete marginals use.
 """
 
 from __future__ import annotations
@@ -17,20 +17,45 @@ from scipy.ndimage import map_coordinates, spline_filter1d
 from ..machine.arrays import Array
 from ..machine.threads import CACHED, blocks, each
 from .grids import Box, Grid, Torus
+from .points import Points, given
 
 Formula = Callable[..., ArrayLike]
 SLOW = 1 << 13  # points from which threads pay: formulas and splines take tens of nanoseconds each
 
 
-class NegativeLogDensity(Protocol):
-    """f with ∫e^{−f} = 1, evaluated at any points (dim, …)."""
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A function on the domain's space, of points; f with ∫e^{−f} = 1 where it stands for a density.
 
-    def __call__(self, points: Array) -> Array: ...
+    Parameters
+    ----------
+    dim : of the space.
+    at : what evaluates it at coordinates (dim, …), for loops that have them so: values (…), nothing is checked.
+
+    Examples
+    --------
+    >>> f = Function(2, lambda x: x[0] + 10 * x[1])
+    >>> f([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    array([21., 43., 65.])
+    """
+
+    dim: int
+    at: Callable[[Array], Array]
+
+    def __call__(self, points: Points) -> Array:
+        """Values (n,) at points (n, dim), or of the shape of a field (dim, *shape).
+
+        Raises
+        ------
+        ValueError : points of another shape, an ambiguous array (dim, dim), coordinates that are not finite.
+        """
+        where = given(points, self.dim)
+        return where.values(self.at(where.columns))
 
 
 @dataclass(frozen=True)
 class Analytic:
-    """f(x, y, …) from a vectorised callable, plus the constant that normalises it."""
+    """f(x, y, …) from a vectorised callable, plus the constant that normalises it: coordinates (dim, …) to values (…)."""
 
     formula: Formula
     shift: float
@@ -45,7 +70,7 @@ class Analytic:
 class Interpolation(Protocol):
     """How samples on a grid become a function: plain options."""
 
-    def of(self, grid: Grid, samples: Array) -> NegativeLogDensity:
+    def of(self, grid: Grid, samples: Array) -> Function:
         """The interpolant of the samples, periodic on a torus and reflected at the walls of a box."""
         ...
 
@@ -54,7 +79,7 @@ class Interpolation(Protocol):
 class Spline:
     """Interpolating B-splines of odd ``degree`` 1, 3 or 5: order of accuracy ``degree`` + 1 where f is smooth.
 
-    Cost: about 0.4 µs a point in 2D at degree 5, one thread.  For spectral accuracy see `pmasolve.spectral.Spectral`.
+    Cost: about 0.4 µs a point in 2D at degree 5, one thread.  For spectral accuracy see `problems.interpolation.Spectral`.
     """
 
     degree: int = 5
@@ -63,14 +88,14 @@ class Spline:
         if self.degree not in (1, 3, 5):
             raise ValueError(f"degree={self.degree}: splines of degree 1, 3 or 5 are offered")
 
-    def of(self, grid: Grid, samples: Array) -> Sampled:
-        """Solve for the coefficients."""
-        return Sampled(grid, _coefficients(grid, samples, self.degree), self.degree)
+    def of(self, grid: Grid, samples: Array) -> Function:
+        """The spline through ``samples`` (grid.shape), periodic on a torus, even at the walls of a box."""
+        return Function(grid.dim, Sampled(grid, _coefficients(grid, samples, self.degree), self.degree))
 
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """f as a spline."""
+    """A spline by its B-spline coefficients: coordinates (dim, …) to values (…)."""
 
     grid: Grid
     coefficients: Array
@@ -119,7 +144,7 @@ def _mode(grid: Grid) -> str:
             raise ValueError(f"{grid!r}: splines need a Torus or a Box")
 
 
-def from_formula(grid: Grid, formula: Formula, name: str) -> Analytic:
+def from_formula(grid: Grid, formula: Formula, name: str) -> Function:
     """Normalise a callable negative log-density on ``grid`` and check that it is finite and, on a torus, periodic.
 
     Raises
@@ -131,22 +156,23 @@ def from_formula(grid: Grid, formula: Formula, name: str) -> Analytic:
     samples = grid.values(samples, name)
     if isinstance(grid, Torus):
         _check_periodic(grid, raw, samples, name)
-    return Analytic(formula, log_mass(grid, samples))
+    return Function(grid.dim, Analytic(formula, log_mass(grid, samples)))
 
 
 @dataclass(frozen=True, eq=False)
 class Vanishing:
     """−log of a density that is zero somewhere: linear between the samples of the density itself, +∞ where that is 0."""
 
-    density: Sampled
+    grid: Grid
+    density: Function
 
     def __call__(self, points: Array) -> Array:
-        grid = self.density.grid
+        grid = self.grid
         h = np.reshape(grid.spacing, (-1,) + (1,) * (points.ndim - 1))
         index = points / h - grid.offset
         nearest = np.rint(index)  # on the grid the value is the sample itself: rounding must not leak into the void
         at = np.where(np.abs(index - nearest) < 1e-9, nearest, index)
-        return minus_log(self.density((at + grid.offset) * h))
+        return minus_log(self.density.at((at + grid.offset) * h))
 
 
 def minus_log(density: Array) -> Array:
@@ -154,7 +180,7 @@ def minus_log(density: Array) -> Array:
     return -np.log(density, out=np.full(np.shape(density), -np.inf), where=~(density <= 0))
 
 
-def from_density_formula(grid: Grid, density: Formula, name: str) -> Analytic:
+def from_density_formula(grid: Grid, density: Formula, name: str) -> Function:
     """−log of a callable density ≥ 0, normalised on ``grid``; +∞ where it vanishes.
 
     Raises
@@ -166,19 +192,20 @@ def from_density_formula(grid: Grid, density: Formula, name: str) -> Analytic:
     f = negative_log(grid, samples, name)
     if isinstance(grid, Torus):
         _check_periodic(grid, raw, samples, name)
-    return Analytic(lambda *points: minus_log(np.asarray(density(*points), dtype=np.float64)), log_mass(grid, f))
+    logarithm = Analytic(lambda *points: minus_log(np.asarray(density(*points), dtype=np.float64)), log_mass(grid, f))
+    return Function(grid.dim, logarithm)
 
 
-def from_density_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> NegativeLogDensity:
+def from_density_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> Function:
     """−log of a sampled density ≥ 0: by ``interpolation`` if it is positive, linear in the density itself if it vanishes."""
     f = negative_log(grid, samples, name)
     if np.isfinite(f).all():
         return from_samples(grid, f, name, interpolation)
     density = np.exp(-log_mass(grid, f) - f)
-    return Vanishing(Spline(1).of(grid, density))
+    return Function(grid.dim, Vanishing(grid, Spline(1).of(grid, density)))
 
 
-def from_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> NegativeLogDensity:
+def from_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> Function:
     """Normalise a sampled negative log-density and interpolate it."""
     values = grid.values(samples, name)
     return interpolation.of(grid, values + log_mass(grid, values))
@@ -186,9 +213,9 @@ def from_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Inter
 
 @dataclass(frozen=True, eq=False)
 class Shifted:
-    """Another negative log-density plus a constant."""
+    """Another negative log-density plus a constant: coordinates (dim, …) to values (…)."""
 
-    density: NegativeLogDensity
+    density: Callable[[Array], Array]
     shift: float
 
     @property
@@ -202,14 +229,14 @@ class Shifted:
         return values
 
 
-def on_grid(density: NegativeLogDensity, grid: Grid) -> tuple[NegativeLogDensity, Array]:
+def on_grid(density: Function, grid: Grid) -> tuple[Function, Array]:
     """The same density, normalised by the quadrature of another grid of the same domain, and its values there."""
-    values = density(grid.points)
+    values = density.at(grid.points)
     shift = log_mass(grid, values)
     values += shift
-    if isinstance(density, Analytic):
-        return Analytic(density.formula, density.shift + shift), values
-    return Shifted(density, shift), values
+    if isinstance(density.at, Analytic):
+        return Function(grid.dim, Analytic(density.at.formula, density.at.shift + shift)), values
+    return Function(grid.dim, Shifted(density.at, shift)), values
 
 
 def log_mass(grid: Grid, f: Array) -> float:

@@ -21,6 +21,7 @@ from ..machine.arrays import Array
 from ..machine.threads import blocks, each
 from .clouds import Cloud as Cloud
 from .clouds import finite
+from .points import Places, Points, field, given
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
@@ -99,6 +100,10 @@ class Grid:
     def points(self) -> Array:
         """Coordinates of the grid points, shape (dim, *shape); made anew at each call, not kept."""
         return np.stack(np.meshgrid(*(self.axis(j) for j in range(self.dim)), indexing="ij"))
+
+    def placed(self) -> Places:
+        """Its nodes as a field, for what evaluates at points."""
+        return field(self.points)
 
     def directions(self, j: int) -> Array:
         """Signs, 1 or −1, of derivatives along axis ``j`` at its points, relative to those in the coordinates."""
@@ -183,10 +188,10 @@ class Torus(Grid):
         n = self.shape[j]
         return np.arange(-width, n + width) % n
 
-    def fold(self, points: Array) -> Array:
-        """Bring points (dim, …) back into the fundamental cell."""
-        lengths = np.reshape(self.lengths, (-1,) + (1,) * (points.ndim - 1))
-        return points - lengths * np.floor(points / lengths)
+    def fold(self, points: Points) -> Array:
+        """Points (n, dim) or a field (dim, *shape), moved by periods into the fundamental cell."""
+        where, lengths = given(points, self.dim), np.reshape(self.lengths, (-1, 1))
+        return where.vectors(where.columns - lengths * np.floor(where.columns / lengths))
 
 
 @dataclass(frozen=True)
@@ -217,10 +222,10 @@ class Box(Grid):
         i = np.arange(-width, n + width) % (2 * n)
         return np.where(i < n, i, 2 * n - 1 - i)
 
-    def fold(self, points: Array) -> Array:
-        """Reflect points (dim, …) back into the box."""
-        lengths = np.reshape(self.lengths, (-1,) + (1,) * (points.ndim - 1))
-        return lengths - np.abs(points % (2 * lengths) - lengths)
+    def fold(self, points: Points) -> Array:
+        """Points (n, dim) or a field (dim, *shape), reflected at the walls into the box."""
+        where, lengths = given(points, self.dim), np.reshape(self.lengths, (-1, 1))
+        return where.vectors(lengths - np.abs(where.columns % (2 * lengths) - lengths))
 
     @property
     def interleaved(self) -> Interleaved:

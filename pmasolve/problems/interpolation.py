@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..machine.arrays import Array
 from ..machine.extras import extra
+from .densities import Function
 from .grids import Grid, Torus
 
 with extra("spectral"):
@@ -37,20 +38,25 @@ class Spectral:
 
     tolerance: float = 1e-13
 
-    def of(self, grid: Grid, samples: Array) -> TrigonometricSeries:
-        """Transform the samples."""
+    def of(self, grid: Grid, samples: Array) -> Function:
+        """The trigonometric interpolant of ``samples`` (grid.shape).
+
+        Raises
+        ------
+        ValueError : a box.
+        """
         if not isinstance(grid, Torus):
             raise ValueError(f"{grid!r}: Spectral needs a Torus; on a box use Spline(5)")
         modes = np.fft.fftshift(np.fft.fftn(samples)) / samples.size
         for axis, n in enumerate(samples.shape):
             if n % 2 == 0:
                 np.moveaxis(modes, axis, 0)[0] = 0.0
-        return TrigonometricSeries(grid, modes, self.tolerance)
+        return Function(grid.dim, TrigonometricSeries(grid, modes, self.tolerance))
 
 
 @dataclass(frozen=True, eq=False)
 class TrigonometricSeries:
-    """∑ₖ cₖ exp(2πi k·x/L)."""
+    """∑ₖ cₖ exp(2πi k·x/L): coordinates (dim, …) to values (…)."""
 
     grid: Torus
     modes: NDArray[np.complex128]

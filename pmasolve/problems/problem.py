@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from ..machine.arrays import Array
 from .densities import (
     Formula,
+    Function,
     Interpolation,
-    NegativeLogDensity,
     Spline,
     from_density_formula,
     from_density_samples,
@@ -68,7 +68,7 @@ class Problem:
 
     Attributes
     ----------
-    source, target : f and g as callables of points (dim, …), normalised.
+    source, target : f and g, normalised, as functions of any points: (n, dim) gives (n,), a field (dim, *shape) its shape.
     f, g : their values on the grid, shape ``domain.shape``, with ∑ e^{−f} h^d = 1.
     codomain : where the target lives: the domain again, or the target's cloud.
     mu, nu : source and target as measures on nodes, for grids and clouds alike.
@@ -88,8 +88,8 @@ class Problem:
 
     domain: Grid | Cloud
     codomain: Grid | Cloud
-    source: NegativeLogDensity
-    target: NegativeLogDensity
+    source: Function
+    target: Function
 
     def __init__(
         self, domain: Grid, f: Formula | ArrayLike, g: Formula | ArrayLike, *, interpolation: Interpolation = SPLINE
@@ -159,12 +159,13 @@ class Problem:
         source, target = _cloud(x, a, period, "x, a"), _cloud(y, b, period, "y, b")
         if source.dim != target.dim:
             raise ValueError(f"x has dimension {source.dim}, y has {target.dim}: both need the same number of columns")
-        return assembled(source, target, Unknown("source"), Unknown("target"))
+        f, g = (Function(source.dim, Unknown(name)) for name in ("source", "target"))
+        return assembled(source, target, f, g)
 
     @property
     def has_densities(self) -> bool:
         """Whether f and g are known: not for samples."""
-        return not isinstance(self.source, Unknown)
+        return not isinstance(self.source.at, Unknown)
 
     @property
     def extent(self) -> float:
@@ -190,13 +191,13 @@ class Problem:
 
     @cached_property
     def f(self) -> Array:
-        """f on the grid."""
-        return self.source(self.domain.points)
+        """f at the nodes of the grid, of its shape."""
+        return self.source.at(self.domain.points)
 
     @cached_property
     def g(self) -> Array:
-        """g on the grid."""
-        return self.target(self.domain.points)
+        """g at the nodes of the grid, of its shape."""
+        return self.target.at(self.domain.points)
 
     @property
     def vanishing(self) -> bool:
@@ -206,7 +207,7 @@ class Problem:
     def need_positive(self, purpose: str) -> None:
         """Raise ``ValueError`` if a density vanishes: ``purpose`` says who needs log-densities everywhere."""
         # in this order, and g is not kept: flows that go by formulas never ask for it again
-        f, g = self.f, self.target(self.codomain.points)
+        f, g = self.f, self.target.at(self.codomain.points)
         for values, name in ((f, "mu"), (g, "nu")):
             if (bad := np.count_nonzero(np.isposinf(values))) > 0:
                 raise ValueError(
@@ -230,9 +231,7 @@ class Problem:
         return assembled(self.codomain, self.domain, self.target, self.source)
 
 
-def assembled(
-    domain: Grid | Cloud, codomain: Grid | Cloud, source: NegativeLogDensity, target: NegativeLogDensity
-) -> Problem:
+def assembled(domain: Grid | Cloud, codomain: Grid | Cloud, source: Function, target: Function) -> Problem:
     """A problem from its parts, which are taken as they are."""
     problem = object.__new__(Problem)
     for name, value in (("domain", domain), ("codomain", codomain), ("source", source), ("target", target)):
@@ -252,13 +251,11 @@ def _cloud(points: ArrayLike, weights: ArrayLike | None, period: float | tuple[f
         raise ValueError(f"{name}: {error}") from None
 
 
-def _density(domain: Grid, f: Formula | ArrayLike, name: str, interpolation: Interpolation) -> NegativeLogDensity:
+def _density(domain: Grid, f: Formula | ArrayLike, name: str, interpolation: Interpolation) -> Function:
     return from_formula(domain, f, name) if callable(f) else from_samples(domain, f, name, interpolation)
 
 
-def _from_density(
-    domain: Grid, density: Formula | ArrayLike, name: str, interpolation: Interpolation
-) -> NegativeLogDensity:
+def _from_density(domain: Grid, density: Formula | ArrayLike, name: str, interpolation: Interpolation) -> Function:
     if callable(density):
         return from_density_formula(domain, density, name)
     return from_density_samples(domain, density, name, interpolation)

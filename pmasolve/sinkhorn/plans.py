@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ..flows.trajectories import Trajectory
 from ..machine.arrays import Array
-from ..problems.grids import Cloud, Grid
+from ..problems.points import Points, given, rows
 from ..problems.problem import Measure, Problem
 from .potentials import Potential, half_step
 from .rounding import filling
@@ -154,10 +154,13 @@ class Plan:
         log_rows += mu.log_density.ravel()[i, None] + np.log(mu.cell)
         return np.exp(log_rows).reshape(-1, *self.problem.codomain.shape)
 
-    def conditional(self, x: ArrayLike) -> Array:
-        """Masses of the law of y given x at any points (dim, r), normalised: (r, *codomain.shape); cost and memory r·m."""
-        x = np.asarray(x, dtype=np.float64)
-        log_rows = self._log_rows(x.T) - self.phi(x)[:, None] / self.eps
+    def conditional(self, x: Points) -> Array:
+        """Masses of the law of y given x at any points (n, dim), normalised: (n, *codomain.shape); cost and memory n·m.
+
+        The points may be a cloud, or a field (dim, *shape), whose points are then listed one after the other.
+        """
+        at = given(x, self.problem.domain.dim).columns.T
+        log_rows = self._log_rows(at) - self.phi(rows(at))[:, None] / self.eps
         return np.exp(log_rows).reshape(-1, *self.problem.codomain.shape)
 
     @cached_property
@@ -184,7 +187,7 @@ class Plan:
 
         One pass for the mean costs E[½|x−y|² | x]; the images make it at least that of the distance, equal up to exp(−L²/8ε).
         """
-        costs = self.phi.expected_cost(_columns(self.problem.domain))
+        costs = self.phi.expected_cost(self.problem.domain)
         return 2.0 * _integral(self.problem.mu, self.log_source_ratio, costs)
 
     @property
@@ -231,8 +234,3 @@ class Plan:
 def _integral(measure: Measure, log_ratio: Array, values: Array) -> float:
     """∫ values exp(log_ratio) dμ."""
     return replace(measure, log_density=measure.log_density + log_ratio).integral(values)
-
-
-def _columns(nodes: Grid | Cloud) -> Array:
-    """Coordinates of the nodes, (dim, *shape)."""
-    return nodes.points.T if isinstance(nodes, Cloud) else nodes.points

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array
 from ..problems.grids import Box, Cloud, Grid
+from ..problems.points import Places, Points, given
 from ..problems.problem import Measure
 from .softmin.clouds.moments import Moments, displacement_moments
 from .softmin.clouds.sides import Side, sort
@@ -40,16 +40,17 @@ class Potential:
 
     Notes
     -----
-    All methods take points (dim, …), coordinates first as on a grid, and take one pass over all pairs of points and nodes, less
-    what cannot matter (two passes for Hessians), in double precision.  Memory is linear in points plus nodes.  On a torus the
-    map is not wrapped: map(x) − x is the displacement.  Relative error of the Hessian of φ about max|v|/ε·10⁻¹⁶.
+    All methods take points (n, dim), a cloud, a grid or a field (dim, *shape), and answer in kind.  Each costs one pass over all
+    pairs of points and nodes, less what cannot matter (two passes for Hessians), in double precision.  Memory is linear in points
+    plus nodes.  On a torus the map is not wrapped: map(x) − x is the displacement.  Relative error of the Hessian of φ about
+    max|v|/ε·10⁻¹⁶.
 
     Examples
     --------
     >>> from pmasolve import Problem
     >>> problem = Problem.from_samples([[0.0]], [[-1.0], [1.0]])
     >>> phi = Potential(problem.nu, np.zeros(2), eps=1.0)  # φ(x) = log cosh x + const, ∇φ = tanh x
-    >>> bool(np.allclose(phi.map([[0.3, 2.0]]), np.tanh([[0.3, 2.0]]), rtol=1e-14))
+    >>> bool(np.allclose(phi.map([0.3, 2.0]), np.tanh([0.3, 2.0]), rtol=1e-14))
     True
     """
 
@@ -62,60 +63,54 @@ class Potential:
             raise ValueError(f"eps={self.eps}: the kernel needs a positive and finite ε")
         object.__setattr__(self, "other", self.measure.nodes.values(self.other, "the potential on the other side"))
 
-    def __call__(self, x: ArrayLike) -> Array:
-        """u at points (dim, …), shape (…)."""
-        x = self._checked(x)
-        moments = self._moments(x, False)
-        return (self.eps * (moments.log_sum + np.log(self.measure.cell))).reshape(x.shape[1:])
+    def __call__(self, x: Points) -> Array:
+        """u at points (n, dim) as (n,), at a field (dim, *shape) as shape."""
+        where = self._given(x)
+        return where.values(self.eps * (self._moments(where, False).log_sum + np.log(self.measure.cell)))
 
-    def gradient(self, x: ArrayLike) -> Array:
-        """∇u = E[y|x] − x at points (dim, …), shape (dim, …)."""
-        x = self._checked(x)
-        return self._moments(x, False).mean.reshape(x.shape)
+    def gradient(self, x: Points) -> Array:
+        """∇u = E[y|x] − x at points (n, dim) as (n, dim), at a field (dim, *shape) as (dim, *shape)."""
+        where = self._given(x)
+        return where.vectors(self._moments(where, False).mean)
 
-    def map(self, x: ArrayLike) -> Array:
-        """∇φ = x + ∇u, the conditional mean E[y|x], at points (dim, …), shape (dim, …)."""
-        return np.asarray(x, dtype=np.float64) + self.gradient(x)
+    def map(self, x: Points) -> Array:
+        """∇φ = x + ∇u, the conditional mean E[y|x], at points (n, dim) as (n, dim), at a field (dim, *shape) as (dim, *shape)."""
+        where = self._given(x)
+        return where.vectors(where.columns + self._moments(where, False).mean)
 
-    def jacobian(self, x: ArrayLike) -> Array:
-        """D²φ = I + D²u = Cov(y|x)/ε, positive semidefinite, at points (dim, …), shape (dim, dim, …)."""
-        x = self._checked(x)
-        covariance = self._moments(x, True).covariance
-        assert covariance is not None
-        return (covariance / self.eps).reshape(x.shape[:1] + x.shape)
+    def jacobian(self, x: Points) -> Array:
+        """D²φ = I + D²u = Cov(y|x)/ε ≥ 0, at points (n, dim) as (n, dim, dim), at a field (dim, *shape) as (dim, dim, *shape)."""
+        where = self._given(x)
+        return where.matrices(self._covariance(where) / self.eps)
 
-    def hessian(self, x: ArrayLike) -> Array:
-        """D²u = Cov(y|x)/ε − I at points (dim, …), shape (dim, dim, …)."""
-        jacobian = self.jacobian(x)
-        for j in range(jacobian.shape[0]):
-            jacobian[j, j] -= 1.0
-        return jacobian
+    def hessian(self, x: Points) -> Array:
+        """D²u = Cov(y|x)/ε − I, at points (n, dim) as (n, dim, dim), at a field (dim, *shape) as (dim, dim, *shape)."""
+        where = self._given(x)
+        return where.matrices(self._covariance(where) / self.eps - np.eye(self.measure.nodes.dim)[:, :, None])
 
-    def expected_cost(self, x: ArrayLike) -> Array:
-        """E[½|y−x|² | x], the mean cost of what leaves x (over images on a torus or in a box), shape (…)."""
-        x = self._checked(x)
-        moments = self._moments(x, True)
+    def expected_cost(self, x: Points) -> Array:
+        """E[½|y−x|² | x], the mean cost of what leaves x (over images on a torus or in a box): (n,), or the shape of a field."""
+        where = self._given(x)
+        moments = self._moments(where, True)
         assert moments.covariance is not None
-        cost = 0.5 * (np.trace(moments.covariance) + np.sum(moments.mean**2, axis=0))
-        return cost.reshape(x.shape[1:])
+        return where.values(0.5 * (np.trace(moments.covariance) + np.sum(moments.mean**2, axis=0)))
 
     @cached_property
     def _nodes(self) -> Side:
         return sort(points(self.measure.nodes))
 
-    def _checked(self, x: ArrayLike) -> Array:
-        out, dim = np.asarray(x, dtype=np.float64), self.measure.nodes.dim
-        if out.ndim == 0 or out.shape[0] != dim:
-            raise ValueError(
-                f"points of shape {out.shape}: give (dim, …) with dim={dim}, coordinates first; transpose (n, dim)"
-            )
-        if not np.isfinite(out).all():
-            raise ValueError(f"points: {np.count_nonzero(~np.isfinite(out))} coordinates are NaN or infinite")
-        return out
+    def _given(self, x: Points) -> Places:
+        return given(x, self.measure.nodes.dim)
 
-    def _moments(self, x: Array, second: bool) -> Moments:
+    def _covariance(self, where: Places) -> Array:
+        """Cov(y|x), (dim, dim, n)."""
+        covariance = self._moments(where, True).covariance
+        assert covariance is not None
+        return covariance
+
+    def _moments(self, at: Places, second: bool) -> Moments:
         nodes = self.measure.nodes
-        z = wrapped(nodes, x.reshape(nodes.dim, -1).T)
+        z = wrapped(nodes, at.columns.T)
         if z.size == 0:
             return Moments(np.empty(0), np.empty((nodes.dim, 0)), np.empty((nodes.dim, nodes.dim, 0)))
         periods, reflects = space(nodes)

@@ -32,7 +32,7 @@ class Reading(Protocol):
         ...
 
     def map(self, u: Array, v: Array | None = None) -> Array:
-        """x + ∇u at the nodes, (dim, *shape); v is the half step before u."""
+        """x + ∇u at the nodes, a field (dim, *shape), or (n, dim) at the points of a cloud; v is the half step before u."""
         ...
 
     def log_density(self, u: Array) -> Array:
@@ -87,13 +87,13 @@ class OnCloud:
         raise ValueError("values at the points of a cloud have no derivatives; use Plan.of(trajectory, i).phi.gradient")
 
     def map(self, u: Array, v: Array | None = None) -> Array:
-        """The barycentric map E[y|x] = ∇φ at the points, by one pass over all pairs."""
+        """The barycentric map E[y|x] = ∇φ at the points, (n, dim), by one pass over all pairs."""
         if v is None or np.isnan(v).any():
             raise ValueError(
                 "the map of a cloud is the conditional mean under the half step before the potential, and there is none: "
                 "at t = 0 the potential is known at the points only; ask for t ≥ eps"
             )
-        return Potential(self.problem.nu, v, self.eps).map(self.problem.domain.points.T)
+        return Potential(self.problem.nu, v, self.eps).map(self.problem.domain)
 
     def log_density(self, u: Array) -> Array:
         """Not known for samples: a ``ValueError``."""

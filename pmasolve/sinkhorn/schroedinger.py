@@ -106,7 +106,7 @@ class Schroedinger:
 
     @property
     def map(self) -> Array:
-        """x + ∇u at the nodes, (dim, *shape); the barycentric map on clouds."""
+        """x + ∇u at the nodes, a field (dim, *shape); the barycentric map at the points of a cloud, (n, dim)."""
         return self.flow.reading.map(self.u, self.v)
 
     @cached_property
