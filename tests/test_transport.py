@@ -281,8 +281,8 @@ MISTAKES = {
         lambda: transport(Problem.from_densities(Torus((8,)), np.arange(8) % 2, np.ones(8)), method=NewtonKrylov()),
         ["mu has 4 values ≤ 0", "Newton", "floor"],
     ),
-    "points": (lambda: transport(t2(8))(np.zeros((5, 2))), ["points have shape (5, 2)", "(dim, …)", "transpose"]),
-    "points NaN": (lambda: transport(t2(8))(np.full((2, 1), np.nan)), ["2 coordinates are NaN"]),
+    "points": (lambda: transport(t2(8))(np.zeros((2, 5))), ["points of shape (2, 5)", "(n, dim)", "x.T"]),
+    "points NaN": (lambda: transport(t2(8))(np.full((1, 2), np.nan)), ["2 coordinates are NaN"]),
     "image": (lambda: transport(t2(8)).push(np.zeros((4, 4))), ["image has shape (4, 4)", "(8, 8)"]),
 }
 
