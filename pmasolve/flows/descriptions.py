@@ -19,7 +19,7 @@ import numpy as np
 
 from ..machine.archives import BadFile
 from ..machine.arrays import Array, shown
-from ..problems.densities import NegativeLogDensity, Spline, from_density_samples, from_samples
+from ..problems.densities import Function, Spline, from_density_samples, from_samples
 from ..problems.grids import Box, Cloud, Grid, Torus
 from ..problems.problem import Problem, assembled
 from .trajectories import Flow
@@ -86,7 +86,7 @@ def flow_arrays(flow: Flow) -> dict[str, Array]:
         ("g", problem.codomain, problem.target),
     ):
         if isinstance(nodes, Grid):
-            out[f"{name} between the nodes"] = density(_between(nodes))
+            out[f"{name} between the nodes"] = density.at(_between(nodes))
         else:
             out[f"points of {name}"] = nodes.points
     arrays = {name: value for name, value in parameters(flow).items() if isinstance(value, np.ndarray)}
@@ -135,9 +135,9 @@ def _nodes(nodes: Grid | Cloud) -> Description:
     return {"type": type(nodes).__name__, "shape": list(nodes.shape), "lengths": list(nodes.lengths)}
 
 
-def _interpolation(density: NegativeLogDensity) -> Description:
+def _interpolation(density: Function) -> Description:
     """How its samples became this density; for a formula how they will."""
-    return described(getattr(density, "interpolation", Spline()))
+    return described(getattr(density.at, "interpolation", Spline()))
 
 
 def _between(grid: Grid) -> Array:
@@ -164,7 +164,7 @@ def _problem(description: Description, arrays: Mapping[str, Array]) -> Problem:
     return assembled(grid, grid, *(_density(grid, values, name, _made(how)) for values, name, how in parts))
 
 
-def _density(grid: Grid, values: Array, name: str, interpolation: Any) -> NegativeLogDensity:
+def _density(grid: Grid, values: Array, name: str, interpolation: Any) -> Function:
     if np.isposinf(values).any():
         return from_density_samples(grid, np.exp(-values), name, interpolation)
     return from_samples(grid, values, name, interpolation)
