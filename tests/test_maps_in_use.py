@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,6 @@ from pmasolve import (
 from pmasolve.cli.app import app
 from pmasolve.machine import archives
 from pmasolve.maps.files import GRIDS, METHODS, SPACES
-from pmasolve.problems import images
 
 LINE = Torus((128,))
 SHIFTS = (0.0, 0.1, 0.25, 0.4)
@@ -84,13 +84,14 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     for kind in ("words", "complex"):
         with pytest.raises(ValueError, match=rf"{kind}\.npy holds .* real numbers"):
             read_array(tmp_path / f"{kind}.npy")
-    with pytest.raises(ValueError, match=r"several arrays and no name; b\.npz holds first, second"):
+    with pytest.raises(ValueError, match=r"b\.npz: several arrays and no name; it holds first, second"):
         read_array(tmp_path / "b.npz")
     with pytest.raises(ValueError, match="no array 'third'"):
         read_array(tmp_path / "b.npz", "third")
     with pytest.raises(FileNotFoundError):
         read_array(tmp_path / "nowhere.png")
-    monkeypatch.setattr(images, "h5py", None)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    monkeypatch.delitem(sys.modules, "pmasolve.problems.formats.hdf5", raising=False)
     with pytest.raises(ValueError, match=r"pip install 'pmasolve\[hdf5\]'"):
         read_array(tmp_path / "a.h5")
 

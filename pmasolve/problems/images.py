@@ -1,41 +1,75 @@
-"""Images and arrays from files, as densities: the only importer of Pillow (extra ``images``) and of h5py (extra ``hdf5``)."""
+"""Numbers from files, as densities: one door for all formats; a format's library is loaded when a file needs it."""
 
 from __future__ import annotations
 
+import gzip
 import os
-import zipfile
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
+from ..machine.archives import BadFile, reading
 from ..machine.arrays import Array
+from .formats.samples import Choice, Samples
 
-try:
-    from PIL import Image
-except ImportError:  # optional, extra "images"
-    Image = None
+# reader: suffixes, how files begin, and the library of an extra
+SUFFIXES = {
+    "arrays": (".npy", ".npz"),
+    "hdf5": (".h5", ".hdf5", ".he5"),
+    "matlab": (".mat",),
+    "tables": (".csv", ".tsv", ".txt", ".dat"),
+    "fits": (".fits", ".fit", ".fts", ".fits.gz"),
+    "nifti": (".nii", ".nii.gz", ".hdr", ".img"),
+    "nrrd": (".nrrd", ".nhdr"),
+    "tiff": (".tif", ".tiff"),
+    "pictures": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".webp"),
+}
+BEGINNINGS = {
+    "arrays": (b"\x93NUMPY", b"PK\x03\x04"),
+    "hdf5": (b"\x89HDF\r\n",),
+    "matlab": (b"MATLAB 5.0", b"MATLAB 7.3"),
+    "fits": (b"SIMPLE  =",),
+    "nrrd": (b"NRRD000",),
+    "tiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "pictures": (b"\x89PNG", b"\xff\xd8\xff", b"GIF8"),
+}
+LIBRARIES = {  # with their extras
+    "fits": ("astropy", "fits"),
+    "nifti": ("nibabel", "nifti"),
+    "nrrd": ("pynrrd", "nrrd"),
+    "tiff": ("tifffile", "tiff"),
+    "hdf5": ("h5py", "hdf5"),
+    "pictures": ("Pillow", "images"),
+}
+KINDS = "NumPy, HDF5, MATLAB, text, FITS, NIfTI, NRRD, TIFF or PNG, JPEG, BMP, GIF, PPM, WebP"
 
-try:
-    import h5py
-except ImportError:  # optional, extra "hdf5"
-    h5py = None
 
-HDF5 = (".h5", ".hdf5", ".he5")
-
-
-def read_array(path: str | os.PathLike[str], name: str | None = None) -> Array:
-    """The numbers in a file: .npy, .npz, HDF5 as they are; any image that Pillow reads as its luminance, rows along the first axis.
+def read_array(path: str | os.PathLike[str], name: str | None = None, *, frame: int | None = None) -> Array:
+    """The numbers in a file, as the readers of its own community give them.
 
     Parameters
     ----------
-    path : the file.
-    name : which array of an .npz or HDF5 file; not needed where there is only one.
+    path : the file.  Its first bytes say what it is, then its suffix:
+        .npy, .npz; HDF5 (extra ``hdf5``); .mat (of version 7.3: extra ``hdf5``); text, one row a line; FITS (extra ``fits``, rows
+        and axes as in astropy); NIfTI (``nifti``) and NRRD (``nrrd``), axes as in nibabel and pynrrd; TIFF (``tiff``), pages of
+        equal size as layers along the first axis; PNG, JPEG, BMP, GIF, PPM, WebP, rows along the first axis.
+        Colours become their luminance (299 R + 587 G + 114 B)/1000.
+    name : which array of a file that holds several.
+    frame : which page, from 0, of a file that holds several; of an array which index along its first axis, of NIfTI and NRRD along
+        the last.
+
+    Returns
+    -------
+    The numbers, float64.
 
     Raises
     ------
     FileNotFoundError, PermissionError : as for any file.
-    ValueError : a file that is truncated or of no known kind, several arrays and no ``name``, no array of that name,
-        numbers that are not real; images without Pillow (extra ``images``), HDF5 without h5py (extra ``hdf5``).
+    ValueError : a file that is damaged or of no known kind, or whose library is not installed; several arrays and no ``name``,
+        several frames and no ``frame``; numbers that are not real; and what could be read in two ways: transparency, colours of
+        16 bits that would be cut to 8, arrays (n, m, 3) of bytes.
 
     Examples
     --------
@@ -45,56 +79,58 @@ def read_array(path: str | os.PathLike[str], name: str | None = None) -> Array:
     ...     read_array(f"{folder}/mu.npy").shape
     (4, 4)
     """
+    return read_samples(path, name, frame=frame).values
+
+
+def read_samples(path: str | os.PathLike[str], name: str | None = None, *, frame: int | None = None) -> Samples:
+    """The numbers in a file, with the spacing of the nodes and the direction of the axes where the file knows them.
+
+    Parameters and errors are those of `read_array`.
+
+    Returns
+    -------
+    ``values`` (float64), ``spacing`` (one length for each axis, or None) and ``orientation`` (words, or None).
+    """
     file = Path(path)
-    _check_readers(file.suffix.lower())
+    with reading(path, f"of a kind that is read here ({KINDS})"):
+        samples = _reader(file).read(file, Choice(name, frame))
+        values = np.asarray(samples.values)
+        if values.dtype.kind not in "biuf":
+            raise BadFile(f"{path} holds {values.dtype} values: real numbers are needed")
+        return Samples(np.array(values, dtype=np.float64, order="C"), samples.spacing, samples.orientation)
+
+
+def _reader(file: Path) -> ModuleType:
+    """The module that reads the file."""
+    kind = _kind(file)
     try:
-        match file.suffix.lower():
-            case ".npy":
-                values = np.load(file, allow_pickle=False)
-            case ".npz":
-                with np.load(file, allow_pickle=False) as data:
-                    values = data[_chosen(file, list(data.files), name)]
-            case suffix if suffix in HDF5:
-                values = _hdf5(file, name)
-            case _:
-                values = _image(file)
-        values = np.asarray(values)
-    except (FileNotFoundError, PermissionError, IsADirectoryError):
-        raise
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}): it is truncated, or none of .npy, .npz, HDF5 or an image"
-        ) from None
-    if values.dtype.kind not in "biuf":
-        raise ValueError(f"{path} holds {values.dtype} values: real numbers are needed")
-    return values.astype(np.float64)
+        return import_module(f".formats.{kind}", __package__)
+    except ImportError:
+        if kind not in LIBRARIES:
+            raise
+        library, extra = LIBRARIES[kind]
+        raise BadFile(f"{file}: files of this kind need {library}: pip install 'pmasolve[{extra}]'") from None
 
 
-def _check_readers(suffix: str) -> None:
-    """Refuse a kind of file whose library is not installed."""
-    if suffix in HDF5 and h5py is None:
-        raise ValueError("HDF5 files need h5py: pip install 'pmasolve[hdf5]'")
-    if suffix not in (".npy", ".npz", *HDF5) and Image is None:
-        raise ValueError("images need Pillow: pip install 'pmasolve[images]'; .npy and .npz need nothing")
+def _kind(file: Path) -> str:
+    """By content, then by name."""
+    with file.open("rb") as stream:
+        head = stream.read(348)
+    if head.startswith(b"\x1f\x8b"):
+        _check_packed(file)
+    for kind, beginnings in BEGINNINGS.items():
+        if head.startswith(beginnings):
+            return kind
+    if head[344:348] in (b"n+1\0", b"ni1\0"):
+        return "nifti"
+    for kind, suffixes in SUFFIXES.items():
+        if file.name.lower().endswith(suffixes):
+            return kind
+    raise BadFile(f"{file} cannot be read: it is truncated, or not of a kind that is read here ({KINDS})")
 
 
-def _image(file: Path) -> Array:
-    with Image.open(file) as image:
-        return np.asarray(image if image.mode[0] in "IF" else image.convert("L"))
-
-
-def _hdf5(file: Path, name: str | None) -> Array:
-    with h5py.File(file, "r") as data:
-        found: list[str] = []
-        data.visititems(lambda key, item: found.append(key) if isinstance(item, h5py.Dataset) else None)
-        return np.asarray(data[_chosen(file, found, name)])
-
-
-def _chosen(file: Path, names: list[str], name: str | None) -> str:
-    """The array asked for, or the only one."""
-    if name is None and len(names) == 1:
-        return names[0]
-    if name in names:
-        return name
-    asked = "several arrays and no name" if name is None else f"no array {name!r}"
-    raise ValueError(f"{asked}; {file.name} holds {', '.join(names) or 'none'}")
+def _check_packed(file: Path) -> None:
+    """Unpack to the end, where the sum over the content stands: readers stop before."""
+    with gzip.open(file) as stream:
+        while stream.read(1 << 20):
+            pass
