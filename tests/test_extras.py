@@ -95,8 +95,8 @@ pma.gaussian.Normal([0.0], [[1.0]])
 
 SAID = {
     "plot": "pma.save_figure",
-    "images": "pma.read_array('nowhere.png')",
-    "hdf5": "pma.read_array('nowhere.h5')",
+    "images": "open('a.png', 'w').close(); pma.read_array('a.png')",
+    "hdf5": "open('a.h5', 'w').close(); pma.read_array('a.h5')",
     "spectral": "import pmasolve.problems.interpolation",
     "keops": "x = pma.Problem.from_samples(*[np.eye(2)] * 2); pma.schroedinger(x, 0.1, softmin=pma.KeOps())",
     "report": "import pmasolve.studies.pages",
@@ -105,8 +105,8 @@ SAID = {
 
 
 @pytest.mark.parametrize("extra", SAID)
-def test_a_missing_extra_is_named(extra: str) -> None:
-    result = python(PLAIN + SAID[extra])
+def test_a_missing_extra_is_named(extra: str, tmp_path: Path) -> None:
+    result = python(PLAIN + SAID[extra], folder=tmp_path)
     assert result.returncode == 1
     assert f"pip install 'pmasolve[{extra}]'" in result.stderr.splitlines()[-1]
     assert extra in PROJECT["optional-dependencies"]
