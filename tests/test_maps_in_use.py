@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from pmasolve import (
     Box,
     FiniteDifference,
+    Problem,
     Torus,
     distances,
     embedding,
@@ -211,10 +212,12 @@ def test_the_command_line_refuses_outputs_that_cannot_be(tmp_path: Path) -> None
     assert "is a folder" in invoke(source, target, "--out", tmp_path / "map").output
 
 
-def test_figure_is_for_two_dimensions() -> None:
+def test_figure_is_for_one_or_two_dimensions() -> None:
     assert len(plot_transport(transport(t2(32))).axes) == 3
-    with pytest.raises(ValueError, match="1 dimensions"):
-        plot_transport(transport(load_problem()))
+    assert len(plot_transport(transport(load_problem())).axes) == 2
+    cube = transport(Problem(Torus((8,) * 3), np.zeros((8,) * 3), np.zeros((8,) * 3)))
+    with pytest.raises(ValueError, match="3 dimensions"):
+        plot_transport(cube)
 
 
 def load_problem():

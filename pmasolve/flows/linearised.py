@@ -79,7 +79,7 @@ class LinearisedMongeAmpere:
     """
 
     problem: Problem
-    direction: Array
+    direction: Array = field(repr=False)
     space: Space = field(default=Fourier(), kw_only=True)
     rtol: float = field(default=1e-8, kw_only=True)
 

@@ -69,7 +69,7 @@ class Law:
     """
 
     problem: Problem
-    potential: Array
+    potential: Array = field(repr=False)
     space: Space = field(default=Fourier(), kw_only=True)
     interpolation: Interpolation = field(default=Spline(5), kw_only=True)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from ..machine.arrays import Array
+from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.grids import Grid
 from ..problems.outcomes import REACHED, Outcome
 from .protocol import Flow, State, estimator_of, fields_of, reach, reading_of
@@ -60,9 +62,13 @@ class ErrorEstimate:
     space : (m,), from the grid (a finer grid, a higher order, the quadrature).
     """
 
-    times: Array
-    time: Array
-    space: Array
+    times: Array = field(repr=False)
+    time: Array = field(repr=False)
+    space: Array = field(repr=False)
+
+    def __repr__(self) -> str:
+        sizes = f"time ≤ {np.max(self.time):.2g}, space ≤ {np.max(self.space):.2g}" if self.times.size else "none"
+        return f"<ErrorEstimate at {count(self.times.size, 'time')}: {sizes}>"
 
     @property
     def total(self) -> Array:
@@ -96,6 +102,51 @@ class Trajectory:
     fields: Mapping[str, Array] = field(default_factory=dict)
     records: Mapping[str, Array] = field(default_factory=dict)
     provenance: Mapping[str, str | float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        where = self.flow.problem.domain.words
+        times = f"{count(self.times.size, 'time')}" + (f" to t = {self.times[-1]:.6g}" if self.times.size else "")
+        return f"<Trajectory of {type(self.flow).__name__} on {where}: {times}, {self.outcome.name}>"
+
+    def _repr_html_(self) -> str:
+        return page(self)
+
+    def summary(self) -> str:
+        """Flow, times, outcome with its advice, and the last step's diagnostics, on a page of at most 80 columns."""
+        steps = next((column.size for column in self.records.values()), 0)
+        last = ", ".join(f"{name} {column[-1]:.3g}" for name, column in self.records.items() if column.size)
+        seconds = self.provenance.get("seconds")
+        return sheet(
+            repr(self),
+            {
+                "flow": repr(self.flow),
+                "times": numbers(self.times) or "none",
+                "outcome": self.outcome,
+                "steps": f"{count(steps, 'step')}" + (f" in {float(seconds):.2g} s" if seconds is not None else ""),
+                "last step": last or None,
+                "fields": ", ".join(self.fields) or None,
+            },
+        )
+
+    def plot(self, i: int = -1) -> Any:
+        """What the flow did until ``times[i]``: potentials and densities in 1D, density and displacement in 2D, arrows on clouds.
+
+        Returns
+        -------
+        A matplotlib ``Figure``, not shown: notebooks show it, ``figure.savefig(path)`` keeps it.
+
+        Raises
+        ------
+        ValueError : three dimensions.
+
+        Examples
+        --------
+        >>> from pmasolve import MongeAmpere, Problem, Torus, evolve
+        >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+        >>> len(evolve(MongeAmpere(problem), times=[0.01]).plot().axes)
+        2
+        """
+        return drawn(self, i=i)
 
     def error_estimate(self) -> ErrorEstimate:
         """How far the potentials are from the flow's exact ones, in time and in space, as the flow itself estimates it.

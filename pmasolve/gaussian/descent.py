@@ -7,7 +7,7 @@ Reference e^{−g} = N(b, Θ), target e^{−f} = N(a, Σ), ∇ψ_k(y) = P(y−b)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,11 +32,11 @@ class Descent:
     law : the last iterate.
     """
 
-    eta: Array
-    kl: Array
-    reverse_kl: Array
-    bregman: Array
-    remainder: Array
+    eta: Array = field(repr=False)
+    kl: Array = field(repr=False)
+    reverse_kl: Array = field(repr=False)
+    bregman: Array = field(repr=False)
+    remainder: Array = field(repr=False)
     law: Normal
 
     @property

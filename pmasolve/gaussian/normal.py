@@ -61,6 +61,8 @@ class Normal:
         object.__setattr__(self, "V", V)
 
     def __repr__(self) -> str:
+        if self.dim > 3:
+            return f"<Normal in {self.dim} dimensions, covariance with trace {np.trace(self.cov):.6g}>"
         return f"Normal({self.mean.tolist()}, {self.cov.tolist()})"
 
     @property

@@ -55,6 +55,12 @@ class Quadratic:
         for name, value in (("A", symmetric(A)), ("q", q), ("c", constant), ("a", a)):
             object.__setattr__(self, name, value)
 
+    def __repr__(self) -> str:
+        if self.A.rows > 2:
+            return f"<Quadratic in {self.A.rows} dimensions, Hessian with trace {np.trace(self.hessian):.6g}>"
+        slope, centre = self.slope.tolist(), self.centre.tolist()
+        return f"Quadratic({self.hessian.tolist()}, {slope}, {self.constant}, centre={centre})"
+
     @cached_property
     def hessian(self) -> Array:
         """A, (d, d)."""

@@ -5,7 +5,7 @@ On a box everything happens on the torus of twice its size, on which the even ex
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from typing import Protocol
@@ -48,7 +48,7 @@ class Displacement:
     """
 
     grid: Grid
-    potential: Array
+    potential: Array = field(repr=False)
     space: Space
     interpolation: Interpolation = QUINTIC
 
@@ -148,8 +148,8 @@ class Tabulated:
     """
 
     grid: Grid
-    forward: Array
-    backward: Array
+    forward: Array = field(repr=False)
+    backward: Array = field(repr=False)
 
     def __call__(self, points: Points, s: float = 1.0) -> Array:
         """x + s(T(x) − x) at points (n, dim) or a field (dim, *shape), as they are; on a torus not wrapped."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike
 from ..machine import archives
 from ..machine.arrays import Array
 from ..machine.progress import progress_bar
+from ..machine.speaking import drawn, page, sheet
 from ..problems.densities import negative_log
 from ..problems.grids import Grid
 from ..problems.problem import Problem
@@ -35,6 +37,39 @@ class Distances:
     lower: Array
     upper: Array
     ok: Array
+
+    def __repr__(self) -> str:
+        kind = "between all pairs" if self.w2_squared.ndim == 2 else "to a reference"
+        left = int(np.isnan(self.w2_squared).sum())
+        return (
+            f"<Distances of {len(self.w2_squared)} densities {kind}: {left} not solved, {int((~self.ok).sum())} not ok>"
+        )
+
+    def _repr_html_(self) -> str:
+        return page(self)
+
+    def summary(self) -> str:
+        """How many are solved and well, the range of W₂ and the widest certified gap, on a page of at most 80 columns."""
+        known = self.w2[np.isfinite(self.w2) & (self.w2 > 0)]
+        bounded = self.lower > 0
+        gaps = (self.upper[bounded] - self.lower[bounded]) / self.lower[bounded]
+        return sheet(
+            repr(self),
+            {
+                "W₂": f"from {known.min():.4g} to {known.max():.4g}" if known.size else "none above 0",
+                "gap": f"at most {gaps.max():.2g}, relative" if gaps.size else None,
+                "not ok": "see ok" if not self.ok.all() else None,
+            },
+        )
+
+    def plot(self) -> Any:
+        """W₂ to the reference with the certified bounds; between pairs as a matrix.
+
+        Returns
+        -------
+        A matplotlib ``Figure``, not shown: notebooks show it, ``figure.savefig(path)`` keeps it.
+        """
+        return drawn(self)
 
     @property
     def w2(self) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 from ..calculus.operators import FiniteDifference, Fourier, Space
 from ..machine.arrays import Array
 from ..machine.progress import progress_bar
+from ..machine.speaking import count, drawn, page, sheet
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, UNRESOLVED, Outcome
 from ..problems.points import Points
@@ -65,6 +67,45 @@ class Transport:
     records: Sequence[Mapping[str, float]]
     barycentre: Array | None = None
     spread: Array | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Transport on {self.problem.domain.words}: W₂ = {self.w2:.6g}, gap {self.gap:.2g}, {self.outcome.name}>"
+        )
+
+    def _repr_html_(self) -> str:
+        return page(self)
+
+    def summary(self) -> str:
+        """Outcome with its advice, W₂ with its bounds and what they bound, errors, method, on a page of at most 80 columns."""
+        i = self.interval
+        return sheet(
+            repr(self),
+            {
+                "outcome": self.outcome,
+                "W₂": f"{self.w2:.10g}",
+                "W₂²": f"{self.w2_squared:.10g} in [{i.lower:.10g}, {i.upper:.10g}], gap {i.gap:.2g}",
+                "bounds of": i.problem,
+                "residual": f"∫|T_#μ − ν| = {self.residual:.2g}",
+                "convexity": None
+                if np.isnan(self.min_eigenvalue)
+                else f"least eigenvalue of D²φ {self.min_eigenvalue:.3g}",
+                "method": f"{self.method!r}, {count(len(self.records), 'step')}",
+            },
+        )
+
+    def plot(self, lines: int = 24) -> Any:
+        """Source, target and the image of a mesh of ``lines`` lines along each axis; in 1D both densities and T(x) − x.
+
+        Returns
+        -------
+        A matplotlib ``Figure``, not shown: notebooks show it, ``figure.savefig(path)`` keeps it.
+
+        Raises
+        ------
+        ValueError : three dimensions.
+        """
+        return drawn(self, lines=lines)
 
     @property
     def w2(self) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, shown
 from .points import Places, rows
 
 FARTHEST = 1e150  # the square of a larger number may be infinite
@@ -107,6 +107,15 @@ class Cloud:
     def placed(self) -> Places:
         """Its points, for what evaluates at points."""
         return rows(self.points)
+
+    def __repr__(self) -> str:
+        return f"<Cloud of {self.words}>"
+
+    @property
+    def words(self) -> str:
+        """In a few words: "400 points in 2 dimensions"."""
+        where = "" if self.period is None else f", periods {shown(self.period)}"
+        return f"{self.size} point{'s' * (self.size > 1)} in {self.dim} dimension{'s' * (self.dim > 1)}{where}"
 
     @property
     def signature(self) -> Array:

@@ -7,7 +7,7 @@ quadrature that Sinkhorn's discrete marginals use.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -98,7 +98,7 @@ class Sampled:
     """A spline by its B-spline coefficients: coordinates (dim, …) to values (…)."""
 
     grid: Grid
-    coefficients: Array
+    coefficients: Array = field(repr=False)
     degree: int
 
     @property

@@ -101,6 +101,11 @@ class Grid:
         """Coordinates of the grid points, shape (dim, *shape); made anew at each call, not kept."""
         return np.stack(np.meshgrid(*(self.axis(j) for j in range(self.dim)), indexing="ij"))
 
+    @property
+    def words(self) -> str:
+        """In a few words: "a torus of 64 × 64 points"."""
+        return f"a {type(self).__name__.lower()} of {' × '.join(map(str, self.shape))} points"
+
     def placed(self) -> Places:
         """Its nodes as a field, for what evaluates at points."""
         return field(self.points)

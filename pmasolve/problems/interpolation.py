@@ -5,7 +5,7 @@ Barnett, Magland, af Klinteberg, SIAM J. Sci. Comput. 41 (2019), arXiv 1808.0673
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class TrigonometricSeries:
     """∑ₖ cₖ exp(2πi k·x/L): coordinates (dim, …) to values (…)."""
 
     grid: Torus
-    modes: NDArray[np.complex128]
+    modes: NDArray[np.complex128] = field(repr=False)
     tolerance: float
 
     @property

@@ -11,7 +11,7 @@ Everything that takes points (maps, potentials, densities, quadratics, particles
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
@@ -40,7 +40,7 @@ class Places:
     layout : how they were given.
     """
 
-    columns: Array
+    columns: Array = field(repr=False)
     shape: tuple[int, ...]
     layout: Layout
 

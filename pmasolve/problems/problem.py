@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array
+from ..machine.speaking import numbers, sheet
 from .densities import (
     Formula,
     Function,
@@ -33,7 +34,7 @@ class Measure:
     """
 
     nodes: Grid | Cloud
-    log_density: Array
+    log_density: Array = field(repr=False)
     cell: float
 
     def integral(self, values: Array) -> float:
@@ -162,6 +163,26 @@ class Problem:
         f, g = (Function(source.dim, Unknown(name)) for name in ("source", "target"))
         return assembled(source, target, f, g)
 
+    def __repr__(self) -> str:
+        if self.has_densities:
+            return f"<Problem: two densities on {self.domain.words}>"
+        return f"<Problem: samples, {self.domain.words} and {self.codomain.words}>"
+
+    def summary(self) -> str:
+        """What is given, on a page of at most 80 columns: the nodes, and how far the densities or the weights vary.
+
+        Examples
+        --------
+        >>> print(Problem.from_samples([[0.0], [1.0]], [[0.5]]).summary())
+        Problem: samples, 2 points in 1 dimension and 1 point in 1 dimension
+          source  2 points in 1 dimension, masses from 0.5 to 0.5
+          target  1 point in 1 dimension, masses from 1 to 1
+        """
+        facts = {"source": _words(self.mu), "target": _words(self.nu)}
+        if isinstance(self.domain, Grid):
+            facts = {"sides": numbers(self.domain.lengths), **facts}
+        return sheet(repr(self), facts)
+
     @property
     def has_densities(self) -> bool:
         """Whether f and g are known: not for samples."""
@@ -237,6 +258,15 @@ def assembled(domain: Grid | Cloud, codomain: Grid | Cloud, source: Function, ta
     for name, value in (("domain", domain), ("codomain", codomain), ("source", source), ("target", target)):
         object.__setattr__(problem, name, value)
     return problem
+
+
+def _words(measure: Measure) -> str:
+    """What varies over the nodes of a measure, and how far."""
+    values = np.exp(measure.log_density)
+    extent = f"from {values.min():.3g} to {values.max():.3g}"
+    if isinstance(measure.nodes, Cloud):
+        return f"{measure.nodes.words}, masses {extent}"
+    return f"density {extent}"
 
 
 def _counted(cloud: Cloud) -> Measure:

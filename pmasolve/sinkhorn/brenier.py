@@ -17,6 +17,7 @@ from functools import cached_property
 from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array
+from ..machine.speaking import count, numbers, sheet
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
 from ..problems.problem import Problem
 from .fixed_points import BROKEN_OFF, NEWTON, SinkhornNewton
@@ -39,6 +40,25 @@ class Brenier:
 
     runs: tuple[Schroedinger, ...]
     stopped: Outcome = REACHED
+
+    def __repr__(self) -> str:
+        where = self.runs[0].flow.problem.domain.words
+        return f"<Brenier on {where}: {count(len(self.runs), 'level')} to ε = {self.runs[-1].eps:.6g}, {self.outcome.name}>"
+
+    def summary(self) -> str:
+        """Outcome with its advice, the ladder of ε, orders and estimated errors, on a page of at most 80 columns."""
+        return sheet(
+            repr(self),
+            {
+                "outcome": self.outcome,
+                "ε": numbers([run.eps for run in self.runs]),
+                "orders": numbers(self.orders),
+                "estimates": numbers(self.estimates) or None,
+                "error": f"{self.error_estimate:.2g}, estimated" if len(self.runs) > 1 else None,
+                "marginals": numbers([run.marginal_error for run in self.runs]),
+                "work": count(self.iterations, "iteration"),
+            },
+        )
 
     @cached_property
     def potentials(self) -> tuple[Array, ...]:

@@ -9,7 +9,7 @@ than what every engine has.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -48,9 +48,9 @@ class Markov:
     """
 
     flow: Sinkhorn
-    u: Array
-    v: Array
-    after: Array
+    u: Array = field(repr=False)
+    v: Array = field(repr=False)
+    after: Array = field(repr=False)
 
     def given_target(self, w: Array) -> Array:
         """E[w(X) | Y = y], shape of the target nodes."""

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from ..flows.trajectories import Trajectory
 from ..machine.arrays import Array
+from ..machine.speaking import sheet
 from ..problems.points import Points, given, rows
 from ..problems.problem import Measure, Problem
 from .potentials import Potential, half_step
@@ -80,6 +81,27 @@ class Plan:
         object.__setattr__(self, "u", self.problem.domain.values(self.u, "u"))
         object.__setattr__(self, "v", self.problem.codomain.values(self.v, "v"))
         _ = self.phi
+
+    def __repr__(self) -> str:
+        return f"<Plan at ε = {self.eps:.6g}, {self.problem.domain.words} to {self.problem.codomain.words}>"
+
+    def summary(self) -> str:
+        """Cost, entropic value with its bounds, mass and marginals, on a page of at most 80 columns; five passes of the engine."""
+        mu, nu = self.problem.mu, self.problem.nu
+        errors = (
+            mu.integral(np.abs(np.expm1(self.log_source_ratio))),
+            nu.integral(np.abs(np.expm1(self.log_target_ratio))),
+        )
+        return sheet(
+            repr(self),
+            {
+                "W₂": f"{self.w2:.10g}, the root of ⟨|x−y|², γ⟩",
+                "value": f"{self.value:.10g}, of the plan with entropy",
+                "bounds": f"[{self.dual:.10g}, {self.upper:.10g}] of the entropic value, duality gap {self.duality_gap:.2g}",
+                "marginals": f"∫|p_X − μ| = {errors[0]:.2g}, ∫|p_Y − ν| = {errors[1]:.2g}",
+                "mass": f"{self.mass:.12g}",
+            },
+        )
 
     @classmethod
     def of(cls, trajectory: Trajectory, i: int) -> Plan:

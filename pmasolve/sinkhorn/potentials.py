@@ -10,7 +10,7 @@ The map ∇φ is the entropic out-of-sample map (Pooladian, Niles-Weed, arXiv 21
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -55,7 +55,7 @@ class Potential:
     """
 
     measure: Measure
-    other: Array
+    other: Array = field(repr=False)
     eps: float
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from ..flows.loop import evolve
 from ..flows.protocol import reach
 from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
 from ..machine.arrays import Array
+from ..machine.speaking import count
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
 from .iteration import SYMMETRIC, Sinkhorn, SinkhornState
@@ -155,19 +156,23 @@ def _worst(states: tuple[SinkhornState, ...]) -> Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Certificate:
+class CrossCheck:
     """Distance of a trajectory from extrapolated Sinkhorn, and the latter's own estimated error, (m,) each."""
 
-    times: Array
-    distance: Array
-    own_error: Array
+    times: Array = field(repr=False)
+    distance: Array = field(repr=False)
+    own_error: Array = field(repr=False)
+
+    def __repr__(self) -> str:
+        sizes = f"distance ≤ {np.max(self.distance):.2g}, own error ≤ {np.max(self.own_error):.2g}"
+        return f"<CrossCheck at {count(self.times.size, 'time')}: {sizes}>"
 
     def __str__(self) -> str:
         rows = zip(self.times, self.distance, self.own_error, strict=True)
         return "\n".join(f"t={t:<10.4g} distance {d:.2e}   own error {e:.2e}" for t, d, e in rows)
 
 
-def cross_check(trajectory: Trajectory, eps: float, *, levels: int = 4) -> Certificate:
+def cross_check(trajectory: Trajectory, eps: float, *, levels: int = 4) -> CrossCheck:
     """Check a PMA trajectory by a code that shares nothing with its solver but the grid: `Richardson` to the same times.
 
     Parameters
@@ -187,4 +192,4 @@ def cross_check(trajectory: Trajectory, eps: float, *, levels: int = 4) -> Certi
     problem = trajectory.flow.problem
     other = evolve(Richardson(problem, eps, levels=levels), trajectory.times, initial=trajectory.initial)
     distance = sup_distances(problem.domain, trajectory.potentials, other.potentials)
-    return Certificate(trajectory.times, distance, other.error_estimate().total)
+    return CrossCheck(trajectory.times, distance, other.error_estimate().total)

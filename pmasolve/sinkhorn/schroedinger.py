@@ -14,12 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array
 from ..machine.progress import progress_bar
+from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.outcomes import INTERRUPTED, NOT_FINITE, REACHED, STALLED, STEP_LIMIT, Outcome
 from ..problems.problem import Problem
 from .fixed_points import NEWTON, Search, SinkhornNewton
@@ -57,6 +59,38 @@ class Schroedinger:
     outcome: Outcome
     records: Mapping[str, Array]
     seconds: float
+
+    def __repr__(self) -> str:
+        where = self.flow.problem.domain.words
+        error = f"marginal error {self.marginal_error:.2g}"
+        return f"<Schroedinger at ε = {self.eps:.6g} on {where}: {error}, {self.outcome.name}>"
+
+    def _repr_html_(self) -> str:
+        return page(self)
+
+    def summary(self) -> str:
+        """Outcome with its advice, ε and those before it, errors, work, on a page of at most 80 columns; no new passes are made."""
+        ladder = list(dict.fromkeys(self.records["eps"].tolist()))
+        newton = int(np.sum(self.records["newton"] > 0))
+        return sheet(
+            repr(self),
+            {
+                "outcome": self.outcome,
+                "ε": numbers(ladder),
+                "marginal": f"∫|p_X − μ| = {self.marginal_error:.3g}",
+                "work": f"{count(self.iterations, 'iteration')}, {count(newton, 'Newton step')}, {self.seconds:.2g} s",
+                "flow": repr(self.flow),
+            },
+        )
+
+    def plot(self) -> Any:
+        """The marginal error against the work, one colour for each ε; beside it the potentials, on clouds where the points go.
+
+        Returns
+        -------
+        A matplotlib ``Figure``, not shown: notebooks show it, ``figure.savefig(path)`` keeps it.
+        """
+        return drawn(self)
 
     @property
     def eps(self) -> float:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..flows.trajectories import Trajectory
 from ..machine.arrays import Array
+from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.grids import Cloud, Grid
 
 
@@ -33,6 +35,24 @@ class Comparison:
     gradient: Array
     density: Array
     kl: Array
+
+    def __repr__(self) -> str:
+        if not self.times.size:
+            return "<Comparison at no times>"
+        worst = {name: np.max(column) for name, column in (("sup", self.sup), ("gradient", self.gradient))}
+        errors = ", ".join(f"{name} ≤ {error:.2g}" for name, error in worst.items())
+        return f"<Comparison at {count(self.times.size, 'time')} to t = {self.times[-1]:.6g}: {errors}>"
+
+    def summary(self) -> str:
+        """The largest errors over all times, and those at the last, on a page of at most 80 columns; ``str`` is the whole table."""
+        if not self.times.size:
+            return sheet(repr(self), {})
+        facts = {
+            name: f"{column[-1]:.3g} at the last time, at most {np.max(column):.3g}"
+            for name, column in self.columns().items()
+            if not np.isnan(column).all()
+        }
+        return sheet(repr(self), facts)
 
     def last(self) -> dict[str, float]:
         """The errors at the last time, by name."""
@@ -131,6 +151,33 @@ class Study:
     parameter: str
     values: Array
     errors: Mapping[str, Array]
+
+    def __repr__(self) -> str:
+        runs = f"{count(self.values.size, 'value')} from {self.values[0]:.4g} to {self.values[-1]:.4g}"
+        return f"<Study of {self.parameter}: {runs}, errors {', '.join(self.errors)}>"
+
+    def _repr_html_(self) -> str:
+        return page(self)
+
+    def summary(self) -> str:
+        """For each norm its errors, coarse to fine, and the running orders, on a page of at most 80 columns."""
+        facts = {
+            name: f"{numbers(errors)}\norders {numbers(self.orders(name))}" for name, errors in self.errors.items()
+        }
+        return sheet(repr(self), {self.parameter: numbers(self.values), **facts})
+
+    def plot(self, slopes: tuple[float, ...] = ()) -> Any:
+        """Errors against the parameter, both logarithmic, one curve for each norm.
+
+        Parameters
+        ----------
+        slopes : orders that are drawn as dotted lines.
+
+        Returns
+        -------
+        A matplotlib ``Figure``, not shown: notebooks show it, ``figure.savefig(path)`` keeps it.
+        """
+        return drawn(self, slopes=slopes)
 
     @classmethod
     def over(cls, parameter: str, values: Sequence[float], errors_at: Callable[[float], Mapping[str, float]]) -> Study:

@@ -6,7 +6,8 @@ Figures are made without pyplot: no state, no window, the same on a machine with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO, StringIO
 from itertools import cycle
@@ -129,6 +130,14 @@ def plot_panels(panels: Sequence[Panel], *, slopes: Sequence[float] = ()) -> Fig
     return figure
 
 
+@contextmanager
+def panels(columns: int) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure of panels side by side, each as wide as a journal's column; within the block all is drawn in one style."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(PANEL[0] * columns, PANEL[1]), layout="constrained")
+        yield figure, list(figure.subplots(1, columns, squeeze=False).flat)
+
+
 def _draw_curves(axis: Axes, panel: Panel, looks: Mapping[str, dict[str, Any]], slopes: Sequence[float]) -> None:
     for curve in panel.curves:
         errors = np.where(curve.errors > 0, curve.errors, np.nan)  # an error of 0 has no logarithm
@@ -244,15 +253,32 @@ def _draw_plane(trajectory: Trajectory, i: int, left: Axes, right: Axes) -> None
 
 
 def plot_transport(T: Transport, lines: int = 24) -> Figure:
-    """Source and target of a map in 2D, and a regular mesh with its image under it.
+    """Source and target of a map, and the image of a regular mesh under it; in 1D both densities, and the displacement T(x) − x.
+
+    Parameters
+    ----------
+    T : a map in one or two dimensions.
+    lines : of the mesh, along each axis.
+
+    Returns
+    -------
+    The figure: three axes in 2D, two in 1D.
 
     Raises
     ------
-    ValueError : one or three dimensions.
+    ValueError : three dimensions.
+
+    Examples
+    --------
+    >>> from pmasolve import Problem, Torus, transport
+    >>> len(plot_transport(transport(Problem(Torus((16,)), np.zeros(16), lambda y: 0.1 * np.cos(2 * np.pi * y)))).axes)
+    2
     """
     grid = T.problem.domain
+    if grid.dim == 1:
+        return _plot_on_a_line(T)
     if grid.dim != 2:
-        raise ValueError(f"a map in {grid.dim} dimensions: plot_transport draws 2; slice the arrays")
+        raise ValueError(f"a map in {grid.dim} dimensions: plot_transport draws 1 or 2; slice the arrays")
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3 * PANEL[0], PANEL[1]), layout="constrained")
         left, middle, right = figure.subplots(1, 3)
@@ -263,6 +289,19 @@ def plot_transport(T: Transport, lines: int = 24) -> Figure:
         middle.plot(*T.map[:, :: step[0]].transpose(0, 2, 1), color=OKABE_ITO[0], linewidth=0.5)
         middle.plot(*T.map[:, :, :: step[1]], color=OKABE_ITO[0], linewidth=0.5)
         middle.set(title=f"map, $W_2$ = {T.w2:.4g}", aspect="equal")
+    return figure
+
+
+def _plot_on_a_line(T: Transport) -> Figure:
+    x = T.problem.domain.axis(0)
+    with panels(2) as (figure, (left, right)):
+        left.plot(x, np.exp(-T.problem.f), color=OKABE_ITO[0], label="source")
+        left.plot(x, np.exp(-T.problem.g), color=OKABE_ITO[1], linestyle="--", label="target")
+        left.set(xlabel="x", ylabel="density", ylim=(0, None))
+        left.legend(loc="best")
+        right.plot(x, T.map[0] - x, color=OKABE_ITO[0])
+        right.axhline(0.0, color="0.7", linewidth=0.6)
+        right.set(xlabel="x", ylabel="T(x) − x", title=f"map, $W_2$ = {T.w2:.4g}")
     return figure
 
 

@@ -20,6 +20,7 @@ from ..flows.loop import evolve
 from ..flows.monge_ampere import MongeAmpere
 from ..flows.trajectories import Stopped, Trajectory
 from ..machine.progress import Show, progress_bar
+from ..machine.speaking import numbers, sheet
 from ..problems.problem import Problem
 from ..sinkhorn.iteration import PLAIN, SYMMETRIC, Gauge, Sinkhorn
 from ..sinkhorn.richardson import extrapolate
@@ -86,6 +87,20 @@ class Scaling:
         clear = int(below[0]) if below.size else study.values.size
         orders = study.orders(norm)[: max(0, clear - 1)]
         return bool(abs(orders[-1] - method.order) <= method.within) if orders.size else None
+
+    def __repr__(self) -> str:
+        words = {True: "as expected", False: "not as expected", None: "undecided"}
+        verdicts = ", ".join(f"{method.name} {words[self.verdict(method)]}" for method in self.methods)
+        return f"<Scaling on {self.problem.domain.words} at t = {self.t:.6g}: {verdicts}>"
+
+    def summary(self) -> str:
+        """For each method its errors and orders, the reference's own error and the time, on a page of at most 80 columns."""
+        facts = {
+            name: f"{numbers(study.errors['sup'])}\norders {numbers(study.orders('sup'))}"
+            for name, study in self.studies.items()
+        }
+        times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())
+        return sheet(repr(self), {**facts, "reference": f"sup {self.floor['sup']:.2g}, its own error", "time": times})
 
     def __str__(self) -> str:
         return "\n\n".join(f"{name}\n{study.table()}" for name, study in self.studies.items())
