@@ -136,6 +136,12 @@ class Elliptic:
             out[where] += float(np.mean(A[0])) * symbol * p[where]
         return out
 
+    def gradient(self) -> Array:
+        """∇δ of ``solution``, in ``field``."""
+        for j in range(self.operators.grid.dim):
+            self.operators.transform.slope(self.solution, self._slopes, j, self.field[j])
+        return self.field
+
     def solve(self, A: Array, r: Coefficients, tolerance: float, limit: int) -> Solve:
         """δ in ``solution`` until the residual's Ḣ⁻¹ norm is ``tolerance`` times that of r, which is overwritten by it."""
         x, (p, q), inverse, weight = self.solution, self._work, self.inverse, self._weight

@@ -60,6 +60,7 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
         "method": [type(T.method).__name__, asdict(T.method)],
         "outcome": [T.outcome.name, T.outcome.ok, T.outcome.advice],
         "interval": asdict(T.interval),
+        "nodes": T.nodes and asdict(T.nodes),
         "numbers": {name: getattr(T, name) for name in NUMBERS},
         "records": [dict(record) for record in T.records],
     }
@@ -92,6 +93,7 @@ def load_map(path: str | os.PathLike[str]) -> Transport:
             records=tuple(header["records"]),
             barycentre=arrays.get("barycentre"),
             spread=arrays.get("spread"),
+            nodes=Interval(**header["nodes"]) if header.get("nodes") else None,
             **{name: number(header["numbers"][name], name) for name in NUMBERS},
         )
 

@@ -101,10 +101,18 @@ class Level:
         return self.balance() if positive_definite(self.jet.D2) else REFUSED
 
     def balance(self) -> State:
-        """The same where ``jet`` is that of a strictly convex potential: the gradient is lost, D²u becomes ν(T) cof(I+D²u)."""
+        """Residual where ``jet`` is that of a strictly convex potential: the gradient is lost, D²u becomes ν(T) cof(I+D²u)."""
+        return self.compare(self.mu, self.pulled())
+
+    def pulled(self) -> Array:
+        """ν at x + ∇u; the gradient is lost."""
         nu = self.problem.target.at(self.problem.domain.displaced(self.jet.D))
         each(lambda b: _exp_minus(nu.reshape(-1)[b]), blocks(nu.size, nu.size))
-        mean, worst = balance(self.jet.D2, nu, self.mu, self.residual)
+        return nu
+
+    def compare(self, mu: Array, nu: Array) -> State:
+        """r = μ − ν det(I+D²u) of two densities on the nodes; D²u becomes ν cof(I+D²u)."""
+        mean, worst = balance(self.jet.D2, nu, mu, self.residual)
         self.operators.transform.forward(self.residual, self.r).ravel()[0] = 0.0  # the mean, which no potential changes
         volume, dual, square = self.grid.volume, self.elliptic.energy(self.r), self.elliptic.square(self.r)
         return State(mean * volume, worst, float(np.sqrt(dual * volume)), float(np.sqrt(square)) * volume)
@@ -227,7 +235,7 @@ def _start(level: Level) -> State:
         state = level.evaluate(level.coefficients)
         if state is not REFUSED:
             return state
-        level.coefficients *= 0.5 if level.grid.sup(level.values) > 1e-6 else 0.0
+        level.coefficients *= 0.5 if level.grid.sup(level.values) > 1e-6 * max(level.grid.lengths) ** 2 else 0.0
 
 
 def _search(level: Level, state: State, halvings: int) -> tuple[State, float]:

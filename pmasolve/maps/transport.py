@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, UNRESOLVED, Outcome
 from ..problems.points import Points
 from ..problems.problem import Problem
-from .certificates import Certificate, Interval, certify, splitting
+from .certificates import Certificate, Interval, certify, splitting, walled
 from .displacement import QUINTIC, Displacement, Move, Tabulated, push
 from .newton import NewtonKrylov, Solution, newton
 from .semidual import SemiDual, semidual
@@ -29,6 +29,7 @@ DISCRETE = (
     "the measures of the nodes, Σ μ(x) h^d δ_x and Σ ν(y) h^d δ_y: rigorous in float64; of W₂ it differs from the densities' own "
     "by less than a cell's diagonal"
 )
+NEARER = 0.5  # of the root of `splitting`: the error of a map by Newton that is better than the semi-dual's, which jumps by cells
 Method = NewtonKrylov | SemiDual
 
 
@@ -50,6 +51,7 @@ class Transport:
     method : the options of the method that ran: `NewtonKrylov` for smooth, `SemiDual` for other maps.
     records : diagnostics of the steps, also of a method that gave up before.
     barycentre : E[y|x] of the semi-dual's plan, (dim, *shape); None for a smooth map.
+    nodes : bounds of W₂² between the measures of the nodes, where the semi-dual ran but Newton's map is the nearer one; else None.
     spread : (E|y − barycentre|²)^½: where it is larger than some cells the mass of a node splits, so that no map is determined
         there and ``map`` is the mean of where it goes; of the order of a cell elsewhere.  None for a smooth map.
     """
@@ -67,6 +69,7 @@ class Transport:
     records: Sequence[Mapping[str, float]]
     barycentre: Array | None = None
     spread: Array | None = None
+    nodes: Interval | None = None
 
     def __repr__(self) -> str:
         return (
@@ -183,12 +186,14 @@ class Transport:
     def interpolate(self, s: float) -> Array:
         """McCann's interpolation ρ_s on the grid: the density of ((1−s) id + sT)_# μ, 0 ≤ s ≤ 1.
 
-        Of a smooth map μ / det(I + sD²u) at the point that is sent there, to the accuracy of the splines; else by `push`.
+        Of a smooth map μ / det(I + sD²u) at the point that is sent there, to the accuracy of the splines; else by `push` from both
+        ends, the source's share 1 − s and the target's s, so that ρ₀ = μ and ρ₁ = ν.
         """
         if not 0 <= s <= 1:
             raise ValueError(f"s={s}: the path runs from 0 (the source) to 1 (the target)")
         if not isinstance(self.move, Displacement):
-            return self.push(np.exp(-self.problem.f), s)
+            forth, back = self.push(np.exp(-self.problem.f), s), push(self.move.back, np.exp(-self.problem.g), 1.0 - s)
+            return (1.0 - s) * forth + s * back
         x = self.move.inverse(self.problem.domain, s)
         return np.exp(-self.problem.source(x)) / np.linalg.det(np.moveaxis(self.move.jacobian(x, s), (0, 1), (-2, -1)))
 
@@ -214,7 +219,8 @@ def transport(
         the spacing leaves open, does too: ``outcome`` says so.
     tolerance : of Newton's method, on ∫|μ − ν(x+∇u) det(I+D²u)|.
     method : `NewtonKrylov(…)` for smooth, positive densities or `SemiDual(…)` for any; unless given Newton is tried first, and
-        the semi-dual where a density vanishes or that interval is wider.  ``T.method`` tells which one ran.
+        the semi-dual where a density vanishes or that interval is wider.  Newton's map is kept, with the interval of the nodes in
+        ``T.nodes``, where it is about nearer to that of the densities than cells let the semi-dual's be.  ``T.method`` tells.
     progress : show a bar; by default on a terminal, once two seconds have passed.
 
     Raises
@@ -244,16 +250,18 @@ def transport(
         return _rough(problem, gap, method or SemiDual(), progress)
     if method is not None:
         problem.need_positive("Newton's method")
-    T = _newton(problem, space, gap, tolerance, method or NewtonKrylov(), progress)
+    T, error = _newton(problem, space, gap, tolerance, method or NewtonKrylov(), progress)
     if method is not None or T.outcome.ok or T.outcome == INTERRUPTED:
         return T
     rough = _rough(problem, gap, SemiDual(), progress, T.records)
+    if error <= NEARER * np.sqrt(splitting(problem.domain)):
+        return replace(T, nodes=rough.interval, outcome=_beside(T, rough, gap) if rough.outcome.ok else T.outcome)
     return T if not rough.outcome.ok and T.gap < rough.gap else rough
 
 
 def _newton(
     problem: Problem, space: Space, gap: float, tolerance: float, settings: NewtonKrylov, progress: bool | None
-) -> Transport:
+) -> tuple[Transport, float]:
     with progress_bar("Newton", -np.log10(tolerance), progress, "digits") as show:
 
         def watch(record: Mapping[str, float]) -> None:
@@ -298,14 +306,17 @@ def _check(problem: Problem, gap: float, tolerance: float) -> None:
         raise ValueError(f"gap={gap}, tolerance={tolerance}: both must be positive, the tolerance below 1")
 
 
-def _smooth(problem: Problem, space: Space, gap: float, settings: NewtonKrylov, found: Solution) -> Transport:
-    """What Newton found, certified."""
+def _smooth(
+    problem: Problem, space: Space, gap: float, settings: NewtonKrylov, found: Solution
+) -> tuple[Transport, float]:
+    """What Newton found, certified, and the estimated error of the map where that was needed."""
     level, state, outcome, records = found.level, found.state, found.outcome, found.records
     u, series = level.values, (level.transform, level.coefficients)
-    cost = level.grid.integral(np.sum(level.outside.gradient(u) ** 2, axis=0) * np.exp(-problem.f))
-    del found, level  # some fifteen arrays of the grid, as many as the certificate needs
+    mu = walled(problem.domain, np.exp(-problem.f))
+    cost = float(np.sum(np.sum(level.outside.gradient(u) ** 2, axis=0) * mu) / np.sum(mu))
+    del found, level, mu  # some fifteen arrays of the grid, as many as the certificate needs
     certificate = certify(problem, series, cost, gap)
-    return Transport(
+    T = Transport(
         problem,
         u,
         space,
@@ -318,12 +329,13 @@ def _smooth(problem: Problem, space: Space, gap: float, settings: NewtonKrylov, 
         settings,
         records,
     )
+    return T, certificate.error
 
 
 def _judged(outcome: Outcome, certificate: Certificate, gap: float, cost: float, grid: Grid) -> Outcome:
     """Newton's outcome in the light of the certificate."""
     interval, open_ = certificate.interval, splitting(grid)
-    identity = cost < 1e-20 and interval.upper < 1e-18
+    identity = max(1e2 * cost, interval.upper) < 1e-18 * float(np.sum(np.square(grid.lengths)))
     if interval.gap <= gap or identity:
         if outcome.ok:
             return REACHED
@@ -341,6 +353,16 @@ def _within_the_grid(interval: Interval, gap: float, open_: float) -> Outcome:
         True,
         f"certified gap {interval.gap:.2g} > {gap:.2g}, yet narrower than Σh²/6 = {open_:.2g}, by which W₂² between the masses of "
         "nodes is larger; refine the grid for a narrower one, or take SemiDual() for the masses of the nodes",
+    )
+
+
+def _beside(T: Transport, rough: Transport, gap: float) -> Outcome:
+    """Newton's map with the semi-dual's interval."""
+    return Outcome(
+        "nodes within the gap",
+        True,
+        f"W₂² between the masses of the nodes is certified, gap {rough.gap:.2g} ≤ {gap:.2g}; that of the densities to {T.gap:.2g} only "
+        f"({T.outcome.name}); the map is Newton's for the densities; refine the grid for a narrower interval",
     )
 
 

@@ -26,6 +26,7 @@ WIDE = 16.0  # q on the coarsest grid at the start, where ε is of the order of 
 
 
 EQUAL = Outcome("equal", True, "W₂ is below a tenth of the spacing; masses at nodes cannot tell these densities apart")
+IDENTICAL = Outcome("equal", True, "the masses of the nodes are the same: W₂ = 0")
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,9 @@ def semidual(
     """
     records: list[Mapping[str, float]] = []
     best = _Best()
+    if np.array_equal(mu / np.mean(mu), nu / np.mean(nu)):
+        here = np.zeros(grid.shape)
+        return SemiDualResult(here, 0.0, 0.0, 0.0, grid.points, here.copy(), IDENTICAL)
     with progress_bar("semi-dual", float(grid.size), progress, "points") as show:
 
         def note(record: Mapping[str, float]) -> None:
@@ -166,7 +170,7 @@ def _fine(masses: Masses, F: Array | None, settings: SemiDual, gap: float, best:
             repair = best.take(masses, here, eps, [F, *extrapolated])
             if best.gap <= gap:
                 return REACHED
-            if here.l1 > tolerance or repair.plain - best.lower > 0.9 * gap * best.lower:
+            if here.l1 > tolerance or repair.plain - best.lower >= 0.9 * gap * best.lower:
                 break
             tolerance = here.l1 * _shrinking(repair, best.lower, gap)
         if q * np.sqrt(0.5) < settings.least * 0.999:
@@ -184,9 +188,17 @@ def _too_wide(found: float, gap: float, least: float) -> Outcome:
     return Outcome(
         "gap not reached",
         False,
-        f"certified gap {found:.2g} > {gap:.2g} at q = {least:g}: the bounds hold; refine the grid, ask for a wider gap, "
-        "or allow a smaller q by SemiDual(least=…)",
+        f"this grid leaves a gap of {found:.2g} > {gap:.2g} at q = {least:g}, and the bounds hold: ask for gap={_rounded(found):g}, "
+        "refine the grid, or allow a smaller q by SemiDual(least=…)",
     )
+
+
+def _rounded(gap: float) -> float:
+    """Two digits, upwards."""
+    if not np.isfinite(gap):
+        return gap
+    unit = 10.0 ** (np.floor(np.log10(gap)) - 1)
+    return float(f"{np.ceil(gap / unit) * unit:.2g}")
 
 
 def _eps(grid: Grid, q: float) -> float:
