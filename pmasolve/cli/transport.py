@@ -10,6 +10,7 @@ import typer
 
 from ..machine import archives
 from ..machine.arrays import Array
+from ..maps.certificates import Interval
 from ..maps.files import save_map
 from ..maps.transport import Transport
 from ..maps.transport import transport as solve
@@ -84,15 +85,37 @@ def _lifted(path: Path, values: Array, floor: float) -> Array:
 
 def _words(T: Transport, written: list[Path]) -> str:
     i = T.interval
+    nodes = (
+        []
+        if T.nodes is None
+        else [f"between the masses of the nodes W2² in [{T.nodes.lower:.10g}, {T.nodes.upper:.10g}]"]
+    )
     return "\n".join(
         [
-            str(T.outcome),
-            f"W2 = {T.w2:.10g}, W2² = {T.w2_squared:.10g} in [{i.lower:.10g}, {i.upper:.10g}], gap {T.gap:.2g}",
+            _headline(T),
+            f"W2 = {_digits(T.w2, i)}, W2² in [{i.lower:.10g}, {i.upper:.10g}], gap {T.gap:.2g}",
             f"of {i.problem}",
+            *nodes,
             f"push-forward error {T.residual:.2g} (L¹)" + _convexity(T),
             *(str(path) for path in written),
         ]
     )
+
+
+def _headline(T: Transport) -> str:
+    """The outcome, and which problem it is about."""
+    between = "masses at the nodes (pixels, bins)" if T.of_nodes else "densities as functions, not their pixels' masses"
+    return f"{T.outcome.name}, between {between}" + (f": {T.outcome.advice}" if T.outcome.advice else "")
+
+
+def _digits(value: float, interval: Interval) -> str:
+    """W₂ with as many digits as its interval holds, ten at most."""
+    width = np.sqrt(interval.upper) - np.sqrt(interval.lower)
+    if not np.isfinite(width) or width == 0.0:
+        return f"{value:.10g}"
+    last = int(np.floor(np.log10(width)))  # the place of the last digit that means something
+    kept = round(value, -last) + 0.0
+    return "0" if kept == 0 else f"{kept:.{max(1, min(10, int(np.floor(np.log10(kept))) - last + 1))}g}"
 
 
 def _convexity(T: Transport) -> str:
@@ -110,6 +133,7 @@ def _record(T: Transport, written: list[Path]) -> dict[str, object]:
         "upper": T.interval.upper,
         "gap": T.gap,
         "problem": T.interval.problem,
+        "nodes": None if T.nodes is None else [T.nodes.lower, T.nodes.upper],
         "residual": T.residual,
         "min_eigenvalue": None if np.isnan(T.min_eigenvalue) else T.min_eigenvalue,
         "method": type(T.method).__name__,

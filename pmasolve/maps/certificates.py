@@ -32,7 +32,9 @@ CONTINUOUS = (
 )
 COARSEST = 32  # points of an axis of the coarsest grid for a certificate
 LOST = 1e-7  # of the gap asked for: what a coarser grid may take from ∇u, relative
-RESOLVED = 64  # points of an axis that the certificate's grid has at least, unless the potential's has less than half of them
+RESOLVED = (
+    64  # points of an axis that the certificate's grid has at least, unless the potential's has less than half of them
+)
 SLOPE = np.array([-71.0, 141.0, -93.0, 23.0]) / 24  # h times the slope at a wall, from the four midpoints beside it
 NARROW = 1e-5  # of the gap asked for: an interval that needs no finer grid
 _Series = tuple[Grid, Transform, Coefficients]

@@ -120,6 +120,11 @@ class Transport:
         """(upper − lower)/lower of the interval; it speaks of ``interval.problem``."""
         return self.interval.gap
 
+    @property
+    def of_nodes(self) -> bool:
+        """Whether the outcome is about the masses of the nodes, not about the densities as functions."""
+        return self.nodes is not None or isinstance(self.method, SemiDual)
+
     def discrete(self, gap: float = 1e-3, *, progress: bool | None = None) -> Interval:
         """An interval for the measures of the nodes, rigorous in float64, whatever method ran.
 
@@ -361,8 +366,8 @@ def _beside(T: Transport, rough: Transport, gap: float) -> Outcome:
     return Outcome(
         "nodes within the gap",
         True,
-        f"W₂² between the masses of the nodes is certified, gap {rough.gap:.2g} ≤ {gap:.2g}; that of the densities to {T.gap:.2g} only "
-        f"({T.outcome.name}); the map is Newton's for the densities; refine the grid for a narrower interval",
+        f"W₂² between the masses of the nodes is certified, gap {rough.gap:.2g} ≤ {gap:.2g}; that of the densities to {T.gap:.2g} "
+        f"only ({T.outcome.name}); the map is Newton's for the densities; refine the grid for a narrower interval",
     )
 
 

@@ -64,10 +64,15 @@ def upper_bound(plan: Plan, mu: Array, nu: Array) -> Repair:
     excess = (a - mu).ravel()[order]
     moved, moduli, lost = _moves(index, periods, excess, mean.reshape(grid.dim, -1).T[order], h**2)
     terms = 4 * (sum(grid.shape) + grid.size.bit_length() + 64)
-    diameter = sum((length / 2 if isinstance(grid, Torus) else length) ** 2 for length in grid.lengths)
-    rounding = terms * (cost + 4 * diameter) + (terms + 2 * grid.size) * moduli
-    upper = cost + moved + lost * diameter + ULP * rounding
+    farthest = diameter(grid)
+    rounding = terms * (cost + 4 * farthest) + (terms + 2 * grid.size) * moduli
+    upper = cost + moved + lost * farthest + ULP * rounding
     return Repair(cost, nextafter(upper, np.inf), float(np.sum(np.abs(a - mu))))
+
+
+def diameter(grid: Grid) -> float:
+    """The greatest squared distance of two points."""
+    return sum((length / 2 if isinstance(grid, Torus) else length) ** 2 for length in grid.lengths)
 
 
 def power_of(grid: Grid, j: int, power: int) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from ...problems.densities import Spline
 from ...problems.grids import Box, Grid
 from ...problems.outcomes import INTERRUPTED, REACHED, Outcome
 from .ascent import Iterate, Masses, Note, ascend
-from .bounds import Repair, lower_bound, power_of, upper_bound
+from .bounds import Repair, diameter, lower_bound, power_of, upper_bound
 from .c_transform import c_transform
 
 CUBIC = Spline(3)
@@ -26,6 +26,7 @@ WIDE = 16.0  # q on the coarsest grid at the start, where ε is of the order of 
 
 
 EQUAL = Outcome("equal", True, "W₂ is below a tenth of the spacing; masses at nodes cannot tell these densities apart")
+ROUNDED = 2.0**-50  # what normalising takes from masses that are the same, of their sum
 IDENTICAL = Outcome("equal", True, "the masses of the nodes are the same: W₂ = 0")
 
 
@@ -119,9 +120,8 @@ def semidual(
     """
     records: list[Mapping[str, float]] = []
     best = _Best()
-    if np.array_equal(mu / np.mean(mu), nu / np.mean(nu)):
-        here = np.zeros(grid.shape)
-        return SemiDualResult(here, 0.0, 0.0, 0.0, grid.points, here.copy(), IDENTICAL)
+    if (same := _identity(grid, mu, nu)) is not None:
+        return same
     with progress_bar("semi-dual", float(grid.size), progress, "points") as show:
 
         def note(record: Mapping[str, float]) -> None:
@@ -133,6 +133,17 @@ def semidual(
         except KeyboardInterrupt:
             outcome = INTERRUPTED
     return _result(grid, mu, nu / np.mean(nu), best, outcome, tuple(records))
+
+
+def _identity(grid: Grid, mu: Array, nu: Array) -> SemiDualResult | None:
+    """What stays where it is, if masses differ by their normalisation only: what rounding makes of it moves by a diameter at most."""
+    mu, nu = mu / np.sum(mu), nu / np.sum(nu)
+    moved = float(np.sum(np.abs(mu - nu)))
+    if moved > ROUNDED:
+        return None
+    upper = 0.0 if moved == 0 else (moved + ROUNDED) * diameter(grid)
+    still = np.zeros(grid.shape)
+    return SemiDualResult(still, 0.0, upper, moved, grid.points, still.copy(), IDENTICAL)
 
 
 def _solve(masses: Masses, start: Array | None, settings: SemiDual, gap: float, best: _Best, note: Note) -> Outcome:
@@ -188,8 +199,8 @@ def _too_wide(found: float, gap: float, least: float) -> Outcome:
     return Outcome(
         "gap not reached",
         False,
-        f"this grid leaves a gap of {found:.2g} > {gap:.2g} at q = {least:g}, and the bounds hold: ask for gap={_rounded(found):g}, "
-        "refine the grid, or allow a smaller q by SemiDual(least=…)",
+        f"this grid leaves a gap of {found:.2g} > {gap:.2g} at q = {least:g}, and the bounds hold: ask for "
+        f"gap={_rounded(found):g}, refine the grid, or allow a smaller q by SemiDual(least=…)",
     )
 
 

@@ -1,0 +1,112 @@
+"""What the semi-dual's interval is made of, each part where it alone decides: one-line changes of it are found here."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import fsum
+
+import numpy as np
+import ot
+import pytest
+from test_rough_envelope import half_squares
+
+from pmasolve import Box, SemiDual, Torus
+from pmasolve.maps.semidual import bounds, semidual
+from pmasolve.maps.semidual.bounds import ULP, _moves, lower_bound, upper_bound
+from pmasolve.maps.semidual.c_transform import OUT, c_transform
+from pmasolve.maps.semidual.plans import plan
+
+
+def integral(values: np.ndarray, mass: np.ndarray) -> Fraction:
+    """In real numbers."""
+    total = sum((Fraction(v) * Fraction(m) for v, m in zip(values.ravel(), mass.ravel(), strict=True)), Fraction(0))
+    return total / sum((Fraction(m) for m in mass.ravel()), Fraction(0))
+
+
+@pytest.mark.parametrize("grid", [Box((9,)), Torus((5, 6))], ids=str)
+def test_the_lower_bound_is_below_the_dual_value_in_real_numbers(grid) -> None:
+    """With potentials of large modulus, whose roundings are larger than what a wrong sign of the slack would leave."""
+    rng = np.random.default_rng(3)
+    for scale in (1.0, 1e4, 1e8):
+        mu, nu = rng.random((2, *grid.shape))
+        F = scale + 0.01 * rng.standard_normal(grid.shape)
+        lower, conjugate = lower_bound(grid, mu, nu, F)
+        G = c_transform(grid, F)
+        dual = 2 * (integral(conjugate, mu) + integral(G, nu))
+        assert Fraction(lower) <= max(dual, Fraction(0))
+        sup = float(np.max(np.abs(conjugate))) + float(np.max(np.abs(G)))
+        rounded = fsum((conjugate * mu).ravel()) / fsum(mu.ravel()) + fsum((G * nu).ravel()) / fsum(nu.ravel())
+        if lower > 0:
+            assert 2 * rounded - lower >= 12 * ULP * sup
+        assert 2 * rounded - lower <= max(2 * rounded, 20 * ULP * sup)
+
+
+def test_transforms_are_rounded_downwards() -> None:
+    """Potentials whose transform would be attained exactly: without the last subtraction a pair is over the cost."""
+    for n, length, scale in ((7, 0.3, 1.0), (9, 0.7, 5.0), (11, 1.1, 0.2)):
+        grid = Box((n,), (length,))
+        F = scale * np.random.default_rng(n).standard_normal(n)
+        G = c_transform(grid, F)
+        h = Fraction(length) / n
+        best = [min((h * (x - y)) ** 2 / 2 - Fraction(F[x]) for x in range(n)) for y in range(n)]
+        slack = [b - Fraction(g) for b, g in zip(best, G, strict=True)]
+        assert min(slack) >= 0
+        assert min(s - Fraction(OUT) / 2 * abs(Fraction(g)) for s, g in zip(slack, G, strict=True)) >= 0
+
+
+def moves(excess, periods, mean=None):
+    """On a line of nodes."""
+    n = len(excess)
+    index = np.arange(n, dtype=float)[:, None]
+    mean = np.zeros((n, 1)) if mean is None else np.asarray(mean, dtype=float)[:, None]
+    return _moves(index, np.array([periods]), np.asarray(excess, dtype=float), mean, np.array([1.0]))
+
+
+def test_moves_take_the_short_way_round_a_torus() -> None:
+    excess = np.zeros(10)
+    excess[0], excess[9] = 1.0, -1.0
+    assert moves(excess, 0.0)[0] == 81.0
+    assert moves(excess, 10.0)[0] == 1.0
+    mean = np.full(10, 2.0)
+    assert moves(excess, 10.0, mean)[:2] == (1.0 - 4.0, 1.0 + 4.0)  # the step is −1
+    assert moves(excess, 0.0, mean)[0] == 81.0 + 2 * 9 * 2
+
+
+def test_mass_that_nobody_takes_is_counted_as_lost() -> None:
+    assert moves([1.0, -0.25, 0.5, -0.5], 0.0)[2] == pytest.approx(0.75, rel=1e-14)
+    few, many = (moves(np.tile([1.0, -1.0], k), 0.0)[2] for k in (1, 100))
+    assert few == 2 * ULP
+    assert many == pytest.approx(200 * ULP)
+
+
+@pytest.mark.parametrize("kind", [Torus, Box])
+def test_lost_mass_and_roundings_are_in_the_upper_bound(kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = kind((6, 5), (1.0, 2.0))
+    mu, nu = np.random.default_rng(1).random((2, *grid.shape))
+    here = plan(grid, np.zeros(grid.shape), 0.05)
+    diameter = 5.0 if kind is Box else 1.25
+    given = {}
+
+    def fake(lost: float, moduli: float):
+        monkeypatch.setattr(bounds, "_moves", lambda *_: (0.0, moduli, lost))
+        return upper_bound(here, mu, nu)
+
+    given["none"] = fake(0.0, 0.0)
+    assert fake(0.5, 0.0).upper - given["none"].upper == pytest.approx(0.5 * diameter, rel=1e-12)
+    terms = 4 * (11 + 5 + 64)
+    rounding = given["none"].upper - given["none"].plain
+    assert rounding == pytest.approx(ULP * terms * (given["none"].plain + 4 * diameter), rel=0.05)
+    assert fake(0.0, 1e6).upper - given["none"].upper == pytest.approx(ULP * (terms + 60) * 1e6, rel=1e-3)
+
+
+@pytest.mark.parametrize("grid", [Torus((14, 9), (1.0, 0.6)), Box((11, 12))], ids=str)
+@pytest.mark.parametrize("seed", range(3))
+def test_small_pairs_against_the_network_simplex(grid, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mu, nu = (np.where(rng.random(grid.shape) < 0.5, rng.random(grid.shape), 0.0) for _ in range(2))
+    found = semidual(grid, mu, nu, SemiDual(), 1e-2)
+    a, b = mu.ravel() / mu.sum(), nu.ravel() / nu.sum()
+    truth = 2 * float(ot.emd2(a, b / b.sum() * a.sum(), half_squares(grid), numItermax=10**6))
+    assert found.lower <= truth * (1 + 1e-12)
+    assert truth <= found.upper * (1 + 1e-12)
+    assert found.upper - found.lower < 0.1 * found.lower
