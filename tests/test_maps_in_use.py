@@ -104,7 +104,7 @@ def test_a_map_comes_back_from_its_file(space, tmp_path: Path) -> None:
     assert back.outcome == T.outcome
     assert (back.space, back.method, back.interval, back.w2_squared) == (T.space, T.method, T.interval, T.w2_squared)
     assert list(back.records) == [dict(record) for record in T.records]
-    x = np.random.default_rng(0).uniform(0, 1, (2, 20))
+    x = np.random.default_rng(0).uniform(0, 1, (20, 2))
     np.testing.assert_array_equal(back.map, T.map)
     np.testing.assert_array_equal(back(x), T(x))
     np.testing.assert_allclose(back.interpolate(0.5), T.interpolate(0.5), atol=1e-8)

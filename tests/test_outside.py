@@ -9,6 +9,61 @@ import pmasolve as pma
 
 # ---- maps and their certificates -----------------------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize("n", [32, 64, 128, 256])
+def test_a_density_with_slopes_at_the_walls(n: int) -> None:
+    """Uniform to e^(−y): the interval missed by 4e-6 to 4e-4 of W₂², "reached"."""
+    T = pma.transport(pma.Problem(pma.Box((n,)), lambda x: 0 * x, lambda y: y))
+    assert T.outcome.ok
+    assert T.interval.lower <= 0.00807680693 <= T.interval.upper
+    assert T.interval.upper - T.interval.lower < 1 / (6 * n**2)
+
+
+def test_a_ring_of_ten_times_the_density() -> None:
+    """The default gave the semi-dual's map, cells of area 1e-7; true W₂ 0.097132."""
+
+    def monitor(x, y):
+        return 1 + 10 / np.cosh(50 * ((x - 0.5) ** 2 + (y - 0.5) ** 2 - 0.0625)) ** 2
+
+    T = pma.transport(pma.Problem.from_densities(pma.Box((64, 64)), lambda x, y: 1 + 0 * x, monitor))
+    assert T.outcome.ok
+    assert T.w2 == pytest.approx(0.097132, abs=1e-6)
+    assert T.min_eigenvalue > 0.2
+    assert T.interval.lower <= 0.0971319**2 <= T.interval.upper
+    assert T.nodes.lower <= 0.0975834**2 <= T.nodes.upper  # what the masses of the nodes cost
+
+
+def test_a_box_of_a_nanometre() -> None:
+    """A true gap of 0.13 was "within the gap" in a box of side 1e-9."""
+    outcomes = []
+    for side in (1.0, 1e-9):
+        box = pma.Box((16,), (side,))
+        x = box.points[0] / side
+        bump = 1 + 30 * np.exp(-(((x - 0.5) / 0.06) ** 2))
+        T = pma.transport(pma.Problem.from_densities(box, np.ones(16), bump), method=pma.NewtonKrylov())
+        outcomes.append((T.outcome.name, round(T.w2 / side, 8)))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_isolated_nodes_of_equal_mass() -> None:
+    """Did not return."""
+    mu = np.zeros(8)
+    mu[[0, 4]] = 1.0
+    T = pma.transport(pma.Problem.from_densities(pma.Box((8,)), mu, mu))
+    assert (T.outcome.ok, T.w2, T.interval.upper) == (True, 0.0, 0.0)
+    assert pma.pairwise(pma.Box((8,)), [mu, mu, 2 * mu]).w2.max() < 1e-7
+
+
+def test_the_least_float_as_a_floor() -> None:
+    """ZeroDivisionError."""
+    x = pma.Box((16, 16)).points[0]
+    mu = np.where(abs(x - 0.3) < 0.2, 1.0, 0.0) + np.finfo(float).tiny
+    nu = np.roll(mu, 5, axis=0)
+    T = pma.transport(pma.Problem.from_densities(pma.Box((16, 16)), mu, nu), gap=0.05)
+    assert T.outcome.ok
+    assert T.interval.lower <= (5 / 16) ** 2 * (1 + 1e-12) <= T.interval.upper  # −log and exp round the masses
+
+
 # ---- Sinkhorn, its plans and fixed points --------------------------------------------------------------------------------------
 
 

@@ -61,9 +61,9 @@ NOTHING = Interval(0.0, float("inf"), CONTINUOUS)
 
 @dataclass(frozen=True)
 class Certificate:
-    """Interval, the least eigenvalue of I + D²u on the certificate's grid, and about how far (L²(μ)) the map is from the optimal one.
+    """Interval, the least eigenvalue of I + D²u on the certificate's grid, and an estimate of the map's error in L²(μ).
 
-    The last is Newton's next step, (∫|∇δ|² dμ)^½: an estimate, ∞ where it was not asked for.
+    The estimate is Newton's next step, (∫|∇δ|² dμ)^½; ∞ where the interval was narrow without it.
     """
 
     interval: Interval
@@ -139,7 +139,7 @@ def measured(grid: Grid, density: Function) -> float:
 
 
 def _finer(grid: Grid) -> Grid:
-    """The grid of the certificate: 9/8 of the points, twice as many where grids are small and between walls, where r has its layers.
+    """The grid of the certificate: 9/8 of the points; twice as many of small grids and between walls, where r has its layers.
 
     Never a grid of the cascade, on whose nodes Newton has made r vanish.
     """
