@@ -136,7 +136,7 @@ def semidual(
 
 
 def _identity(grid: Grid, mu: Array, nu: Array) -> SemiDualResult | None:
-    """The map that leaves all in place, if masses differ by their normalisation only; what rounding changes may cross the domain."""
+    """All left in place, if masses differ by their normalisation only; what rounding changes may cross the domain."""
     mu, nu = mu / np.sum(mu), nu / np.sum(nu)
     moved = float(np.sum(np.abs(mu - nu)))
     if moved > ROUNDED:
