@@ -18,7 +18,8 @@ from .plans import Plan
 BROKEN_OFF = INTERRUPTED.advising("stopped by the user; give the result as start to go on from it")
 SPENT = STEP_LIMIT.advising("the iterations allowed are spent; raise limit, or start from the potentials found")
 AT_ROUNDING = STALLED.advising(
-    "the marginal error no longer falls: rounding of the potential limits it to about osc(u)/ε·10⁻¹⁶; ask for less or raise ε"
+    "the marginal error no longer falls: rounding of the potential limits it to about osc(u)/ε·10⁻¹⁶; ask for less or raise ε; "
+    "a duality gap is known to about 10⁻¹⁵ (|u| + |v|)/ε times the largest cost"
 )
 PATIENCE = (
     12  # plain iterations without a new least marginal error before the run counts as stalled; a Newton step is three
@@ -157,8 +158,8 @@ class Search:
         self.spent += 1
         mu = self.flow.problem.mu
         ratio = np.nan
-        if before is not None:
-            ratio = np.sqrt(mu.integral((point.after - u) ** 2) / mu.integral((u - before.u) ** 2))
+        if before is not None and (moved := mu.integral((u - before.u) ** 2)) > 0:
+            ratio = np.sqrt(mu.integral((point.after - u) ** 2) / moved)
         self.rows.append(
             {
                 "eps": self.flow.eps,
