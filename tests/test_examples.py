@@ -15,7 +15,8 @@ from pmasolve.cli.app import app
 from pmasolve.cli.formulas import FUNCTIONS
 
 ROOT = Path(__file__).parent.parent
-SNIPPETS = ["README.md", *(f"docs/{name}.md" for name in ("how-to-choose", "transport", "validation", "clouds"))]
+DOCS = [f"docs/{name}.md" for name in ("how-to-choose", "transport", "validation", "clouds")]
+SNIPPETS = ["README.md", "CONTRIBUTING.md", *DOCS]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -40,9 +41,7 @@ def test_figures_of_the_docs() -> None:
     assert all(ElementTree.parse(path).getroot().tag.endswith("svg") for path in shown)
 
 
-@pytest.mark.parametrize(
-    "name", ["README.md", "docs/how-to-choose.md", "docs/transport.md", "docs/validation.md", "docs/clouds.md"]
-)
+@pytest.mark.parametrize("name", SNIPPETS)
 def test_snippets_of(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # some write files
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,10 +33,23 @@ from pmasolve import (
     resume,
 )
 from pmasolve.flows.trajectories import ErrorEstimate
-from pmasolve.problems.outcomes import INTERRUPTED, REACHED
+from pmasolve.problems.outcomes import CONVEXITY_LOST, INTERRUPTED, REACHED
 from pmasolve.sinkhorn.softmin.dense import Dense
 
 EPS = 1 / 512
+PAGE = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def _shown() -> type:
+    """The flow of CONTRIBUTING.md, shorter than 40 lines."""
+    (code, *_), names = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL), {}
+    exec(code, names)
+    body = [line for line in code.partition("@dataclass")[2].splitlines() if line.strip()]
+    assert len(body) < 40
+    return names["Euler"]
+
+
+EULER = _shown()
 FLOWS = {
     "MongeAmpere": lambda p: MongeAmpere(p, rtol=1e-9),
     "MongeAmpere, differences": lambda p: MongeAmpere(p, space=FiniteDifference(4), rtol=1e-9),
@@ -47,6 +62,7 @@ FLOWS = {
     "MirrorDescent": lambda p: MirrorDescent(p, ConstantSteps(EPS), modes=4),
     "FokkerPlanck": lambda p: FokkerPlanck(p),
     "JKO": lambda p: JKO(p, EPS),
+    "Euler of CONTRIBUTING": lambda p: EULER(p, EPS / 64),
 }
 ADAPTIVE = {"MongeAmpere", "LinearisedMongeAmpere", "FokkerPlanck"}  # in time: CVODE
 TIMES = [2 * EPS, 5 * EPS, 16 * EPS]
@@ -412,6 +428,12 @@ def test_outcomes_of_one_name_are_equal_whatever_their_advice() -> None:
     assert str(BROKEN.advising("mend it")) == "broken: mend it"
     assert INTERRUPTED != REACHED
     assert Outcome("reached", False) != REACHED
+
+
+def test_the_flow_shown_says_when_its_steps_are_too_long(line: Problem) -> None:
+    run = evolve(EULER(line, EPS), [16 * EPS], initial=T1_START(line.domain.points), throw=False)
+    assert run.outcome == CONVEXITY_LOST
+    assert "shorter" in run.outcome.advice
 
 
 def test_progress_bar_runs(line: Problem, capsys) -> None:
