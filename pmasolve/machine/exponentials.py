@@ -1,6 +1,6 @@
-"""exp2 and log2 that the compiler can vectorise; log-sum-exp engines work in bits, h / ln 2.
+"""exp2, exp and log2 that the compiler can vectorise; log-sum-exp engines on grids work in bits, h / ln 2, on clouds in nats.
 
-Both avoid float–integer conversions, which AVX2 lacks for 64 bits: adding 1.5·2⁵² leaves the rounded number in the low
+All avoid float–integer conversions, which AVX2 lacks for 64 bits: adding 1.5·2⁵² leaves the rounded number in the low
 bits.
 """
 
@@ -22,6 +22,14 @@ CHUNK = 32  # numbers looked at together: one running maximum alone would not be
 
 TAYLOR = tuple(log(2) ** k / factorial(k) for k in range(13))  # 2^r on |r| ≤ 1/2; the next term is 2e-16
 ROUND = 1.5 * 2.0**52
+
+# exp on |r| ≤ log(2)/2: the polynomial of degree 10 that is right at the zeros of the Chebyshev polynomial of degree 11, 0 among
+# them; relative error 3.3e-16 (with C1 = 1 it was eleven times that)
+C10, C9, C8 = 2.7626357241447223e-07, 2.764018079620985e-06, 2.4801504346997686e-05
+C7, C6, C5 = 0.00019841170270440067, 0.0013888888932488599, 0.008333333385667782
+C4, C3, C2, C1 = 0.04166666666657314, 0.16666666666554406, 0.5000000000000006, 1.0000000000000067
+UNDERFLOW = -708.0
+
 EXPONENT_ONE = 0x3FF0000000000000
 EXPONENT_52 = 0x4330000000000000
 SQRT_HALF = 0x3FE6A09E667F3BCD  # the bits of √½
@@ -67,6 +75,17 @@ def exp2(e):
     p = p * r + 1.0
     i = np.float64(shifted).view(np.int64)
     return p * np.int64((i << 52) + EXPONENT_ONE).view(np.float64)
+
+
+@jit
+def exp(t):
+    """e^t for t < 709, and 1e-308 below −708, relative error below 7e-16 + 4e-17|t|; exp2(t / ln 2) would have more."""
+    t = t if t > UNDERFLOW else UNDERFLOW
+    shifted = t * LOG2E + ROUND
+    r = t - (shifted - ROUND) * LN2
+    p = ((((C10 * r + C9) * r + C8) * r + C7) * r + C6) * r + C5
+    p = ((((p * r + C4) * r + C3) * r + C2) * r + C1) * r + 1.0
+    return np.int64(np.float64(p).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)).view(np.float64)
 
 
 @jit

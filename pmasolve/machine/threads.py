@@ -49,40 +49,48 @@ def _even(n: int, parts: int) -> tuple[slice, ...]:
     return tuple(slice(int(a), int(b)) for a, b in pairwise(np.linspace(0, n, min(n, parts) + 1).astype(int)))
 
 
-def each(work: Callable[..., Result], first: Sequence, *more: Sequence) -> list[Result]:
+def _silent(share: float) -> None:
+    """Tell nobody."""
+
+
+def each(
+    work: Callable[..., Result], first: Sequence, *more: Sequence, told: Callable[[float], None] = _silent
+) -> list[Result]:
     """[work(a₀, b₀, …), work(a₁, b₁, …), …] on all threads, the caller's among them: small work is done before others wake.
 
-    An exception comes back once the work that has begun is done; no more is begun.  Inside such work, one after the other.
+    The caller's thread hears of interruptions between two pieces of work, and tells ``told`` what share of them is done.  An
+    exception comes back once the work that has begun is done; no more is begun.  Inside such work, one after the other.
     """
     if len(first) == 1:
         return [work(first[0], *[only for (only,) in more])]
     rows = list(zip(first, *more, strict=True))
-    others = min(get_num_threads(), len(rows)) - 1
-    if others < 1 or _within.each:  # waiting for the pool from within could be waiting for ever
-        return [work(*row) for row in rows]
+    # waiting for the pool from within could be waiting for ever
+    others = 0 if _within.each else min(get_num_threads(), len(rows)) - 1
     results: list[Any] = [None] * len(rows)
     todo = deque(enumerate(rows))
 
-    def share() -> None:
+    def share(told: Callable[[float], None] = _silent) -> None:
         """Take work as long as there is any."""
-        _within.each = True
+        before, _within.each = _within.each, True
         try:
             for i, row in _taken(todo):
                 results[i] = work(*row)
+                told(1 - (len(todo) + 1) / (len(rows) + 1))
         except BaseException:
             todo.clear()
             raise
         finally:
-            _within.each = False
+            _within.each = before
 
     helpers = [_pool(get_num_threads() - 1, os.getpid()).submit(share) for _ in range(others)]
     try:
-        share()
+        share(told)
     finally:
         begun = [helper for helper in helpers if not helper.cancel()]
         wait(begun)
     for helper in begun:
         helper.result()
+    told(1.0)
     return results
 
 
@@ -103,14 +111,7 @@ def spread(work: Callable[[int, int], int], count: int, cost: int) -> int:
     ends = np.linspace(0, count, 1 + min(count, int(pieces))).astype(int)
     if len(ends) == 2:
         return work(0, count)
-    pool, done = ThreadPoolExecutor(threads), 0
-    try:
-        for i, result in enumerate(pool.map(work, ends[:-1], ends[1:])):
-            done += result
-            part((i + 1) / (len(ends) - 1))
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return done
+    return sum(each(work, ends[:-1], ends[1:], told=part))
 
 
 @cache

@@ -17,11 +17,10 @@ from math import log, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from ....machine.arrays import Array
+from ....machine.exponentials import exp
 
 TILE = 32  # targets that share their bounds
 BLOCK = 256  # sources that share a bound; their distances stay in the first-level cache
@@ -31,16 +30,6 @@ GAP = 600.0  # nats: exp(600)·n stays far below overflow
 PLAIN = {"contract", "nnan", "nsz"}
 SUMMING = {"contract", "nnan", "nsz", "reassoc"}
 
-LOG2E = 1 / log(2.0)
-LN2 = log(2.0)
-MAGIC = 1.5 * 2.0**52  # adding it rounds to an integer, left in the low bits
-UNDERFLOW = -708.0
-
-# exp on |r| ≤ log(2)/2 by a Chebyshev fit of degree 10 (relative error 2.2e-16)
-C10, C9, C8 = 2.7626371065696354e-07, 2.764019739169484e-06, 2.480150431378554e-05
-C7, C6, C5 = 0.00019841170230570286, 0.001388888893251478, 0.008333333385699212
-C4, C3, C2 = 0.041666666666573066, 0.16666666666554314, 0.5000000000000006
-
 
 class Blocks(NamedTuple):
     """Points as (dim, n), in an order that keeps neighbours together, and the boxes around runs of them."""
@@ -49,29 +38,6 @@ class Blocks(NamedTuple):
     centres: Array  # (count, dim)
     halves: Array  # (count, dim): half the sides of the bounding boxes
     radii: Array  # (count,): largest distance from the centre
-
-
-@intrinsic
-def as_bits(context, number):
-    """The bits of a float64 as an int64."""
-    return types.int64(types.float64), lambda c, builder, s, args: builder.bitcast(args[0], ir.IntType(64))
-
-
-@intrinsic
-def as_float(context, number):
-    """The float64 with these bits."""
-    return types.float64(types.int64), lambda c, builder, s, args: builder.bitcast(args[0], ir.DoubleType())
-
-
-@njit(fastmath=PLAIN)
-def exp(t):
-    """exp(t) for t < 709, and 1e-308 below −708; branchless, so that loops over it become vector code."""
-    t = t if t > UNDERFLOW else UNDERFLOW
-    shifted = t * LOG2E + MAGIC
-    r = t - (shifted - MAGIC) * LN2
-    p = ((((C10 * r + C9) * r + C8) * r + C7) * r + C6) * r + C5
-    p = ((((p * r + C4) * r + C3) * r + C2) * r + 1.0) * r + 1.0
-    return as_float(as_bits(p) + (as_bits(shifted) << 52))
 
 
 @njit(fastmath=PLAIN)

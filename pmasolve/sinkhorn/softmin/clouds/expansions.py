@@ -27,7 +27,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ....machine.arrays import Array
-from .blocks import BLOCK, SUMMING, Blocks, block_peak, exp, square_distances
+from ....machine.exponentials import exp
+from .blocks import BLOCK, SUMMING, Blocks, block_peak, square_distances
 
 DEGREE = 18  # q up to 1.09; rounding grows by e^2q at most
 TERMS = 1400  # monomials, for all dimensions: DEGREE in three, 10 in four, 4 in ten

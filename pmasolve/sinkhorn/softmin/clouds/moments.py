@@ -17,9 +17,10 @@ import numpy as np
 from numba import njit
 
 from ....machine.arrays import Array
+from ....machine.exponentials import exp
 from ....machine.threads import spread
 from ..nodes import NEGLIGIBLE, Geometry, images
-from .blocks import BLOCK, GAP, SUMMING, TILE, add_blocks, exp, find_shifts, place, square_distances, upper_bound
+from .blocks import BLOCK, GAP, SUMMING, TILE, add_blocks, find_shifts, place, square_distances, upper_bound
 from .sides import Side
 from .waves import derivatives_by_waves, waves
 
