@@ -16,7 +16,6 @@ from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array
 from ..problems.problem import Problem
 from .evolution import Evolution, Linearisation
-from .integrator import Integrator
 from .monge_ampere import MongeAmpere, MongeAmpereState, local_tolerance, take_step
 from .reading import OnGrid
 from .trajectories import ErrorEstimate, Trajectory
@@ -110,8 +109,7 @@ class LinearisedMongeAmpere:
         base = self.flow.start(initial).evolution
         assert isinstance(base, Evolution)
         y = np.concatenate([base.vector(initial), base.vector(self.direction)])
-        system = LinearisedEvolution(base)
-        return MongeAmpereState(Integrator(system, y, local_tolerance(self.rtol) * base.scale), system)
+        return MongeAmpereState.of(LinearisedEvolution(base), y, local_tolerance(self.rtol) * base.scale, 0.0)
 
     def resume(self, potential: Array, t: float) -> MongeAmpereState:
         """w is not known from the potential alone."""
@@ -135,4 +133,4 @@ class LinearisedMongeAmpere:
 
     def _part(self, state: MongeAmpereState, i: int) -> Array:
         assert isinstance(state.evolution, LinearisedEvolution)
-        return state.evolution.base.values(np.split(state.integrator.y, 2)[i])
+        return state.evolution.base.values(np.split(state.y, 2)[i])

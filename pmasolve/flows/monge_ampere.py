@@ -12,7 +12,7 @@ import numpy as np
 from ..calculus.hessians import density_sums
 from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array
-from ..problems.outcomes import CONVEXITY_LOST, REFUSED, Outcome
+from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem
 from .evolution import Evolution, Linearisation
 from .gate import LOST_MASS, lost, need_convex
@@ -41,22 +41,19 @@ class PotentialSystem(System, Protocol):
 
 @dataclass(eq=False)
 class MongeAmpereState:
-    """The integrator and what it knows."""
+    """The last state that is well, and the integrator, which goes on from it."""
 
     integrator: Integrator
     evolution: PotentialSystem
+    t: float
+    y: Array
+    outcome: Outcome = REACHED
     record: Mapping[str, float] = field(default_factory=dict)
 
-    @property
-    def t(self) -> float:
-        """Time reached."""
-        return self.integrator.t
-
-    @property
-    def outcome(self) -> Outcome:
-        """How the last step ended."""
-        outcome = self.integrator.outcome
-        return CONVEXITY_LOST if outcome == REFUSED else outcome
+    @classmethod
+    def of(cls, evolution: PotentialSystem, y: Array, tolerance: float, t: float) -> MongeAmpereState:
+        """A fresh integrator at time t."""
+        return cls(Integrator(evolution, y, tolerance, t), evolution, t, y)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +123,9 @@ class MongeAmpere:
         """A fresh integrator at time t."""
         need_convex(self.operators, potential)
         evolution = Evolution(self.problem, self.operators)
-        integrator = Integrator(evolution, evolution.vector(potential), local_tolerance(self.rtol) * evolution.scale, t)
-        return MongeAmpereState(integrator, evolution)
+        return MongeAmpereState.of(
+            evolution, evolution.vector(potential), local_tolerance(self.rtol) * evolution.scale, t
+        )
 
     def advance(self, state: MongeAmpereState, until: float) -> MongeAmpereState:
         """One step of the integrator, or the interpolant at ``until``."""
@@ -136,7 +134,7 @@ class MongeAmpere:
     def potential(self, state: MongeAmpereState) -> Array:
         """u on the grid."""
         assert isinstance(state.evolution, Evolution)
-        return state.evolution.values(state.integrator.y)
+        return state.evolution.values(state.y)
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
         """Time: against a run at a tenth of the tolerance.  Space: that run against one on a grid refined twice along each axis.
@@ -153,17 +151,21 @@ WATCH = 0.01  # least eigenvalue of the last Newton iterate below which the acce
 
 def take_step(state: MongeAmpereState, until: float) -> MongeAmpereState:
     """One step of the integrator, or the interpolant at ``until``; a state that is not convex, or loses mass, ends the run."""
-    integrator = state.integrator
-    t, y, before = integrator.t, integrator.y, integrator.reached
+    integrator, before = state.integrator, state.integrator.reached
     integrator.advance(until)
-    state.record = step_record(state, integrator.reached - before)
-    near = state.record.get("min_eigenvalue", 0.0) < WATCH
-    if integrator.outcome.ok and near and not state.evolution.derivative(integrator.y, np.empty_like(integrator.y)):
-        integrator.t, integrator.y, integrator.outcome = t, y, REFUSED
-    mass = state.record.get("mass", 1.0)
-    if integrator.outcome.ok and abs(mass - 1.0) > LOST_MASS:
-        integrator.outcome = lost(mass, "refine the grid, or lower the contrast")
+    record = state.record = step_record(state, integrator.reached - before)
+    state.outcome = CONVEXITY_LOST if integrator.outcome == REFUSED else integrator.outcome
+    if state.outcome.ok and record.get("min_eigenvalue", 0.0) < WATCH and not _convex(state.evolution, integrator.y):
+        state.outcome = CONVEXITY_LOST
+    if state.outcome.ok:
+        state.t, state.y = integrator.t, integrator.y
+        if abs((mass := record.get("mass", 1.0)) - 1.0) > LOST_MASS:
+            state.outcome = lost(mass, "refine the grid, or lower the contrast")
     return state
+
+
+def _convex(evolution: PotentialSystem, y: Array) -> bool:
+    return evolution.derivative(y, np.empty_like(y))
 
 
 def step_record(state: MongeAmpereState, dt: float) -> dict[str, float]:
@@ -179,12 +181,12 @@ def step_record(state: MongeAmpereState, dt: float) -> dict[str, float]:
     here = state.evolution.here
     if here is None:  # the last state tried was refused
         return work
-    grid, sums = here.problem.domain, density_sums(here.speed, here.problem.f)
-    mean = sums.total / grid.size
+    cell, sums = here.problem.domain.cell, density_sums(here.speed, here.problem.f)
+    mean = sums.total / here.speed.size
     return {
         **work,
         "min_eigenvalue": 1.0 / here.diffusion[1],
-        "mass": sums.mass * grid.cell,
-        "kl": sums.entropy * grid.cell,
+        "mass": sums.mass * cell,
+        "kl": sums.entropy * cell,
         "speed": max(sums.high - mean, mean - sums.low),
     }
