@@ -32,7 +32,7 @@ from pmasolve import (
     evolve,
     schroedinger,
 )
-from pmasolve.flows.gate import LOST_MASS, inspect, least_stretch, pushed_mass
+from pmasolve.flows.reading import LOST_MASS, inspect, least_stretch, pushed_mass
 from pmasolve.problems.grids import Grid
 
 GAUGES = [PLAIN, SYMMETRIC, FORWARD]

@@ -15,7 +15,7 @@ from ..problems.densities import log_mass
 from ..problems.outcomes import POTENTIAL_NOT_FOUND, Outcome
 from ..problems.problem import Problem
 from .evolution import linearise_at
-from .gate import inspect, need_convex
+from .reading import inspect, need_convex
 
 REMEDY = (
     "the density is known (fields), its Brenier potential only to the accuracy of the semi-dual: refine the grid, or smooth the "

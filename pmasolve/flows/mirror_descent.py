@@ -20,8 +20,7 @@ from ..machine.arrays import Array
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, Outcome
 from ..problems.problem import Problem
 from .evolution import Linearisation, convexity, linearise_at
-from .gate import LOST_MASS, lost, need_convex
-from .reading import OnGrid
+from .reading import LOST_MASS, OnGrid, lost, need_convex
 from .refinement import by_refinement, on_finer_grid
 from .trajectories import ErrorEstimate, Trajectory
 

@@ -15,9 +15,8 @@ from ..machine.arrays import Array
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem
 from .evolution import Evolution, Linearisation
-from .gate import LOST_MASS, lost, need_convex
 from .integrator import Integrator, System
-from .reading import OnGrid
+from .reading import LOST_MASS, OnGrid, lost, need_convex
 from .refinement import by_refinement
 from .trajectories import ErrorEstimate, Trajectory
 

@@ -15,9 +15,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..flows.gate import inspect
 from ..flows.loop import evolve
 from ..flows.monge_ampere import MongeAmpere
+from ..flows.reading import inspect
 from ..flows.trajectories import Stopped, Trajectory
 from ..machine.progress import Show, progress_bar
 from ..machine.speaking import numbers, sheet
