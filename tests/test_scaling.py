@@ -37,9 +37,28 @@ def test_a_wrong_expectation_fails_and_errors_below_the_references_decide_nothin
     wrong = ScalingMethod("plain", PLAIN, 1, 2.0, 0.2)
     assert study.verdict(wrong) is False
     assert replace(study, methods=(wrong,)).section().verdict == "fails"
-    vague = replace(study, methods=(PLAIN_METHOD,), floor={"sup": 1.0, "gradient": 1.0})
+    vague = replace(study, methods=(PLAIN_METHOD,), in_space=dict.fromkeys(study.in_space, 1.0))
     assert vague.verdict(PLAIN_METHOD) is None
     assert vague.section().verdict == "undecided"
+
+
+def test_the_references_error_in_space_counts() -> None:
+    """A target with jumps: 3e-11 in time was printed as all there is, while the grid leaves 10⁻⁶ and more."""
+    grid = Torus((32,))
+    jump = np.where(np.abs(grid.axis(0) - 0.5) < 0.2, 1.5, 1.0)
+    found = scaling_study(Problem.from_densities(grid, np.ones(32), jump), eps=[1 / 64, 1 / 128], t=1 / 64, rtol=1e-10)
+    assert found.in_time["sup"] < 1e-8
+    assert found.in_space["sup"] > 1e-6
+    assert found.floor["sup"] == found.in_time["sup"] + found.in_space["sup"]
+    told = found.section().facts["Reference"]
+    assert f"{found.in_time['sup']:.1e} in time, {found.in_space['sup']:.1e} in space" in told
+    assert "refine the grid; kinks" in told
+    assert "refine the grid" in " ".join(found.summary().split())
+
+
+def test_smooth_densities_are_told_nothing_of_the_grid(study: Scaling) -> None:
+    assert study.in_space["sup"] < 1e-9
+    assert "refine" not in study.section().facts["Reference"]
 
 
 def test_the_report_is_that_of_the_suite(study: Scaling, tmp_path: Path) -> None:
