@@ -7,12 +7,19 @@ import re
 import numpy as np
 import pytest
 from cases import t1
+from hypothesis import given as given_any
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from pmasolve import (
+    JKO,
     SYMMETRIC,
     Box,
     Cloud,
+    ConstantSteps,
     FiniteDifference,
+    FokkerPlanck,
+    HarmonicSteps,
     LinearisedMongeAmpere,
     MongeAmpere,
     Problem,
@@ -23,17 +30,37 @@ from pmasolve import (
     Torus,
     brenier,
     compare,
+    distances,
+    embedding,
     evolve,
+    load,
+    read_array,
     schroedinger,
+    transport,
 )
+from pmasolve.machine.arrays import number, real
+from pmasolve.problems.points import given
 from pmasolve.sinkhorn.softmin.dense import Dense
 from pmasolve.sinkhorn.softmin.separable import Separable
+
+
+class Tensor:
+    """What torch says of a tensor that requires a gradient."""
+
+    shape = (32,)
+
+    def __array__(self, *_: object, **__: object) -> np.ndarray:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.\nUse tensor.detach().numpy() instead.")
+
 
 PROBLEM = t1(32)
 TORUS, X = PROBLEM.domain, PROBLEM.domain.points
 HOLE = np.where(X[0] < 0.25, 0.0, 1.0)
 ONE = np.ones(32)
 DIP = np.where(np.arange(32) == 3, np.nan, 1.0)
+
+MASKED = np.ma.masked_less(np.linspace(-1, 1, 32), 0)
+CLOUDS = Problem.from_samples(np.random.default_rng(0).random((300, 2)), np.zeros((1, 2)))
 
 # what is done: what the message must say (value, rule, remedy)
 MISTAKES = {
@@ -152,6 +179,51 @@ MISTAKES = {
         lambda: compare(evolve(MongeAmpere(t1(32)), [0.01]), evolve(MongeAmpere(t1(32)), [0.02])),
         ["times", "same times"],
     ),
+    "points that are no whole number": (lambda: Torus((64.9,)), ["shape=(64.9,)", "whole"]),
+    "points without end": (lambda: Torus((np.inf,)), ["shape=(inf,)", "whole"]),
+    "no shape": (lambda: Torus(None), ["shape holds object", "real numbers"]),
+    "shape of words": (lambda: Torus("64"), ["shape holds", "real numbers"]),
+    "bins of a histogram": (lambda: Box((3,)), ["shape=(3,)", "at least 4", "split, np.repeat"]),
+    "an axis of one point": (lambda: Box((1, 50)), ["shape=(1, 50)", "squeeze"]),
+    "colours for a volume": (lambda: Box((9, 9, 3)), ["shape=(9, 9, 3)", "colours", "mean(axis=-1)"]),
+    "colours with alpha for a volume": (
+        lambda: Problem.from_densities(Box((9, 9, 4)), np.ones((9, 9, 4), np.uint8), np.ones((9, 9, 4))),
+        ["mu has shape (9, 9, 4) of uint8", "colour", "mean(axis=-1)", "floats"],
+    ),
+    "a column for a line": (lambda: Problem(TORUS, ONE[:, None], ONE), ["f has shape (32, 1)", "squeeze"]),
+    "lengths of words": (lambda: Torus((8,), ("a",)), ["lengths holds", "real numbers"]),
+    "masked density": (lambda: Problem.from_densities(TORUS, MASKED, ONE), ["mu is masked at 16", "mu.filled(0)"]),
+    "masked potential": (lambda: Problem(TORUS, ONE, MASKED), ["g is masked at 16", "g.filled(0)"]),
+    "masked formula": (
+        lambda: Problem.from_densities(TORUS, lambda x: np.ma.masked_less(2 + np.cos(2 * np.pi * x), 2), ONE),
+        ["formula is masked at", "filled(0)"],
+    ),
+    "masked weights": (lambda: Cloud(np.ones((32, 1)), MASKED), ["weights is masked at 16", "weights.filled(0)"]),
+    "masked points": (lambda: Cloud(MASKED[:, None]), ["points is masked at 16", "points.filled(0)"]),
+    "masked start": (lambda: evolve(MongeAmpere(PROBLEM), [0.1], initial=MASKED), ["initial is masked", "filled(0)"]),
+    "masked times": (lambda: evolve(MongeAmpere(PROBLEM), MASKED), ["times is masked", "filled(0)"]),
+    "masked images": (lambda: distances(TORUS, np.ma.stack([MASKED]), ONE), ["images[0] is masked", "filled(0)"]),
+    "masked reference": (lambda: embedding(TORUS, MASKED, [ONE]), ["reference is masked", "filled(0)"]),
+    "masked places": (lambda: given(MASKED[:, None], 1), ["points is masked", "filled(0)"]),
+    "a tensor with a gradient": (lambda: Problem(TORUS, Tensor(), ONE), ["f is no array", ".detach()"]),
+    "a formula of tensors": (lambda: Problem(TORUS, lambda x: Tensor(), ONE), ["formula is no array", ".detach()"]),
+    "dates for a density": (lambda: Problem(TORUS, np.arange(32).astype("M8[s]"), ONE), ["f holds datetime64", "real"]),
+    "nothing for a density": (lambda: Problem(TORUS, None, ONE), ["f holds object", "real"]),
+    "complex formula": (lambda: Problem(TORUS, lambda x: x + 1j, ONE), ["formula holds complex128", "real"]),
+    "complex points": (lambda: Cloud([[1j]]), ["points holds complex128", "real"]),
+    "points of two dimensions": (lambda: Cloud([[1, 2], [3]]), ["points is no array of numbers"]),
+    "points on a line": (lambda: Cloud([1.0, 2.0]), ["points of shape (2,)", "points[:, None]"]),
+    "flow of clouds": (lambda: evolve(MongeAmpere(CLOUDS), [0.1]), ["300 points in dimension 2"]),
+    "cloud for a problem": (lambda: MongeAmpere(CLOUDS.domain), ["problem=Cloud(300 points", "give a Problem"]),
+    "nothing for a problem": (lambda: transport(None), ["problem=None", "give a Problem"]),
+    "array for a problem": (lambda: Sinkhorn(np.ones(10**4), 0.1), ["problem=array(", "give a Problem"]),
+    "array for a domain": (lambda: Problem(np.ones(10**4), ONE, ONE), ["domain=array(", "Torus or a Box"]),
+    "no path": (lambda: load(None), ["path=None", "name of a file"]),
+    "no path to read": (lambda: read_array(3), ["path=3", "name of a file"]),
+    "many times that fall": (
+        lambda: evolve(MongeAmpere(PROBLEM), np.arange(1000.0)[::-1]),
+        ["times=array(", "increasing"],
+    ),
     "study of one value": (lambda: Study.over("eps", [0.1], lambda eps: {"sup": eps}), ["eps=[0.1]", "at least two"]),
     "study that increases": (lambda: Study.over("h", [0.1, 0.2], lambda h: {"sup": h}), ["decreasing"]),
 }
@@ -164,6 +236,71 @@ def test_mistake_is_named(name: str) -> None:
         act()
     for word in words:
         assert word in str(caught.value), str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400, "arrays do not belong in messages"
+
+
+# what takes one real number
+NUMBERS = {
+    "Sinkhorn(eps)": lambda v: Sinkhorn(PROBLEM, v),
+    "Sinkhorn(quadrature)": lambda v: Sinkhorn(PROBLEM, 0.1, quadrature=v),
+    "Richardson(eps)": lambda v: Richardson(PROBLEM, v),
+    "Richardson(levels)": lambda v: Richardson(PROBLEM, 0.1, levels=v),
+    "MongeAmpere(rtol)": lambda v: MongeAmpere(PROBLEM, rtol=v),
+    "LinearisedMongeAmpere(rtol)": lambda v: LinearisedMongeAmpere(PROBLEM, ONE, rtol=v),
+    "FokkerPlanck(rtol)": lambda v: FokkerPlanck(PROBLEM, rtol=v),
+    "JKO(step)": lambda v: JKO(PROBLEM, v),
+    "ConstantSteps(eta)": ConstantSteps,
+    "HarmonicSteps(scale)": HarmonicSteps,
+    "FiniteDifference(order)": FiniteDifference,
+    "transport(gap)": lambda v: transport(PROBLEM, gap=v),
+    "transport(tolerance)": lambda v: transport(PROBLEM, tolerance=v),
+    "schroedinger(eps)": lambda v: schroedinger(PROBLEM, v),
+    "schroedinger(duality_gap)": lambda v: schroedinger(PROBLEM, 0.1, duality_gap=v),
+    "brenier(eps)": lambda v: brenier(PROBLEM, v),
+    "brenier(ratio)": lambda v: brenier(PROBLEM, 0.1, ratio=v),
+    "Spline(degree)": Spline,
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize(
+    "value", [None, "1/8", 1j, [0.1], np.full(999, 0.1), {}, object()], ids=lambda v: type(v).__name__
+)
+def test_what_is_no_number_is_refused_in_one_line(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=rf"{name.partition('(')[2][:-1]}=") as caught:
+        NUMBERS[name](value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+ODD = st.one_of(
+    st.none(), st.text(), st.binary(), st.complex_numbers(), st.dates(), st.lists(st.none(), min_size=1), st.booleans()
+)
+
+
+@given_any(ODD)
+def test_no_object_is_taken_for_a_number(value: object) -> None:
+    with pytest.raises(ValueError, match=r"x="):
+        number(value, "x")
+    if not isinstance(value, bool):
+        with pytest.raises(ValueError, match=r"x (holds|is no array)"):
+            real(value, "x")
+        with pytest.raises(ValueError, match=r"x (holds|is no array)"):
+            real([1.0, value], "x")
+
+
+@given_any(values=arrays(np.float64, st.integers(0, 9)), data=st.data())
+def test_real_keeps_numbers_and_refuses_each_mask(values: np.ndarray, data: st.DataObject) -> None:
+    assert np.array_equal(real(values, "x"), values, equal_nan=True)
+    assert real(values, "x") is not values
+    mask = data.draw(arrays(bool, values.shape))
+    masked = np.ma.array(values, mask=mask)
+    if mask.any():
+        with pytest.raises(ValueError, match=rf"x is masked at {mask.sum()} places.*x\.filled\(0\)"):
+            real(masked, "x")
+    else:
+        assert np.array_equal(real(masked, "x"), values, equal_nan=True)
 
 
 def test_the_remedy_for_eps_works() -> None:

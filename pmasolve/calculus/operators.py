@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number
 from ..machine.threads import blocks, each
 from ..problems.grids import Grid
 from .hessians import add, packed
@@ -102,7 +102,7 @@ class FiniteDifference:
     order: int = 4
 
     def __post_init__(self) -> None:
-        if self.order not in _FIRST:
+        if number(self.order, "order") not in _FIRST:
             raise ValueError(f"order={self.order}: finite differences of order 2, 4 or 6 are offered")
 
     def on(self, grid: Grid) -> DifferenceOperators:

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from ..calculus.operators import Fourier, Operators, Space
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number
 from ..problems.outcomes import POSITIVITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem
 from .densities_as_states import brenier_potential, starting_law
@@ -136,7 +136,7 @@ class FokkerPlanck:
     rtol: float = field(default=1e-9, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not 1e-13 <= self.rtol <= 1e-2:
+        if not 1e-13 <= number(self.rtol, "rtol") <= 1e-2:
             raise ValueError(f"rtol={self.rtol}: give a tolerance between 1e-13 and 1e-2")
         self.problem.need_positive("Fokker–Planck with a Brenier potential")
 

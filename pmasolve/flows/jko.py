@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
 from ..calculus.operators import Fourier, Operators, Space
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number
 from ..problems.densities import Interpolation, Spline
 from ..problems.outcomes import REACHED, STALLED, Outcome
 from ..problems.problem import Problem
@@ -88,7 +88,7 @@ class JKO:
     interpolation: Interpolation = field(default=Spline(5), kw_only=True)
 
     def __post_init__(self) -> None:
-        if not 0 < self.step < np.inf:
+        if not 0 < number(self.step, "step") < np.inf:
             raise ValueError(f"step={self.step}: the step must be positive and finite, for example 1e-3")
         self.problem.need_positive("a JKO step")
 

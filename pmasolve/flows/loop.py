@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, shown
 from ..machine.progress import Show, progress_bar
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
 from ..problems.times import increasing
@@ -87,7 +87,7 @@ def resume(
     """
     requested, (t, potential) = increasing(times), trajectory.latest
     if requested[0] <= t:
-        raise ValueError(f"times={times}: the trajectory has reached t={t:g} already; ask for later times")
+        raise ValueError(f"times={shown(times)}: the trajectory has reached t={t:g} already; ask for later times")
     flow = trajectory.flow
     flow.admit(requested)
     new = _run(flow, flow.resume(potential, t), trajectory.initial, requested, events, False, progress)

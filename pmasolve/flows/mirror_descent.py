@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from ..calculus.operators import Fourier, Operators, Space
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, Outcome
 from ..problems.problem import Problem
 from .evolution import Linearisation, convexity, linearise_at
@@ -142,7 +142,7 @@ class MirrorDescent:
     modes: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.modes is not None and self.modes < 1:
+        if self.modes is not None and number(self.modes, "modes") < 1:
             raise ValueError(f"modes={self.modes}: keep at least one wavenumber, or None for all")
         self.problem.need_positive("mirror descent")
 
@@ -267,6 +267,6 @@ class MirrorDescent:
 
 
 def _positive(eta: float, name: str) -> float:
-    if not 0 < eta < np.inf:
+    if not 0 < number(eta, name) < np.inf:
         raise ValueError(f"{name}={eta}: steps must be positive and finite, for example 1e-3")
     return eta

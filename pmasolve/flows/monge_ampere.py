@@ -11,9 +11,9 @@ import numpy as np
 
 from ..calculus.hessians import density_sums
 from ..calculus.operators import Fourier, Operators, Space
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from .evolution import Evolution, Linearisation
 from .integrator import Integrator, System
 from .reading import LOST_MASS, OnGrid, lost, need_convex
@@ -96,9 +96,9 @@ class MongeAmpere:
     rtol: float = field(default=1e-8, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not 1e-13 <= self.rtol <= 1e-2:
+        if not 1e-13 <= number(self.rtol, "rtol") <= 1e-2:
             raise ValueError(f"rtol={self.rtol}: give a tolerance between 1e-13 and 1e-2")
-        if self.problem.has_densities:
+        if checked(self.problem).has_densities:
             self.problem.need_positive("the Monge–Ampère flow")
 
     @cached_property

@@ -94,6 +94,8 @@ def reading(path: Name, wanted: str) -> Iterator[None]:
     FileNotFoundError, PermissionError : as for any file.
     ValueError : a folder; a file that is damaged or of another kind: readers fail in many ways on bytes they do not expect.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise BadFile(f"path={shown(path)}: give the name of a file")
     if Path(path).is_dir():
         raise BadFile(f"{path} is a folder: give the name of a file")
     try:

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..calculus.operators import FiniteDifference, Fourier, Space
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number
 from ..machine.progress import progress_bar
 from ..machine.speaking import count, drawn, page, sheet
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, UNRESOLVED, Outcome
 from ..problems.points import Points
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from .certificates import Certificate, Interval, certify, splitting, walled
 from .displacement import QUINTIC, Displacement, Move, Tabulated, push
 from .newton import NewtonKrylov, Solution, newton
@@ -303,11 +303,11 @@ def _rough(
 
 
 def _check(problem: Problem, gap: float, tolerance: float) -> None:
-    if not problem.has_densities:
+    if not checked(problem).has_densities:
         raise ValueError(
             "samples carry weights but no density: estimate densities on a grid (Problem.from_densities), or use schroedinger"
         )
-    if not (gap > 0 and 0 < tolerance < 1):
+    if not (number(gap, "gap") > 0 and 0 < number(tolerance, "tolerance") < 1):
         raise ValueError(f"gap={gap}, tolerance={tolerance}: both must be positive, the tolerance below 1")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array, shown
+from ..machine.arrays import Array, real, shown
 from .points import Places, rows
 
 FARTHEST = 1e150  # the square of a larger number may be infinite
@@ -15,12 +15,10 @@ FARTHEST = 1e150  # the square of a larger number may be infinite
 
 def finite(array: ArrayLike, name: str, shape: tuple[int, ...], rule: str) -> Array:
     """One finite number for each node, as a contiguous float64 copy; ``rule`` says what another shape means."""
-    raw = np.asarray(array)
-    if raw.dtype.kind in "cSU":
-        raise ValueError(f"{name} holds {raw.dtype} values: give real numbers")
-    out = np.array(raw, dtype=np.float64, order="C")
+    out = real(array, name)
     if out.shape != shape:
-        raise ValueError(f"{name} has shape {out.shape}, {rule.format(shape)}")
+        hint = f"; drop the axes of one point, {name}.squeeze()" if np.squeeze(out).shape == shape else ""
+        raise ValueError(f"{name} has shape {out.shape}, {rule.format(shape)}{hint}")
     if not np.isfinite(out).all():
         raise ValueError(f"{name} has {np.count_nonzero(~np.isfinite(out))} NaN or infinite values: clean it first")
     return out
@@ -69,10 +67,11 @@ class Cloud:
     period: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        shape = np.shape(self.points)
-        if len(shape) != 2 or 0 in shape:
-            raise ValueError(f"points of shape {shape}: give a finite array of shape (n, dim), n ≥ 1")
-        points = finite(self.points, "points", shape, "")
+        points = real(self.points, "points")
+        if points.ndim != 2 or points.size == 0:
+            hint = ", points[:, None] for points on a line" if points.ndim == 1 else ""
+            raise ValueError(f"points of shape {points.shape}: give a finite array of shape (n, dim), n ≥ 1{hint}")
+        points = finite(points, "points", points.shape, "")
         if (size := float(np.max(np.abs(points)))) > FARTHEST:
             raise ValueError(
                 f"points as large as {size:.3g}: squared distances would overflow; take another unit of length"
@@ -80,10 +79,12 @@ class Cloud:
         n, dim = points.shape
         weights = np.full(n, 1.0 / n) if self.weights is None else _masses(self.weights, n)
         if self.period is not None:
-            period = tuple(np.atleast_1d(self.period).astype(float).tolist())
+            period = tuple(np.ravel(real(self.period, "period")).tolist())
             period = period * dim if len(period) == 1 else period
             if len(period) != dim or not all(0 < p < np.inf for p in period):
-                raise ValueError(f"period={self.period}: give one positive period, or one for each of {dim} axes")
+                raise ValueError(
+                    f"period={shown(self.period)}: give one positive period, or one for each of {dim} axes"
+                )
             points = points - np.floor(points / period) * period
             object.__setattr__(self, "period", period)
         object.__setattr__(self, "points", points)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import map_coordinates, spline_filter1d
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number, real
 from ..machine.threads import CACHED, blocks, each
 from .grids import Box, Grid, Torus
 from .points import Points, given
@@ -62,7 +62,9 @@ class Analytic:
 
     def __call__(self, points: Array) -> Array:
         def evaluate(block: Array, out: Array) -> None:
-            np.add(self.formula(*block), self.shift, out=out)
+            values = self.formula(*block)
+            plain = type(values) is np.ndarray and values.dtype == np.float64
+            np.add(values if plain else real(values, "a density's formula"), self.shift, out=out)
 
         return _pointwise(evaluate, points)
 
@@ -85,7 +87,7 @@ class Spline:
     degree: int = 5
 
     def __post_init__(self) -> None:
-        if self.degree not in (1, 3, 5):
+        if number(self.degree, "degree") not in (1, 3, 5):
             raise ValueError(f"degree={self.degree}: splines of degree 1, 3 or 5 are offered")
 
     def of(self, grid: Grid, samples: Array) -> Function:

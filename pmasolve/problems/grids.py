@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, real, shown
 from ..machine.threads import blocks, each
 from .clouds import Cloud as Cloud
 from .clouds import finite
@@ -33,6 +33,23 @@ def _turn(x, rows, columns):
             x[r, k] = direction * columns[0, k] * x[r, k] + (coordinate + columns[1, k])
 
 
+def _counts(shape: ArrayLike) -> tuple[int, ...]:
+    """Whole numbers of points."""
+    numbers = np.ravel(real(shape, "shape"))
+    if not (np.isfinite(numbers).all() and np.array_equal(numbers, np.rint(numbers))):
+        raise ValueError(f"shape={shown(shape)}: numbers of points are whole")
+    return tuple(int(n) for n in numbers)
+
+
+def _too_few(shape: tuple[int, ...]) -> str:
+    """What to do about short axes."""
+    if min(shape) == 1 < max(shape):
+        return "drop the axes of one point, values.squeeze()"
+    if shape[-1] in (2, 3) and len(shape) == 3:
+        return "if the last axis is colours take their mean, values.mean(axis=-1)"
+    return "refine the grid; bins of a histogram may be split, np.repeat(values, 4)"
+
+
 @dataclass(frozen=True)
 class Grid:
     """What the torus and the box share: a uniform product grid with the midpoint (= trapezoidal) quadrature."""
@@ -41,14 +58,18 @@ class Grid:
     lengths: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        shape = tuple(int(n) for n in np.atleast_1d(self.shape))
+        shape = _counts(self.shape)
         if not 1 <= len(shape) <= 3:
-            raise ValueError(f"shape={self.shape}: the grid needs 1, 2 or 3 axes; use Cloud for higher dimensions")
+            raise ValueError(
+                f"shape={shown(self.shape)}: the grid needs 1, 2 or 3 axes; use Cloud for higher dimensions"
+            )
         if min(shape) < 4:
-            raise ValueError(f"shape={self.shape}: every axis needs at least 4 points; refine the grid")
-        lengths = tuple(float(length) for length in np.atleast_1d(self.lengths)) or (1.0,) * len(shape)
+            raise ValueError(f"shape={self.shape}: every axis needs at least 4 points; {_too_few(shape)}")
+        lengths = tuple(np.ravel(real(self.lengths, "lengths")).tolist()) or (1.0,) * len(shape)
         if len(lengths) != len(shape) or not all(0 < length < np.inf for length in lengths):
-            raise ValueError(f"lengths={self.lengths}: give one positive length for each of the {len(shape)} axes")
+            raise ValueError(
+                f"lengths={shown(self.lengths)}: give one positive length for each of the {len(shape)} axes"
+            )
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "lengths", lengths)
 
@@ -169,6 +190,11 @@ class Grid:
 
     def values(self, array: ArrayLike, name: str) -> Array:
         """Check that ``array`` holds one finite number for each point and return it as contiguous float64."""
+        if getattr(array, "dtype", None) in (np.uint8, np.uint16) and self.shape[-1] == 4 and self.dim == 3:
+            raise ValueError(
+                f"{name} has shape {np.shape(array)} of {array.dtype}: an image in colour; take its luminance, for example "
+                f"{name}[..., :3].mean(axis=-1), and give a volume as floats"
+            )
         return finite(array, name, self.shape, "the grid has {}: sample it at grid.points")
 
 

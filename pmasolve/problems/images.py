@@ -91,8 +91,8 @@ def read_samples(path: str | os.PathLike[str], name: str | None = None, *, frame
     -------
     ``values`` (float64), ``spacing`` (one length for each axis, or None) and ``orientation`` (words, or None).
     """
-    file = Path(path)
     with reading(path, f"of a kind that is read here ({KINDS})"):
+        file = Path(path)
         samples = _reader(file).read(file, Choice(name, frame))
         values = np.asarray(samples.values)
         if values.dtype.kind not in "biuf":

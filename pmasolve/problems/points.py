@@ -18,7 +18,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, real
 
 
 class Layout(Enum):
@@ -121,10 +121,7 @@ def given(points: Points, dim: int) -> Places:
         if points.dim != dim:
             raise ValueError(f"points of dimension {points.dim}, in a space of dimension {dim}: they must agree")
         return points.placed()
-    raw = np.asarray(points)
-    if raw.dtype.kind not in "biuf":
-        raise ValueError(f"points hold {raw.dtype} values: give real numbers")
-    x = raw.astype(np.float64, copy=False)
+    x = real(points, "points")
     layout = _layout(x.shape, dim)
     if not np.isfinite(x).all():
         raise ValueError(

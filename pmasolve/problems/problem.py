@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, shown
 from ..machine.speaking import numbers, sheet
 from .densities import (
     Formula,
@@ -269,6 +269,18 @@ def _words(measure: Measure) -> str:
     return f"density {extent}"
 
 
+def checked(problem: Problem) -> Problem:
+    """The problem, where it is one.
+
+    Raises
+    ------
+    ValueError : it is something else.
+    """
+    if not isinstance(problem, Problem):
+        raise ValueError(f"problem={shown(problem)}: give a Problem of densities on a grid, or Problem.from_samples")
+    return problem
+
+
 def _counted(cloud: Cloud) -> Measure:
     with np.errstate(divide="ignore"):
         return Measure(cloud, np.log(cloud.weights), 1.0)
@@ -293,4 +305,4 @@ def _from_density(domain: Grid, density: Formula | ArrayLike, name: str, interpo
 
 def _check_grid(domain: Grid) -> None:
     if not isinstance(domain, (Torus, Box)):
-        raise ValueError(f"domain={domain!r}: give a Torus or a Box; for points use Problem.from_samples")
+        raise ValueError(f"domain={shown(domain)}: give a Torus or a Box; for points use Problem.from_samples")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, real, shown
 
 
 def increasing(times: ArrayLike) -> Array:
@@ -16,9 +16,9 @@ def increasing(times: ArrayLike) -> Array:
     >>> increasing(0.5)
     array([0.5])
     """
-    out = np.atleast_1d(np.asarray(times, dtype=np.float64))
+    out = np.atleast_1d(real(times, "times"))
     if out.ndim != 1 or out.size == 0 or not np.isfinite(out).all() or out[0] < 0 or np.any(np.diff(out) <= 0):
-        raise ValueError(f"times={times}: give finite, strictly increasing times ≥ 0, for example [0.01, 0.02]")
+        raise ValueError(f"times={shown(times)}: give finite, strictly increasing times ≥ 0, for example [0.01, 0.02]")
     return out
 
 

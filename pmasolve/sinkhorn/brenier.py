@@ -16,7 +16,7 @@ from functools import cached_property
 
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number
 from ..machine.speaking import count, numbers, sheet
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
 from ..problems.problem import Problem
@@ -168,9 +168,10 @@ def brenier(
     >>> found.outcome.name, found.orders, found.error_estimate < 1e-6
     ('reached', (2, 4, 6, 8), True)
     """
-    if levels < 1:
+    number(eps, "eps")
+    if number(levels, "levels") < 1:
         raise ValueError(f"levels={levels}: the ladder needs at least one ε")
-    if not ratio > 1:
+    if not number(ratio, "ratio") > 1:
         raise ValueError(f"ratio={ratio}: neighbouring ε must differ; give a number above 1, for example 2")
     if not problem.has_densities:
         raise ValueError(

@@ -19,9 +19,9 @@ from ..calculus.operators import Fourier, Operators, Space
 from ..flows.evolution import convexity
 from ..flows.loop import evolve
 from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number
 from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from ..problems.times import admit_multiples
 from .potentials import half_step
 from .readings import Reading, reading, resolution
@@ -112,9 +112,10 @@ class Sinkhorn:
     quadrature: float = field(default=1e-12, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not 0 < self.eps < np.inf:
+        number(self.quadrature, "quadrature")
+        if not 0 < number(self.eps, "eps") < np.inf:
             raise ValueError(f"eps={self.eps}: the regularisation must be positive and finite, for example 1e-3")
-        least = DIGITS * self.problem.extent**2
+        least = DIGITS * checked(self.problem).extent ** 2
         if self.eps < least:
             raise ValueError(
                 f"eps={self.eps:.3g}: costs over ε have no digits left after the point; take at least {least:.3g}"

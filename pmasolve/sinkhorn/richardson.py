@@ -15,7 +15,7 @@ import numpy as np
 from ..flows.loop import evolve
 from ..flows.protocol import reach
 from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number
 from ..machine.speaking import count
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
@@ -69,7 +69,7 @@ class Richardson:
     quadrature: float = field(default=1e-12, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.levels < 1:
+        if number(self.levels, "levels") < 1:
             raise ValueError(f"levels={self.levels}: the ladder needs at least one ε")
         _ = self.ladder
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number
 from ..machine.progress import progress_bar
 from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.outcomes import INTERRUPTED, NOT_FINITE, REACHED, STALLED, STEP_LIMIT, Outcome
@@ -204,8 +204,10 @@ def schroedinger(
     >>> found.outcome.name, found.iterations < 100
     ('reached', True)
     """
+    number(eps, "eps")
     rungs = _rungs(problem, eps, start, ladder)
-    if not (marginal > 0 and duality_gap > 0 and limit > 0):
+    demands = {"marginal": marginal, "duality_gap": duality_gap, "limit": limit}
+    if not all(number(value, name) > 0 for name, value in demands.items()):
         raise ValueError(
             f"marginal={marginal}, duality_gap={duality_gap}, limit={limit}: all must be positive, for example 1e-9"
         )

@@ -21,6 +21,7 @@ from ..flows.monge_ampere import MongeAmpere
 from ..flows.reading import inspect
 from ..flows.refinement import on_finer_grid
 from ..flows.trajectories import Stopped, Trajectory
+from ..machine.arrays import real
 from ..machine.progress import Show, progress_bar
 from ..machine.speaking import numbers, sheet
 from ..problems.problem import Problem
@@ -236,7 +237,7 @@ def scaling_study(
 def _check(problem: Problem, eps: Sequence[float], t: float) -> None:
     if not problem.has_densities:
         raise ValueError("the problem is made of samples, which PMA has no solver for: give densities on a grid")
-    values = np.asarray(eps, dtype=np.float64)
+    values = real(eps, "eps")
     if values.ndim != 1 or values.size < 2 or np.any(np.diff(values) >= 0):
         raise ValueError(
             f"eps={eps}: an order needs at least two values, decreasing, for example [1/256, 1/512, 1/1024]"
