@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import nibabel
+import nrrd
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +19,7 @@ from pmasolve.cli.building import problem_of
 from pmasolve.cli.config import checked, read
 from pmasolve.cli.formulas import Formula, number
 from pmasolve.problems.images import read_array
+from pmasolve.studies import pages
 
 CONFIG = """
 [domain]
@@ -290,3 +293,178 @@ def test_transport_of_vanishing_densities_prints_strict_json(tmp_path: Path) -> 
     assert record["min_eigenvalue"] is None
     assert record["ok"]
     assert "eigenvalue" not in invoke("transport", *paths, "--gap", "0.05").output
+
+
+# ---- files in --------------------------------------------------------------------------------------------------------------------
+
+
+def spots(shape=(24, 24)) -> tuple[np.ndarray, np.ndarray]:
+    """Two smooth densities on a grid."""
+    x, y = np.meshgrid(*[(np.arange(n) + 0.5) / n for n in shape], indexing="ij")
+    return tuple(1 + 0.3 * np.cos(np.pi * x) * s + 0.2 * np.cos(np.pi * y) for s in (1, -1))
+
+
+def test_sides_have_the_lengths_that_are_given_or_that_the_files_know(tmp_path: Path) -> None:
+    """Pixels twice as high as wide: W₂ is that of a grid of such pixels, from options and from a header alike."""
+    mu, nu = spots()
+    expected = pma.transport(pma.Problem.from_densities(pma.Box((24, 24), (1.0, 0.5)), mu, nu)).w2_squared
+    plain = [tmp_path / "a.npy", tmp_path / "b.csv"]
+    np.save(plain[0], mu)
+    np.savetxt(plain[1], nu, delimiter=",", fmt="%.17g")
+    known = [tmp_path / "a.nrrd", tmp_path / "b.nrrd"]
+    for path, values in zip(known, (mu, nu), strict=True):
+        nrrd.write(str(path), values, {"spacings": [2.0, 1.0]})
+    square = json.loads(invoke("transport", *plain, "--json").output)
+    assert square["lengths"] == [1, 1]
+    for options in ((*plain, "--lengths", "1,0.5"), known, (known[0], plain[1])):
+        record = json.loads(invoke("transport", *options, "--json").output)
+        assert record["lengths"] == [1.0, 0.5]
+        assert record["w2_squared"] == pytest.approx(expected, rel=1e-9)
+    assert abs(square["w2_squared"] / expected - 1) > 1e-3
+    twice = json.loads(invoke("transport", *known, "--lengths", "2,1", "--json").output)
+    assert twice["w2_squared"] == pytest.approx(4 * expected, rel=1e-9)
+    nrrd.write(str(known[1]), nu, {"spacings": [1.0, 1.0]})
+    for options, words in (
+        (known, "has spacing (2.0, 1.0)"),
+        ((*plain, "--lengths", "1"), "give 2 positive numbers"),
+        ((*plain, "--lengths", "1,-1"), "give 2 positive numbers"),
+        ((*plain, "--lengths", "wide"), "give 2 positive numbers"),
+    ):
+        result = invoke("transport", *options)
+        assert result.exit_code == 2
+        assert words in result.output
+
+
+def test_axes_that_point_elsewhere_are_not_compared(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((6, 6, 6)) + 1
+    for name, sign in (("a.nii", 1), ("b.nii", -1)):
+        nibabel.save(nibabel.Nifti1Image(values, np.diag([sign, 1, 1, 1])), tmp_path / name)
+    result = invoke("transport", tmp_path / "a.nii", tmp_path / "b.nii")
+    assert result.exit_code == 2
+    assert "axes RAS" in result.output
+    assert "LAS: turn one" in result.output
+
+
+def test_rounding_below_zero_is_clipped_and_named_by_its_file(tmp_path: Path) -> None:
+    mu, nu = spots()
+    hole = mu * (mu > 1)
+    noisy = np.where(hole > 0, hole, -1e-18)
+    paths = [tmp_path / "mu.npy", tmp_path / "nu.npy"]
+    for values, name in ((noisy, "mu.npy"), (nu, "nu.npy"), (hole, "exact.npy")):
+        np.save(tmp_path / name, values)
+    result = invoke("transport", *paths)
+    assert result.exit_code == 2
+    assert re.search(r"mu\.npy has \d+ negative values \(least -\S+ of the largest\).*--clip", result.output)
+    remedy = re.search(r"--clip (\S+)", result.output).group(1)
+    config = {
+        "domain": {"shape": [24, 24]},
+        "source": {"file": str(paths[0]), "clip": remedy},
+        "target": {"file": str(paths[1])},
+    }
+    clipped, exact = problem_of(checked(config, "here")), pma.Problem.from_densities(pma.Torus((24, 24)), hole, nu)
+    assert np.array_equal(clipped.f, exact.f)
+    options = ["--gap", "0.9", "--json"]
+    choices = ((paths[0], "--clip", remedy), (tmp_path / "exact.npy",))
+    found = [json.loads(invoke("transport", *choice, paths[1], *options).output) for choice in choices]
+    assert found[0]["w2_squared"] == found[1]["w2_squared"]
+    np.save(paths[0], np.where(hole > 0, hole, -0.1))
+    assert invoke("transport", *paths, "--clip", "1e-12").exit_code == 2
+
+
+def test_one_frame_of_several_is_taken_and_axes_of_one_point_are_dropped(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((8, 8), grey, np.uint8)) for grey in (10, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    np.save(tmp_path / "a.npy", np.ones((1, 8, 8)))
+    result = invoke("transport", tmp_path / "a.gif", tmp_path / "a.npy")
+    assert result.exit_code == 2
+    assert "a.gif has 2 frames" in result.output
+    assert "--frame" in result.output
+    record = json.loads(invoke("transport", tmp_path / "a.gif", tmp_path / "a.npy", "--frame", "0", "--json").output)
+    assert record["w2_squared"] == pytest.approx(0, abs=1e-20)
+    config = {
+        "domain": {"shape": [8, 8]},
+        "source": {"file": str(tmp_path / "a.gif"), "frame": 1},
+        "target": {"formula": "1"},
+    }
+    assert np.ptp(problem_of(checked(config, "here")).f) == 0
+    with pytest.raises(ValueError, match="frame are for files"):
+        checked(config | {"target": {"formula": "1", "frame": 1}}, "here")
+
+
+SHAPES = {
+    (3,): ["shape=(3,)", "np.repeat"],
+    (9, 9, 3): ["colours", "mean(axis=-1)"],
+    (2, 2, 2, 2): ["shape (2, 2, 2, 2)", "--frame"],
+    (): ["shape ()", "1, 2 or 3 axes"],
+    (0, 4): ["shape (0, 4)"],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_shapes_that_are_no_grid_say_what_to_do(shape: tuple[int, ...], tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones(shape))
+    result = invoke("transport", tmp_path / "a.npy", tmp_path / "a.npy")
+    assert result.exit_code == 2
+    for word in SHAPES[shape]:
+        assert word in result.output
+
+
+def test_bad_files_end_in_one_line(write, tmp_path: Path) -> None:
+    """No traceback, no error numbers: folders, marks of byte order, nesting, sizes that no memory holds."""
+    (tmp_path / "folder").mkdir()
+    np.save(tmp_path / "mu.npy", np.ones((8, 8)))
+    result = invoke("evolve", write("\ufeff" + CONFIG), "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    deep = "\nx = " + "[" * 5000 + "]" * 5000
+    for arguments, words in (
+        (("evolve", tmp_path / "folder"), "is a folder"),
+        (("evolve", write(deep, "deep.toml")), "not a TOML file"),
+        (("evolve", write(CONFIG.replace("[32]", "[100000, 100000]"), "big.toml")), "take fewer points"),
+        (("evolve", tmp_path / "none.toml"), "none.toml: No such file or directory"),
+        (("evolve", write(CONFIG, "a.toml"), "--out", tmp_path / "none" / "run"), "does not exist"),
+        (("evolve", write(CONFIG, "a.toml"), "--resume", "--out", tmp_path / "mu.npy.npz"), "No such file"),
+        (("transport", tmp_path / "folder", tmp_path / "mu.npy"), "is a folder"),
+        (("transport", tmp_path / "none.png", tmp_path / "mu.npy"), "none.png: No such file or directory"),
+        (("compare", tmp_path / "mu.npy", tmp_path / "mu.npy"), "not a TOML file"),
+    ):
+        result = invoke(*arguments)
+        assert result.exit_code == 2, (arguments, result.output)
+        assert isinstance(result.exception, SystemExit)
+        assert "Errno" not in result.output
+        assert words in result.output
+
+
+def test_a_run_does_not_overwrite_what_it_reads(write, tmp_path: Path) -> None:
+    np.savez(tmp_path / "mu.npz", np.ones(32))
+    config = write(CONFIG.replace('formula = "1 + 0.3*cos(2*pi*x)"', 'file = "mu.npz"'))
+    before = (tmp_path / "mu.npz").read_bytes()
+    result = invoke("evolve", config, "--out", tmp_path / "mu.npz")
+    assert result.exit_code == 2
+    assert "is one of the densities" in result.output
+    assert (tmp_path / "mu.npz").read_bytes() == before
+
+
+def test_figures_and_reports_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = pma.plot_orders({"h": pma.Study.over("h", [0.1, 0.05], lambda h: {"sup": h})})
+    first = [path.read_bytes() for path in pma.save_figure(figure, tmp_path / "a")]
+    savefig = type(figure).savefig
+
+    def full(self, target, **options):
+        if options["format"] == "pdf":
+            target.write(b"%PDF")
+            raise OSError("No space left on device")
+        return savefig(self, target, **options)
+
+    monkeypatch.setattr(type(figure), "savefig", full)
+    with pytest.raises(OSError, match="No space"):
+        pma.save_figure(figure, tmp_path / "a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pdf", "a.svg"]
+    assert [(tmp_path / name).read_bytes() for name in ("a.svg", "a.pdf")] == first
+
+    def broken(*_: object) -> str:
+        raise RuntimeError("no page")
+
+    monkeypatch.setattr(pages, "html", broken)
+    with pytest.raises(RuntimeError, match="no page"):
+        pages.write(pages.Page("t"), [], tmp_path, drawings={}, more={})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pdf", "a.svg"]

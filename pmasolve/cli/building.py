@@ -17,6 +17,7 @@ from ..sinkhorn.iteration import FORWARD, PLAIN, SYMMETRIC, Sinkhorn
 from ..sinkhorn.richardson import Richardson
 from .config import Config, Density, MongeAmpereFlow, RichardsonFlow, SinkhornFlow
 from .formulas import Formula
+from .inputs import Reading, check_memory
 
 DOMAINS = {"torus": Torus, "box": Box}
 GAUGES = {"plain": PLAIN, "symmetric": SYMMETRIC, "forward": FORWARD}
@@ -29,7 +30,8 @@ SPACES: dict[str, Space] = {
 
 
 def grid_of(config: Config) -> Grid:
-    """The torus or the box."""
+    """The torus or the box, if this machine can hold it."""
+    check_memory(config.domain.shape)
     return DOMAINS[config.domain.kind](tuple(config.domain.shape), tuple(config.domain.lengths))
 
 
@@ -57,8 +59,7 @@ def initial_of(config: Config, grid: Grid) -> Array | None:
 def _density(grid: Grid, table: Density) -> Callable[..., Array] | Array:
     """A density of any mass: a callable for formulas, an array for files."""
     if table.file is not None:
-        values = read_array(table.file)
-        return values + table.floor * float(np.max(values))
+        return Reading(table.array, table.frame, table.floor, table.clip).of(table.file).values
     if table.potential is not None:
         potential = Formula(table.potential)
         return lambda *points: np.exp(-potential(*points))

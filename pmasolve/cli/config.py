@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from ..machine.archives import reading
+from ..machine.arrays import shown
 from .formulas import Formula, number
 
 
@@ -39,12 +41,18 @@ class Domain(Table):
 
 
 class Density(Table):
-    """[source], [target]: one of ``formula`` (a density), ``potential`` (its negative logarithm), ``file`` (.npy, .png, …)."""
+    """[source], [target]: one of ``formula`` (a density), ``potential`` (its negative logarithm), ``file`` (.npy, .png, …).
+
+    Of a file ``array`` and ``frame`` say which of several; ``clip`` sets negative values of its size to 0.
+    """
 
     formula: Expression | None = None
     potential: Expression | None = None
     file: Path | None = None
     floor: Annotated[Number, Field(ge=0)] = 0.0  # added to the density, in units of its greatest value
+    clip: Annotated[Number, Field(ge=0)] = 0.0  # in the same units
+    array: str | None = None
+    frame: Annotated[int, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Density:
@@ -53,6 +61,8 @@ class Density(Table):
             raise ValueError(f"give one of formula, potential, file, not {' and '.join(given) or 'none'}")
         if self.floor and self.potential is not None:
             raise ValueError("floor is for densities: it cannot be added to a potential")
+        if self.file is None and (self.clip or self.array is not None or self.frame is not None):
+            raise ValueError("clip, array and frame are for files")
         return self
 
 
@@ -123,10 +133,8 @@ def read(path: Path) -> Config:
     ValueError : what is wrong in it, one line each: key, value, what is allowed.
     OSError : it cannot be read.
     """
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a TOML file: {error}") from None
+    with reading(path, "a TOML file"):
+        content = tomllib.loads(path.read_text("utf-8-sig"))  # some editors begin with a mark of byte order
     return located(checked(content, str(path)), path.parent)
 
 
@@ -164,9 +172,9 @@ def _line(item: dict[str, Any]) -> str:
     context = item.get("ctx", {})
     match item["type"]:
         case "literal_error":
-            return f"{key} = {item['input']!r}: allowed are {context['expected']}"
+            return f"{key} = {shown(item['input'])}: allowed are {context['expected']}"
         case "union_tag_invalid":
-            return f"{key}.kind = {context['tag']!r}: allowed are {context['expected_tags'].replace(', ', ' or ')}"
+            return f"{key}.kind = {shown(context['tag'])}: allowed are {context['expected_tags'].replace(', ', ' or ')}"
         case "union_tag_not_found":
             return f"{key}.kind is missing: 'monge-ampere', 'sinkhorn' or 'richardson'"
         case "missing":
@@ -176,7 +184,7 @@ def _line(item: dict[str, Any]) -> str:
         case "value_error":
             return f"{key}: {context['error']}"
         case _:
-            return f"{key} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
+            return f"{key} = {shown(item['input'])}: {item['msg'][0].lower()}{item['msg'][1:]}"
 
 
 KINDS: dict[str, type[Table]] = {

@@ -27,7 +27,11 @@ def door() -> Iterator[None]:
         yield
     except Stopped as stopped:
         undone(stopped.trajectory.outcome, str(stopped))
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error), REFUSED)
+    except MemoryError as error:
+        fail(f"the arrays do not fit into memory ({error}): take fewer points", REFUSED)
+    except ValueError as error:
         fail(str(error), REFUSED)
 
 

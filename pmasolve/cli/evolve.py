@@ -16,6 +16,7 @@ from ..studies.convergence import format_table
 from .building import flow_of, initial_of, problem_of
 from .config import Config, Run, read
 from .door import AsJson, ConfigFile, door, say, undone
+from .inputs import check_outputs
 
 CONFIG = "config"  # the configuration in a stored trajectory's provenance
 
@@ -32,6 +33,8 @@ def evolve(
         if settings.run is None:
             raise ValueError(f"{config}: run is missing: a table [run] with times = [0.01, 0.02]")
         target = out or settings.run.out
+        read_from = (settings.source.file, settings.target.file, settings.initial.file)
+        check_outputs((archives.target_of(target),), read_from)
         trajectory = resumed(settings, settings.run, target) if resume else started(settings, settings.run)
         path = storage.save(signed(trajectory, settings), target)
         outcome = trajectory.outcome

@@ -9,35 +9,41 @@ import numpy as np
 import typer
 
 from ..machine import archives
-from ..machine.arrays import Array
 from ..maps.certificates import Interval
 from ..maps.files import save_map
 from ..maps.transport import Transport
 from ..maps.transport import transport as solve
 from ..problems.grids import Box, Torus
-from ..problems.images import read_array
 from ..problems.problem import Problem
 from ..studies import figures as report
 from .door import AsJson, door, say, undone
+from .inputs import Reading, check_outputs, lengths_of
 
 FORMATS = (".svg", ".pdf")
 
 
 def transport(
-    source: Annotated[Path, typer.Argument(help="an image, .npy, .npz or HDF5", show_default=False)],
+    source: Annotated[
+        Path, typer.Argument(help="an image, an array, a table: what read_array reads", show_default=False)
+    ],
     target: Annotated[Path, typer.Argument(help="the same, of the same shape", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="the file for the map (.npz)")] = None,
     figure: Annotated[Path | None, typer.Option(help="the file for a figure (.svg or .pdf), 2D")] = None,
     periodic: Annotated[bool, typer.Option("--periodic", help="on a torus; otherwise in a box")] = False,
     floor: Annotated[float, typer.Option(help="added to both, in units of their largest values", min=0.0)] = 0.0,
     gap: Annotated[float, typer.Option(help="relative width of the certified interval that is good enough")] = 1e-3,
-    array: Annotated[str | None, typer.Option(help="which array of .npz or HDF5 files that hold several")] = None,
+    array: Annotated[str | None, typer.Option(help="which array of files that hold several")] = None,
+    frame: Annotated[int | None, typer.Option(help="which page, from 0, of files that hold several")] = None,
+    lengths: Annotated[str | None, typer.Option(help="of the sides, 2,1; else by the files' spacing")] = None,
+    clip: Annotated[float, typer.Option(help="negative values this small become 0, in the same units", min=0.0)] = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Find the optimal map between two densities and what it costs; the longest side has length 1."""
+    """Find the optimal map between two densities and what it costs; the longest side has length 1 unless lengths are given."""
     with door():
-        _check_paths(out, figure, (source, target))
-        problem = _problem(source, target, array, floor, periodic)
+        if figure is not None and figure.suffix not in FORMATS:
+            raise ValueError(f"figure={figure}: give a name that ends with {' or '.join(FORMATS)}")
+        check_outputs((out and archives.target_of(out), figure), (source, target))
+        problem = _problem((source, target), Reading(array, frame, floor, clip), lengths, periodic)
         if figure is not None and problem.domain.dim != 2:
             raise ValueError(
                 f"figure={figure}: {source} has {problem.domain.dim} axes, figures are drawn in 2D; leave it out"
@@ -51,36 +57,11 @@ def transport(
             undone(T.outcome)
 
 
-def _check_paths(out: Path | None, figure: Path | None, inputs: tuple[Path, Path]) -> None:
-    """All that can be said about the outputs is said before anything is solved."""
-    if figure is not None and figure.suffix not in FORMATS:
-        raise ValueError(f"figure={figure}: give a name that ends with {' or '.join(FORMATS)}")
-    for path in (out and archives.target_of(out), figure):
-        if path is not None:
-            archives.check_writable(path)
-            if path.exists() and any(path.samefile(given) for given in inputs):
-                raise ValueError(f"{path} is one of the densities: give another name, it would be overwritten")
-
-
-def _problem(source: Path, target: Path, name: str | None, floor: float, periodic: bool) -> Problem:
-    mu, nu = (_lifted(path, read_array(path, name), floor) for path in (source, target))
-    if mu.shape != nu.shape:
-        raise ValueError(
-            f"{source} has shape {mu.shape}, {target} has {nu.shape}: resize one, maps join densities of one grid"
-        )
-    lengths = tuple(n / max(mu.shape) for n in mu.shape)
-    return Problem.from_densities((Torus if periodic else Box)(mu.shape, lengths), mu, nu)
-
-
-def _lifted(path: Path, values: Array, floor: float) -> Array:
-    """With the background; what a floor would hide is said before it is added."""
-    if values.size == 0 or not 1 <= values.ndim <= 3:
-        raise ValueError(f"{path} has shape {values.shape}: give numbers on 1, 2 or 3 axes")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{path} has {np.count_nonzero(~np.isfinite(values))} NaN or infinite values: clean it first")
-    if not np.isfinite(floor):
-        raise ValueError(f"floor={floor}: give a number, for example 0.001")
-    return values + floor * float(np.max(values))
+def _problem(files: tuple[Path, Path], reading: Reading, lengths: str | None, periodic: bool) -> Problem:
+    samples = [(path, reading.of(path)) for path in files]
+    (_, mu), (_, nu) = samples
+    grid = (Torus if periodic else Box)(mu.values.shape, lengths_of(lengths, samples))
+    return Problem.from_densities(grid, mu.values, nu.values)
 
 
 def _words(T: Transport, written: list[Path]) -> str:
@@ -137,5 +118,6 @@ def _record(T: Transport, written: list[Path]) -> dict[str, object]:
         "residual": T.residual,
         "min_eigenvalue": None if np.isnan(T.min_eigenvalue) else T.min_eigenvalue,
         "method": type(T.method).__name__,
+        "lengths": T.problem.domain.lengths,
         "written": written,
     }

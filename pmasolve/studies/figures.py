@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..flows.trajectories import Trajectory
+from ..machine.archives import whole
 from ..machine.arrays import Array
 from ..machine.extras import extra
 from ..maps.transport import Transport
@@ -306,12 +307,18 @@ def _plot_on_a_line(T: Transport) -> Figure:
 
 
 def save_figure(figure: Figure, path: str | Path, *, formats: Sequence[str] = ("svg", "pdf")) -> list[Path]:
-    """Write ``path`` once for each format, with the format's suffix, without dates: equal figures are equal files."""
-    targets = [Path(f"{path}.{suffix}") for suffix in formats]
+    """Write ``path`` once for each format, with the format's suffix, without dates: equal figures are equal files.
+
+    All are drawn before the first is written, and each is written whole or not at all.
+    """
+    drawn = {Path(f"{path}.{suffix}"): BytesIO() for suffix in formats}
     with matplotlib.rc_context(STYLE):
-        for target in targets:
-            figure.savefig(target, metadata=_metadata(target.suffix))
-    return targets
+        for target, out in drawn.items():
+            figure.savefig(out, format=target.suffix[1:], metadata=_metadata(target.suffix))
+    for target, out in drawn.items():
+        with whole(target) as stream:
+            stream.write(out.getvalue())
+    return list(drawn)
 
 
 def svg(figure: Figure) -> str:

@@ -6,7 +6,6 @@ The page is built from `records.Section`s alone, so that a report can be written
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..machine.archives import whole
 from ..machine.extras import extra
 from ..machine.provenance import machine, revision, versions
 from .entries import Section, to_json
@@ -89,17 +89,19 @@ def write(
     """
     about = {**more, **provenance(sections)}
     record = {**about, "claims": [to_json(section) for section in sections]}
-    put(directory / "results.json", json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False))
-    put(directory / "results.csv", comma_separated(sections))
-    put(directory / "tables.tex", latex(sections))
-    return put(directory / "report.html", html(page, sections, about, drawings))
+    contents = {  # all are made before the first is written
+        "results.json": json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False),
+        "results.csv": comma_separated(sections),
+        "tables.tex": latex(sections),
+        "report.html": html(page, sections, about, drawings),
+    }
+    return [put(directory / name, content) for name, content in contents.items()][-1]
 
 
 def put(path: Path, content: str | bytes) -> Path:
     """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-    os.replace(part, path)
+    with whole(path) as stream:
+        stream.write(content.encode("utf-8") if isinstance(content, str) else content)
     return path
 
 
