@@ -306,6 +306,8 @@ MISTAKES = {
     "time": (lambda: ClosedForm(*example(2, 5.0)).hessian(-1.0), "t=-1"),
     "no multiple": (lambda: ClosedForm(*example(2, 5.0), 0.1).hessian(0.25), "t=0.25 is not a multiple of eps=0.1"),
     "eps": (lambda: example(2, 5.0)[0].schroedinger(0.0), "eps=0.0: .* positive"),
+    "heat": (lambda: heat(example(2, 5.0)[0].source, -0.1), "t=-0.1"),
+    "mirror": (lambda: entropy_mirror_flow(example(2, 5.0)[0].target, example(2, 5.0)[1], np.inf), "t=inf"),
     "step": (lambda: jko(*(2 * [example(2, 5.0)[0].source]), -1.0), "step=-1.0: .* positive"),
 }
 

@@ -30,6 +30,11 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     A trajectory whose outcome is not ok never takes the place of a file that holds more: another flow's trajectory, more times, or
     a later last step.  It then goes beside it, to name.unfinished.npz.
 
+    Parameters
+    ----------
+    trajectory : of any flow.
+    path : of the file; .npz is added where it is missing.
+
     Returns
     -------
     The path that was written.
@@ -80,11 +85,24 @@ def load(path: str | os.PathLike[str], flow: Flow | None = None) -> Trajectory:
         densities' interpolants through their values on the nodes: where the densities were formulas, maps and log-densities read
         from it, and what `resume` adds, then carry the interpolation error (splines of degree 5: order 6).
 
+    Returns
+    -------
+    The `Trajectory`, equal in every array; `resume` goes on from it.
+
     Raises
     ------
     FileNotFoundError : no such file.
     ValueError : a damaged or foreign file, or one of an earlier version; another flow than ``flow``, by the names of what differs;
         without ``flow``, a flow that is not of the package.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pmasolve import MongeAmpere, Problem, Torus, evolve
+    >>> flow = MongeAmpere(Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     load(save(evolve(flow, times=[0.01]), f"{folder}/run"), flow).outcome.name
+    'reached'
     """
     header, arrays = archives.read(path, FORMAT, NEEDED)
     with archives.reading(path, "a pmasolve trajectory"):

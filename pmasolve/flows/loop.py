@@ -41,6 +41,10 @@ def evolve(
     throw : raise `Stopped` on an outcome that is not ok; with False return the trajectory so far.
     progress : show a bar; by default on a terminal, once two seconds have passed.
 
+    Returns
+    -------
+    `Trajectory`: the potentials at the requested times, the records of all steps, and how it ended.
+
     Raises
     ------
     ValueError : times that are not increasing or that the flow cannot visit; a start that is not finite or not convex.
@@ -72,6 +76,18 @@ def resume(
 
     The result holds the old times and the new ones.  An adaptive integrator restarts at low order, so that the answer agrees
     with that of an uninterrupted run to the tolerance; Sinkhorn's iterates are the same.
+
+    Parameters
+    ----------
+    trajectory : interrupted, loaded from a file or complete.
+    times : increasing, later than ``trajectory.latest[0]``.
+    events : conditions on the record of a step that end the run; the state after that step is then the last entry.
+    throw : raise `Stopped` on an outcome that is not ok; with False return the trajectory so far.
+    progress : show a bar; by default on a terminal, once two seconds have passed.
+
+    Returns
+    -------
+    `Trajectory` of the old times and the new ones.
 
     Raises
     ------

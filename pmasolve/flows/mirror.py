@@ -35,12 +35,44 @@ Variation = Callable[["Law"], Array]
 
 
 def relative_entropy(law: Law) -> Array:
-    """F = KL(ρ | e^{−f}): δF/δρ = f + log ρ."""
+    """First variation of F = KL(ρ | e^{−f}) at a law: δF/δρ = f + log ρ.
+
+    Parameters
+    ----------
+    law : ρ, with its problem.
+
+    Returns
+    -------
+    δF/δρ on the grid, up to a constant, of its shape.
+
+    Examples
+    --------
+    >>> from pmasolve import Problem, Torus
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> bool(np.allclose(relative_entropy(Law(problem, np.zeros(32))), problem.f))  # ρ = e^{−g} = 1
+    True
+    """
     return law.problem.f + law.log_density
 
 
 def entropy(law: Law) -> Array:
-    """F = ∫ρ log ρ: δF/δρ = log ρ."""
+    """First variation of F = ∫ρ log ρ at a law: δF/δρ = log ρ.
+
+    Parameters
+    ----------
+    law : ρ.
+
+    Returns
+    -------
+    log ρ on the grid, of its shape.
+
+    Examples
+    --------
+    >>> from pmasolve import Problem, Torus
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> bool(np.allclose(entropy(Law(problem, np.zeros(32))), 0))  # ρ = e^{−g} = 1
+    True
+    """
     return law.log_density
 
 
@@ -189,7 +221,30 @@ class Law:
 
 
 def target_law(problem: Problem, *, space: Space = FOURIER) -> Law:
-    """e^{−f} itself as a law: that of the Brenier potential, by `transport`."""
+    """e^{−f} as a law, to which mirror flows of KL go: the law of the Brenier potential, found by `transport`.
+
+    Parameters
+    ----------
+    problem : positive densities on a torus or a box.
+    space : derivatives.
+
+    Returns
+    -------
+    The `Law` whose density is e^{−f} up to the discretisation.
+
+    Raises
+    ------
+    RuntimeError : `transport` failed; with its advice.
+    ValueError : samples, densities that vanish.
+
+    Examples
+    --------
+    >>> from pmasolve import Problem, Torus
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> goal = target_law(problem)
+    >>> bool(np.abs(goal.log_density + problem.f).max() < 1e-8)
+    True
+    """
     found = transport(problem, space=space, progress=False)
     if not found.outcome.ok:
         raise RuntimeError(f"the Brenier potential of the problem was not found: {found.outcome}")
@@ -197,10 +252,21 @@ def target_law(problem: Problem, *, space: Space = FOURIER) -> Law:
 
 
 def along(trajectory: Trajectory, goal: Law | None = None) -> Mapping[str, Array]:
-    """Distances from ρ_t to e^{−f} along a trajectory of any flow on a grid: columns (m,) by name.
+    """Distances from ρ_t to e^{−f} along a trajectory of any flow on a grid; cost: one `transport` for each time.
 
-    ``kl``, ``reverse_kl``, ``jeffreys``, ``bregman`` = B_G(e^{−f} | ρ_t), ``lot``, ``wasserstein``, ``speed`` = ‖v_t‖ (of KL) and
-    ``dissipation``.  ``goal`` is `target_law` of the problem unless given.
+    Parameters
+    ----------
+    trajectory : of any flow on a torus or a box.
+    goal : the law distances are taken to, `target_law` of the problem unless given.
+
+    Returns
+    -------
+    Columns (m,), one number for each time, by name: ``kl``, ``reverse_kl``, ``jeffreys``, ``bregman`` = B_G(e^{−f} | ρ_t), ``lot``,
+    ``wasserstein``, ``speed`` = ‖v_t‖ (of KL) and ``dissipation``.
+
+    Raises
+    ------
+    RuntimeError : `transport` failed on one of the laws; with its advice.
 
     Examples
     --------
@@ -237,6 +303,11 @@ class EuclideanMirror:
     ----------
     hessian : u''.
     exact : the solution in closed form.
+
+    Examples
+    --------
+    >>> bool(np.allclose(QUADRATIC.solve([0.5, 1.0]), QUADRATIC.exact(np.array([0.5, 1.0])), rtol=1e-10))
+    True
     """
 
     hessian: Callable[[Array], Array]

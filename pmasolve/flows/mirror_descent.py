@@ -37,7 +37,21 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True)
 class ConstantSteps:
-    """η_k = eta: the average of KL over T steps is O(1/T)."""
+    """Constant steps η_k = eta of `MirrorDescent`: the average of KL over T steps is O(1/T).
+
+    Parameters
+    ----------
+    eta : η > 0.
+
+    Raises
+    ------
+    ValueError : a step that is not positive and finite.
+
+    Examples
+    --------
+    >>> ConstantSteps(0.1)(7)
+    0.1
+    """
 
     eta: float
 
@@ -50,7 +64,21 @@ class ConstantSteps:
 
 @dataclass(frozen=True)
 class HarmonicSteps:
-    """η_k = scale/(k + 1), scale = M/λ for D²φ ≤ M and a λ-strongly convex −log of the reference: Bregman O(log T/T)."""
+    """Steps η_k = scale/(k + 1) of `MirrorDescent`: the Bregman divergence is O(log T/T).
+
+    Parameters
+    ----------
+    scale : M/λ for D²φ ≤ M and a λ-strongly convex −log of the reference density.
+
+    Raises
+    ------
+    ValueError : a scale that is not positive and finite.
+
+    Examples
+    --------
+    >>> HarmonicSteps(2.0)(3)
+    0.5
+    """
 
     scale: float = 1.0
 
@@ -62,12 +90,45 @@ class HarmonicSteps:
 
 
 def square_root_steps(count: int) -> ConstantSteps:
-    """η = T^{−1/2} for T = ``count`` steps: the last iterate has KL O(T^{−1/2})."""
+    """Constant steps η = T^{−1/2} of `MirrorDescent`: the last iterate has KL O(T^{−1/2}).
+
+    Parameters
+    ----------
+    count : T ≥ 1, the number of steps that will be taken.
+
+    Returns
+    -------
+    `ConstantSteps`.
+
+    Examples
+    --------
+    >>> square_root_steps(100)
+    ConstantSteps(eta=0.1)
+    """
     return ConstantSteps(count**-0.5)
 
 
 def logarithmic_steps(count: int, scale: float = 1.0) -> ConstantSteps:
-    """η = scale·log T/T for T = ``count`` steps, scale = M/λ as in `HarmonicSteps`: Bregman O(log T/T)."""
+    """Constant steps η = scale·log T/T of `MirrorDescent`: the Bregman divergence is O(log T/T).
+
+    Parameters
+    ----------
+    count : T ≥ 2, the number of steps that will be taken.
+    scale : M/λ for D²φ ≤ M and a λ-strongly convex −log of the reference density.
+
+    Returns
+    -------
+    `ConstantSteps`.
+
+    Raises
+    ------
+    ValueError : T = 1, whose step would be 0.
+
+    Examples
+    --------
+    >>> float(logarithmic_steps(100).eta.round(6))
+    0.046052
+    """
     return ConstantSteps(scale * np.log(count) / count)
 
 

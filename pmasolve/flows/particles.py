@@ -26,7 +26,17 @@ from .trajectories import Trajectory
 
 
 class Coefficients(Protocol):
-    """Drift and diffusion of an Itô equation."""
+    """Drift and diffusion of an Itô equation.
+
+    Examples
+    --------
+    >>> class Heat:
+    ...     dim = 2
+    ...     def __call__(self, t):
+    ...         return lambda z: 0 * z, lambda z, xi: np.sqrt(2) * xi
+    >>> simulate(Heat(), np.zeros((3, 2)), [0.0, 0.1], np.random.default_rng(0)).shape
+    (3, 2)
+    """
 
     @property
     def dim(self) -> int:
@@ -46,6 +56,14 @@ class GaussianCoefficients:
     ----------
     flow : the closed form of PMA.
     reduced : the drift −A⁻¹Σ⁻¹(z−a), without ρ; otherwise −A⁻¹∇(f + log ρ_t) − Θ⁻¹(∇φ(z) − b), the same function.
+
+    Examples
+    --------
+    >>> from pmasolve.gaussian import Normal, Pair, Quadratic
+    >>> flow = ClosedForm(Pair(Normal([0.0], [[1.0]]), Normal([0.0], [[4.0]])), Quadratic([[1.0]]))
+    >>> drift, noise = GaussianCoefficients(flow)(0.0)
+    >>> drift(np.array([[1.0], [2.0]])).ravel().tolist(), noise(np.zeros((1, 1)), np.ones((1, 1))).round(3).tolist()
+    ([-1.0, -2.0], [[1.414]])
     """
 
     flow: ClosedForm
@@ -80,12 +98,20 @@ class TrajectoryCoefficients:
     Parameters
     ----------
     trajectory : of any flow that follows PMA, at the times of the steps, 0 included.
-    reduced : as in `GaussianCoefficients`.
+    reduced : the drift −(D²φ)⁻¹∇(f + log det D²φ), without ρ; otherwise −(D²φ)⁻¹∇(f + log ρ) − ∇g(∇φ), the same function.
     interpolation : of drift and noise.
 
     Raises
     ------
     ValueError : a box or a cloud, on which particles would have to be reflected; times that the trajectory has not.
+
+    Examples
+    --------
+    >>> from pmasolve import MongeAmpere, Problem, Torus, evolve
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> drift, noise = TrajectoryCoefficients(evolve(MongeAmpere(problem), [0.0, 0.01]))(0.01)
+    >>> drift(np.array([[0.2], [0.7]])).shape, noise(np.zeros((4, 1)), np.ones((4, 1))).shape
+    ((2, 1), (4, 1))
     """
 
     trajectory: Trajectory
@@ -124,7 +150,24 @@ class TrajectoryCoefficients:
 
 
 def drift_of(law: Law, reduced: bool = True) -> Array:
-    """The drift on the grid, (dim, *shape): −(D²φ)⁻¹∇(f + log det D²φ), or −(D²φ)⁻¹∇(f + log ρ) − ∇g(∇φ), which is the same."""
+    """The drift on the grid: −(D²φ)⁻¹∇(f + log det D²φ), or −(D²φ)⁻¹∇(f + log ρ) − ∇g(∇φ), which is the same function.
+
+    Parameters
+    ----------
+    law : ρ with its potential.
+    reduced : the first form, without ρ; otherwise the second.
+
+    Returns
+    -------
+    A field (dim, *shape).
+
+    Examples
+    --------
+    >>> from pmasolve import Problem, Torus
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> drift_of(Law(problem, np.zeros(32))).shape
+    (1, 32)
+    """
     if reduced:
         return law.velocity(lambda here: here.problem.f + here.log_det)
     return law.velocity() - law.target_slope
@@ -172,7 +215,25 @@ def simulate(coefficients: Coefficients, start: Points, times: ArrayLike, rng: n
 
 
 def sample(law: Law, count: int, rng: np.random.Generator) -> Array:
-    """``count`` points of ρ on a torus, (count, dim): a node drawn by its mass, then uniform in its cell: exact to order 2 in h."""
+    """Independent points of ρ on a torus: a node drawn by its mass, then uniform in its cell, exact to order 2 in h.
+
+    Parameters
+    ----------
+    law : ρ on a torus.
+    count : how many.
+    rng : the source of randomness.
+
+    Returns
+    -------
+    (count, dim) points.
+
+    Examples
+    --------
+    >>> from pmasolve import Problem, Torus
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> sample(Law(problem, np.zeros(32)), 5, np.random.default_rng(0)).shape
+    (5, 1)
+    """
     grid = law.problem.domain
     mass = law.density.ravel() / law.density.sum()
     nodes = rng.choice(mass.size, size=count, p=mass)

@@ -44,7 +44,22 @@ class Event:
 
 
 class Stopped(RuntimeError):
-    """A flow ended before the last requested time; ``trajectory`` holds what was reached."""
+    """A flow ended before the last requested time.
+
+    Attributes
+    ----------
+    trajectory : what was reached, with its outcome and advice; `resume` goes on from it.
+
+    Examples
+    --------
+    >>> from pmasolve import Problem, Sinkhorn, Torus, evolve
+    >>> problem = Problem(Torus((8,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> try:
+    ...     evolve(Sinkhorn(problem, eps=1e-5), times=[1e-3])
+    ... except Stopped as stopped:
+    ...     print(stopped.trajectory.outcome.name)
+    eps unresolved
+    """
 
     def __init__(self, trajectory: Trajectory) -> None:
         super().__init__(f"{trajectory.outcome} (reached {trajectory.times.size} of the requested times)")
@@ -91,6 +106,16 @@ class Trajectory:
     fields : other functions that the flow carries along, by name, (m, *shape) each, or (m, *codomain.shape) on the target side.
     records : diagnostics of every step: arrays by name, all with one entry a step (``t`` among them).
     provenance : versions, machine, seconds; of Sinkhorn also what ran, see its ``report``.
+
+    Examples
+    --------
+    >>> from pmasolve import MongeAmpere, Problem, Torus, evolve
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> run = evolve(MongeAmpere(problem), times=[0.01, 0.02])
+    >>> run
+    <Trajectory of MongeAmpere on a torus of 32 points: 2 times to t = 0.02, reached>
+    >>> run.potentials.shape, run.map(-1).shape, run.log_density(0).shape
+    ((2, 32), (1, 32), (32,))
     """
 
     flow: Flow

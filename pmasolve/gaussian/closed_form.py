@@ -209,6 +209,14 @@ def corrector(pair: Pair, start: Quadratic, first: Quadratic, t: float) -> Quadr
     first : r₀, not necessarily convex.
     t : time ≥ 0.
 
+    Returns
+    -------
+    r_t as a quadratic, centred at the source's mean.
+
+    Raises
+    ------
+    ValueError : a time that is negative or not finite, dimensions that differ.
+
     Examples
     --------
     >>> pair = Pair(Normal([0.0], [[1.0]]), Normal([0.0], [[4.0]]))

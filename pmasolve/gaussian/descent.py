@@ -30,6 +30,14 @@ class Descent:
     bregman : (T+1,) B_G(e^{−f} | ρ_k).
     remainder : (T,) (η_k/2m_{k+1})∫|ξ_k|²dπ_k with m_{k+1} = inf D²ψ_{k+1}, π_k = (∇ψ_k*)_# e^{−f}.
     law : the last iterate.
+
+    Examples
+    --------
+    >>> from pmasolve.gaussian import Normal, Pair, Quadratic
+    >>> pair = Pair(Normal([1.0], [[1.0]]), Normal([0.0], [[4.0]]))
+    >>> run = mirror_descent(pair, Quadratic([[1.0]]), [0.1, 0.1])
+    >>> run.kl.shape, bool((run.upper_slack >= 0).all())
+    ((3,), True)
     """
 
     eta: Array = field(repr=False)
@@ -66,6 +74,16 @@ class Descent:
 
 def mirror_descent(pair: Pair, psi: Quadratic, etas: ArrayLike) -> Descent:
     """Run the scheme with the steps ``etas`` from ψ_0, strictly convex.
+
+    Parameters
+    ----------
+    pair : source e^{−f} and reference e^{−g}.
+    psi : ψ₀ = φ₀*, strictly convex, a function of y.
+    etas : (T,) steps > 0.
+
+    Returns
+    -------
+    `Descent`: KL, reverse KL and Bregman divergence of all iterates, and the last law.
 
     Raises
     ------

@@ -118,5 +118,20 @@ class Quadratic:
 
 
 def negative_log(law: Normal) -> Quadratic:
-    """−log of the density, normalised: f of e^{−f} = N(m, V)."""
+    """−log of the density of N(m, V), normalised: f(x) = ½(x−m)ᵀV⁻¹(x−m) + ½ log det 2πV.
+
+    Parameters
+    ----------
+    law : N(m, V).
+
+    Returns
+    -------
+    f with ∫e^{−f} = 1, centred at m.
+
+    Examples
+    --------
+    >>> f, law = negative_log(Normal([1.0], [[4.0]])), Normal([1.0], [[4.0]])
+    >>> bool(abs(f([3.0]) + law.log_density([3.0])) < 1e-15)
+    True
+    """
     return Quadratic(law.precision, None, (law.log_det + law.dim * CONTEXT.log(2 * CONTEXT.pi)) / 2, law.m)

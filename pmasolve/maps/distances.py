@@ -28,9 +28,20 @@ Solve = Callable[[Problem], Transport]
 
 @dataclass(frozen=True, eq=False)
 class Distances:
-    """Squared distances W₂² with their certified bounds, NaN where not solved; ``ok`` tells where the outcome was well.
+    """Squared distances W₂² of densities with their certified bounds: what `distances` and `pairwise` return.
 
-    Arrays of shape (m,) against a reference, symmetric (m, m) between pairs.
+    Attributes
+    ----------
+    w2_squared : (m,) against a reference, symmetric (m, m) between pairs; NaN where not solved.
+    lower, upper : bounds of W₂² of the same shape, see `Transport.interval`.
+    ok : booleans of the same shape, where the outcome was well.
+
+    Examples
+    --------
+    >>> from pmasolve import Box
+    >>> found = distances(Box((8,)), [np.ones(8), np.arange(1.0, 9.0)], np.ones(8))
+    >>> found.ok.tolist(), bool((found.lower <= found.w2_squared).all())
+    ([True, True], True)
     """
 
     w2_squared: Array
@@ -93,6 +104,10 @@ def distances(
     images, reference : densities of any mass.
     solve : what solves one problem: `transport`, or it with options, ``lambda problem: transport(problem, gap=1e-4)``.
 
+    Returns
+    -------
+    `Distances` of arrays (m,), one entry for each image.
+
     Raises
     ------
     ValueError : a density that is negative or not finite somewhere or zero everywhere, or of another shape: before any is solved.
@@ -123,16 +138,33 @@ def pairwise(
 
     Parameters
     ----------
+    grid : torus or box, on whose nodes the densities are given.
+    images : m densities of any mass, shape ``grid.shape`` each.
+    solve : what solves one problem: `transport`, or it with options, ``lambda problem: transport(problem, gap=1e-4)``.
     path : a file (.npz) that is written after each pair; a run that finds it there, for the same densities, goes on from it.
+    progress : show a bar; by default on a terminal, once two seconds have passed.
+
+    Returns
+    -------
+    `Distances` of symmetric arrays (m, m) with zeros on the diagonal; m(m−1)/2 problems are solved.
 
     Raises
     ------
-    ValueError : as for `distances`; the file belongs to other densities or another grid.
+    ValueError : a density that is negative or not finite somewhere or zero everywhere, or of another shape; a file that belongs to
+        other densities or another grid: all said before anything is solved.
     OSError : the file cannot be written: said before anything is solved.
 
     Notes
     -----
     An interruption loses the pair at work; ``path`` keeps the others.
+
+    Examples
+    --------
+    >>> from pmasolve import Torus
+    >>> x = Torus((32,)).axis(0)
+    >>> found = pairwise(Torus((32,)), [1.5 + np.cos(2 * np.pi * (x - s)) for s in (0.0, 0.1, 0.2)])
+    >>> bool(np.isclose(found.w2[0, 1], found.w2[1, 2], rtol=1e-3)), found.w2.shape
+    (True, (3, 3))
     """
     stack = _checked(grid, images, "images[{}]")
     out = _empty((len(stack),) * 2)
@@ -152,11 +184,36 @@ def pairwise(
 
 
 def embedding(grid: Grid, reference: ArrayLike, images: Sequence[ArrayLike], *, solve: Solve = transport) -> Array:
-    """Linearised transport: (m, dim·N) vectors whose Euclidean distances are those of the maps from the reference in L²(reference).
+    """Linearised transport: vectors whose Euclidean distances are those of the maps from the reference in L²(reference).
 
     The vector of an image is T − x times the square root of the reference's masses, T the map from the reference: the distance to
-    0 is W₂ from the reference, that between two images an upper bound of their W₂ (Wang, Slepčev, Basu, Ozolek, Rohde, IJCV 101
-    (2013)), up to the errors of the solver.
+    0 is W₂ from the reference, that between two images an upper bound of their W₂, up to the errors of the solver.
+
+    Parameters
+    ----------
+    grid : torus or box, on whose nodes the densities are given.
+    reference, images : densities of any mass, shape ``grid.shape`` each.
+    solve : what solves one problem: `transport`, or it with options.
+
+    Returns
+    -------
+    (m, dim·N), one row for each image; ``row.reshape(dim, *grid.shape)`` is its field.
+
+    Raises
+    ------
+    ValueError : a density that is negative or not finite somewhere or zero everywhere, or of another shape: before any is solved.
+
+    References
+    ----------
+    Wang, Slepčev, Basu, Ozolek, Rohde, IJCV 101 (2013).
+
+    Examples
+    --------
+    >>> from pmasolve import Torus
+    >>> x = Torus((32,)).axis(0)
+    >>> rows = embedding(Torus((32,)), np.ones(32), [1.5 + np.cos(2 * np.pi * (x - s)) for s in (0.0, 0.1)])
+    >>> rows.shape, bool(np.linalg.norm(rows[0] - rows[1]) > 0.01)
+    ((2, 32), True)
     """
     stack, (source,) = _checked(grid, images, "images[{}]"), _checked(grid, [reference], "reference")
     rows = np.empty((len(stack), grid.dim * grid.size))

@@ -35,6 +35,11 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
     A map whose outcome is not ok never takes the place of a file that holds more: another pair's map, one that is ok, or one with
     a narrower gap.  It then goes beside it, to name.unfinished.npz.
 
+    Parameters
+    ----------
+    T : a transport map.
+    path : of the file; .npz is added where it is missing.
+
     Returns
     -------
     The path that was written.
@@ -73,10 +78,27 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
 def load_map(path: str | os.PathLike[str]) -> Transport:
     """Read a transport map back; its densities are the interpolants of their values on the grid.
 
+    Parameters
+    ----------
+    path : a file of `save_map`.
+
+    Returns
+    -------
+    The `Transport`; its densities are the interpolants of their values on the grid.
+
     Raises
     ------
     FileNotFoundError : no such file.
     ValueError : a damaged or foreign file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pmasolve import transport
+    >>> T = transport(Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     load_map(save_map(T, f"{folder}/map.npz")).outcome.name
+    'reached'
     """
     header, arrays = archives.read(path, FORMAT, ("potential", "source", "target"))
     with archives.reading(path, "a map of pmasolve"):

@@ -42,6 +42,17 @@ class NewtonKrylov:
     forcing : largest relative residual (Ḣ⁻¹ norm) of an inner solve; it shrinks with the outer residual.
     halvings : of a step that loses convexity or does not reduce the residual, before Newton is called stalled.
     coarsest : points of an axis at which the grid cascade starts; grids of fewer than twice as many are solved directly.
+
+    Raises
+    ------
+    ValueError : counts below 1, ``coarsest`` below 4, ``forcing`` outside (0, 1).
+
+    Examples
+    --------
+    >>> from pmasolve import Problem, Torus, transport
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> transport(problem, method=NewtonKrylov(coarsest=16)).outcome.name
+    'reached'
     """
 
     steps: int = 30

@@ -54,6 +54,13 @@ class Transport:
     nodes : bounds of W₂² between the measures of the nodes, where the semi-dual ran but Newton's map is the nearer one; else None.
     spread : (E|y − barycentre|²)^½: where it is larger than some cells the mass of a node splits, so that no map is determined
         there and ``map`` is the mean of where it goes; of the order of a cell elsewhere.  None for a smooth map.
+
+    Examples
+    --------
+    >>> from pmasolve import Torus
+    >>> T = transport(Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y))
+    >>> T.interval.lower <= T.w2_squared <= T.interval.upper, T([0.1, 0.4]).shape, T.map.shape
+    (True, (2,), (1, 32))
     """
 
     problem: Problem
@@ -227,6 +234,10 @@ def transport(
         the semi-dual where a density vanishes or that interval is wider.  Newton's map is kept, with the interval of the nodes in
         ``T.nodes``, where it is about nearer to that of the densities than cells let the semi-dual's be.  ``T.method`` tells.
     progress : show a bar; by default on a terminal, once two seconds have passed.
+
+    Returns
+    -------
+    `Transport`: the map, its cost with bounds, and how it ended.
 
     Raises
     ------

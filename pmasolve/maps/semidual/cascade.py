@@ -40,6 +40,18 @@ class SemiDual:
     marginal : Σ|μ − a| at which Newton stops for q = 1; it falls with q², and further where the repair costs too much.
     steps : most Newton steps at each ε.
     coarsest : most points of an axis of the coarsest grid.
+
+    Raises
+    ------
+    ValueError : least outside [0.1, 1], marginal outside (0, 1), steps below 1, coarsest below 4.
+
+    Examples
+    --------
+    >>> from pmasolve import Box, Problem, transport
+    >>> problem = Problem.from_densities(Box((32,)), lambda x: (x < 0.5) + 0.0, lambda y: (y > 0.5) + 0.0)
+    >>> T = transport(problem, method=SemiDual(), gap=0.02)
+    >>> T.outcome.ok, round(T.w2, 2)
+    (True, 0.5)
     """
 
     least: float = 0.25
