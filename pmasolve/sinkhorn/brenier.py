@@ -36,6 +36,15 @@ class Brenier:
     ----------
     runs : `Schroedinger` for each ε that was finished.
     stopped : the outcome that ended the ladder early, if one did.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pmasolve import Torus
+    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> found = brenier(problem, 0.02, levels=2)
+    >>> found.orders, len(found.estimates), found.potential.shape
+    ((2, 4), 1, (32,))
     """
 
     runs: tuple[Schroedinger, ...]
@@ -143,6 +152,10 @@ def brenier(
     marginal : largest marginal error of each; an error of the potential is about that over the spectral gap.
     start : u of Brenier's potential, where something is known of it, read as χ for ``eps``; annealing otherwise.
     newton, limit, softmin, quadrature, progress : as in `schroedinger`, for each level.
+
+    Returns
+    -------
+    `Brenier`: the extrapolated potentials, their estimated errors, and the fixed points they come from.
 
     Raises
     ------

@@ -42,7 +42,18 @@ SQUARED = 1.0
 
 
 class Potentials(NamedTuple):
-    """Our potentials with φ = |x|²/2 + u, ψ = |y|²/2 + v, shapes of the nodes, and ε for ½|x−y|²."""
+    """Our potentials, with φ = |x|²/2 + u and ψ = |y|²/2 + v, and ε for the cost ½|x−y|².
+
+    Attributes
+    ----------
+    u, v : values at the nodes of source and target, of their shapes.
+    eps : ε > 0.
+
+    Examples
+    --------
+    >>> Potentials(np.zeros(3), np.zeros(2), 0.1).eps
+    0.1
+    """
 
     u: Array
     v: Array
@@ -50,7 +61,18 @@ class Potentials(NamedTuple):
 
 
 class Pot(NamedTuple):
-    """POT's: ``warmstart=(log_u, log_v)``, ``log["log_u"]``, ``log["log_v"]``, each (n,), and ``reg``."""
+    """POT's potentials: ``warmstart=(log_u, log_v)``, ``log["log_u"]``, ``log["log_v"]`` and ``reg``.
+
+    Attributes
+    ----------
+    log_u, log_v : (n,) and (m,) log-scalings.
+    reg : the factor of the entropy.
+
+    Examples
+    --------
+    >>> Pot(np.zeros(3), np.zeros(2), 0.2).reg
+    0.2
+    """
 
     log_u: Array
     log_v: Array
@@ -58,7 +80,18 @@ class Pot(NamedTuple):
 
 
 class Ott(NamedTuple):
-    """OTT-JAX's: ``init=(f, g)``, ``output.f``, ``output.g``, each (n,), and the ``epsilon`` of the geometry."""
+    """OTT-JAX's potentials: ``init=(f, g)``, ``output.f``, ``output.g``, and the ``epsilon`` of the geometry.
+
+    Attributes
+    ----------
+    f, g : (n,) and (m,).
+    epsilon : the factor of the entropy.
+
+    Examples
+    --------
+    >>> Ott(np.zeros(3), np.zeros(2), 0.2).epsilon
+    0.2
+    """
 
     f: Array
     g: Array
@@ -66,7 +99,18 @@ class Ott(NamedTuple):
 
 
 class GeomLoss(NamedTuple):
-    """GeomLoss's: what ``SamplesLoss("sinkhorn", p=2, blur=blur, debias=False, potentials=True)`` returns, each (n,)."""
+    """GeomLoss's potentials: those of ``SamplesLoss("sinkhorn", p=2, blur=blur, debias=False, potentials=True)``.
+
+    Attributes
+    ----------
+    F, G : (n,) and (m,).
+    blur : √ε.
+
+    Examples
+    --------
+    >>> GeomLoss(np.zeros(3), np.zeros(2), 0.5).blur
+    0.5
+    """
 
     F: Array
     G: Array
@@ -75,6 +119,16 @@ class GeomLoss(NamedTuple):
 
 def to_pot(problem: Problem, potentials: Potentials, *, scale: float = SQUARED) -> Pot:
     """Log-scalings and ``reg`` for POT with the cost matrix ``scale``·|x−y|².
+
+    Parameters
+    ----------
+    problem : densities on a grid, or samples.
+    potentials : u and v at the nodes, and ε: Potentials(u, v, eps).
+    scale : the cost is ``scale``·|x−y|²; 1 (`SQUARED`) unless given, ½ for ours.
+
+    Returns
+    -------
+    `Pot`, flat arrays (n,), (m,) in the order of the nodes.
 
     Raises
     ------
@@ -94,6 +148,16 @@ def to_pot(problem: Problem, potentials: Potentials, *, scale: float = SQUARED) 
 def from_pot(problem: Problem, pot: Pot, *, scale: float = SQUARED) -> Potentials:
     """u, v and ε from POT's log-scalings for the cost matrix ``scale``·|x−y|².
 
+    Parameters
+    ----------
+    problem : densities on a grid, or samples.
+    pot : what POT returned, as `Pot`.
+    scale : the cost is ``scale``·|x−y|²; 1 (`SQUARED`) unless given, ½ for ours.
+
+    Returns
+    -------
+    `Potentials`, u and v of the shapes of the nodes.
+
     Raises
     ------
     ValueError : scale or reg not positive, arrays of another size, values that are not finite where there is mass.
@@ -112,9 +176,19 @@ def from_pot(problem: Problem, pot: Pot, *, scale: float = SQUARED) -> Potential
 def to_ott(problem: Problem, potentials: Potentials, *, scale: float = SQUARED) -> Ott:
     """Potentials and ``epsilon`` for OTT-JAX with the cost ``scale``·|x−y|².
 
+    Parameters
+    ----------
+    problem : densities on a grid, or samples.
+    potentials : u and v at the nodes, and ε: Potentials(u, v, eps).
+    scale : the cost is ``scale``·|x−y|²; 1 (`SQUARED`) unless given, ½ for ours.
+
+    Returns
+    -------
+    `Ott`, flat arrays (n,), (m,) in the order of the nodes.
+
     Raises
     ------
-    ValueError : as `to_pot`.
+    ValueError : scale or ε not positive, potentials of another shape or not finite.
 
     Examples
     --------
@@ -129,9 +203,19 @@ def to_ott(problem: Problem, potentials: Potentials, *, scale: float = SQUARED) 
 def from_ott(problem: Problem, ott: Ott, *, scale: float = SQUARED) -> Potentials:
     """u, v and ε from OTT-JAX's potentials for the cost ``scale``·|x−y|².
 
+    Parameters
+    ----------
+    problem : densities on a grid, or samples.
+    ott : what OTT-JAX returned, as `Ott`.
+    scale : the cost is ``scale``·|x−y|²; 1 (`SQUARED`) unless given, ½ for ours.
+
+    Returns
+    -------
+    `Potentials`, u and v of the shapes of the nodes.
+
     Raises
     ------
-    ValueError : as `from_pot`.
+    ValueError : scale or epsilon not positive, arrays of another size, values that are not finite where there is mass.
 
     Examples
     --------
@@ -147,9 +231,18 @@ def from_ott(problem: Problem, ott: Ott, *, scale: float = SQUARED) -> Potential
 def to_geomloss(problem: Problem, potentials: Potentials) -> GeomLoss:
     """Potentials and ``blur`` for GeomLoss, p = 2, whose cost is ours.
 
+    Parameters
+    ----------
+    problem : densities on a grid, or samples.
+    potentials : u and v at the nodes, and ε: Potentials(u, v, eps).
+
+    Returns
+    -------
+    `GeomLoss`, flat arrays (n,), (m,) in the order of the nodes.
+
     Raises
     ------
-    ValueError : as `to_pot`.
+    ValueError : scale or ε not positive, potentials of another shape or not finite.
 
     Examples
     --------
@@ -163,6 +256,15 @@ def to_geomloss(problem: Problem, potentials: Potentials) -> GeomLoss:
 
 def from_geomloss(problem: Problem, geomloss: GeomLoss) -> Potentials:
     """u, v and ε from GeomLoss's potentials, p = 2, without debiasing.
+
+    Parameters
+    ----------
+    problem : densities on a grid, or samples.
+    geomloss : what GeomLoss returned, as `GeomLoss`.
+
+    Returns
+    -------
+    `Potentials`, u and v of the shapes of the nodes.
 
     Raises
     ------

@@ -31,7 +31,20 @@ from .softmin.protocol import Kernel, Softmin
 
 @dataclass(frozen=True)
 class Gauge:
-    """How PMA's potential starts the iteration, φ₀ = u₀ + ε(a f + b log ρ₀), and what is returned, φ_k + ε c f."""
+    """How PMA's potential starts the iteration, φ₀ = u₀ + ε(a f + b log ρ₀), and what is returned, φ_k + ε c f.
+
+    Attributes
+    ----------
+    name : in messages and tables.
+    source, density : a and b of the start φ₀ = u₀ + ε(a f + b log ρ₀).
+    returned : c of what is returned, φ_k + ε c f.
+    order : in ε, of the distance from PMA.
+
+    Examples
+    --------
+    >>> PLAIN.order, SYMMETRIC.order, SYMMETRIC.source
+    (1, 2, -0.5)
+    """
 
     name: str
     source: float = 0.0  # a
@@ -277,7 +290,13 @@ def corrected(
     Parameters
     ----------
     problem : positive densities on a torus or a box.
-    eps, softmin, quadrature : as in `Sinkhorn`.
+    eps : ε > 0, the time step.
+    softmin : the engine of the log-sums; the domain's own unless given.
+    quadrature : largest relative error of the quadrature that is accepted; 1 asks nothing of the grid.
+
+    Returns
+    -------
+    `Sinkhorn` in the symmetric gauge.
 
     Raises
     ------

@@ -157,7 +157,14 @@ def _worst(states: tuple[SinkhornState, ...]) -> Outcome:
 
 @dataclass(frozen=True, eq=False)
 class CrossCheck:
-    """Distance of a trajectory from extrapolated Sinkhorn, and the latter's own estimated error, (m,) each."""
+    """Distance of a trajectory from extrapolated Sinkhorn, and the latter's own estimated error.
+
+    Attributes
+    ----------
+    times : (m,).
+    distance : (m,), sup |u − ũ|, means removed.
+    own_error : (m,), estimated error of the extrapolated run.
+    """
 
     times: Array = field(repr=False)
     distance: Array = field(repr=False)
@@ -180,6 +187,15 @@ def cross_check(trajectory: Trajectory, eps: float, *, levels: int = 4) -> Cross
     trajectory : of any flow over a torus or a box.
     eps : largest ε of the ladder; the trajectory's times are its multiples.
     levels : runs of the ladder.
+
+    Returns
+    -------
+    `CrossCheck`: for each time the sup distance of the two, and the other's own estimated error.
+
+    Raises
+    ------
+    ValueError : times that are not multiples of ``eps``, samples.
+    Stopped : the other run failed, as for ε that the grid does not resolve.
 
     Examples
     --------

@@ -50,6 +50,13 @@ class Schroedinger:
         (1 for a Newton step, 0 for a plain one), ``products`` of that step and ``contraction``, the ratio of the
         L²(μ) norms of φ⁺ − φ over a plain step.
     seconds : wall time.
+
+    Examples
+    --------
+    >>> from pmasolve import Torus
+    >>> found = schroedinger(Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y), 0.01)
+    >>> found.map.shape, bool(found.plan.duality_gap < 1e-9)
+    ((1, 32), True)
     """
 
     flow: Sinkhorn
@@ -181,6 +188,10 @@ def schroedinger(
     softmin : engine; the domain's own unless given.
     quadrature : as in `Sinkhorn`: on grids that do not resolve ε the answer comes with the outcome "eps unresolved".
     progress : show a bar; by default on a terminal, once two seconds have passed.
+
+    Returns
+    -------
+    `Schroedinger`: the potentials, their marginal error, what was done, and how it ended.
 
     Raises
     ------

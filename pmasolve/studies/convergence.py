@@ -27,6 +27,14 @@ class Comparison:
     density : sup |log ρ − log ρ̃|; NaN for samples, which have no densities.
     kl : KL(ρ | ρ̃) = ∫ρ log(ρ/ρ̃) − ρ + ρ̃, which is ≥ 0 also where the masses differ, as they do for finite differences;
         NaN for samples.
+
+    Examples
+    --------
+    >>> from pmasolve import MongeAmpere, Problem, Torus, evolve
+    >>> problem = Problem(Torus((16,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> run = evolve(MongeAmpere(problem), [0.01])
+    >>> compare(run, run).last()["sup"]
+    0.0
     """
 
     times: Array
@@ -72,6 +80,14 @@ def compare(a: Trajectory, b: Trajectory) -> Comparison:
     Maps and densities are taken from each trajectory's own flow, so that the two may come from different discretisations of
     one grid.
 
+    Parameters
+    ----------
+    a, b : trajectories at the same times on the same nodes, of any two flows.
+
+    Returns
+    -------
+    `Comparison`: one row for each time.
+
     Raises
     ------
     ValueError : other grids, or times that are not the same.
@@ -111,7 +127,19 @@ def _of_densities(grid: Grid, a: Trajectory, b: Trajectory, i: int) -> dict[str,
 
 @dataclass(frozen=True)
 class Band:
-    """What theory allows: each of the ``last`` running orders in [low, high], the finest error at most ``below``."""
+    """What theory allows of observed orders and errors: each of the last running orders in [low, high], the finest error at most ``below``.
+
+    Parameters
+    ----------
+    low, high : bounds of the orders.
+    last : how many of the running orders count, from the finest.
+    below : bound of the finest error; none unless given.
+
+    Examples
+    --------
+    >>> Band(1.9, 2.1, last=1).admits(np.array([1.5, 2.0]), np.array([1e-1, 3e-2, 8e-3]))
+    True
+    """
 
     low: float
     high: float

@@ -82,6 +82,10 @@ def plot_orders(
     norms : which errors to draw.
     slopes : orders to draw as dotted lines.
 
+    Returns
+    -------
+    A matplotlib ``Figure`` of one panel.
+
     Examples
     --------
     >>> study = Study.over("h", [0.1, 0.05, 0.025], lambda h: {"sup": 3 * h**2})
@@ -207,9 +211,25 @@ def plot_trajectory(trajectory: Trajectory, i: int = -1) -> Figure:
 
     In 1D the potentials and the densities of all times up to it; in 2D its density and the displacement ∇u, with arrows.
 
+    Parameters
+    ----------
+    trajectory : on a torus or a box, in one or two dimensions.
+    i : index of the last time drawn.
+
+    Returns
+    -------
+    A matplotlib ``Figure`` of two panels.
+
     Raises
     ------
     ValueError : three dimensions; slice the arrays and plot those.
+
+    Examples
+    --------
+    >>> from pmasolve import MongeAmpere, Problem, Torus, evolve
+    >>> problem = Problem(Torus((16,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> len(plot_trajectory(evolve(MongeAmpere(problem), [0.01])).axes)
+    2
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2 * PANEL[0], PANEL[1]), layout="constrained")
@@ -310,6 +330,28 @@ def save_figure(figure: Figure, path: str | Path, *, formats: Sequence[str] = ("
     """Write ``path`` once for each format, with the format's suffix, without dates: equal figures are equal files.
 
     All are drawn before the first is written, and each is written whole or not at all.
+
+    Parameters
+    ----------
+    figure : a matplotlib ``Figure``.
+    path : of the files, without a suffix.
+    formats : their suffixes, "svg", "pdf" or "png".
+
+    Returns
+    -------
+    The paths that were written, one for each format.
+
+    Raises
+    ------
+    OSError : the folder does not exist or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> study = Study.over("h", [0.1, 0.05], lambda h: {"sup": h**2})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in save_figure(plot_orders({"a": study}), f"{folder}/orders", formats=["svg"])]
+    ['orders.svg']
     """
     drawn = {Path(f"{path}.{suffix}"): BytesIO() for suffix in formats}
     with matplotlib.rc_context(STYLE):

@@ -51,6 +51,11 @@ class ScalingMethod:
     levels : 1 for no extrapolation.
     order : in ε, expected for smooth densities.
     within : largest distance of an observed order that is accepted: a tenth of the order, for ε that are small enough.
+
+    Examples
+    --------
+    >>> [method.name for method in METHODS], RICHARDSON_METHOD.order
+    (['plain', 'symmetric', 'Richardson'], 4.0)
     """
 
     name: str
@@ -79,6 +84,14 @@ class Scaling:
     in_time, in_space : estimated errors of the reference itself, by norm: against a run at ten times its tolerance, and against
         one on twice the points along each axis.
     seconds : time of each method, the reference's by its name "reference".
+
+    Examples
+    --------
+    >>> from pmasolve import Torus
+    >>> problem = Problem(Torus((16,)), lambda x: 0.1 * np.cos(2 * np.pi * x), lambda y: 0 * y)
+    >>> found = scaling_study(problem, eps=[1 / 32, 1 / 64], t=1 / 32, rtol=1e-8, methods=METHODS[:1])
+    >>> found.studies["plain"].values.tolist(), sorted(found.seconds)
+    ([0.03125, 0.015625], ['plain', 'reference'])
     """
 
     problem: Problem
@@ -199,6 +212,10 @@ def scaling_study(
     rtol : of the reference; a second one at ten times the tolerance measures its error.
     methods : what to run.
     progress : show a bar; by default on a terminal.
+
+    Returns
+    -------
+    `Scaling`: a `Study` for each method, verdicts, and a report.
 
     Raises
     ------

@@ -38,13 +38,27 @@ def _order(order: float) -> str:
 
 
 def latex_table(study: Study, *, norms: Sequence[str] | None = None, caption: str = "") -> str:
-    """Values, errors and running orders as a LaTeX table (package booktabs).
+    r"""Values, errors and running orders as a LaTeX table (package booktabs).
+
+    Parameters
+    ----------
+    study : errors over a parameter.
+    norms : which errors, by name; all unless given.
+    caption : of the table.
+
+    Returns
+    -------
+    LaTeX source, one line for each value of the parameter.
+
+    Raises
+    ------
+    KeyError : a norm that the study has not.
 
     Examples
     --------
     >>> study = Study.over("h", [0.1, 0.05], lambda h: {"sup": h**2})
     >>> print(latex_table(study).splitlines()[3])
-    $h$ & sup & order \\\\
+    $h$ & sup & order \\
     """
     chosen = tuple(study.errors) if norms is None else norms
     symbol = {"eps": r"\varepsilon", "rtol": r"\mathrm{rtol}"}.get(study.parameter, study.parameter)

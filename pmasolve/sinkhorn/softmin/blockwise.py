@@ -33,6 +33,14 @@ class Blockwise:
     On a torus or in a box the images of the points are summed, those that matter: one or two for small ε, about
     (1 + 10√ε/L)^dim in general, and Fourier modes for large ε (``waves``).  On a torus of dimension 4 and more with
     ε between 0.01 and 0.1 L² that is expensive; KeOps is then the better engine.
+
+    Examples
+    --------
+    >>> from pmasolve import Cloud
+    >>> nodes = Cloud([[0.0], [0.5], [1.0]])
+    >>> kernel = Blockwise().bind(nodes, nodes, 0.1)
+    >>> kernel.forward(np.zeros(3)).shape
+    (3,)
     """
 
     def bind(self, source: Nodes, target: Nodes, eps: float) -> FusedKernel:

@@ -28,6 +28,17 @@ class Dense:
     Parameters
     ----------
     pairs : refuse nodes with more pairs than this.  Time is about 10 ns and memory 8 bytes per pair.
+
+    Raises
+    ------
+    ValueError : in ``bind``, more pairs than ``pairs``, ε not positive.
+
+    Examples
+    --------
+    >>> from pmasolve import Cloud
+    >>> kernel = Dense().bind(Cloud([[0.0], [1.0]]), Cloud([[0.0]]), 0.5)
+    >>> kernel.forward(np.zeros(2)).round(6)  # log(1 + e^{−1})
+    array([0.313262])
     """
 
     pairs: int = 2**27

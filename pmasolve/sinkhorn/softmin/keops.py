@@ -46,9 +46,18 @@ class KeOps:
     dtype : numpy.float64, or numpy.float32 for speed on GPUs; ``report["error"]`` then holds the error it reached.
     device : "cpu", "cuda", or "auto": CUDA where KeOps finds it.
 
+    Raises
+    ------
+    ValueError : another dtype or device; in ``bind``, no working KeOps, with the reason.
+
     Notes
     -----
     2 to 4 exponentials for each axis and pair on a torus, 2^dim times the pairs in a box.
+
+    Examples
+    --------
+    >>> KeOps(device="cpu")
+    KeOps(dtype=<class 'numpy.float64'>, device='cpu')
     """
 
     dtype: type = np.float64

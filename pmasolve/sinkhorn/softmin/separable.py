@@ -59,6 +59,18 @@ class Separable:
     Parameters
     ----------
     force : take every pass by this method (tiles still stand in for a matrix product without certificate); for tests.
+
+    Raises
+    ------
+    ValueError : in ``bind``, source and target that are not one grid, ε not positive.
+
+    Examples
+    --------
+    >>> from pmasolve import Torus
+    >>> nodes = Torus((16,))
+    >>> kernel = Separable().bind(nodes, nodes, 0.1)
+    >>> kernel.forward(np.zeros(16)).shape
+    (16,)
     """
 
     force: AxisMethod | None = None
