@@ -17,10 +17,10 @@ COMMANDS = ("evolve", "compare", "study", "transport", "validate")
 
 
 class Commands(TyperGroup):
-    """Each command is the function of the same name in the file of the same name beside this one."""
+    """The commands of the shell by name: each is the function of that name in the file of that name beside this one."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Their names, in order."""
+        """Names of the commands, in the order of the help text."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:

@@ -50,7 +50,7 @@ def problem_of(config: Config) -> Problem:
 
 
 def initial_of(config: Config, grid: Grid) -> Array | None:
-    """u₀ on the grid, None for 0."""
+    """u₀ of a configuration on its grid, of the grid's shape; None for 0."""
     if config.initial.file is not None:
         return read_array(config.initial.file)
     return None if config.initial.formula is None else Formula(config.initial.formula)(*grid.points)

@@ -155,7 +155,7 @@ def checked(content: Any, origin: str) -> Config:
 
 
 def located(config: Config, folder: Path) -> Config:
-    """The same with the paths of inputs absolute."""
+    """A configuration with the paths of its inputs made absolute, relative ones being taken from ``folder``."""
     tables = {}
     for name in ("source", "target", "initial"):
         table = getattr(config, name)

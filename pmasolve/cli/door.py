@@ -41,7 +41,7 @@ def undone(outcome: Outcome, words: str = "") -> None:
 
 
 def fail(words: str, code: int) -> None:
-    """Say why, and end."""
+    """Print why a command failed on the error stream, and end the process with this exit code."""
     typer.echo(f"Error: {words}", err=True)
     raise typer.Exit(code)
 

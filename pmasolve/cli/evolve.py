@@ -67,7 +67,7 @@ def resumed(settings: Config, run: Run, path: Path) -> Trajectory:
 
 
 def signed(trajectory: Trajectory, settings: Config) -> Trajectory:
-    """With the configuration in its provenance, so that its flow can be made again from the file."""
+    """A trajectory with the configuration in its provenance, so that its flow can be made again from the file."""
     return replace(trajectory, provenance={**trajectory.provenance, CONFIG: settings.model_dump_json()})
 
 

@@ -44,7 +44,7 @@ class Linearisation:
 
     @property
     def log_density(self) -> Array:
-        """log ρ = A − f."""
+        """log ρ = A − f at the nodes, of the grid's shape."""
         return self.speed - self.problem.f
 
     @cached_property
@@ -56,7 +56,7 @@ class Linearisation:
         return apply(self.inverse, self.operators.gradient(self.composed, out, room))
 
     def prepared(self, out: Array, room: Coefficients) -> Linearisation:
-        """The same with ∇g(∇φ) known, in ``out`` unless it was before, and without g(∇φ), which has served."""
+        """This linearisation with ∇g(∇φ) known, in ``out`` unless it was before, and without g(∇φ), which has served."""
         return replace(self, slope=self._drift(out, room) if self.slope is None else self.slope, composed=np.empty(0))
 
     @cached_property
@@ -96,7 +96,7 @@ def central_differences(problem: Problem, points: Array) -> Array:
 
 
 def linearise_at(problem: Problem, operators: Operators, u: Array) -> Linearisation:
-    """The same at a potential given by its values."""
+    """Evaluate A and prepare 𝓛 at a potential given by its values on the grid."""
     return linearise(problem, operators, jet_of(operators, u))
 
 
@@ -133,7 +133,7 @@ class Evolution:
         return self._shifted.multiply(c, self._unit, self._isometry, c)
 
     def _write(self, values: Array, out: Array) -> None:
-        """The same of values in the operators' order."""
+        """State of values that are listed in the operators' order, written to ``out``."""
         if values is not self._values:
             np.copyto(self._values, values)
         c = self.transform.as_vector(self.transform.forward(self._values, self._spectrum))
@@ -145,12 +145,12 @@ class Evolution:
         return self._spectrum
 
     def values(self, y: Array) -> Array:
-        """The function on the grid."""
+        """The function on the grid that a state stands for, of the grid's shape."""
         out = np.empty(self.problem.domain.shape)
         return self._outside.derivative(self.coefficients(y), (0,) * out.ndim, out)
 
     def derivative(self, y: Array, out: Array) -> bool:
-        """A(φ), unless φ is not convex."""
+        """A(φ) at a state, written to ``out``; False where φ is not convex."""
         admissible = self._evaluate(y)
         if self.here is not None:
             self._write(self.here.speed, out)
@@ -209,7 +209,7 @@ class Evolution:
         self.here = here.prepared(self._jet.D, self._spectrum)
 
     def jacobian_times(self, v: Array, out: Array) -> None:
-        """𝓛v."""
+        """𝓛v at the last linearised state, written to ``out``."""
         if self.here is None:
             out.fill(0.0)
             return

@@ -33,11 +33,11 @@ class SymmetrisedSystem:
         self.level = float(np.mean(self.V))
 
     def vector(self, values: Array) -> Array:
-        """State of z on the grid."""
+        """State of z given on the grid."""
         return self.transform.as_vector(self.transform.forward(values) * self.transform.isometry)
 
     def values(self, y: Array) -> Array:
-        """z on the grid."""
+        """z on the grid that a state stands for."""
         return self._values(self.transform.as_coefficients(y) / self.transform.isometry)
 
     def _values(self, coefficients: Array) -> Array:
@@ -56,7 +56,7 @@ class SymmetrisedSystem:
         np.subtract(-diffused, self.vector(self.V * z), out=out)
 
     def linearise(self, y: Array) -> None:
-        """The equation is linear."""
+        """Nothing to do: the equation is linear."""
 
     def jacobian_times(self, v: Array, out: Array) -> None:
         """Δv − Vv."""
@@ -81,18 +81,18 @@ class FokkerPlanckState:
 
     @property
     def t(self) -> float:
-        """Time reached."""
+        """The time reached."""
         return self.integrator.t
 
     @property
     def outcome(self) -> Outcome:
-        """How the last step ended."""
+        """How the last step ended; REACHED while all is well."""
         ended = POSITIVITY_LOST if self.integrator.outcome == REFUSED else self.integrator.outcome
         return ended if not ended.ok else self.found
 
     @property
     def log_density(self) -> Array:
-        """log ρ = log z − f/2."""
+        """log ρ = log z − f/2 at the nodes."""
         return np.log(self.system.values(self.integrator.y)) + np.log(self.system.root)
 
 
@@ -151,14 +151,14 @@ class FokkerPlanck:
         return self.reading.operators
 
     def admit(self, times: Array) -> None:
-        """Every time can be visited."""
+        """Accept all times: every one can be visited."""
 
     def start(self, initial: Array) -> FokkerPlanckState:
-        """ρ₀."""
+        """The state at t = 0: the law ρ₀ of the potential u₀."""
         return self.resume(initial, 0.0)
 
     def resume(self, potential: Array, t: float) -> FokkerPlanckState:
-        """ρ_t from its potential."""
+        """The state at time t: the law ρ_t of a potential."""
         system = SymmetrisedSystem(self.problem, self.operators)
         z = np.exp(starting_law(self.problem, self.operators, potential)) / system.root
         return FokkerPlanckState(Integrator(system, system.vector(z), self.rtol, t), system, potential)
@@ -182,11 +182,11 @@ class FokkerPlanck:
         return state
 
     def potential(self, state: FokkerPlanckState) -> Array:
-        """The Brenier potential from ρ to e^{−g}."""
+        """u of the Brenier potential from ρ to e^{−g}, mean-free, found by `transport`."""
         return brenier_potential(self.problem, self.operators, state.log_density)[0] if state.u is None else state.u
 
     def fields(self, state: FokkerPlanckState) -> Mapping[str, Array]:
-        """log ρ."""
+        """What the state carries besides: ``log_density``, log ρ at the nodes."""
         return {"log_density": state.log_density}
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:

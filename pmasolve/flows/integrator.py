@@ -55,7 +55,7 @@ class System(Protocol):
 
 @dataclass
 class Counts:
-    """Work done so far."""
+    """Right-hand sides, Newton iterations and Jacobian products so far."""
 
     steps: int = 0
     derivatives: int = 0
@@ -129,7 +129,7 @@ class Integrator:
 
     @property
     def counts(self) -> Counts:
-        """Work done so far."""
+        """Right-hand sides, Newton iterations and Jacobian products so far."""
         return self._calls.counts
 
     def advance(self, until: float) -> None:

@@ -103,15 +103,15 @@ class JKO:
         return self.reading.operators
 
     def admit(self, times: Array) -> None:
-        """Times must be multiples of the step."""
+        """Refuse times that are not multiples of the step."""
         admit_multiples(times, self.step)
 
     def start(self, initial: Array) -> JKOState:
-        """ρ₀."""
+        """The state at t = 0: the law ρ₀ of the potential u₀."""
         return self.resume(initial, 0.0)
 
     def resume(self, potential: Array, t: float) -> JKOState:
-        """ρ_k from its potential."""
+        """The state at time t: the law ρ_k of a potential."""
         return JKOState(round(t / self.step), t, starting_law(self.problem, self.operators, potential), potential)
 
     def advance(self, state: JKOState, until: float) -> JKOState:
@@ -137,11 +137,11 @@ class JKO:
         return JKOState(k, t, log_density, u, found, record)
 
     def potential(self, state: JKOState) -> Array:
-        """The Brenier potential from ρ to e^{−g}."""
+        """u of the Brenier potential from ρ to e^{−g}, mean-free, found by `transport`."""
         return brenier_potential(self.problem, self.operators, state.log_density)[0] if state.u is None else state.u
 
     def fields(self, state: JKOState) -> Mapping[str, Array]:
-        """log ρ."""
+        """What the state carries besides: ``log_density``, log ρ at the nodes."""
         return {"log_density": state.log_density}
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:

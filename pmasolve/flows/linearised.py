@@ -29,11 +29,11 @@ class LinearisedEvolution:
 
     @property
     def here(self) -> Linearisation | None:
-        """The last admissible potential."""
+        """The linearisation at the last admissible potential."""
         return self.base.here
 
     def derivative(self, y: Array, out: Array) -> bool:
-        """A(φ) and 𝓛w."""
+        """A(φ) and 𝓛w at a state, written to ``out``; False where φ is not convex."""
         (u, w), (speed, change) = np.split(y, 2), np.split(out, 2)
         admissible = self.base.derivative(u, speed)
         if admissible:
@@ -50,7 +50,7 @@ class LinearisedEvolution:
             self.base.jacobian_times(part, result)
 
     def precondition(self, r: Array, gamma: float, out: Array) -> None:
-        """Block by block."""
+        """The preconditioner of PMA, applied to each of the two blocks."""
         for part, result in zip(np.split(r, 2), np.split(out, 2), strict=True):
             self.base.precondition(part, gamma, result)
 
@@ -88,7 +88,7 @@ class LinearisedMongeAmpere:
 
     @cached_property
     def flow(self) -> MongeAmpere:
-        """The flow that is linearised."""
+        """`MongeAmpere`, the flow that is linearised."""
         return MongeAmpere(self.problem, space=self.space, rtol=self.rtol)
 
     @property
@@ -102,10 +102,10 @@ class LinearisedMongeAmpere:
         return self.reading.operators
 
     def admit(self, times: Array) -> None:
-        """Every time can be visited."""
+        """Accept all times: every one can be visited."""
 
     def start(self, initial: Array) -> MongeAmpereState:
-        """(u₀, w₀)."""
+        """The state at t = 0: u₀ and w₀."""
         base = self.flow.start(initial).evolution
         assert isinstance(base, Evolution)
         y = np.concatenate([base.vector(initial), base.vector(self.direction)])
@@ -120,11 +120,11 @@ class LinearisedMongeAmpere:
         return take_step(state, until)
 
     def potential(self, state: MongeAmpereState) -> Array:
-        """u on the grid."""
+        """u on the grid at the state's time."""
         return self._part(state, 0)
 
     def fields(self, state: MongeAmpereState) -> Mapping[str, Array]:
-        """w on the grid."""
+        """What the state carries besides: ``w`` on the grid."""
         return {"w": self._part(state, 1)}
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:

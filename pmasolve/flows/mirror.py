@@ -120,7 +120,7 @@ class Law:
 
     @cached_property
     def operators(self) -> Operators:
-        """The discretisation."""
+        """The discretisation of derivatives on the grid."""
         return self.space.on(self.problem.domain)
 
     @cached_property
@@ -129,12 +129,12 @@ class Law:
 
     @property
     def log_density(self) -> Array:
-        """log ρ."""
+        """log ρ at the nodes, of the grid's shape."""
         return self._here.log_density
 
     @property
     def log_det(self) -> Array:
-        """log det D²φ."""
+        """log det D²φ at the nodes, of the grid's shape."""
         return self.log_density + self._here.composed
 
     @property
@@ -144,25 +144,25 @@ class Law:
 
     @cached_property
     def target_slope(self) -> Array:
-        """∇g(∇φ), (dim, *shape)."""
+        """∇g(∇φ) at the nodes, a field (dim, *shape)."""
         return self._here.drift
 
     @cached_property
     def density(self) -> Array:
-        """ρ."""
+        """ρ at the nodes, of the grid's shape."""
         return np.exp(self.log_density)
 
     @cached_property
     def displacement(self) -> Array:
-        """∇u: the optimal map from ρ to e^{−g} less the identity."""
+        """∇u at the nodes, a field (dim, *shape): the optimal map from ρ to e^{−g} less the identity."""
         return self.operators.gradient(self.potential)
 
     def mean(self, values: Array) -> float:
-        """∫ values dρ."""
+        """∫ values dρ of values at the nodes."""
         return self.problem.domain.integral(values * self.density)
 
     def velocity(self, variation: Variation = relative_entropy) -> Array:
-        """v = −(D²φ)⁻¹∇δF/δρ, (dim, *shape)."""
+        """The velocity v = −(D²φ)⁻¹∇δF/δρ of the mirror flow of F, a field (dim, *shape)."""
         return -apply(self._here.inverse, self.operators.gradient(variation(self)))
 
     def speed(self, variation: Variation = relative_entropy) -> float:
@@ -179,17 +179,17 @@ class Law:
         return -sum(self.operators.gradient(component)[i] for i, component in enumerate(flux))
 
     def dissipation(self, variation: Variation = relative_entropy) -> float:
-        """−dF/dt = ∫∇δF/δρ·(D²φ)⁻¹∇δF/δρ dρ."""
+        """−dF/dt = ∫∇δF/δρ·(D²φ)⁻¹∇δF/δρ dρ along the mirror flow of F."""
         return self.mean(-np.sum(self.velocity(variation) * self.operators.gradient(variation(self)), axis=0))
 
     @property
     def kl(self) -> float:
-        """KL(ρ | e^{−f})."""
+        """KL(ρ | e^{−f}), the objective of PMA."""
         return self.mean(self._here.speed)
 
     @property
     def reverse_kl(self) -> float:
-        """KL(e^{−f} | ρ)."""
+        """KL(e^{−f} | ρ), the other way round."""
         return -self.problem.mu.integral(self._here.speed)
 
     @property

@@ -28,10 +28,10 @@ MASS_REMEDY = "refine the grid, or smooth the densities"
 
 
 class Schedule(Protocol):
-    """Step sizes η_k, k = 0, 1, …"""
+    """Step sizes η_k, k = 0, 1, …, of mirror descent."""
 
     def __call__(self, k: int) -> float:
-        """η_k > 0."""
+        """η_k > 0 of step k."""
         ...
 
 
@@ -249,7 +249,7 @@ class MirrorDescent:
         return k
 
     def start(self, initial: Array) -> DescentState:
-        """φ₀."""
+        """The state at k = 0: the potential φ₀."""
         return self.resume(initial, 0.0)
 
     def resume(self, potential: Array, t: float) -> DescentState:
@@ -314,7 +314,7 @@ class MirrorDescent:
         )
 
     def potential(self, state: DescentState) -> Array:
-        """u of φ_k."""
+        """u of φ_k on the grid."""
         return state.u
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:

@@ -18,11 +18,11 @@ from .reading import OnGrid
 
 
 class State(Protocol):
-    """What a flow needs to go on."""
+    """What a flow needs to go on: the time, how the last step ended, and what only the flow itself looks at."""
 
     @property
     def t(self) -> float:
-        """Time reached."""
+        """The time reached."""
         ...
 
     @property
@@ -49,7 +49,7 @@ class Flow(Protocol):
 
     @property
     def problem(self) -> Problem:
-        """Source and target."""
+        """The problem: source and target."""
         ...
 
     def admit(self, times: Array) -> None:
@@ -69,12 +69,12 @@ class Flow(Protocol):
         ...
 
     def potential(self, state: Any) -> Array:
-        """u at the state's time."""
+        """u on the grid at the state's time."""
         ...
 
 
 class Reading(Protocol):
-    """What can be read off a potential."""
+    """What can be read off a potential: its map and its density."""
 
     def map(self, u: Array, v: Array | None = None) -> Array:
         """x + ∇u at the nodes, (dim, *shape); v is the half step before u, for flows that carry one as a field."""
@@ -97,7 +97,7 @@ def fields_of(flow: Flow, state: Any) -> Mapping[str, Array]:
 
 
 def report_of(flow: Flow) -> Mapping[str, float | int | str]:
-    """What ran so far."""
+    """What a flow tells of what ran so far, by name; nothing where it tells nothing."""
     return _optional(flow, "report", {})
 
 

@@ -38,7 +38,7 @@ class Event:
 
     @property
     def outcome(self) -> Outcome:
-        """What the trajectory says of it."""
+        """The outcome of a trajectory that this event ended."""
         bound = f"below {self.below:g}" if np.isfinite(self.below) else f"above {self.above:g}"
         return Outcome(f"event: {self.quantity} {bound}", True)
 
@@ -87,7 +87,7 @@ class ErrorEstimate:
 
     @property
     def total(self) -> Array:
-        """Both together."""
+        """Errors from stepping and from the grid added, (m,)."""
         return self.time + self.space
 
 

@@ -137,19 +137,19 @@ class ClosedForm:
         )
 
     def hessian(self, t: float) -> Array:
-        """A_t = D²φ_t, (d, d)."""
+        """A_t = D²φ_t, (d, d), rounded once."""
         return square(self._gradient(t)[0])
 
     def slope(self, t: float) -> Array:
-        """q_t = ∇φ_t(a), (d,)."""
+        """q_t = ∇φ_t(a), (d,), rounded once."""
         return rounded(self._gradient(t)[1])
 
     def law(self, t: float) -> Normal:
-        """ρ_t = (∇φ_t*)_# e^{−g}."""
+        """The law ρ_t = (∇φ_t*)_# e^{−g} at time t, a `Normal`."""
         return self.pair.law(Quadratic(*self._gradient(t), 0, self.pair.source.m))
 
     def potential(self, t: float) -> Quadratic:
-        """φ_t with its constant, centred at a."""
+        """φ_t with its constant, centred at the source's mean a, a `Quadratic`."""
         time, (_, p, c) = self._exact(t), self._start
         _, Z, J = self._step(time)
         grown = self._summed(time) if self.eps else self.integral(time, lambda s: log_det(self._gauged(s)))

@@ -67,17 +67,17 @@ class Normal:
 
     @property
     def dim(self) -> int:
-        """d."""
+        """The dimension d."""
         return self.V.rows
 
     @cached_property
     def mean(self) -> Array:
-        """(d,)."""
+        """The mean m, (d,)."""
         return rounded(self.m)
 
     @cached_property
     def cov(self) -> Array:
-        """(d, d)."""
+        """The covariance V, (d, d)."""
         return square(self.V)
 
     @cached_property
@@ -108,7 +108,7 @@ class Normal:
 
     @property
     def entropy(self) -> float:
-        """−∫ρ log ρ = ½ log det 2πeV."""
+        """The entropy −∫ρ log ρ = ½ log det 2πeV."""
         return float((self.log_det + self.dim * CONTEXT.log(2 * CONTEXT.pi * CONTEXT.e)) / 2)
 
     def kl(self, other: Normal) -> float:
@@ -118,7 +118,7 @@ class Normal:
         return float(twice / 2)
 
     def jeffreys(self, other: Normal) -> float:
-        """KL(self | other) + KL(other | self)."""
+        """Jeffreys' divergence KL(self | other) + KL(other | self)."""
         return self.kl(other) + other.kl(self)
 
     def wasserstein(self, other: Normal) -> float:

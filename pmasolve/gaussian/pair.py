@@ -74,7 +74,7 @@ class Pair:
 
     @property
     def spread(self) -> Matrix:
-        """T of x = a + Tx̃."""
+        """T of the balanced coordinates x = a + Tx̃, (d, d) with all digits."""
         return self._balanced[1]
 
     @property
@@ -99,7 +99,7 @@ class Pair:
         return np.array([float(k) for k in self.factors(eps)])
 
     def factors(self, eps: float) -> list[Number]:
-        """κ with all digits."""
+        """The contraction factors κᵢ of one Sinkhorn iteration, ascending, with all digits; see `contraction`."""
         h = CONTEXT.mpf(_positive(eps)) / 2
         return [(m * n - h) / (m * n + h) for m, n in zip(self.scales, self.level(eps), strict=True)]
 

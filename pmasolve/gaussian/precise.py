@@ -42,22 +42,22 @@ def square(matrix: Matrix) -> Array:
 
 
 def diagonal(entries: list[Number]) -> Matrix:
-    """diag(entries)."""
+    """The diagonal matrix of these entries."""
     return CONTEXT.diag(entries)
 
 
 def entries(matrix: Matrix) -> list[Number]:
-    """The diagonal."""
+    """The diagonal of a matrix."""
     return [matrix[i, i] for i in range(matrix.rows)]
 
 
 def identity(n: int) -> Matrix:
-    """I."""
+    """The d × d identity."""
     return CONTEXT.eye(n)
 
 
 def trace(matrix: Matrix) -> Number:
-    """tr."""
+    """The trace of a matrix."""
     return CONTEXT.fsum(entries(matrix))
 
 
@@ -67,12 +67,12 @@ def dot(x: Matrix, y: Matrix) -> Number:
 
 
 def inverse(matrix: Matrix) -> Matrix:
-    """A⁻¹."""
+    """The inverse of a matrix."""
     return CONTEXT.inverse(matrix)
 
 
 def solve(matrix: Matrix, right: Matrix) -> Matrix:
-    """A⁻¹B."""
+    """A⁻¹B by elimination."""
     return inverse(matrix) * right
 
 
@@ -82,7 +82,7 @@ def log_det(matrix: Matrix) -> Number:
 
 
 def symmetric(matrix: Matrix) -> Matrix:
-    """½(A + Aᵀ)."""
+    """The symmetric part ½(A + Aᵀ)."""
     return (matrix + matrix.T) / 2
 
 

@@ -63,22 +63,22 @@ class Quadratic:
 
     @cached_property
     def hessian(self) -> Array:
-        """A, (d, d)."""
+        """A = D²φ, (d, d)."""
         return square(self.A)
 
     @cached_property
     def slope(self) -> Array:
-        """q = ∇φ(a), (d,)."""
+        """q = ∇φ(a), the gradient at the centre, (d,)."""
         return rounded(self.q)
 
     @property
     def constant(self) -> float:
-        """c = φ(a)."""
+        """c = φ(a), the value at the centre."""
         return float(self.c)
 
     @cached_property
     def centre(self) -> Array:
-        """a, (d,)."""
+        """a, the point about which φ is written, (d,)."""
         return rounded(self.a)
 
     def __call__(self, x: Points) -> Array:
@@ -93,7 +93,7 @@ class Quadratic:
         return where.vectors(self.hessian @ (where.columns - self.centre[:, None]) + self.slope[:, None])
 
     def about(self, centre: ArrayLike | Matrix) -> Quadratic:
-        """The same function written about another centre."""
+        """φ written about another centre (d,): an equal function."""
         to = precise(centre)
         z = to - self.a
         return Quadratic(self.A, self.q + self.A * z, self.c + dot(self.q, z) + dot(z, self.A * z) / 2, to)
@@ -103,7 +103,7 @@ class Quadratic:
         return Quadratic(inverse(self.A), self.a, dot(self.a, self.q) - self.c, self.q)
 
     def plus(self, other: Quadratic, factor: float | Number = 1) -> Quadratic:
-        """φ + factor·other, about φ's centre."""
+        """The sum φ + factor·other, written about φ's centre."""
         moved = other.about(self.a)
         return Quadratic(self.A + factor * moved.A, self.q + factor * moved.q, self.c + factor * moved.c, self.a)
 
@@ -113,7 +113,7 @@ class Quadratic:
         return here.c + trace(self.A * law.V) / 2
 
     def push(self, law: Normal) -> Normal:
-        """(∇φ)_# law = N(A(m−a) + q, AVA)."""
+        """The law (∇φ)_# law = N(A(m−a) + q, AVA) of ∇φ(X) for X of this law."""
         return Normal(self.A * (law.m - self.a) + self.q, self.A * law.V * self.A)
 
 

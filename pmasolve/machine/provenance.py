@@ -48,7 +48,7 @@ def _version(name: str) -> str:
 
 
 def machine() -> str:
-    """Operating system and processor."""
+    """Operating system and processor of this computer, in words."""
     return f"{platform.system()} {platform.machine()}"
 
 

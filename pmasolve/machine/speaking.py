@@ -17,12 +17,12 @@ PICTURES = "studies.pictures"
 
 
 class Speaker(Protocol):
-    """What has one line and a page."""
+    """What has one line, its ``repr``, and a page, its summary."""
 
     def __repr__(self) -> str: ...
 
     def summary(self) -> str:
-        """The page."""
+        """The page: lines of at most 80 columns."""
         ...
 
 

@@ -173,11 +173,11 @@ class Tabulated:
 
 
 class Move(Protocol):
-    """A map at any points."""
+    """A map x ↦ T(x) at any points, and its inverse."""
 
     @property
     def grid(self) -> Grid:
-        """Where it is known."""
+        """The grid on which the map is known."""
 
     def __call__(self, points: Points, s: float = 1.0) -> Array:
         """x + s(T(x) − x) at points (n, dim) or a field (dim, *shape), as they are."""

@@ -84,7 +84,7 @@ class Distances:
 
     @property
     def w2(self) -> Array:
-        """W₂."""
+        """W₂, the root of ``w2_squared``, of its shape."""
         return np.sqrt(self.w2_squared)
 
 
@@ -103,6 +103,7 @@ def distances(
     grid : torus or box, on whose nodes the densities are given.
     images, reference : densities of any mass.
     solve : what solves one problem: `transport`, or it with options, ``lambda problem: transport(problem, gap=1e-4)``.
+    progress : show a bar; by default on a terminal, once two seconds have passed.
 
     Returns
     -------

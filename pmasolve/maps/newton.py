@@ -99,7 +99,7 @@ class Level:
 
     @cached_property
     def mu(self) -> Array:
-        """e^{−f}."""
+        """e^{−f} at the nodes."""
         return np.exp(-self.problem.f)
 
     def start_from(self, coarse: Level) -> None:
@@ -130,7 +130,7 @@ class Level:
 
     @property
     def values(self) -> Array:
-        """u on the grid, mean-free."""
+        """u on the grid, mean-free, of its shape."""
         return self.transform.derivative(self.coefficients, (0,) * self.grid.dim, np.empty(self.grid.shape))
 
 

@@ -106,7 +106,7 @@ class Cloud:
         return (self.size,)
 
     def placed(self) -> Places:
-        """Its points, for what evaluates at points."""
+        """The points of the cloud as `Places`, for what evaluates at points."""
         return rows(self.points)
 
     def __repr__(self) -> str:
@@ -124,7 +124,7 @@ class Cloud:
         return np.vstack([self.points, self.period or (np.inf,) * self.dim])
 
     def __eq__(self, other: object) -> bool:
-        """The same points, weights and period."""
+        """Whether points, weights and period are equal, number for number."""
         if not isinstance(other, Cloud):
             return NotImplemented
         same = self.period == other.period and np.array_equal(self.points, other.points)

@@ -122,7 +122,7 @@ class Sampled:
 
     @property
     def interpolation(self) -> Spline:
-        """The options that made it."""
+        """The options of the spline: `Spline` of its degree."""
         return Spline(self.degree)
 
     def __call__(self, points: Array) -> Array:
@@ -195,7 +195,7 @@ class Vanishing:
 
 
 def minus_log(density: Array) -> Array:
-    """−log of values ≥ 0, +∞ for 0."""
+    """−log of an array of values ≥ 0; +∞ for 0."""
     return -np.log(density, out=np.full(np.shape(density), -np.inf), where=~(density <= 0))
 
 
@@ -239,7 +239,7 @@ class Shifted:
 
     @property
     def interpolation(self) -> Interpolation:
-        """The options that made the other."""
+        """The options by which the density without the constant was interpolated."""
         return getattr(self.density, "interpolation", Spline())
 
     def __call__(self, points: Array) -> Array:
@@ -249,7 +249,7 @@ class Shifted:
 
 
 def on_grid(density: Function, grid: Grid) -> tuple[Function, Array]:
-    """The same density, normalised by the quadrature of another grid of the same domain, and its values there."""
+    """A density normalised by the quadrature of another grid of its domain, and its values there."""
     values = density.at(grid.points)
     shift = log_mass(grid, values)
     values += shift

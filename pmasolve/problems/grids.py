@@ -128,7 +128,7 @@ class Grid:
         return f"a {type(self).__name__.lower()} of {' × '.join(map(str, self.shape))} points"
 
     def placed(self) -> Places:
-        """Its nodes as a field, for what evaluates at points."""
+        """The nodes of the grid as `Places`, a field, for what evaluates at points."""
         return field(self.points)
 
     def directions(self, j: int) -> Array:
@@ -169,7 +169,7 @@ class Grid:
         each(lambda r: _turn(lines[r], rows[:, r], columns), blocks(len(lines), self.size))
 
     def integral(self, values: Array) -> float:
-        """∫ values dx."""
+        """∫ values dx by the midpoint rule, of values at the nodes."""
         return float(np.sum(values)) * self.cell
 
     def mean(self, values: Array) -> float:
@@ -260,7 +260,7 @@ class Box(Grid):
 
     @property
     def interleaved(self) -> Interleaved:
-        """The same points in another order."""
+        """A grid of this box's points in the order of its cosine transform."""
         return Interleaved(self.shape, self.lengths)
 
 
@@ -279,7 +279,7 @@ class Interleaved(Grid):
 
     @property
     def offset(self) -> float:
-        """That of the box."""
+        """Half a cell, as for the box: values live at cell centres."""
         return 0.5
 
     def axis(self, j: int) -> Array:
@@ -298,7 +298,7 @@ class Interleaved(Grid):
         return out
 
     def unlisted(self, values: Array, out: Array, odd: Sequence[int] = ()) -> Array:
-        """The way back."""
+        """Values in this order put back in the order of the box; continued oddly along the axes ``odd``."""
         for here, there, sign in self._parts(odd):
             np.multiply(values[here], sign, out=out[there])
         return out

@@ -64,7 +64,7 @@ class TrigonometricSeries:
 
     @property
     def interpolation(self) -> Spectral:
-        """The options that made it."""
+        """The options of the series: `Spectral` of its tolerance."""
         return Spectral(self.tolerance)
 
     def __call__(self, points: Array) -> Array:

@@ -85,7 +85,7 @@ class Placed(Protocol):
         ...
 
     def placed(self) -> Places:
-        """The points or nodes."""
+        """The points of a cloud, or the nodes of a grid, with the way to give results back."""
         ...
 
 
@@ -142,7 +142,7 @@ def rows(points: Array) -> Places:
 
 
 def field(points: Array) -> Places:
-    """A field (dim, *shape) of points."""
+    """Places of a field (dim, *shape) of points."""
     return Places(points.reshape(len(points), -1), points.shape[1:], Layout.FIELD)
 
 

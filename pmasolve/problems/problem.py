@@ -237,14 +237,14 @@ class Problem:
                 )
 
     def on(self, domain: Grid) -> Problem:
-        """The same densities on another grid of the same domain."""
+        """The problem of these densities on another grid of the domain, normalised by its quadrature."""
         source, f = on_grid(self.source, domain)
         problem = assembled(domain, domain, source, on_grid(self.target, domain)[0])
         vars(problem)["f"] = f  # the cached property: evaluated for the mass anyway
         return problem
 
     def listed(self, nodes: Grid) -> Problem:
-        """The same problem with its nodes in another order."""
+        """The problem with its nodes in another order."""
         return self if nodes == self.domain else assembled(nodes, nodes, self.source, self.target)
 
     def swapped(self) -> Problem:

@@ -81,7 +81,7 @@ class Brenier:
 
     @property
     def orders(self) -> tuple[int, ...]:
-        """Orders in ε of ``potentials``."""
+        """Orders in ε of ``potentials``: 2, 4, 6, …"""
         return tuple(range(2, 2 * len(self.runs) + 1, 2))
 
     @property
@@ -106,7 +106,7 @@ class Brenier:
 
     @property
     def outcome(self) -> Outcome:
-        """That of the first run which is not well, ``stopped``, or whether ``potential`` has a map and a density."""
+        """The outcome of the first run that is not well; else of the ladder; else whether ``potential`` has a map and a density."""
         ended = next((run.outcome for run in self.runs if not run.outcome.ok), self.stopped)
         return self._inspected if ended.ok else ended
 
@@ -122,7 +122,7 @@ class Brenier:
 
     @property
     def map(self) -> Array:
-        """x + ∇u, (dim, *shape)."""
+        """x + ∇u at the nodes for the potential of the highest order, a field (dim, *shape)."""
         return self.runs[-1].flow.reading.map(self.potential)
 
 

@@ -144,7 +144,7 @@ class Sinkhorn:
 
     @cached_property
     def kernel(self) -> Kernel:
-        """The engine, bound to the nodes and ε."""
+        """The engine bound to the nodes of both sides and to ε."""
         source, target = self.problem.domain, self.problem.codomain
         return (self.softmin or default_engine(source, target)).bind(source, target, self.eps)
 
@@ -172,7 +172,7 @@ class Sinkhorn:
         admit_multiples(times, self.eps, "eps")
 
     def start(self, initial: Array) -> SinkhornState:
-        """φ₀ in the chosen gauge."""
+        """The state at t = 0: φ₀ of the chosen gauge from u₀."""
         self.reading.admit(initial)
         u = self._plus_f(initial, self.gauge.source)
         outcome = self._verdict(initial, initial)
@@ -193,7 +193,7 @@ class Sinkhorn:
         return half_step(self.kernel.backward, self.problem.nu, v, self.eps)
 
     def advance(self, state: SinkhornState, until: float) -> SinkhornState:
-        """One iteration φ ↦ ψ ↦ φ."""
+        """One iteration φ ↦ ψ ↦ φ: two passes of the engine."""
         v = self.half_step(state.u)
         u = self.half_step_back(v)
         k, record = state.k + 1, self._record((u - state.u) / self.eps)

@@ -65,7 +65,7 @@ class Markov:
         return _mean(self.flow.kernel.backward, nu.log_density - self.v / eps, total, z)
 
     def times(self, w: Array) -> Array:
-        """P w, shape of the source nodes."""
+        """P w at the source nodes, of their shape."""
         return self.given_source(self.given_target(w))
 
     @cached_property
@@ -75,7 +75,7 @@ class Markov:
         return np.exp(mu.log_density + (self.after - self.u) / self.flow.eps) * mu.cell
 
     def dot(self, a: Array, b: Array) -> float:
-        """∫ab dp_X."""
+        """The inner product ∫ab dp_X of two functions of the source nodes."""
         return float(np.sum(self.masses * a * b))
 
     def centred(self, w: Array) -> Array:
@@ -146,7 +146,7 @@ class Preconditioner:
     eps: float
 
     def times(self, r: Array, density: Array) -> Array:
-        """C r; ``density`` is proportional to p."""
+        """C r for a function r on the grid; ``density`` is proportional to p."""
         floor = FLATTEST * float(density.mean())
         return self._root(self._root(density * r) / np.maximum(density, floor))
 
@@ -164,7 +164,7 @@ class Preconditioner:
 
 
 def preconditioner(flow: Sinkhorn) -> Preconditioner | None:
-    """That of a grid; clouds have none."""
+    """The preconditioner of I − P on a grid; None on clouds."""
     grid = flow.problem.domain
     return Preconditioner(Fourier().on(grid), flow.eps) if isinstance(grid, Grid) else None
 

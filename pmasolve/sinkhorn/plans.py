@@ -139,7 +139,7 @@ class Plan:
 
     @cached_property
     def kernel(self) -> Kernel:
-        """The engine bound to both sets of nodes."""
+        """The engine bound to the nodes of both sides and to ε."""
         source, target = self.problem.domain, self.problem.codomain
         return (self.softmin or default_engine(source, target)).bind(source, target, self.eps)
 

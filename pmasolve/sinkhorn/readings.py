@@ -36,7 +36,7 @@ class Reading(Protocol):
         ...
 
     def log_density(self, u: Array) -> Array:
-        """log ρ at the nodes."""
+        """log ρ at the nodes, of their shape."""
         ...
 
     def admit(self, u: Array) -> None:
@@ -53,7 +53,7 @@ class Reading(Protocol):
 
 
 def reading(problem: Problem, eps: float, space: Space) -> Reading:
-    """The reading of a problem's domain."""
+    """What can be read off potentials of a problem: `OnCloud` for samples, `OnGrid` for densities."""
     return OnCloud(problem, eps) if isinstance(problem.domain, Cloud) else OnGrid(problem, space)
 
 
@@ -76,14 +76,14 @@ def resolution(reading: Reading, u: Array, eps: float, quadrature: float) -> Out
 
 @dataclass(frozen=True, eq=False)
 class OnCloud:
-    """Readings by conditional means."""
+    """Readings of samples, by conditional means."""
 
     problem: Problem
     eps: float
 
     @property
     def operators(self) -> Operators:
-        """None exist: a ``ValueError``."""
+        """Values at points have no derivatives: a ``ValueError``."""
         raise ValueError("values at the points of a cloud have no derivatives; use Plan.of(trajectory, i).phi.gradient")
 
     def map(self, u: Array, v: Array | None = None) -> Array:

@@ -75,7 +75,7 @@ class Richardson:
 
     @cached_property
     def ladder(self) -> tuple[Sinkhorn, ...]:
-        """The runs, coarse to fine."""
+        """The Sinkhorn flows with ε, ε/2, …, coarse to fine."""
         first = Sinkhorn(self.problem, self.eps, gauge=SYMMETRIC, softmin=self.softmin, quadrature=self.quadrature)
         return tuple(replace(first, eps=self.eps / 2**level) for level in range(self.levels))
 
@@ -94,7 +94,7 @@ class Richardson:
         self.ladder[0].admit(times)
 
     def start(self, initial: Array) -> RichardsonState:
-        """The same start for every ε."""
+        """The state at t = 0: all runs of the ladder from one u₀."""
         states = tuple(flow.start(initial) for flow in self.ladder)
         return RichardsonState(0.0, states, _worst(states), {})
 
@@ -115,7 +115,7 @@ class Richardson:
         return RichardsonState(t, states, outcome, {"error_estimate": self._last_change(states)})
 
     def potential(self, state: RichardsonState) -> Array:
-        """The extrapolated χ."""
+        """The extrapolated potential u at the state's time, on the grid."""
         return extrapolate(self._potentials(state.ladder))
 
     def _last_change(self, states: tuple[SinkhornState, ...]) -> float:

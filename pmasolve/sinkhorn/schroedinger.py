@@ -101,12 +101,12 @@ class Schroedinger:
 
     @property
     def eps(self) -> float:
-        """ε of the potentials."""
+        """ε of the potentials: the one asked for, or where an interrupted annealing stood."""
         return self.flow.eps
 
     @property
     def iterations(self) -> int:
-        """Iterations and equivalents spent."""
+        """Sinkhorn iterations spent, with products by P, which cost as much, and with all ε of the annealing."""
         return int(self.records["iterations"][-1])
 
     @property

@@ -127,7 +127,7 @@ def _of_densities(grid: Grid, a: Trajectory, b: Trajectory, i: int) -> dict[str,
 
 @dataclass(frozen=True)
 class Band:
-    """What theory allows of observed orders and errors: each of the last running orders in [low, high], the finest error at most ``below``.
+    """What theory allows: each of the last running orders in [low, high], the finest error at most ``below``.
 
     Parameters
     ----------

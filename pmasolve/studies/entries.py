@@ -57,12 +57,12 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """Case and mutation."""
+        """The case, and the mutation where something was broken."""
         return f"{self.case}, broken: {self.mutation}" if self.mutation else self.case
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """Whether the entry holds, in words."""
         if self.holds is None:
             return "undecided" if self.demands else ""
         if self.mutation:
@@ -133,12 +133,12 @@ class Section:
 
     @property
     def seconds(self) -> float:
-        """Time of all entries."""
+        """Time of all entries together, in seconds."""
         return sum(entry.seconds for entry in self.entries)
 
     @property
     def verdict(self) -> str:
-        """In one word."""
+        """Whether the section holds, in one word."""
         return "crashed" if self.crash else {True: "holds", False: "fails", None: "undecided"}[self.holds]
 
     def count(self, *, mutations: bool) -> str:

@@ -372,7 +372,7 @@ def svg(figure: Figure) -> str:
 
 
 def pdf(figure: Figure) -> bytes:
-    """The figure as a PDF file."""
+    """The bytes of a PDF file with the figure, without dates."""
     out = BytesIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(out, format="pdf", metadata=_metadata(".pdf"))

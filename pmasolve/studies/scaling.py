@@ -312,5 +312,5 @@ class _Runs:
         return run
 
     def study(self, method: ScalingMethod, eps: Sequence[float], limit: Trajectory) -> Study:
-        """Its distances from PMA."""
+        """Errors of a method against PMA for each ε, as a `Study`."""
         return Study.over("eps", eps, lambda value: compare(self.of(method, value), limit).last())

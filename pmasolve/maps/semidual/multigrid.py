@@ -32,7 +32,7 @@ class Level:
     rows: tuple[slice, ...]  # of the cells' lines, in blocks for the threads
 
     def relax(self, b: Array, x: Array, sweeps: int) -> None:
-        """Red-black sweeps."""
+        """Red-black Gauß–Seidel sweeps, in place."""
         for colour in (0, 1) * sweeps:
             each(
                 lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, False),
@@ -40,7 +40,7 @@ class Level:
             )
 
     def relax_back(self, b: Array, x: Array, sweeps: int) -> None:
-        """Their adjoints: everything the other way round."""
+        """The adjoint of `relax`: the sweeps in reverse order, colours exchanged."""
         for colour in (1, 0) * sweeps:
             each(
                 lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, True), self.rows

@@ -75,7 +75,7 @@ class Plan:
 
     @property
     def entries(self) -> int:
-        """Numbers kept."""
+        """How many pairs of nodes the coupling keeps."""
         return sum(w.size for w in self.weights)
 
     def expect(self, v: Array, moments: tuple[int, ...] = ()) -> Array:

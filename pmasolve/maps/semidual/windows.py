@@ -121,7 +121,7 @@ def sums(lines, low, best, start, kappa, before, out):
 
 @jit
 def weights_and_sums(lines, low, best, start, kappa, before, kept, out):
-    """The same, keeping the normalised terms."""
+    """Log-sums over the windows of all lines, with their normalised terms kept in ``kept``."""
     rows, n = lines.shape
     e = np.empty(2 * n)
     for r in range(rows):

@@ -186,7 +186,7 @@ def log_theta_images(d: Any, L: Any, eps: float, count: int) -> Any:
 
 
 def log_theta_waves(d: Any, L: Any, eps: float, count: int) -> Any:
-    """The same by Poisson summation: log √(2πε)/L + log(1 + 2 Σ_k q^{k²} cos(2πkd/L)), q = exp(−2π²ε/L²).
+    """log θ of a circle by Poisson summation: log √(2πε)/L + log(1 + 2 Σ_k q^{k²} cos(2πkd/L)), q = exp(−2π²ε/L²).
 
     For ε ≥ 0.16 L², q < 0.043: the sum in the logarithm stays above 0.9.
     """

@@ -125,7 +125,7 @@ class Axis:
 
     @cached_property
     def tiles(self) -> Pass:
-        """Tables of the tiles."""
+        """Tables that all tiles of the axis share."""
         return prepare(self.n, self.kappa, self.reflects)
 
     @cached_property
@@ -179,7 +179,7 @@ class SeparableKernel:
 
 @dataclass
 class Tally:
-    """What ran so far."""
+    """Counts of what ran so far: passes and tiles."""
 
     matrix_passes: int = 0
     tile_passes: int = 0
@@ -197,7 +197,7 @@ class Tally:
             self.statistics[STEEPEST] = max(self.statistics[STEEPEST], s[STEEPEST])
 
     def report(self, grid: Grid) -> Mapping[str, float | int | str]:
-        """The counts by name."""
+        """Counts of what ran so far, by name."""
         return {
             "engine": "separable",
             "matrix_passes": self.matrix_passes,

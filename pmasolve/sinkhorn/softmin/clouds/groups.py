@@ -30,7 +30,7 @@ class Groups:
     degrees: NDArray[np.int8]
 
     def swapped(self) -> Groups:
-        """For sums in the other direction."""
+        """The groups with source and target exchanged, for sums in the other direction."""
         return replace(self, source=self.target, target=self.source, degrees=np.ascontiguousarray(self.degrees.T))
 
     @property

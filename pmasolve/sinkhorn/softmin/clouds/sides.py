@@ -28,7 +28,7 @@ class Side:
         return self.order.size
 
     def groups(self, size: int) -> Blocks:
-        """The same order in longer runs."""
+        """Boxes around runs of ``size`` points in the order of this side."""
         return bound(self.blocks.points, size)
 
 
