@@ -112,14 +112,14 @@ class MongeAmpere:
         return self.reading.operators
 
     def admit(self, times: Array) -> None:
-        """Every time can be visited."""
+        """Accept all times: every one can be visited."""
 
     def start(self, initial: Array) -> MongeAmpereState:
         """Check that the start is strictly convex and hand it to the integrator."""
         return self.resume(initial, 0.0)
 
     def resume(self, potential: Array, t: float) -> MongeAmpereState:
-        """A fresh integrator at time t."""
+        """A state at time t with a fresh integrator, which starts again at low order."""
         need_convex(self.operators, potential)
         evolution = Evolution(self.problem, self.operators)
         return MongeAmpereState.of(
@@ -131,7 +131,7 @@ class MongeAmpere:
         return take_step(state, until)
 
     def potential(self, state: MongeAmpereState) -> Array:
-        """u on the grid."""
+        """u on the grid at the state's time."""
         assert isinstance(state.evolution, Evolution)
         return state.evolution.values(state.y)
 
