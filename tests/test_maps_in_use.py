@@ -29,7 +29,9 @@ from pmasolve import (
     transport,
 )
 from pmasolve.cli.app import app
+from pmasolve.cli.transport import _digits
 from pmasolve.machine import archives
+from pmasolve.maps.certificates import Interval
 from pmasolve.maps.files import GRIDS, METHODS, SPACES
 
 LINE = Torus((128,))
@@ -144,6 +146,43 @@ def test_command_line(tmp_path: Path) -> None:
     assert "<svg" in figure.read_text(encoding="utf-8")
     words = invoke(source, target, "--periodic", "--floor", 0.1, "--gap", 2.0)
     assert "W2 = " in words.output
+
+
+def test_the_command_line_says_which_problem_it_solved(tmp_path: Path) -> None:
+    """Densities as functions, or masses of pixels; and what the grid leaves where the gap is out of reach."""
+    rng = np.random.default_rng(5)
+    x, y = Box((32, 32)).points
+    arrays = {"smooth": 2 + np.cos(np.pi * x), "disc": (x - 0.5) ** 2 + y**2 < 0.2, "noise": rng.random((32, 32))}
+    for name, values in (arrays | {"one": np.ones((32, 32))}).items():
+        np.save(tmp_path / f"{name}.npy", values.astype(float))
+    first = {
+        name: invoke(tmp_path / "one.npy", tmp_path / f"{name}.npy", "--gap", gap)
+        for name, gap in (("smooth", 1e-3), ("disc", 0.05), ("noise", 1e-3), ("one", 1e-3))
+    }
+    lines = {name: result.output.splitlines() for name, result in first.items()}
+    assert "densities as functions" in lines["smooth"][0]
+    assert "masses at the nodes" in lines["disc"][0]
+    assert "this grid leaves a gap of" in lines["noise"][0]
+    assert "ask for gap=" in lines["noise"][0]
+    assert first["noise"].exit_code == 1
+    assert lines["one"][1].startswith("W2 = 0, ")
+    again = invoke(
+        tmp_path / "one.npy", tmp_path / "noise.npy", "--gap", lines["noise"][0].split("ask for gap=")[1].split(",")[0]
+    )
+    assert again.exit_code == 0
+
+
+def test_as_many_digits_as_the_interval_holds() -> None:
+    cases = {
+        (0.0971234, 0.097, 0.0973): "0.0971",
+        (0.123456789123, 0.123456, 0.123457): "0.123457",
+        (1e-14, 0.0, 3e-13): "0",
+        (0.0, 0.0, 0.0): "0",
+        (0.5, 0.5, 0.5): "0.5",
+        (0.4, 0.0, np.inf): "0.4",
+    }
+    for (value, low, high), words in cases.items():
+        assert _digits(value, Interval(low**2, high**2, "")) == words
 
 
 @pytest.fixture

@@ -59,6 +59,15 @@ def test_intervals_hold_the_truth_on_lines() -> None:
     assert check_lines(range(16)) >= 8
 
 
+def test_intervals_hold_the_truth_on_the_coarser_certificates_of_large_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pmasolve.maps.certificates.LARGE", 0)
+    problems = [random_pair(seed) for seed in range(40, 60)]
+    boxes = [problem for problem in problems if isinstance(problem.domain, Box)]
+    found = [transport(problem, method=NEWTON) for problem in boxes]
+    assert all(holds(T, exact(problem)) for T, problem in zip(found, boxes, strict=True))
+    assert sum(T.outcome.ok for T in found) >= 4
+
+
 @pytest.mark.slow
 def test_intervals_hold_the_truth_on_lines_at_length() -> None:
     assert check_lines(range(100, 300)) >= 100

@@ -36,6 +36,7 @@ RESOLVED = (
     64  # points of an axis that the certificate's grid has at least, unless the potential's has less than half of them
 )
 SLOPE = np.array([-71.0, 141.0, -93.0, 23.0]) / 24  # h times the slope at a wall, from the four midpoints beside it
+LARGE = 1 << 20  # points of a certificate in a box
 NARROW = 1e-5  # of the gap asked for: an interval that needs no finer grid
 _Series = tuple[Grid, Transform, Coefficients]
 
@@ -139,12 +140,16 @@ def measured(grid: Grid, density: Function) -> float:
 
 
 def _finer(grid: Grid) -> Grid:
-    """The grid of the certificate: 9/8 of the points; twice as many of small grids and between walls, where r has its layers.
+    """The grid of the certificate: 9/8 of the points; 9/4 of small grids, and in boxes, where r has layers at the walls.
 
-    Never a grid of the cascade, on whose nodes Newton has made r vanish.
+    In boxes of more than `LARGE` such points 3/2.  Never a grid of the cascade, on whose nodes Newton has made r vanish.
     """
-    twice = [grid.offset > 0 or n <= RESOLVED // 2 for n in grid.shape]
-    points = (n * (1 + double) + max(n * (1 + double) // 8, 1) for n, double in zip(grid.shape, twice, strict=True))
+    box, points = grid.offset > 0, []
+    for n in grid.shape:
+        if (box and 2**grid.dim * grid.size <= LARGE) or n <= RESOLVED // 2:
+            points.append(2 * n + max(n // 4, 1))
+        else:
+            points.append(n + max(n // 2 if box else n // 8, 1))
     return replace(grid, shape=tuple(scipy.fft.next_fast_len(n, real=True) for n in points))
 
 

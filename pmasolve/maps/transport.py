@@ -96,6 +96,7 @@ class Transport:
                 "W₂": f"{self.w2:.10g}",
                 "W₂²": f"{self.w2_squared:.10g} in [{i.lower:.10g}, {i.upper:.10g}], gap {i.gap:.2g}",
                 "bounds of": i.problem,
+                "nodes": self.nodes and f"W₂² of their masses in [{self.nodes.lower:.10g}, {self.nodes.upper:.10g}]",
                 "residual": f"∫|T_#μ − ν| = {self.residual:.2g}",
                 "convexity": None
                 if np.isnan(self.min_eigenvalue)
@@ -248,6 +249,7 @@ def transport(
     Nothing is raised when a method fails: see ``outcome``, ``gap`` and ``residual``.
     The interval of a smooth map speaks of the densities, that of the semi-dual of the measures on the nodes.
     Cost: for densities that a coarse grid resolves, some 60 transforms of the finest grid; memory about 20 arrays of the grid.
+    In a box, for densities with slopes at the walls, those of the certificate have 2²⁰ points or 3.4 times those of the grid.
 
     References
     ----------
