@@ -8,7 +8,7 @@ import numpy as np
 
 from ..machine.arrays import Array
 from ..problems.densities import Formula
-from ..problems.grids import Box, Grid
+from ..problems.grids import Grid
 from ..problems.problem import Problem
 from .hessians import log_det_inverse, packed
 
@@ -50,7 +50,7 @@ def manufactured(domain: Grid, u: Callable[..., Array], g: Formula) -> tuple[Pro
 
 def _fine_jet(domain: Grid, u: Callable[..., Array]) -> tuple[Array, Array, Array]:
     """∇u, packed D²u and u on the grid, from the FFT of u on a finer torus (of the even extension, on a box)."""
-    sides = 2 if isinstance(domain, Box) else 1
+    sides = 2 if domain.reflects else 1
     factors = [
         2 * max(0, -(-RESOLVED[domain.dim] // n) // 2) + 1 for n in domain.shape
     ]  # odd: cell centres stay centres

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array
-from ..problems.grids import Box, Grid
+from ..problems.grids import Grid
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, UNRESOLVED, Outcome
 from ..problems.problem import Problem
 from .evolution import convexity, linearise_at
@@ -51,7 +51,7 @@ def least_stretch(operators: Operators, u: Array) -> float:
 def _stretches(grid: Grid, j: int, D: Array) -> Array:
     """1 + (D(x + h e_j) − D(x))/h along axis ``j`` for component ``j`` of a gradient, which is odd at the walls of a box."""
     row = np.moveaxis(np.take(D, grid.neighbours(j, 1), axis=j), j, 0)
-    if isinstance(grid, Box):
+    if grid.reflects:
         row[[0, -1]] *= -1.0
     return 1.0 + np.diff(row, axis=0) / grid.spacing[j]
 

@@ -17,7 +17,7 @@ from ..calculus.hessians import packed
 from ..calculus.operators import Space, jet_of
 from ..machine.arrays import Array
 from ..problems.densities import Function, Interpolation, Spline
-from ..problems.grids import Box, Grid, Torus
+from ..problems.grids import Grid, Torus
 from ..problems.points import Points, given
 
 QUINTIC = Spline(5)
@@ -115,7 +115,7 @@ class Displacement:
     @cached_property
     def _torus(self) -> tuple[Torus, Array]:
         """A torus, and u on it."""
-        if isinstance(self.grid, Torus):
+        if not self.grid.reflects:
             return self.grid, self.potential
         u = self.potential
         for axis in range(u.ndim):
@@ -168,7 +168,7 @@ class Tabulated:
 
     def _linear(self, displacement: Array, x: Array) -> Array:
         index = x / np.reshape(self.grid.spacing, (-1, 1)) - self.grid.offset
-        mode = "nearest" if isinstance(self.grid, Box) else "grid-wrap"
+        mode = "nearest" if self.grid.reflects else "grid-wrap"
         return np.stack([map_coordinates(d, index, order=1, mode=mode) for d in displacement])
 
 
@@ -231,7 +231,7 @@ def deposit(grid: Grid, points: Points, mass: Array, out: Array, width: Array | 
         weight, where = np.ravel(mass).astype(np.float64), []
         for part, a, bit, n in zip(upper, low, corner, grid.shape, strict=True):
             weight = weight * (part if bit else 1.0 - part)
-            where.append(np.clip(a + bit, 0, n - 1) if isinstance(grid, Box) else (a + bit) % n)
+            where.append(np.clip(a + bit, 0, n - 1) if grid.reflects else (a + bit) % n)
         flat = np.ravel_multi_index(where, grid.shape)
         out += np.bincount(flat, weight, grid.size).reshape(grid.shape)
     return out

@@ -105,6 +105,16 @@ class Cloud:
         """Shape (n,) of the arrays of values."""
         return (self.size,)
 
+    @property
+    def reflects(self) -> bool:
+        """False: a cloud has no walls."""
+        return False
+
+    @property
+    def periods(self) -> tuple[float, ...] | None:
+        """Those of the torus the points live on; None in ℝᵈ."""
+        return self.period
+
     def placed(self) -> Places:
         """The points of the cloud as `Places`, for what evaluates at points."""
         return rows(self.points)

@@ -16,7 +16,7 @@ from scipy.ndimage import map_coordinates, spline_filter1d
 
 from ..machine.arrays import Array, number, real
 from ..machine.threads import CACHED, blocks, each
-from .grids import Box, Grid, Torus
+from .grids import Grid, Torus
 from .points import Points, given
 
 Formula = Callable[..., ArrayLike]
@@ -148,19 +148,13 @@ def _coefficients(grid: Grid, samples: Array, degree: int) -> Array:
         return samples
     out = samples
     for j, n in enumerate(grid.shape):
-        line = np.concatenate([out, np.flip(out, j)], axis=j) if isinstance(grid, Box) else out
+        line = np.concatenate([out, np.flip(out, j)], axis=j) if grid.reflects else out
         out = np.take(spline_filter1d(line, order=degree, axis=j, mode="grid-wrap"), range(n), axis=j)
     return out
 
 
 def _mode(grid: Grid) -> str:
-    match grid:
-        case Torus():
-            return "grid-wrap"
-        case Box():
-            return "reflect"
-        case _:
-            raise ValueError(f"{grid!r}: splines need a Torus or a Box")
+    return "reflect" if grid.reflects else "grid-wrap"
 
 
 def from_formula(grid: Grid, formula: Formula, name: str) -> Function:
@@ -173,7 +167,7 @@ def from_formula(grid: Grid, formula: Formula, name: str) -> Function:
     raw = Analytic(formula, 0.0)
     samples = np.broadcast_to(raw(grid.points), grid.shape)
     samples = grid.values(samples, name)
-    if isinstance(grid, Torus):
+    if not grid.reflects:
         _check_periodic(grid, raw, samples, name)
     return Function(grid.dim, Analytic(formula, log_mass(grid, samples)))
 
@@ -209,7 +203,7 @@ def from_density_formula(grid: Grid, density: Formula, name: str) -> Function:
     raw = Analytic(density, 0.0)
     samples = np.broadcast_to(raw(grid.points), grid.shape)
     f = negative_log(grid, samples, name)
-    if isinstance(grid, Torus):
+    if not grid.reflects:
         _check_periodic(grid, raw, samples, name)
     logarithm = Analytic(lambda *points: minus_log(np.asarray(density(*points), dtype=np.float64)), log_mass(grid, f))
     return Function(grid.dim, logarithm)

@@ -89,6 +89,21 @@ class Grid:
         return tuple(length / n for length, n in zip(self.lengths, self.shape, strict=True))
 
     @property
+    def reflects(self) -> bool:
+        """Whether functions continue evenly at walls, as on a `Box`; periodically otherwise."""
+        return False
+
+    @property
+    def periods(self) -> tuple[float, ...]:
+        """Periods of functions on the grid, continued to space: on a box twice its sides."""
+        return self.lengths
+
+    @property
+    def extent(self) -> float:
+        """The largest distance along an axis: half a period, or a side of a box."""
+        return 0.5 * max(self.periods)
+
+    @property
     def refined(self) -> Self:
         """The grid of the same domain with twice the points along each axis."""
         return replace(self, shape=tuple(2 * n for n in self.shape))
@@ -246,6 +261,16 @@ class Box(Grid):
     def offset(self) -> float:
         """Half a cell: values live at cell centres."""
         return 0.5
+
+    @property
+    def reflects(self) -> bool:
+        """True: at the walls."""
+        return True
+
+    @property
+    def periods(self) -> tuple[float, ...]:
+        """Twice the sides, those of the even continuation."""
+        return tuple(2 * length for length in self.lengths)
 
     def neighbours(self, j: int, width: int) -> NDArray[np.intp]:
         """Indices along axis ``j`` of the points −width … n+width−1: reflected at the walls."""

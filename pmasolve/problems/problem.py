@@ -193,7 +193,7 @@ class Problem:
         """Length over which mass can move: half a period, a side, or the spread of both clouds."""
         nodes = self.domain
         if isinstance(nodes, Grid):
-            return max(nodes.lengths) * (1.0 if isinstance(nodes, Box) else 0.5)
+            return nodes.extent
         if nodes.period is not None:
             return 0.5 * max(nodes.period)
         assert isinstance(self.codomain, Cloud)

@@ -16,12 +16,12 @@ from functools import cached_property
 import numpy as np
 
 from ..machine.arrays import Array
-from ..problems.grids import Box, Cloud, Grid
+from ..problems.grids import Cloud, Grid
 from ..problems.points import Places, Points, given
 from ..problems.problem import Measure
 from .softmin.clouds.moments import Moments, displacement_moments
 from .softmin.clouds.sides import Side, sort
-from .softmin.nodes import Geometry, exponents, points, shape, space
+from .softmin.nodes import Geometry, exponents, points
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +113,10 @@ class Potential:
         z = wrapped(nodes, at.columns.T)
         if z.size == 0:
             return Moments(np.empty(0), np.empty((nodes.dim, 0)), np.empty((nodes.dim, nodes.dim, 0)))
-        periods, reflects = space(nodes)
+        periods, reflects = nodes.periods, nodes.reflects
         lengths = None if periods is None else np.array(periods)
-        where = Geometry(self._nodes.points, z, shape(nodes), (len(z),), self.eps, lengths, reflects)
-        h = exponents(-self.other / self.eps + self.measure.log_density, shape(nodes))
+        where = Geometry(self._nodes.points, z, nodes.shape, (len(z),), self.eps, lengths, reflects)
+        h = exponents(-self.other / self.eps + self.measure.log_density, nodes.shape)
         return displacement_moments(self._nodes, h, sort(z), where, second)
 
 
@@ -130,8 +130,8 @@ def wrapped(nodes: Grid | Cloud, z: Array) -> Array:
 
     That is [0, P) on a torus and [−L, L) for a box of sides L.
     """
-    periods = space(nodes)[0]
+    periods = nodes.periods
     if periods is None:
         return np.ascontiguousarray(z)
     turns = z / np.array(periods)
-    return z - np.array(periods) * (np.round(turns) if isinstance(nodes, Box) else np.floor(turns))
+    return z - np.array(periods) * (np.round(turns) if nodes.reflects else np.floor(turns))

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ...machine.arrays import Array
 from ...machine.exponentials import jit
-from ...problems.grids import Grid, Torus
+from ...problems.grids import Grid
 from .c_transform import c_transform
 from .plans import Plan
 
@@ -60,7 +60,7 @@ def upper_bound(plan: Plan, mu: Array, nu: Array) -> Repair:
     np.divide(mean, a, out=mean, where=a > 0)
     order = curve(grid.shape)
     index = np.stack(np.unravel_index(order, grid.shape)).T.astype(np.float64)
-    periods = np.array(grid.shape if isinstance(grid, Torus) else (0,) * grid.dim, dtype=np.float64)
+    periods = np.array((0,) * grid.dim if grid.reflects else grid.shape, dtype=np.float64)
     excess = (a - mu).ravel()[order]
     moved, moduli, lost = _moves(index, periods, excess, mean.reshape(grid.dim, -1).T[order], h**2)
     terms = 4 * (sum(grid.shape) + grid.size.bit_length() + 64)
@@ -72,7 +72,7 @@ def upper_bound(plan: Plan, mu: Array, nu: Array) -> Repair:
 
 def diameter(grid: Grid) -> float:
     """The greatest squared distance of two points."""
-    return sum((length / 2 if isinstance(grid, Torus) else length) ** 2 for length in grid.lengths)
+    return sum((length if grid.reflects else length / 2) ** 2 for length in grid.lengths)
 
 
 def power_of(grid: Grid, j: int, power: int) -> tuple[int, ...]:

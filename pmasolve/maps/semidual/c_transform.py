@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ...machine.arrays import Array
 from ...machine.threads import blocks, each
-from ...problems.grids import Grid, Torus
+from ...problems.grids import Grid
 
 Integers = NDArray[np.int64]
 
@@ -92,7 +92,7 @@ def c_transform(grid: Grid, F: Array) -> Array:
     quanta = Quanta.of(grid, float(np.max(np.abs(F))))
     values = -np.ceil((F + OUT * np.abs(F)) / quanta.unit).astype(np.int64)
     for j in reversed(range(grid.dim)):
-        values = _pass(values.reshape(-1, grid.shape[j]), quanta.A[j], isinstance(grid, Torus))
+        values = _pass(values.reshape(-1, grid.shape[j]), quanta.A[j], not grid.reflects)
     G = values.reshape(grid.shape) * quanta.unit
     return G - OUT * np.abs(G)
 

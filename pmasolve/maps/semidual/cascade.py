@@ -15,7 +15,7 @@ import numpy as np
 from ...machine.arrays import Array
 from ...machine.progress import progress_bar
 from ...problems.densities import Spline
-from ...problems.grids import Box, Grid
+from ...problems.grids import Grid
 from ...problems.outcomes import INTERRUPTED, REACHED, Outcome
 from .ascent import Iterate, Masses, Note, ascend
 from .bounds import Repair, diameter, lower_bound, power_of, upper_bound
@@ -241,7 +241,7 @@ def _cascade(masses: Masses, coarsest: int) -> list[Masses]:
 def _restricted(fine: Grid, coarse: Grid, density: Array) -> Array:
     """Averages over the cells of a coarser grid, which overlap those of the fine one in any proportion."""
     for j, (n, m) in enumerate(zip(fine.shape, coarse.shape, strict=True)):
-        density = np.moveaxis(np.tensordot(_overlap(n, m, isinstance(fine, Box)), density, axes=(1, j)), 0, j)
+        density = np.moveaxis(np.tensordot(_overlap(n, m, fine.reflects), density, axes=(1, j)), 0, j)
     return density
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from ...machine.arrays import Array
 from ...machine.exponentials import jit
 from ...machine.threads import blocks, each
-from ...problems.grids import Grid, Torus
+from ...problems.grids import Grid
 
 SWEEPS = 1  # before and after the coarse grid
 WORK = 1  # per cell, against that of plain loops: when to use threads; half sweeps are short, handing them over is not
@@ -56,7 +56,7 @@ class Multigrid:
         edges = np.zeros((3, *shape))
         for j in range(grid.dim):
             axis = 3 - grid.dim + j
-            edges[axis] = _between(conductivity[j].reshape(shape), axis, isinstance(grid, Torus))
+            edges[axis] = _between(conductivity[j].reshape(shape), axis, not grid.reflects)
         self.shape = grid.shape
         self.levels = [_level(edges, mass.reshape(shape))]
         while max(self.levels[-1].joined) > 1:

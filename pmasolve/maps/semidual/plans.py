@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ...machine.arrays import Array
 from ...machine.exponentials import VOID
 from ...machine.threads import blocks, each
-from ...problems.grids import Grid, Torus
+from ...problems.grids import Grid
 from .windows import find, gather, scatter, sums, weights_and_sums
 
 WINDOW = 23.0  # nats: terms below 1e-10 of the greatest are left out
@@ -135,7 +135,7 @@ def _windows_of(grid: Grid, j: int, a: Array, eps: float) -> tuple[Array, Window
     """The lines of the pass along axis j and their windows."""
     n, kappa = grid.shape[j], kappas(grid, eps)[j]
     lines = a.reshape(-1, n)
-    before = n // 2 if isinstance(grid, Torus) else 0
+    before = 0 if grid.reflects else n // 2
     low, high, best = np.empty(lines.shape, np.int32), np.empty(lines.shape, np.int32), np.empty(lines.shape)
     each(
         lambda b: find(lines[b], kappa, before, WINDOW, low[b], high[b], best[b]),

@@ -66,11 +66,11 @@ class DenseKernel:
 
     def forward(self, h: Array) -> Array:
         """log Σₓ exp(h[x]) K(x, y) for every target node y."""
-        return _log_sums(self.log_kernel.T, _flat(h, self.source)).reshape(_shape(self.target))
+        return _log_sums(self.log_kernel.T, _flat(h, self.source)).reshape(self.target.shape)
 
     def backward(self, h: Array) -> Array:
         """log Σ_y exp(h[y]) K(x, y) for every source node x."""
-        return _log_sums(self.log_kernel, _flat(h, self.target)).reshape(_shape(self.source))
+        return _log_sums(self.log_kernel, _flat(h, self.target)).reshape(self.source.shape)
 
     @property
     def report(self) -> Mapping[str, float | int | str]:
@@ -118,13 +118,9 @@ def _between_clouds(source: Cloud, target: Cloud, eps: float) -> Array:
     return log_kernel
 
 
-def _shape(nodes: Nodes) -> tuple[int, ...]:
-    return nodes.shape if isinstance(nodes, Grid) else (nodes.size,)
-
-
 def _flat(h: Array, nodes: Nodes) -> Array:
-    if np.shape(h) != _shape(nodes):
-        raise ValueError(f"h has shape {np.shape(h)}, the nodes have {_shape(nodes)}")
+    if np.shape(h) != nodes.shape:
+        raise ValueError(f"h has shape {np.shape(h)}, the nodes have {nodes.shape}")
     top = np.max(h)
     if not np.isfinite(top):
         raise ValueError(f"max h = {top}: give finite numbers or -inf, and at least one node with mass")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...machine.arrays import Array
-from ...problems.grids import Box, Grid, Torus
+from ...problems.grids import Grid
 
 IMAGES = np.array([-4, -3, -2, -1, 1, 2, 3, 4])  # the next one adds less than exp(−π·4·5) = 5e−28
 HARMONICS = np.arange(1, 5)  # the next one adds less than 2 exp(−π·25) = 2e−34
@@ -51,11 +51,8 @@ def axis_log_kernel(grid: Grid, j: int, eps: float) -> Array:
     i = np.arange(2 * n)
     distances = i.astype(np.float64) * h
     i = i[:n]
-    match grid:
-        case Torus():
-            return log_theta(distances[:n], eps, length)[np.abs(i[:, None] - i)]
-        case Box():  # the images of y are y + 2mL and −y + 2mL; on cell centres x + y = (i + j + 1)h
-            line = log_theta(distances, eps, 2 * length)
-            return np.logaddexp(line[np.abs(i[:, None] - i)], line[i[:, None] + i + 1])
-        case _:
-            raise TypeError(f"{type(grid).__name__} has no axes: use a Torus or a Box")
+    if not grid.reflects:
+        return log_theta(distances[:n], eps, length)[np.abs(i[:, None] - i)]
+    # the images of y are y + 2mL and −y + 2mL; on cell centres x + y = (i + j + 1)h
+    line = log_theta(distances, eps, 2 * length)
+    return np.logaddexp(line[np.abs(i[:, None] - i)], line[i[:, None] + i + 1])

@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 
 from ...machine.arrays import Array
-from ...problems.grids import Box, Cloud, Grid, Torus
+from ...problems.grids import Cloud, Grid
 from .kernel import log_theta
 
 Nodes = Grid | Cloud
@@ -57,8 +57,8 @@ def geometry(source: Nodes, target: Nodes, eps: float) -> Geometry:
         raise ValueError(
             f"source has dimension {source.dim}, target {target.dim}: both need the same; drop or add coordinates"
         )
-    periods, reflects = space(source)
-    if (periods, reflects) != space(target):
+    periods, reflects = source.periods, source.reflects
+    if (periods, reflects) != (target.periods, target.reflects):
         raise ValueError(
             f"source lives in {describe(source)}, target in {describe(target)}: both need the same periods and walls; "
             "pass Cloud(points, period=…) with the period of the other side, or no period at all"
@@ -68,24 +68,12 @@ def geometry(source: Nodes, target: Nodes, eps: float) -> Geometry:
     if not source.dim * (4 * reach) ** 2 / eps < 1e300:
         raise ValueError(f"eps={eps}: |x−y|²/2ε overflows for coordinates of size {reach:.3g}; take a larger ε")
     lengths = None if periods is None else np.array(periods)
-    return Geometry(x, y, shape(source), shape(target), eps, lengths, reflects)
-
-
-def space(nodes: Nodes) -> tuple[tuple[float, ...] | None, bool]:
-    """Periods of the kernel (None in ℝᵈ) and whether the walls reflect."""
-    match nodes:
-        case Box(lengths=lengths):
-            return tuple(2 * length for length in lengths), True
-        case Torus(lengths=lengths):
-            return lengths, False
-        case Cloud(period=period):
-            return period, False
-    raise ValueError(f"nodes of type {type(nodes).__name__}: give a Torus, a Box or a Cloud")
+    return Geometry(x, y, source.shape, target.shape, eps, lengths, reflects)
 
 
 def describe(nodes: Nodes) -> str:
     """The space of these nodes in words, for messages."""
-    periods, reflects = space(nodes)
+    periods, reflects = nodes.periods, nodes.reflects
     if periods is None:
         return f"ℝ^{nodes.dim}"
     return f"a box of sides {tuple(p / 2 for p in periods)}" if reflects else f"a torus of periods {periods}"
@@ -93,12 +81,7 @@ def describe(nodes: Nodes) -> str:
 
 def points(nodes: Nodes) -> Array:
     """Coordinates as (n, dim), grid points in C order."""
-    return nodes.points if isinstance(nodes, Cloud) else nodes.points.reshape(nodes.dim, -1).T
-
-
-def shape(nodes: Nodes) -> tuple[int, ...]:
-    """Shape of the arrays of values that live on these nodes."""
-    return (nodes.size,) if isinstance(nodes, Cloud) else nodes.shape
+    return nodes.placed().columns.T
 
 
 def exponents(h: Array, shape: tuple[int, ...]) -> Array:
@@ -133,7 +116,7 @@ def images(geometry: Geometry) -> tuple[Array, Array]:
 
 def log_kernel(x: Array, nodes: Nodes, eps: float) -> Array:
     """log K_ε between a few points (r, dim) and all nodes, (r, size)."""
-    periods, reflects = space(nodes)
+    periods, reflects = nodes.periods, nodes.reflects
     y, out = points(nodes), np.zeros((len(x), nodes.size))
     for j in range(nodes.dim):
         period = None if periods is None else periods[j]

@@ -24,7 +24,7 @@ from numba import get_num_threads
 from ...machine.arrays import Array
 from ...machine.exponentials import CHUNK, LN2, LOG2E
 from ...machine.threads import each
-from ...problems.grids import Box, Grid
+from ...problems.grids import Grid
 from .grids.lines import LOWEST, ROUGH, SPLITS, STEEPEST, tile_lines
 from .grids.matrix import SURE, direct_lines, logarithms, powers, scale_lines, unscale_lines
 from .grids.stretch import Pass, block_of, prepare, reach_of
@@ -106,7 +106,7 @@ class Axis:
     @property
     def reflects(self) -> bool:
         """Are lines continued by reflection rather than periodically?"""
-        return isinstance(self.grid, Box)
+        return self.grid.reflects
 
     @property
     def tiles_reach(self) -> bool:
