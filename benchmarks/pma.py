@@ -9,6 +9,7 @@ where it is installed (extra ``bench``).  Times of one table come from one proce
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -247,10 +248,10 @@ def peers(options: argparse.Namespace) -> None:
 @contextmanager
 def transforms_by(library: str) -> Iterator[None]:
     """Plan transforms by this library."""
-    kept = ffts.pyfftw
-    ffts.pyfftw = kept if library == "pyfftw" else None
+    kept = os.environ.get("PMASOLVE_FFT", "")
+    os.environ["PMASOLVE_FFT"] = library
     yield
-    ffts.pyfftw = kept
+    os.environ["PMASOLVE_FFT"] = kept
 
 
 def cosines(grid: Torus | Box) -> Problem:
@@ -290,7 +291,7 @@ def box(options: argparse.Namespace) -> None:
     """Cosine transforms against FFTs: at most 1.2 is asked for; a table for each grid, printed when it is done."""
     shapes = [(1024,), (128, 128), (32, 32, 32)]
     shapes += [] if options.quick else [(512, 512), (64, 64, 64)]
-    libraries = ["pyfftw", "scipy"] if ffts.pyfftw else ["scipy"]
+    libraries = ["ducc0", "scipy"] if ffts.ducc0 else ["scipy"]
     heads = ("grid", "FFTs", "work", "box", "ms each", "box", "ratio", "whole run")
     title = "Box against torus to t = 3: right-hand sides and products, CPU ms for each"
     for shape in shapes:

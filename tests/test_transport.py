@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import ot
@@ -12,7 +11,7 @@ from cases import KNOWN, TAU, t2
 from test_newton import on_box
 
 from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, NewtonKrylov, Problem, Torus, evolve, transport
-from pmasolve.calculus import ffts
+from pmasolve.calculus.ffts import Scipy
 from pmasolve.maps.certificates import certify, quadrature_bound, splitting
 from pmasolve.maps.displacement import deposit
 from pmasolve.maps.newton import newton
@@ -216,27 +215,23 @@ def test_the_certificate_of_a_smooth_map_costs_next_to_nothing(monkeypatch: pyte
     """In points transformed, over those of the finest grid; Newton with its certificate within 60 forward-and-back transforms."""
     points: list[float] = []
 
-    class Counting:
-        """A transform that counts; the way back goes in two steps."""
+    class Counting(Scipy):
+        """Real transforms of all axes, one half along the last and one along the others."""
 
-        def __init__(self, shape: tuple[int, ...], columns: int | None) -> None:
-            self.plan = ffts.real_fft(shape, columns)
-            self.size, self.work, self.lines = int(np.prod(shape)), self.plan.work, self.plan.lines
+        def half(self, lines: np.ndarray, out: np.ndarray) -> None:
+            points.append(0.5 * lines.size)
+            super().half(lines, out)
 
-        def forward(self, *arguments) -> np.ndarray:
-            points.append(self.size)
-            return self.plan.forward(*arguments)
+        def real(self, spectra: np.ndarray, out: np.ndarray) -> None:
+            points.append(0.5 * out.size)
+            super().real(spectra, out)
 
-        def columns(self) -> None:
-            points.append(0.5 * self.size)
-            self.plan.columns()
-
-        def rows(self, wanted: Sequence) -> None:
-            points.append(0.5 * self.size * len(wanted))
-            self.plan.rows(wanted)
+        def whole(self, array: np.ndarray, axes: tuple[int, ...], back: bool) -> None:
+            points.append(array.size)
+            super().whole(array, axes, back)
 
     problem = KNOWN[2].problem((256, 256))
-    monkeypatch.setattr("pmasolve.calculus.series.real_fft", Counting)
+    monkeypatch.setattr("pmasolve.calculus.waves.library", Counting)
     newton(problem, Fourier(), 1e-12, NewtonKrylov())
     alone = sum(points) / problem.domain.size
     points.clear()

@@ -15,7 +15,7 @@ class Shifted:
 
     def __init__(self, operators: Operators) -> None:
         *leading, last = operators.symbols
-        like = operators.transform.forward(np.zeros(operators.grid.shape))
+        like = operators.transform.zeros()
         self._parts = 2 if np.iscomplexobj(like) else 1  # real and imaginary parts lie side by side
         self.shape = like.size // like.shape[-1], like.shape[-1] * self._parts
         self._rows = np.broadcast_to(sum(leading) + np.zeros(1), (*like.shape[:-1], 1)).ravel()

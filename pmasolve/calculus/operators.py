@@ -18,8 +18,8 @@ from ..machine.arrays import Array, number
 from ..machine.threads import blocks, each
 from ..problems.grids import Grid
 from .hessians import add, packed
-from .series import Coefficients, Orders
-from .transforms import Transform, plan
+from .symbols import Coefficients
+from .transforms import Orders, Transform, plan
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,6 @@ class Operators(Protocol):
 
     grid: Grid
     transform: Transform
-
-    @property
-    def working(self) -> Operators:
-        """The same with the grid's points in the order that costs least."""
-        ...
 
     @property
     def symbols(self) -> tuple[Array, ...]:
@@ -142,11 +137,6 @@ class FourierOperators:
     transform: Transform
 
     @property
-    def working(self) -> FourierOperators:
-        """The same, in the order of the transform."""
-        return FourierOperators(*self.transform.working)
-
-    @property
     def symbols(self) -> tuple[Array, ...]:
         """kⱼ²."""
         return tuple(k**2 for k in self.transform.wavenumbers)
@@ -174,21 +164,21 @@ class FourierOperators:
     def jet(self, coefficients: Coefficients, out: Jet | None = None) -> Jet:
         """All first and second derivatives."""
         out = out or Jet.empty(self.grid)
-        self.transform.series.derivatives(coefficients, self._orders, [*out.D, *out.D2])
+        self.transform.derivatives(coefficients, self._orders, [*out.D, *out.D2])
         return out
 
     def gradient(self, values: Array, out: Array | None = None, room: Coefficients | None = None) -> Array:
         """Derivatives of the interpolant of ``values``."""
         coefficients = self.transform.forward(values, room)
         D = np.empty((self.grid.dim, *self.grid.shape)) if out is None else out
-        self.transform.series.derivatives(coefficients, self._first, list(D))
+        self.transform.derivatives(coefficients, self._first, list(D))
         return D
 
     def contract(self, coefficients: Coefficients, S: Array, b: Array, out: Array) -> Array:
         """Derivatives are added block by block."""
         out.fill(0.0)
         terms = list(zip(self._orders, self._weights, [*b, *S], strict=True))
-        return self.transform.series.add_derivatives(coefficients, terms, out)
+        return self.transform.add_derivatives(coefficients, terms, out)
 
 
 # Weights of f(x+jh), j = 1 …: first derivative (odd, over h) and second derivative (even, over h²; the centre closes the sum).
@@ -221,11 +211,6 @@ class DifferenceOperators:
     grid: Grid
     transform: Transform
     order: int
-
-    @property
-    def working(self) -> DifferenceOperators:
-        """These: neighbours lie side by side."""
-        return self
 
     @property
     def symbols(self) -> tuple[Array, ...]:

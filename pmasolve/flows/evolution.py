@@ -15,7 +15,7 @@ from ..calculus.eigenvalues import eigenvalue_range, extreme_eigenvalues
 from ..calculus.hessians import add_difference, all_finite, apply, log_det_inverse
 from ..calculus.laplacian import Shifted
 from ..calculus.operators import Jet, Operators, jet_of
-from ..calculus.transforms import Coefficients
+from ..calculus.symbols import Coefficients
 from ..machine.arrays import Array
 from ..machine.threads import CACHED
 from ..problems.problem import Problem
@@ -80,7 +80,7 @@ def linearise(problem: Problem, operators: Operators, jet: Jet, differences: boo
         return Linearisation(problem, operators, speed, inverse, speed)
     composed = problem.target.at(problem.domain.displaced(jet.D))
     add_difference(speed, problem.f, composed)
-    slope = problem.domain.oriented(central_differences(problem, jet.D)) if differences else None
+    slope = central_differences(problem, jet.D) if differences else None
     return Linearisation(problem, operators, speed, inverse, composed, slope)
 
 
@@ -102,16 +102,15 @@ def linearise_at(problem: Problem, operators: Operators, u: Array) -> Linearisat
 
 def convexity(operators: Operators, u: Array) -> tuple[float, float]:
     """Least and greatest eigenvalue of D²φ = I + D²u over the grid."""
-    low, high = extreme_eigenvalues(operators.working.jet(operators.transform.forward(u)).D2)
+    low, high = extreme_eigenvalues(jet_of(operators, u).D2)
     return 1.0 + low, 1.0 + high
 
 
 class Evolution:
-    """PMA as a `System` in the preconditioned coefficients; on the way there points are in the operators' own order."""
+    """PMA as a `System` in the preconditioned coefficients."""
 
     def __init__(self, problem: Problem, operators: Operators) -> None:
-        self._outside, self.operators = operators.transform, operators.working
-        self.problem, self.transform = problem.listed(self.operators.grid), self.operators.transform
+        self.problem, self.operators, self.transform = problem, operators, operators.transform
         kappa2 = float(np.mean([k.ravel()[1] ** 2 for k in self.transform.wavenumbers]))
         self._shifted, self._unit = Shifted(self.operators), 1.0 / kappa2
         self._isometry, self._ones = map(self._shifted.weights, (self.transform.isometry, np.ones(1)))
@@ -121,22 +120,19 @@ class Evolution:
         self._differences = False  # once the grid does not resolve g(∇φ)
         self._linearised = 0
         self._jet = Jet.empty(problem.domain)  # reused: allocating costs more than arithmetic
-        self._jet.D.fill(1.0)  # room for the signs of all vectors, of which a few are kept
-        self._orientation = self._some(self.operators.grid.oriented(self._jet.D)).copy()
-        self._values = np.empty(problem.domain.shape)  # the source of every transform: plans keep the last one alive
-        self._spectrum = self.transform.forward(np.zeros(problem.domain.shape))
+        self._values = np.empty(problem.domain.shape)
+        self._spectrum = self.transform.zeros()
         self._diffusion, self._strictness = 1.0, 1.0
 
     def vector(self, values: Array) -> Array:
         """State of a function on the grid: orthonormal coefficients of (1 − Δ/κ²)u."""
-        c = self.transform.as_vector(self._outside.forward(values))
-        return self._shifted.multiply(c, self._unit, self._isometry, c)
+        out = np.empty(self._shifted.shape).reshape(-1)
+        self._write(values, out)
+        return out
 
     def _write(self, values: Array, out: Array) -> None:
-        """State of values that are listed in the operators' order, written to ``out``."""
-        if values is not self._values:
-            np.copyto(self._values, values)
-        c = self.transform.as_vector(self.transform.forward(self._values, self._spectrum))
+        """That state in an array."""
+        c = self.transform.as_vector(self.transform.forward(values, self._spectrum))
         self._shifted.multiply(c, self._unit, self._isometry, out)
 
     def coefficients(self, y: Array) -> Coefficients:
@@ -147,7 +143,7 @@ class Evolution:
     def values(self, y: Array) -> Array:
         """The function on the grid that a state stands for, of the grid's shape."""
         out = np.empty(self.problem.domain.shape)
-        return self._outside.derivative(self.coefficients(y), (0,) * out.ndim, out)
+        return self.transform.derivative(self.coefficients(y), (0,) * out.ndim, out)
 
     def derivative(self, y: Array, out: Array) -> bool:
         """A(φ) at a state, written to ``out``; False where φ is not convex."""
@@ -184,7 +180,7 @@ class Evolution:
         self._linearised += 1
         if self._differences or self._linearised % LOOKED_AT != 1:
             return False
-        exact = self._orientation * central_differences(self.problem, self._places)
+        exact = central_differences(self.problem, self._places)
         return float(np.max(np.abs(self._some(here.drift) - exact))) > MISLED * float(np.max(np.abs(exact)) + 1.0)
 
     def linearise(self, y: Array) -> None:

@@ -8,7 +8,7 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("numpy", "scipy", "numba", "scikit-sundae", "matplotlib", "pyfftw")
+PACKAGES = ("numpy", "scipy", "numba", "scikit-sundae", "matplotlib", "ducc0")
 
 
 def versions() -> dict[str, str]:

@@ -19,7 +19,8 @@ import scipy.fft
 
 from ..calculus.eigenvalues import extreme_eigenvalues
 from ..calculus.operators import Fourier
-from ..calculus.transforms import Coefficients, Transform, plan
+from ..calculus.symbols import Coefficients
+from ..calculus.transforms import Transform, plan
 from ..machine.arrays import Array
 from ..problems.densities import Function, Shifted
 from ..problems.grids import Grid

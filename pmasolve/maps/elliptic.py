@@ -16,7 +16,7 @@ from numba import njit
 
 from ..calculus.hessians import apply
 from ..calculus.operators import Operators
-from ..calculus.transforms import Coefficients
+from ..calculus.symbols import Coefficients, Symbol
 from ..machine.arrays import Array
 from ..machine.threads import blocks, each
 
@@ -91,9 +91,10 @@ class Elliptic:
         return self.operators.transform.zeros()
 
     @cached_property
-    def _slopes(self) -> tuple[Array, ...]:
-        signs = self.operators.transform.signs
-        return tuple(sign * np.sqrt(symbol) for sign, symbol in zip(signs, self.operators.symbols, strict=True))
+    def _slopes(self) -> list[Symbol]:
+        transform = self.operators.transform
+        pairs = enumerate(zip(transform.signs, self.operators.symbols, strict=True))
+        return [transform.along(j, sign * np.sqrt(symbol)) for j, (sign, symbol) in pairs]
 
     @cached_property
     def _unseen(self) -> list[tuple[tuple[slice, ...], Array]]:
@@ -127,8 +128,8 @@ class Elliptic:
     def apply(self, A: Array, p: Coefficients, out: Coefficients) -> Coefficients:
         """−div(A∇p)."""
         transform = self.operators.transform
-        for j in range(self.operators.grid.dim):
-            transform.slope(p, self._slopes, j, self.field[j])
+        for slope, out_j in zip(self._slopes, self.field, strict=True):
+            transform.slope(p, slope, out_j)
         apply(A, self.field)
         transform.divergence(self.field, self._slopes, out)
         np.negative(out, out=out)

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from ..calculus.operators import Jet, Operators, Space
-from ..calculus.transforms import Coefficients
+from ..calculus.symbols import Coefficients
 from ..machine.arrays import Array
 from ..machine.threads import blocks, each
 from ..problems.grids import Grid
@@ -84,12 +84,11 @@ REFUSED = State(np.inf, np.inf, np.inf, np.inf)
 
 
 class Level:
-    """The equation on one grid, with all the memory that it needs; its points are in the operators' own order."""
+    """The equation on one grid, with all the memory that it needs."""
 
     def __init__(self, problem: Problem, operators: Operators) -> None:
-        self.grid, self.outside, self.operators = problem.domain, operators, operators.working
-        self.transform = operators.transform
-        self.problem = problem.listed(self.operators.grid)
+        self.problem, self.grid = problem, problem.domain
+        self.operators, self.transform = operators, operators.transform
         self.jet = Jet.empty(self.grid)
         self.elliptic = Elliptic(self.operators, self.jet.D)
         self.residual = np.empty(self.grid.shape)
@@ -124,7 +123,7 @@ class Level:
     def compare(self, mu: Array, nu: Array) -> State:
         """r = μ − ν det(I+D²u) of two densities on the nodes; D²u becomes ν cof(I+D²u)."""
         mean, worst = balance(self.jet.D2, nu, mu, self.residual)
-        self.operators.transform.forward(self.residual, self.r).ravel()[0] = 0.0  # the mean, which no potential changes
+        self.transform.forward(self.residual, self.r).ravel()[0] = 0.0  # the mean, which no potential changes
         volume, dual, square = self.grid.volume, self.elliptic.energy(self.r), self.elliptic.square(self.r)
         return State(mean * volume, worst, float(np.sqrt(dual * volume)), float(np.sqrt(square)) * volume)
 

@@ -331,7 +331,7 @@ def _smooth(
     level, state, outcome, records = found.level, found.state, found.outcome, found.records
     u, series = level.values, (level.transform, level.coefficients)
     mu = walled(problem.domain, np.exp(-problem.f))
-    cost = float(np.sum(np.sum(level.outside.gradient(u) ** 2, axis=0) * mu) / np.sum(mu))
+    cost = float(np.sum(np.sum(level.operators.gradient(u) ** 2, axis=0) * mu) / np.sum(mu))
     del found, level, mu  # some fifteen arrays of the grid, as many as the certificate needs
     certificate = certify(problem, series, cost, gap)
     T = Transport(

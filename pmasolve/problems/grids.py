@@ -6,15 +6,11 @@ values have shape ``grid.shape``; all arrays of vectors have shape ``(dim, *grid
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import product
 from math import prod
 from typing import Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from ..machine.arrays import Array, real, shown
@@ -22,15 +18,6 @@ from ..machine.threads import blocks, each
 from .clouds import Cloud as Cloud
 from .clouds import finite
 from .points import Places, Points, field, given
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _turn(x, rows, columns):
-    """Times the directions, plus the coordinates, of the row and of the column."""
-    for r in range(x.shape[0]):
-        direction, coordinate = rows[0, r], rows[1, r]
-        for k in range(np.uint64(x.shape[1])):
-            x[r, k] = direction * columns[0, k] * x[r, k] + (coordinate + columns[1, k])
 
 
 def _counts(shape: ArrayLike) -> tuple[int, ...]:
@@ -146,42 +133,12 @@ class Grid:
         """The nodes of the grid as `Places`, a field, for what evaluates at points."""
         return field(self.points)
 
-    def directions(self, j: int) -> Array:
-        """Signs, 1 or −1, of derivatives along axis ``j`` at its points, relative to those in the coordinates."""
-        return np.ones(self.shape[j])
-
     def displaced(self, displacement: Array) -> Array:
         """x + displacement, written over the displacement (dim, *shape) if that is contiguous."""
         displacement = np.ascontiguousarray(displacement, dtype=np.float64)
-        for vector, (rows, columns) in zip(displacement, self._places, strict=True):
-            self._turn(vector, rows, columns)
+        for vector, x in zip(displacement, np.ix_(*map(self.axis, range(self.dim))), strict=True):
+            _add(np.broadcast_to(x, self.shape), vector)
         return displacement
-
-    def oriented(self, vectors: Array) -> Array:
-        """Vectors (dim, *shape) with the signs that derivatives along the axes have on this grid, in place."""
-        for vector, places in zip(vectors, self._places, strict=True):
-            self._turn(vector, *(part * [[1.0], [0.0]] for part in places))
-        return vectors
-
-    @cached_property
-    def _places(self) -> list[tuple[Array, Array]]:
-        """For each axis direction and coordinate, as products and sums of what rows and points along the last axis have."""
-        *leading, last = self.shape
-        out = []
-        for j, n in enumerate(self.shape):
-            along = np.stack([self.directions(j), self.axis(j)])
-            rows, columns = (np.repeat([[1.0], [0.0]], count, axis=1) for count in (self.size // last, last))
-            if j == self.dim - 1:
-                columns = along
-            else:
-                shape = [n if i == j else 1 for i in range(self.dim - 1)]
-                rows = np.broadcast_to(along.reshape(2, *shape), (2, *leading)).reshape(2, -1)
-            out.append((rows, columns))
-        return out
-
-    def _turn(self, vector: Array, rows: Array, columns: Array) -> None:
-        lines = vector.reshape(-1, self.shape[-1])
-        each(lambda r: _turn(lines[r], rows[:, r], columns), blocks(len(lines), self.size))
 
     def integral(self, values: Array) -> float:
         """∫ values dx by the midpoint rule, of values at the nodes."""
@@ -283,60 +240,7 @@ class Box(Grid):
         where, lengths = given(points, self.dim), np.reshape(self.lengths, (-1, 1))
         return where.vectors(lengths - np.abs(where.columns % (2 * lengths) - lengths))
 
-    @property
-    def interleaved(self) -> Interleaved:
-        """A grid of this box's points in the order of its cosine transform."""
-        return Interleaved(self.shape, self.lengths)
 
-
-@dataclass(frozen=True)
-class Interleaved(Grid):
-    """The points of a `Box` in the order of its cosine transform: along every axis x₀, x₂, x₄, …, x₅, x₃, x₁.
-
-    They are every second point of the torus of twice the periods, on which functions continue evenly, seen from within the box.
-    Derivatives are those of the continuation: one along axis j, of odd order, has the other sign where that list runs backwards.
-
-    Examples
-    --------
-    >>> Box((5,)).interleaved.axis(0)
-    array([0.1, 0.5, 0.9, 0.7, 0.3])
-    """
-
-    @property
-    def offset(self) -> float:
-        """Half a cell, as for the box: values live at cell centres."""
-        return 0.5
-
-    def axis(self, j: int) -> Array:
-        """Coordinates along axis ``j``, first forwards, then backwards."""
-        x = super().axis(j)
-        return np.concatenate([x[there] for _, there in _halves(self.shape[j])])
-
-    def directions(self, j: int) -> Array:
-        """−1 where axis ``j`` runs backwards."""
-        return np.concatenate([np.ones((self.shape[j] + 1) // 2), -np.ones(self.shape[j] // 2)])
-
-    def listed(self, values: Array, out: Array, odd: Sequence[int] = ()) -> Array:
-        """Values on the box in this order; continued oddly along the axes ``odd``."""
-        for here, there, sign in self._parts(odd):
-            np.multiply(values[there], sign, out=out[here])
-        return out
-
-    def unlisted(self, values: Array, out: Array, odd: Sequence[int] = ()) -> Array:
-        """Values in this order put back in the order of the box; continued oddly along the axes ``odd``."""
-        for here, there, sign in self._parts(odd):
-            np.multiply(values[here], sign, out=out[there])
-        return out
-
-    def _parts(self, odd: Sequence[int]) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...], float]]:
-        """Places here and on the box, and the sign."""
-        for backwards in product((0, 1), repeat=self.dim):
-            halves = [_halves(n)[b] for n, b in zip(self.shape, backwards, strict=True)]
-            here, there = zip(*halves, strict=True)
-            yield here, there, (-1.0) ** sum(backwards[j] for j in odd)
-
-
-def _halves(n: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The places of the even points, forwards, and of the odd ones, backwards: interleaved and on the box."""
-    even = (n + 1) // 2
-    return (slice(0, even), slice(0, None, 2)), (slice(even, n), slice(n - 1 - n % 2, None, -2))
+def _add(x: Array, out: Array) -> None:
+    """out += x, on all threads."""
+    each(lambda rows: np.add(out[rows], x[rows], out=out[rows]), blocks(len(out), out.size))

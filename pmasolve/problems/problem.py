@@ -243,10 +243,6 @@ class Problem:
         vars(problem)["f"] = f  # the cached property: evaluated for the mass anyway
         return problem
 
-    def listed(self, nodes: Grid) -> Problem:
-        """The problem with its nodes in another order."""
-        return self if nodes == self.domain else assembled(nodes, nodes, self.source, self.target)
-
     def swapped(self) -> Problem:
         """The problem with source and target exchanged: its flow is the Legendre dual (arXiv 2307.16421)."""
         return assembled(self.codomain, self.domain, self.target, self.source)
