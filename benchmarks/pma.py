@@ -1,4 +1,4 @@
-"""The PMA solver: mesh independence, cost in transforms, memory, explicit peers, box against torus, orders, hard data.
+"""The PMA solver: mesh independence, cost, memory, explicit peers, box against torus, orders, hard data.
 
     python benchmarks/pma.py [--quick] [--three-d] [--large] [--only mesh,peers,…]
 
@@ -18,14 +18,11 @@ from pathlib import Path
 from time import perf_counter, process_time
 
 import numpy as np
-import scipy.fft
-from numba import get_num_threads
 from rich.console import Console
 from rich.table import Table
 
 from pmasolve import Box, Event, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, evolve
 from pmasolve.calculus import ffts, manufactured
-from pmasolve.calculus.transforms import plan
 from pmasolve.flows.evolution import linearise_at
 from pmasolve.machine.arrays import Array
 from pmasolve.studies.convergence import running_orders
@@ -66,39 +63,12 @@ def timed(call: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
-def transform_pair(problem: Problem) -> tuple[float, float]:
-    """Median seconds of one forward and one backward transform: planned and preallocated, and by scipy.fft."""
-    transform, out = plan(problem.domain), np.empty(problem.domain.shape)
-    values, zero = np.cos(problem.domain.points[0]), (0,) * problem.domain.dim
-    room, threads = transform.forward(values), get_num_threads()
-
-    def planned() -> None:
-        transform.derivative(transform.forward(values, room), zero, out)
-
-    def plain() -> None:
-        scipy.fft.irfftn(scipy.fft.rfftn(values, workers=threads), s=out.shape, workers=threads)
-
-    times = np.array([[timed(planned), timed(plain)] for _ in range(max(15, 2_000_000 // out.size))])
-    return tuple(np.median(times[5:], axis=0).tolist())
-
-
 def mesh_row(n: int, dim: int) -> tuple:
     """Work of one run to t = 3 at rtol 1e-6."""
-    problem = two_modes(n, dim)
-    before = transform_pair(problem)
-    run = evolve(MongeAmpere(problem, rtol=1e-6), [3.0])
-    pair, plain = 0.5 * (np.array(before) + transform_pair(problem))
-    seconds, records = float(run.provenance["seconds"]), run.records
-    work = int(records["derivatives"][-1]), int(records["jacobian_products"][-1])
-    return (
-        f"{n}{'²³'[dim - 2]}",
-        *work,
-        seconds,
-        1e3 * pair,
-        seconds / pair,
-        seconds / plain,
-        memory(f"two_modes({n}, {dim})", f"two_modes(16, {dim})"),
-    )
+    run = evolve(MongeAmpere(two_modes(n, dim), rtol=1e-6), [3.0])
+    work = int(run.records["derivatives"][-1]), int(run.records["jacobian_products"][-1])
+    peak = memory(f"two_modes({n}, {dim})", f"two_modes(16, {dim})")
+    return f"{n}{'²³'[dim - 2]}", *work, float(run.provenance["seconds"]), peak
 
 
 CHILD = """
@@ -130,7 +100,7 @@ def memory(problem: str, warm: str) -> float:
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
-MESH = ("grid", "rhs", "Jv", "s", "pair ms", "in pairs", "SciPy's", "peak arrays")
+MESH = ("grid", "rhs", "Jv", "s", "peak arrays")
 
 
 def mesh(options: argparse.Namespace) -> None:
@@ -142,10 +112,7 @@ def mesh(options: argparse.Namespace) -> None:
     if options.three_d:
         evolve(MongeAmpere(two_modes(8, 3), rtol=1e-6), [0.1])
         show("The same in 3D", MESH, [mesh_row(n, 3) for n in (32, 64, 128)])
-    CONSOLE.print(
-        "rhs, Jv: right-hand sides and Jacobian products; pair: one transform there\n"
-        "and back, planned; SciPy's: time in pairs by scipy.fft\n"
-    )
+    CONSOLE.print("rhs, Jv: right-hand sides and Jacobian products\n")
 
 
 def stable_steps(problem: Problem, t: float, symbol: float) -> int:
