@@ -26,7 +26,6 @@ HEAVY = {
     "llvmlite",
     "sksundae",
     "pykeops",
-    "pyfftw",
     "ducc0",
     "PIL",
     "mpmath",
@@ -44,7 +43,6 @@ EXTRAS = (
     "typer",
     "rich",
     "pydantic",
-    "pyfftw",
     "ducc0",
 )
 PLAIN = f"import sys; sys.modules |= dict.fromkeys({EXTRAS})\nimport numpy as np, pmasolve as pma\n"
