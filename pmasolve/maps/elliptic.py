@@ -127,11 +127,8 @@ class Elliptic:
 
     def apply(self, A: Array, p: Coefficients, out: Coefficients) -> Coefficients:
         """−div(A∇p)."""
-        transform = self.operators.transform
-        for slope, out_j in zip(self._slopes, self.field, strict=True):
-            transform.slope(p, slope, out_j)
-        apply(A, self.field)
-        transform.divergence(self.field, self._slopes, out)
+        apply(A, self._gradient(p))
+        self.operators.transform.divergence(self.field, self._slopes, out)
         np.negative(out, out=out)
         for where, symbol in self._unseen:
             out[where] += float(np.mean(A[0])) * symbol * p[where]
@@ -139,8 +136,11 @@ class Elliptic:
 
     def gradient(self) -> Array:
         """∇δ of ``solution``, in ``field``."""
-        for j in range(self.operators.grid.dim):
-            self.operators.transform.slope(self.solution, self._slopes, j, self.field[j])
+        return self._gradient(self.solution)
+
+    def _gradient(self, p: Coefficients) -> Array:
+        for slope, values in zip(self._slopes, self.field, strict=True):
+            self.operators.transform.slope(p, slope, values)
         return self.field
 
     def solve(self, A: Array, r: Coefficients, tolerance: float, limit: int) -> Solve:
