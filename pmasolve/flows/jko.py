@@ -56,7 +56,7 @@ class JKO:
     problem : densities on a torus or a box, 1 to 3 dimensions.
     step : h > 0; requested times are its multiples.
     space : derivatives.
-    interpolation : of log ρ_k between nodes: `Spline(5)`, order 6, or `spectral.Spectral()`.
+    interpolation : of log ρ_k between nodes: `Spline(5)`, order 6, or `problems.interpolation.Spectral()`.
 
     Raises
     ------

@@ -34,7 +34,7 @@ class Displacement:
     grid : torus or box.
     potential : u on it.
     space : how it is differentiated at the nodes.
-    interpolation : of the components of ∇u: `Spline` (order degree + 1) or, to rounding, `spectral.Spectral()`.
+    interpolation : of the components of ∇u: `Spline` (order degree + 1) or, to rounding, `problems.interpolation.Spectral()`.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """The elliptic equation at every grid point: r = μ − ν(x+∇u) det(I+D²u) and the matrices ν cof(I+D²u) of its linearisation.
 
-Symmetric matrices are packed as in `pointwise`.  Every kernel makes one pass over memory.
+Symmetric matrices are packed as in `hessians`.  Every kernel makes one pass over memory.
 """
 
 from __future__ import annotations

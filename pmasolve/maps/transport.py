@@ -136,7 +136,7 @@ class Transport:
     def discrete(self, gap: float = 1e-3, *, progress: bool | None = None) -> Interval:
         """An interval for the measures of the nodes, rigorous in float64, whatever method ran.
 
-        By the semi-dual from this potential: an exactly conjugate pair below, an explicit coupling above (`rough.bounds`).  As
+        By the semi-dual from this potential: an exactly conjugate pair below, an explicit coupling above (`semidual.bounds`).  As
         narrow as asked for where the grid allows: on coarse grids the least ε leaves some percent.
         Cost: that of the finest grid of `SemiDual`.
 
@@ -165,7 +165,7 @@ class Transport:
 
     @cached_property
     def move(self) -> Move:
-        """The map between the nodes: splines of order 6 for a smooth map, linear otherwise.  See `maps.Displacement` for others."""
+        """The map between the nodes: splines of order 6 for a smooth map, linear otherwise; `Displacement` takes others."""
         grid = self.problem.domain
         if self.barycentre is None:
             return Displacement(grid, self.potential, self.space, QUINTIC)

@@ -1,4 +1,4 @@
-"""Clouds: weighted points in ℝᵈ or on a torus, with the integral, gauge and norms of their weights."""
+"""Clouds: weighted points in ℝᵈ or on a torus, with the integral, mean and norms of their weights."""
 
 from __future__ import annotations
 

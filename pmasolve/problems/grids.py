@@ -1,6 +1,6 @@
 """Where things live: the torus, the box (a torus seen through reflections) and, from `clouds`, clouds of points.
 
-A grid knows its points, its quadrature, its gauge and its norms, so that no other file has to.  All arrays of
+A grid knows its points, its quadrature, its mean and its norms, so that no other file has to.  All arrays of
 values have shape ``grid.shape``; all arrays of vectors have shape ``(dim, *grid.shape)``.
 """
 

@@ -65,7 +65,7 @@ class Problem:
     domain : the torus or the box, with its grid.
     f, g : vectorised callables f(x, y, …), negative log-densities up to any constant; or arrays of their values on
         the grid.
-    interpolation : how arrays are evaluated off the grid: `Spline(5)` unless given, or `spectral.Spectral()`.
+    interpolation : how arrays are evaluated off the grid: `Spline(5)` unless given, or `problems.interpolation.Spectral()`.
 
     Attributes
     ----------

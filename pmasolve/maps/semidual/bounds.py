@@ -1,6 +1,6 @@
 """A rigorous interval for the optimal cost between two measures on the nodes of a grid, for any potential and any plan.
 
-Lower bound: for every F, ∫F dμ + ∫F^c dν ≤ ½W₂², and `envelope.c_transform` keeps F(x) + F^c(y) ≤ ½ dist² in real numbers;
+Lower bound: for every F, ∫F dμ + ∫F^c dν ≤ ½W₂², and `c_transform.c_transform` keeps F(x) + F^c(y) ≤ ½ dist² in real numbers;
 replacing F by (F^c)^c can only raise it.  The two integrals are summed exactly (math.fsum) and rounded downwards.
 
 Upper bound: the plan ν(y)P(x|y) has the target marginal ν and a source marginal a that is nearly μ.  It is repaired along a
