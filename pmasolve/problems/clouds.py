@@ -112,7 +112,7 @@ class Cloud:
 
     @property
     def periods(self) -> tuple[float, ...] | None:
-        """Those of the torus the points live on; None in ℝᵈ."""
+        """The periods of the torus that the points live on, (dim,); None in ℝᵈ."""
         return self.period
 
     def placed(self) -> Places:
