@@ -27,11 +27,8 @@ def follow(frame, event: str, _: object) -> None:
         changes[before, here[-1] if here else file] += 1
 
 
-f, g = (
-    (lambda x, y: 0.3 * np.cos(2 * np.pi * x) + 0.2 * np.sin(2 * np.pi * y)),
-    lambda x, y: 0.3 * np.cos(2 * np.pi * (x + y)),
-)
-flow = pma.MongeAmpere(pma.Problem(pma.Torus((64, 64)), f, g), rtol=1e-9)
+f = lambda x, y: 0.3 * np.cos(2 * np.pi * x) + 0.2 * np.sin(2 * np.pi * y)  # noqa: E731
+flow = pma.MongeAmpere(pma.Problem(pma.Torus((64, 64)), f, lambda x, y: 0.3 * np.cos(2 * np.pi * (x + y))), rtol=1e-9)
 sys.setprofile(follow)
 pma.evolve(flow, [0.02])
 sys.setprofile(None)
