@@ -161,3 +161,11 @@ def test_value_knows_its_rounding() -> None:
     exact = float((mass * (cost + eps * logs)).sum() - eps * (mass.sum() - 1))
     print(f"value {plan.value!r}, exact {exact!r}, bound {plan.value_error:.1e}")
     assert abs(plan.value - exact) <= plan.value_error
+
+
+def test_periodic_cloud_that_goes_as_far_as_it_can() -> None:
+    """From a point to the one half a period away along both axes: all mass is filled at the cost between them."""
+    problem, eps = Problem.from_samples([[0.0, 0.0]], [[0.5, 1.0]], period=(1.0, 2.0)), 1e-3
+    cost = -eps * log_kernel(np.zeros((1, 2)), problem.codomain, eps)[0, 0]
+    nothing = Plan(problem, eps, np.array([5.0]), np.array([5.0]))
+    assert nothing.upper >= cost >= 0.99 * product_cost(problem)
