@@ -118,6 +118,21 @@ def test_tiff_of_several_pages(tmp_path: Path) -> None:
     assert np.array_equal(read_array(path), [BYTES, BYTES, 255 - BYTES])
 
 
+def test_a_tiff_cut_between_its_pages_is_refused(tmp_path: Path) -> None:
+    """tifffile reads the pages that are left, and logs the rest."""
+    path = tiff(VOLUME, tmp_path / "a.tif", photometric="minisblack", compression="lzw")
+    content, wrong = path.read_bytes(), 0
+    for length in range(8, len(content), 16):
+        path.write_bytes(content[:length])
+        try:
+            wrong += not np.array_equal(read_array(path), VOLUME)
+        except ValueError:
+            continue
+    assert wrong == 0
+    path.write_bytes(content)
+    assert np.array_equal(read_array(path), VOLUME)
+
+
 def test_tiff_of_colours_and_of_white_zero(tmp_path: Path) -> None:
     deep = COLOURS.astype(np.uint16) * 257
     path = tmp_path / "a.tif"

@@ -19,7 +19,7 @@ from scipy.integrate import solve_ivp
 
 from ..calculus.hessians import apply
 from ..calculus.operators import Fourier, Operators, Space
-from ..machine.arrays import Array
+from ..machine.arrays import Array, real
 from ..maps.displacement import Displacement
 from ..maps.transport import transport
 from ..problems.densities import Interpolation, Spline
@@ -315,7 +315,7 @@ class EuclideanMirror:
 
     def solve(self, times: ArrayLike, rtol: float = 1e-12) -> Array:
         """x at increasing times by Dormand and Prince's method of order 8."""
-        t = np.asarray(times, dtype=np.float64)
+        t = real(times, "times")
         found = solve_ivp(
             lambda _, x: -x / self.hessian(x), (0, t[-1]), [1.0], method="DOP853", t_eval=t, rtol=rtol, atol=1e-14
         )

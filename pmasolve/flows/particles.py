@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from ..calculus.hessians import packed
 from ..gaussian import ClosedForm
-from ..machine.arrays import Array
+from ..machine.arrays import Array, real
 from ..problems.densities import Interpolation, Spline
 from ..problems.grids import Torus
 from ..problems.points import Points, given
@@ -204,7 +204,7 @@ def simulate(coefficients: Coefficients, start: Points, times: ArrayLike, rng: n
     >>> bool(abs(z.var() / flow.law(0.5).cov[0, 0] - 1) < 0.05)
     True
     """
-    t = np.asarray(times, dtype=np.float64)
+    t = real(times, "times")
     if t.ndim != 1 or t.size < 2 or np.any(np.diff(t) <= 0):
         raise ValueError(f"times={times}: give at least two increasing times")
     z = np.ascontiguousarray(given(start, coefficients.dim).columns.T)

@@ -31,7 +31,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, real
 from ..problems.problem import Measure, Problem
 
 HALF_SQUARED = 0.5
@@ -223,7 +223,7 @@ def from_ott(problem: Problem, ott: Ott, *, scale: float = SQUARED) -> Potential
     >>> from_ott(problem, Ott(np.array([-2.0]), np.zeros(1), 0.2)).u
     array([1.])
     """
-    f, g = (np.asarray(x, dtype=np.float64) for x in (ott.f, ott.g))
+    f, g = (real(x, name) for x, name in ((ott.f, "f"), (ott.g, "g")))
     epsilon = _regularisation(ott.epsilon, HALF_SQUARED)
     return from_pot(problem, Pot(f / epsilon, g / epsilon, epsilon), scale=scale)
 
@@ -277,7 +277,7 @@ def from_geomloss(problem: Problem, geomloss: GeomLoss) -> Potentials:
     0.25
     """
     eps = _regularisation(geomloss.blur, HALF_SQUARED) ** 2
-    F, G = (np.asarray(x, dtype=np.float64) for x in (geomloss.F, geomloss.G))
+    F, G = (real(x, name) for x, name in ((geomloss.F, "F"), (geomloss.G, "G")))
     domain, codomain = problem.domain, problem.codomain
     return Potentials(
         domain.values(-_shaped(F, domain.shape, "F"), "F"), codomain.values(-_shaped(G, codomain.shape, "G"), "G"), eps
@@ -305,7 +305,7 @@ def _log_masses(measure: Measure) -> Array:
 
 def _potential(measure: Measure, log_scaling: ArrayLike, eps: float, name: str) -> Array:
     """ε(log a − log_scaling) where there is mass, 0 elsewhere."""
-    scaling = _shaped(np.asarray(log_scaling, dtype=np.float64), measure.nodes.shape, name)
+    scaling = _shaped(real(log_scaling, name), measure.nodes.shape, name)
     log_mass = _log_masses(measure).reshape(measure.nodes.shape)
     inside = log_mass > -np.inf
     out = np.zeros(measure.nodes.shape)
