@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases import TAU
+from cases import TAU, t1
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quantiles import exact
 
 from pmasolve import Box, Fourier, NewtonKrylov, Problem, SemiDual, Torus, distances, pairwise, transport
-from pmasolve.maps.certificates import Interval, _energy, certify, splitting, walled
+from pmasolve.maps import certificates
+from pmasolve.maps.certificates import Interval, _energy, certify, measured, splitting, walled
 from pmasolve.maps.newton import Level, State
 from pmasolve.maps.transport import _judged
 from pmasolve.problems.outcomes import REACHED
@@ -171,6 +172,21 @@ def test_what_counts_as_solved() -> None:
     assert judged(1.2e-5, 1e-3) == "within the grid"
     assert judged(0.99 * open_, 1e-6) == "within the grid"
     assert judged(1.01 * open_, 1e-6) == "unresolved"
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda grid, d, p: grid == p.domain, lambda grid, d, p: d is p.target], ids=["grids", "r"]
+)
+def test_doubt_about_masses_is_in_the_interval(wrong, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Masses that differ by 1e-3 between two grids, or between μ and ν, which leaves r with a mean."""
+    problem = t1()
+    sure = transport(problem).interval
+    monkeypatch.setattr(
+        certificates, "measured", lambda grid, d: measured(grid, d) * (1 + 1e-3 * wrong(grid, d, problem))
+    )
+    doubtful = transport(problem, method=NEWTON).interval
+    width, before = (np.sqrt(i.upper) - np.sqrt(i.lower) for i in (doubtful, sure))
+    assert width - before > 2e-3
 
 
 class _Found:
