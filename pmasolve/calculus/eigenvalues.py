@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numba import njit
 
 from ..machine.arrays import Array
+from ..machine.compiling import inner
 from ..machine.threads import blocks, each
-from .hessians import LANES, vectorised
+from .hessians import LANES, WITH_NAN
 
 SAMPLE = 128  # points that give a first range
 
 
-@vectorised
+@inner(**WITH_NAN)
 def _inside_1d(H, begin, end, low, high, inside, traces):
     """Positive where no eigenvalue is outside of (low, high), looked at without finding it; traces are added up."""
     for i in range(np.uint64(begin), np.uint64(end)):
@@ -21,7 +24,7 @@ def _inside_1d(H, begin, end, low, high, inside, traces):
         traces[i - np.uint64(begin)] += H[0, i]
 
 
-@vectorised
+@inner(**WITH_NAN)
 def _inside_2d(H, begin, end, low, high, inside, traces):
     for i in range(np.uint64(begin), np.uint64(end)):
         a, b, c, d, e = H[0, i] - low, H[1, i], H[2, i] - low, high - H[0, i], high - H[2, i]
@@ -31,7 +34,7 @@ def _inside_2d(H, begin, end, low, high, inside, traces):
         traces[i - np.uint64(begin)] += H[0, i] + H[2, i]
 
 
-@vectorised
+@inner(**WITH_NAN)
 def _least_minor(a, b, c, d, e, f):
     """The least leading minor of the packed matrix: positive if and only if that is positive definite."""
     minor = a * d - b * b
@@ -40,7 +43,7 @@ def _least_minor(a, b, c, d, e, f):
     return full if full < least else least
 
 
-@vectorised
+@inner(**WITH_NAN)
 def _inside_3d(H, begin, end, low, high, inside, traces):
     for i in range(np.uint64(begin), np.uint64(end)):
         a, b, c, d, e, f = H[0, i], H[1, i], H[2, i], H[3, i], H[4, i], H[5, i]
@@ -50,7 +53,7 @@ def _inside_3d(H, begin, end, low, high, inside, traces):
         traces[i - np.uint64(begin)] += a + d + f
 
 
-@vectorised
+@inner(**WITH_NAN)
 def _eigenvalues_2d(H, i):
     """Least and greatest at one point."""
     middle, half = 0.5 * (H[0, i] + H[2, i]), 0.5 * (H[0, i] - H[2, i])
@@ -58,7 +61,7 @@ def _eigenvalues_2d(H, i):
     return middle - radius, middle + radius
 
 
-@vectorised
+@inner(**WITH_NAN)
 def _eigenvalues_3d(H, i):
     """By the trigonometric formula (Smith, CACM 4, 1961)."""
     a, b, c, d, e, f = H[0, i], H[1, i], H[2, i], H[3, i], H[4, i], H[5, i]
@@ -73,43 +76,46 @@ def _eigenvalues_3d(H, i):
     return q + 2.0 * p * np.cos(angle + 2.0943951023931953), q + 2.0 * p * np.cos(angle)  # 2π/3
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _widen(H, i, found):
-    if H.shape[0] == 1:
+@inner(error_model="numpy")
+def _widen(shape, H, i, found):
+    if len(shape) == 1:
         low, high = H[0, i], H[0, i]
-    elif H.shape[0] == 3:
+    elif len(shape) == 2:
         low, high = _eigenvalues_2d(H, i)
     else:
         low, high = _eigenvalues_3d(H, i)
-    found[0], found[1] = min(found[0], low), max(found[1], high)
+    found[0] = low if low < found[0] else found[0]
+    found[1] = high if high > found[1] else found[1]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _extremes(H, begin, end, found):
-    """Widen the range ``found[:2]`` by all eigenvalues, of which those are computed that may lie outside; add to their sum."""
+def _extremes(shape, H, begin, end, found, inside, traces):
+    """Widen the range ``found`` by all eigenvalues, of which those are computed that may lie outside; add to ``traces``.
+
+    Of the kernels those for len(shape) axes are compiled.
+    """
     for i in range(begin, end, max(1, (end - begin) // SAMPLE)):
-        _widen(H, i, found)
-    inside, traces = np.empty(LANES), np.zeros(LANES)
+        _widen(shape, H, i, found)
     for first in range(begin, end, LANES):
         last = min(first + LANES, end)
-        if H.shape[0] == 1:
+        if len(shape) == 1:
             _inside_1d(H, first, last, found[0], found[1], inside, traces)
-        elif H.shape[0] == 3:
+        elif len(shape) == 2:
             _inside_2d(H, first, last, found[0], found[1], inside, traces)
         else:
             _inside_3d(H, first, last, found[0], found[1], inside, traces)
         for i in range(first, last):
             if not inside[i - first] > 0.0:
-                _widen(H, i, found)
-    found[2] += np.sum(traces)
+                _widen(shape, H, i, found)
 
 
 def eigenvalue_range(S: Array) -> tuple[float, float, float]:
     """Least, greatest and mean eigenvalue over all points of the packed symmetric matrices S (dim(dim+1)/2, *shape)."""
     flat, parts = S.reshape(S.shape[0], -1), blocks(S[0].size, S[0].size)
-    found = np.tile([np.inf, -np.inf, 0.0], (len(parts), 1))
-    each(lambda b, out: _extremes(flat, b.start, b.stop, out), parts, list(found))
-    return float(found[:, 0].min()), float(found[:, 1].max()), float(found[:, 2].sum()) / (S.ndim - 1) / S[0].size
+    found, room = np.tile([np.inf, -np.inf], (len(parts), 1)), np.zeros((2, len(parts), LANES))
+    work = partial(_extremes, S.shape[1:], flat)
+    each(lambda b, *out: work(b.start, b.stop, *out), parts, list(found), list(room[0]), list(room[1]))
+    return float(found[:, 0].min()), float(found[:, 1].max()), float(room[1].sum()) / (S.ndim - 1) / S[0].size
 
 
 def extreme_eigenvalues(S: Array) -> tuple[float, float]:

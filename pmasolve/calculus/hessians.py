@@ -23,7 +23,8 @@ def packed(dim: int) -> list[tuple[int, int]]:
 
 LANES = 64  # points looked at together
 
-vectorised = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})  # NaN may come: no other licence
+WITH_NAN = {"error_model": "numpy", "fastmath": {"contract"}}  # NaN may come: no other licence
+vectorised = njit(cache=True, nogil=True, **WITH_NAN)
 
 
 @vectorised

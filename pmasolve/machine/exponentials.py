@@ -13,6 +13,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from .compiling import inner
+
 LOG2E = 1 / log(2)
 LN2 = log(2)
 VOID = -1e300  # log2 of no mass: finite, so that differences of two of them are numbers
@@ -45,6 +47,11 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     NaN never enters: the engines refuse it at their door.
     """
     return numba.njit(**FAST)(function)
+
+
+def part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`jit` for a function that only compiled code calls."""
+    return inner(function, error_model=FAST["error_model"], fastmath=FAST["fastmath"])
 
 
 def lean(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..calculus.hessians import LANES, vectorised
+from ..calculus.hessians import LANES, WITH_NAN, vectorised
 from ..machine.arrays import Array
+from ..machine.compiling import inner
 from ..machine.threads import blocks, each
 
 # Each kernel turns the packed Hessian H into ν cof(I+H), writes r, and adds to the sums |r| and max |r|/det of LANES points.
 
 
-@vectorised
+@inner(**WITH_NAN)
 def _balance_1d(H, begin, end, nu, mu, r, total, worst):
     for i in range(np.uint64(begin), np.uint64(end)):
         k = i - np.uint64(begin)
@@ -27,7 +28,7 @@ def _balance_1d(H, begin, end, nu, mu, r, total, worst):
         H[0, i] = nu[i]
 
 
-@vectorised
+@inner(**WITH_NAN)
 def _balance_2d(H, begin, end, nu, mu, r, total, worst):
     for i in range(np.uint64(begin), np.uint64(end)):
         k = i - np.uint64(begin)
@@ -40,7 +41,7 @@ def _balance_2d(H, begin, end, nu, mu, r, total, worst):
         H[0, i], H[1, i], H[2, i] = w * c, -w * b, w * a
 
 
-@vectorised
+@inner(**WITH_NAN)
 def _balance_3d(H, begin, end, nu, mu, r, total, worst):
     for i in range(np.uint64(begin), np.uint64(end)):
         k = i - np.uint64(begin)
@@ -57,18 +58,16 @@ def _balance_3d(H, begin, end, nu, mu, r, total, worst):
 
 
 @njit(cache=True, nogil=True)
-def _balance(H, begin, end, nu, mu, r):
-    """∑|r| and max |r|/det."""
-    total, worst = np.zeros(LANES), np.zeros(LANES)
+def _balance(shape, H, begin, end, nu, mu, r, total, worst):
+    """Add to ∑|r| and max |r|/det; of the three kernels the one for len(shape) axes is compiled."""
     for first in range(begin, end, LANES):
         last = min(first + LANES, end)
-        if H.shape[0] == 1:
+        if len(shape) == 1:
             _balance_1d(H, first, last, nu, mu, r, total, worst)
-        elif H.shape[0] == 3:
+        elif len(shape) == 2:
             _balance_2d(H, first, last, nu, mu, r, total, worst)
         else:
             _balance_3d(H, first, last, nu, mu, r, total, worst)
-    return total.sum(), worst.max()
 
 
 # Each returns how many of the matrices I+H are not positive definite, by leading minors; NaN counts.
@@ -111,8 +110,10 @@ def balance(D2u: Array, nu: Array, mu: Array, r: Array) -> tuple[float, float]:
     ``nu`` is ν at x + ∇u.
     """
     H, flat_nu, flat_mu, flat_r = D2u.reshape(D2u.shape[0], -1), nu.reshape(-1), mu.reshape(-1), r.reshape(-1)
-    sums = each(lambda b: _balance(H, b.start, b.stop, flat_nu, flat_mu, flat_r), blocks(r.size, r.size))
-    return sum(total for total, _ in sums) / r.size, max(worst for _, worst in sums)
+    parts = blocks(r.size, r.size)
+    found = np.zeros((len(parts), 2, LANES))
+    each(lambda b, f: _balance(r.shape, H, b.start, b.stop, flat_nu, flat_mu, flat_r, f[0], f[1]), parts, list(found))
+    return float(found[:, 0].sum()) / r.size, float(found[:, 1].max())
 
 
 def positive_definite(D2u: Array) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...machine.arrays import Array
-from ...machine.exponentials import jit
+from ...machine.exponentials import jit, part
 from ...machine.threads import blocks, each
 from ...problems.grids import Grid
 
@@ -115,11 +115,12 @@ def _sum(values: Array, joined: tuple[int, ...]) -> Array:
     return np.ascontiguousarray(values.reshape(split).sum(axis=(1, 3, 5)))
 
 
-@jit
+@part
 def _across(edges, x, i, j, out):
     """Σ over the edges across the line (i, j) of weight times neighbour; axes of one cell have none."""
     n0, n1, n2 = x.shape
-    out[:] = 0.0
+    for k in range(n2):
+        out[k] = 0.0
     if n1 > 1:
         after, before = j + 1 if j + 1 < n1 else 0, j - 1 if j > 0 else n1 - 1
         e, f, u, v = edges[1, i, j], edges[1, i, before], x[i, after], x[i, before]

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...machine.exponentials import FLOOR, LOG2E, VOID, exp2, jit
+from ...machine.exponentials import FLOOR, LOG2E, VOID, exp2, jit, part
 
 EMPTY = 0.1 * VOID  # below: no mass
 
 
-@jit
+@part
 def _extended(line, before, buffer):
     """The line at the nodes −before … n − 1 + n − before on a torus, itself in a box; the number of nodes."""
     n = line.size
+    for i in range(n):  # not by slices: what numba compiles for them takes longer than all of the rest
+        buffer[before + i] = line[i]
     if before == 0:
-        buffer[:n] = line
         return n
-    buffer[:before] = line[n - before :]
-    buffer[before : before + n] = line
-    buffer[before + n : 2 * n] = line[: n - before]
+    for i in range(before):
+        buffer[i] = line[n - before + i]
+    for i in range(n - before):
+        buffer[before + n + i] = line[i]
     return 2 * n
 
 
@@ -51,7 +53,7 @@ def find(lines, kappa, before, window, low, high, best):
             high[r, y] = k
 
 
-@jit
+@part
 def _corners(e, span, kappa, hull):
     """Nodes whose parabola is somewhere the greatest: the upper hull of the points (k, e[k] − κk²), and their number."""
     size = 0
@@ -70,7 +72,7 @@ def _corners(e, span, kappa, hull):
     return size
 
 
-@jit
+@part
 def _greatest(e, kappa, before, hull, size, best):
     """max_k e[k] − κ(k − before − y)² for each y, along the hull."""
     i = 0
@@ -85,7 +87,7 @@ def _greatest(e, kappa, before, hull, size, best):
         best[y] = here
 
 
-@jit
+@part
 def _terms(e, low, start, best, kappa, before, terms):
     """exp(e[k] − κ(k − before − y)² − best[y]) for all windows of one line, one after the other; VOID lines give 1."""
     first = start[0]
@@ -167,7 +169,8 @@ def scatter(z, low, start, before, weights, power, out):
     n, rows = z.shape
     e = np.empty(2 * n)
     for r in range(rows):
-        e[:] = 0.0
+        for i in range(2 * n):
+            e[i] = 0.0
         for y in range(n):
             first, last = start[r * n + y], start[r * n + y + 1]
             k, value = low[r, y], z[y, r]
@@ -177,7 +180,8 @@ def scatter(z, low, start, before, weights, power, out):
             else:
                 for i in range(last - first):
                     e[k + i] += weights[first + i] * value * (k + i - before - y) ** power
-        out[r, :] = e[before : before + n]
+        for i in range(n):
+            out[r, i] = e[before + i]
         for i in range(before):
             out[r, n - before + i] += e[i]
         for i in range(n - before if before else 0):

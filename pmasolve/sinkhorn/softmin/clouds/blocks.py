@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 
 from ....machine.arrays import Array
+from ....machine.compiling import inner
 from ....machine.exponentials import exp
 
 TILE = 32  # targets that share their bounds
@@ -40,7 +41,7 @@ class Blocks(NamedTuple):
     radii: Array  # (count,): largest distance from the centre
 
 
-@njit(fastmath=PLAIN)
+@inner(fastmath=PLAIN)
 def square_distances(x, start, y, k, out):
     """out[i] = |x[:, start+i] − y[:, k]|²."""
     for j in range(x.shape[0]):
@@ -53,7 +54,7 @@ def square_distances(x, start, y, k, out):
                 out[i] += (row[i] - coordinate) * (row[i] - coordinate)
 
 
-@njit(fastmath=SUMMING)
+@inner(fastmath=SUMMING)
 def shifted_sum(h, squares, c, shift):
     """Σ exp(h − shift − c·squares)."""
     total = 0.0
@@ -62,7 +63,7 @@ def shifted_sum(h, squares, c, shift):
     return total
 
 
-@njit(fastmath=PLAIN)
+@inner(fastmath=PLAIN)
 def peak(h, squares, c):
     """Turn ``squares`` into h − c·squares and return its maximum."""
     best = -np.inf
@@ -72,7 +73,7 @@ def peak(h, squares, c):
     return best
 
 
-@njit
+@inner
 def index_of(values, value):
     """Index of the first ``value`` in ``values``."""
     for i in range(values.shape[0]):
@@ -81,7 +82,7 @@ def index_of(values, value):
     return 0
 
 
-@njit
+@inner
 def place(target, tile, signs, shifts, y, centres):
     """Fill y (images, dim, TILE) and centres (images, dim, 1) with the images σ∘y + s of a tile; return its size."""
     low = tile * TILE
@@ -94,7 +95,7 @@ def place(target, tile, signs, shifts, y, centres):
     return count
 
 
-@njit
+@inner
 def coarse_bounds(source, tops, wanted, group, centre, half, c, out):
     """out[b] = max h − c·dist², with the distance between the bounding boxes of block b and of the tile; −inf if not wanted.
 
@@ -111,17 +112,17 @@ def coarse_bounds(source, tops, wanted, group, centre, half, c, out):
         out[b] = tops[b] - c * gap2
 
 
-@njit
+@inner
 def block_peak(source, h, b, centre, c, squares):
     """M of block b seen from the centre of the tile, and the source that attains it."""
     low = b * BLOCK
     high = min(low + BLOCK, h.shape[0])
-    square_distances(source.points, low, centre, 0, squares[: high - low])
+    square_distances(source.points, low, centre, centre.shape[1] - 1, squares[: high - low])  # 0, but no literal
     top = peak(h[low:high], squares[: high - low], c)
     return top, low + index_of(squares[: high - low], top)
 
 
-@njit
+@inner
 def raise_shift(x, i, height, y, c, shift):
     """Use source i as a lower bound: shift = max(shift, h[i] − c|x[i]−y|²); return the smallest shift."""
     least = np.inf
@@ -135,7 +136,7 @@ def raise_shift(x, i, height, y, c, shift):
     return least
 
 
-@njit
+@inner
 def find_shifts(source, h, tops, wanted, group, y, centres, half, c, cut, shift, squares, peaks):
     """Fill ``peaks`` (images, blocks) with M, −inf where skipped; raise ``shift`` to a term of every target's sum."""
     best, g0, b0 = -np.inf, 0, 0
@@ -146,18 +147,20 @@ def find_shifts(source, h, tops, wanted, group, y, centres, half, c, cut, shift,
                 best, g0, b0 = peaks[g, b], g, b
     if best == -np.inf:
         return
-    _, i = block_peak(source, h, b0, centres[g0], c, squares)
-    least = raise_shift(source.points, i, h[i], y[g0], c, shift)
-    for g in range(peaks.shape[0]):
-        for b in range(peaks.shape[1]):
-            if peaks[g, b] < least - cut:
-                peaks[g, b] = -np.inf
-            else:
-                peaks[g, b], i = block_peak(source, h, b, centres[g], c, squares)
-                least = raise_shift(source.points, i, h[i], y[g], c, shift)
+    blocks, least = peaks.shape[1], -np.inf
+    for step in range(
+        -1, peaks.size
+    ):  # the most promising block first, and again in its turn: one call is compiled once
+        g, b = (g0, b0) if step < 0 else (step // blocks, step % blocks)
+        if peaks[g, b] < least - cut:
+            peaks[g, b] = -np.inf
+        else:
+            top, i = block_peak(source, h, b, centres[g], c, squares)
+            peaks[g, b] = top if step >= 0 else peaks[g, b]
+            least = raise_shift(source.points, i, h[i], y[g], c, shift)
 
 
-@njit
+@inner
 def upper_bound(source, b, top, centre, y, k, c):
     """Upper bound of the terms of block b at target k, from M = top at the centre of the tile."""
     along, delta2 = 0.0, 0.0
@@ -168,7 +171,7 @@ def upper_bound(source, b, top, centre, y, k, c):
     return top + c * (2 * along + 2 * source.radii[b] * sqrt(delta2) - delta2)
 
 
-@njit
+@inner
 def add_blocks(source, h, peaks, y, centres, c, least, exact, shift, squares, total):
     """Visit the blocks whose bound is above shift + least: raise the shift to their exact maximum, or else add their
 
@@ -213,10 +216,14 @@ def log_sums(source, h, tops, target, signs, shifts, c, cut, wanted, group, know
             shift[k] = start[k]
         row = wanted[tile * TILE // group]
         find_shifts(source, h, tops, row, group, y, centres, target.halves[tile], c, cut, shift, squares, peaks)
-        add_blocks(source, h, peaks, y, centres, c, GAP, True, shift, squares, total)
-        for k in range(count):
-            total[k] = exp(start[k] - shift[k]) if start[k] > -np.inf else 0.0
-        pairs += add_blocks(source, h, peaks, y, centres, c, -cut, False, shift, squares, total)
+        for exact in (True, False):  # one call is compiled once
+            least = GAP if exact else -cut
+            seen = add_blocks(source, h, peaks, y, centres, c, least, exact, shift, squares, total)
+            if exact:
+                for k in range(count):
+                    total[k] = exp(start[k] - shift[k]) if start[k] > -np.inf else 0.0
+            else:
+                pairs += seen
         for k in range(count):
             out[tile * TILE + k] = shift[k] + log(total[k])
     return pairs

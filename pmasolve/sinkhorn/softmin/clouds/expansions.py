@@ -27,6 +27,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ....machine.arrays import Array
+from ....machine.compiling import inner
 from ....machine.exponentials import exp
 from .blocks import BLOCK, SUMMING, Blocks, block_peak, square_distances
 
@@ -73,14 +74,14 @@ def mixing(source: Blocks, target: Blocks, eps: float) -> Array:
     return target.halves @ source.halves.T / eps
 
 
-@njit
+@inner
 def relative(source, target, a, b, sign, shift, out):
     """out = σ∘(x̄ − (σ∘y₀ + s)): where group b of sources lies, seen from the image of group a."""
     for j in range(out.shape[0]):
         out[j] = sign[j] * (source.centres[b, j] - shift[j]) - target.centres[a, j]
 
 
-@njit
+@inner
 def farthest(source, target, a, b, top, place, c):
     """top − c·dist² with the distance between the bounding boxes of two groups."""
     square = 0.0
@@ -90,7 +91,7 @@ def farthest(source, target, a, b, top, place, c):
     return top - c * square
 
 
-@njit
+@inner
 def group_peak(source, h, b, size, centre, c, squares):
     """Largest h − c|x−centre|² in group b, and where it is attained."""
     best, at = -np.inf, b * size
@@ -101,7 +102,7 @@ def group_peak(source, h, b, size, centre, c, squares):
     return best, at
 
 
-@njit(fastmath=SUMMING)
+@inner(fastmath=SUMMING)
 def lift(top, place, delta, c, shift):
     """shift = max(shift, top + 2c place·δ − c|δ|²): a term of every target's sum; return the smallest shift."""
     least = np.inf
@@ -114,7 +115,7 @@ def lift(top, place, delta, c, shift):
     return least
 
 
-@njit
+@inner
 def matters(bound, place, delta, c, shift):
     """Whether bound + 2c place·δ − c|δ|² ≥ shift for some target."""
     for k in range(shift.shape[0]):
@@ -126,7 +127,7 @@ def matters(bound, place, delta, c, shift):
     return False
 
 
-@njit(fastmath=SUMMING)
+@inner(fastmath=SUMMING)
 def weigh(h, squares, c, top, weights):
     """weights = exp(h − c·squares − top), 0 beyond the end of ``h``; return their sum."""
     total = 0.0
@@ -138,7 +139,7 @@ def weigh(h, squares, c, top, weights):
     return total
 
 
-@njit(fastmath=SUMMING)
+@inner(fastmath=SUMMING)
 def multiply(parent, coordinate, out):
     """out = parent·coordinate, of CHUNK numbers each; return their sum."""
     total = 0.0
@@ -148,7 +149,7 @@ def multiply(parent, coordinate, out):
     return total
 
 
-@njit
+@inner
 def add_moments(source, h, b, size, centre, c, top, sign, scale, table, count, squares, z, powers, moments):
     """moments[α] = Σ exp(h − c|x−centre|² − top) (z·scale)^α/α! over group b, for the first ``count`` indices."""
     moments[:count] = 0.0
@@ -166,7 +167,7 @@ def add_moments(source, h, b, size, centre, c, top, sign, scale, table, count, s
         moments[m] *= table.inverse_factorials[m]
 
 
-@njit(fastmath=SUMMING)
+@inner(fastmath=SUMMING)
 def dot(a, b, count):
     """Σ a·b over the first ``count``."""
     total = 0.0
@@ -175,7 +176,7 @@ def dot(a, b, count):
     return total
 
 
-@njit(fastmath=SUMMING)
+@inner(fastmath=SUMMING)
 def factors(tops, places, delta, c, shift, out):
     """out = exp(top + 2c place·δ − c|δ|² − shift) for all groups of sources, one target."""
     for s in range(out.shape[0]):
@@ -187,7 +188,7 @@ def factors(tops, places, delta, c, shift, out):
         out[s] = exp(out[s])
 
 
-@njit
+@inner
 def evaluate(delta, scale, tops, places, moments, counts, c, table, shift, out):
     """out = shift + log Σ_s factor_s Σ_α moments[s, α] (δ·scale)^α for all targets of a group; −inf without groups."""
     out[:] = -np.inf
@@ -207,7 +208,7 @@ def evaluate(delta, scale, tops, places, moments, counts, c, table, shift, out):
         out[k] = shift[k] + log(total)
 
 
-@njit
+@inner
 def survey(source, h, tops, target, a, size, signs, shifts, degrees, delta, c, cut, shift, squares, peaks):
     """Fill ``peaks`` (images, groups) with M, −inf where skipped or not expanded; raise ``shift`` to terms of the sums."""
     place, centre = np.empty(delta.shape[0]), np.empty((delta.shape[0], 1))
@@ -233,7 +234,7 @@ def survey(source, h, tops, target, a, size, signs, shifts, degrees, delta, c, c
             least = lift(peaks[g, b], place, delta, c, shift)
 
 
-@njit
+@inner
 def keep(source, target, a, signs, shifts, degrees, table, delta, c, cut, shift, peaks, kept, places):
     """List the groups (image, group) that matter to some target, and where they lie; return their number."""
     n = 0
@@ -248,7 +249,7 @@ def keep(source, target, a, signs, shifts, degrees, table, delta, c, cut, shift,
     return n
 
 
-@njit
+@inner
 def expand(source, h, target, a, size, signs, shifts, scale, c, table, kept, peaks, counts, moments):
     """Fill the moments of the groups kept; return the number of sources in them."""
     dim, sources = signs.shape[1], 0

@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from ....machine.arrays import Array
+from ....machine.compiling import inner
 from ....machine.exponentials import exp
 from ....machine.threads import spread
 from ..nodes import NEGLIGIBLE, Geometry, images
@@ -71,7 +72,7 @@ def _pass(x: Side, h: Array, z: Side, space: Geometry, centre: Array, second: bo
     return log_sum[back], first[:, back], squares[:, :, back]
 
 
-@njit(fastmath=SUMMING)
+@inner(fastmath=SUMMING)
 def weigh(h, squares, c, shift):
     """Turn ``squares`` into exp(h − shift − c·squares) and return their sum."""
     total = 0.0
@@ -81,7 +82,7 @@ def weigh(h, squares, c, shift):
     return total
 
 
-@njit(fastmath=SUMMING)
+@inner(fastmath=SUMMING)
 def first_moment(weights, row, origin):
     """Σ weights·(row − origin)."""
     total = 0.0
@@ -90,7 +91,7 @@ def first_moment(weights, row, origin):
     return total
 
 
-@njit(fastmath=SUMMING)
+@inner(fastmath=SUMMING)
 def second_moment(weights, row, origin, other, other_origin):
     """Σ weights·(row − origin)·(other − other_origin)."""
     total = 0.0
@@ -99,7 +100,7 @@ def second_moment(weights, row, origin, other, other_origin):
     return total
 
 
-@njit
+@inner
 def add_moments(source, low, high, weights, origin, signs, first, second):
     """Add the moments of one block about ``origin``, turned by ``signs``, to those of one target."""
     for j in range(first.shape[0]):
@@ -110,7 +111,7 @@ def add_moments(source, low, high, weights, origin, signs, first, second):
             second[j, i] += signs[j] * signs[i] * second_moment(weights, row, origin[j], other, origin[i])
 
 
-@njit
+@inner
 def visit(source, h, peaks, y, centres, signs, c, cut, k, shift, centre, first, second, squares, origin):
     """Add all blocks that matter to target k of a tile; return the sum of the weights."""
     total = 0.0
