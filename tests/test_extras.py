@@ -8,12 +8,18 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import pmasolve
+from pmasolve.cli.app import app
+from pmasolve.machine.compiling import Notice
 from pmasolve.machine.provenance import package_version, versions
 
 ROOT = Path(__file__).parent.parent
@@ -125,6 +131,64 @@ def test_the_version_is_that_of_the_sources(tmp_path: Path) -> None:
         assert package_version(tmp_path) == "absent"
     else:
         assert package_version(tmp_path) != "9"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_is_told_once_that_loops_are_compiled(
+    terminal: bool, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    notice = Notice()
+
+    def compiled(function: Callable) -> str:
+        started = SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=function)})
+        notice.on_start(started)
+        return capsys.readouterr().err
+
+    assert compiled(np.mean) == ""  # of another library
+    first = compiled(package_version)
+    assert first.count("\n") == first.count("this happens once") == first.count("pmasolve warmup") == terminal
+    assert compiled(package_version) == ""
+
+
+LISTENED = """
+from numba.core import event
+compiled = []
+class Listener(event.Listener):
+    def on_start(self, e): compiled.append(e.data["dispatcher"].py_func.__qualname__)
+    def on_end(self, e): pass
+event.register("numba:compile", Listener())
+"""
+
+
+def compiled_by(code: str, cache: Path) -> list[str]:
+    """Names of the functions that a new process compiles."""
+    script = f"import os, json; os.environ['NUMBA_CACHE_DIR'] = {str(cache)!r}\n{LISTENED}{code}\nprint(json.dumps(compiled))"
+    result = python(script)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+CLOUD = """
+import numpy as np, pmasolve as pma
+problem = pma.Problem.from_samples(np.linspace(0, 1, 40)[:, None], np.linspace(0, 1, 50)[:, None])
+pma.evolve(pma.Sinkhorn(problem, 1 / 8), [1 / 4])
+"""
+
+
+@pytest.mark.slow
+def test_after_a_warmup_first_calls_compile_nothing(tmp_path: Path) -> None:
+    """Clouds and maps in 1D; without the warm-up they do compile."""
+    assert compiled_by(CLOUD, tmp_path / "cold")
+    warm = "from pmasolve.cli import warmup; warmup.KINDS = (warmup.clouds,); warmup.warmup([1], jobs=1)"
+    assert compiled_by(warm, tmp_path / "warm")
+    assert compiled_by(CLOUD, tmp_path / "warm") == []
+
+
+def test_the_warmup_runs() -> None:
+    result = CliRunner().invoke(app, ["warmup", "--dim", "1", "--jobs", "1"])
+    assert result.exit_code == 0, result.output
+    assert "from the cache" in result.output
 
 
 @pytest.fixture(scope="module")
