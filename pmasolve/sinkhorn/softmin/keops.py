@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 BACKENDS = {"auto": "auto", "cpu": "CPU", "cuda": "GPU"}
 REMEDY = (
-    "pip install 'pmasolve[keops]' and a C++ compiler (g++ or clang++ on the PATH, or named by CXX), clear the KeOps cache "
+    "install pykeops (pip install 'pmasolve[keops]') and a C++ compiler (g++ or clang++ on the PATH, or named by CXX), clear the KeOps cache "
     "(pykeops.clean_pykeops()), or use the engine Blockwise(), which needs neither"
 )
 SAMPLE = 16  # targets summed again in double precision, to measure what single precision reached

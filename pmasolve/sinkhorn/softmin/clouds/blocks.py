@@ -147,16 +147,16 @@ def find_shifts(source, h, tops, wanted, group, y, centres, half, c, cut, shift,
                 best, g0, b0 = peaks[g, b], g, b
     if best == -np.inf:
         return
-    blocks, least = peaks.shape[1], -np.inf
-    for step in range(
-        -1, peaks.size
-    ):  # the most promising block first, and again in its turn: one call is compiled once
-        g, b = (g0, b0) if step < 0 else (step // blocks, step % blocks)
-        if peaks[g, b] < least - cut:
-            peaks[g, b] = -np.inf
-        else:
+    least = -np.inf
+    for turn in range(-1, peaks.shape[0]):  # first the most promising block, and again in its turn; compiled once
+        for n in range(1 if turn < 0 else peaks.shape[1]):
+            g, b = (g0, b0) if turn < 0 else (turn, n)
+            if peaks[g, b] < least - cut:
+                peaks[g, b] = -np.inf
+                continue
             top, i = block_peak(source, h, b, centres[g], c, squares)
-            peaks[g, b] = top if step >= 0 else peaks[g, b]
+            if turn >= 0:
+                peaks[g, b] = top
             least = raise_shift(source.points, i, h[i], y[g], c, shift)
 
 
