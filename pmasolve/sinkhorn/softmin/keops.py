@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 BACKENDS = {"auto": "auto", "cpu": "CPU", "cuda": "GPU"}
 REMEDY = (
-    "install pykeops (pip install 'pmasolve[keops]') and a C++ compiler (g++ or clang++ on the PATH, or named by CXX), clear the KeOps cache "
-    "(pykeops.clean_pykeops()), or use the engine Blockwise(), which needs neither"
+    "install pykeops (pip install 'pmasolve[keops]') and a C++ compiler (g++ or clang++ on the PATH, or named by CXX), "
+    "clear the KeOps cache (pykeops.clean_pykeops()), or use the engine Blockwise(), which needs neither"
 )
 SAMPLE = 16  # targets summed again in double precision, to measure what single precision reached
 
