@@ -38,8 +38,9 @@ class Distances:
 
     Examples
     --------
-    >>> from pmasolve import Box
-    >>> found = distances(Box((8,)), [np.ones(8), np.arange(1.0, 9.0)], np.ones(8))
+    >>> from pmasolve import Torus
+    >>> wave = np.cos(2 * np.pi * Torus((32,)).axis(0))
+    >>> found = distances(Torus((32,)), [1.5 + wave, 1.5 - wave], 1.5 + 0.5 * wave)
     >>> found.ok.tolist(), bool((found.lower <= found.w2_squared).all())
     ([True, True], True)
     """
