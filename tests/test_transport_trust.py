@@ -12,7 +12,7 @@ from quantiles import exact
 from pmasolve import Box, Fourier, NewtonKrylov, Problem, SemiDual, Torus, distances, pairwise, transport
 from pmasolve.maps import certificates
 from pmasolve.maps.certificates import Interval, _energy, certify, measured, splitting, walled
-from pmasolve.maps.newton import Level, State
+from pmasolve.maps.newton import Level, State, _start
 from pmasolve.maps.transport import _judged
 from pmasolve.problems.outcomes import REACHED
 
@@ -235,6 +235,15 @@ def test_distances_and_pairs_in_any_unit() -> None:
     assert np.allclose(found[1], found[0], rtol=1e-6)
     assert np.allclose(found[2], found[0], rtol=1e-6)
     assert np.allclose(found[4], found[3], rtol=1e-6, atol=1e-18)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_a_start_that_is_not_convex_is_halved_in_any_unit(unit: float) -> None:
+    torus = Torus((16,), (unit,))
+    level = Level(Problem(torus, np.zeros(16), np.zeros(16)), Fourier().on(torus))
+    level.coefficients = level.transform.forward(0.03 * unit**2 * np.cos(TAU * torus.points[0] / unit))
+    _start(level)
+    assert torus.sup(level.values) / unit**2 == pytest.approx(0.015)
 
 
 # ---- measures on few nodes, densities near the least number -------------------------------------------------------------------
