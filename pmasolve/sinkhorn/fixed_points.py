@@ -80,7 +80,7 @@ class Point:
 
     def better_than(self, other: Point) -> bool:
         """A higher dual value by more than rounding, or a smaller marginal error at an equal one."""
-        rounding = 1e-14 * (1.0 + abs(other.dual))
+        rounding = 1e-14 * (self.flow.problem.extent**2 + abs(other.dual))
         gain = self.dual - other.dual
         return gain > rounding or (gain > -rounding and self.marginal_error < other.marginal_error)
 
