@@ -27,6 +27,9 @@ What is entropic transport at one ε?
     Separable, Blockwise, Dense, KeOps   engines for the log-sums
     conventions                 numbers as other libraries define them
 
+At which noise is a law hard to learn?
+    denoising                   the multi-scale complexity of samples, mixtures, densities; chains and noise schedules
+
 How far apart are they, and of which order?
     compare → Comparison        errors between two runs; cross_check: by a solver that shares nothing but the grid
     Study, Band                 observed orders and verdicts
@@ -44,7 +47,7 @@ import ast
 from importlib import import_module
 from pathlib import Path
 
-_ROOMS = ("machine", "problems", "calculus", "gaussian", "maps", "flows", "sinkhorn", "studies", "cli")
+_ROOMS = ("machine", "problems", "calculus", "gaussian", "maps", "flows", "sinkhorn", "samples", "studies", "cli")
 
 _STUB = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
 _HOMES = {

@@ -51,6 +51,7 @@ from .flows.trajectories import Stopped as Stopped
 from .flows.trajectories import Trajectory as Trajectory
 
 # sinkhorn: the iteration, its fixed point, its plans
+from .samples import denoising as denoising
 from .sinkhorn import conventions as conventions
 from .sinkhorn.brenier import Brenier as Brenier
 from .sinkhorn.brenier import brenier as brenier

@@ -21,6 +21,7 @@ ROOMS = [
     "maps",
     "flows",
     "sinkhorn",
+    "samples",
     "studies",
     "cli",
     "__main__",

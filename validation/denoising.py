@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.integrate import quad
-from scipy.stats import norm
 
-from pmasolve.machine.arrays import Array
+from pmasolve import denoising as dn
 
 from .claims import AtMost, Check, Claim, Level
 from .evidence import Rows, against
@@ -38,7 +36,10 @@ PRINTED = {  # r: s(1), s(.5), h(0), h(.5)
 DIGITS, FORMULA = {"difference": AtMost(1e-9)}, {"difference": AtMost(1e-6)}
 
 
-THREE = Mixture((0.2, 0.5, 0.3), (-1.0, 0.3, 2.0), (0.6, 1.1, 0.8))
+THREE = Mixture(
+    (0.2, 0.5, 0.3), (-1.0, 0.3, 2.0), (0.6, 1.1, 0.8)
+)  # of Y at r = 1: X has the variances v² − 1, where ≥ 0
+WIDE = Mixture((0.2, 0.5, 0.3), (-1.0, 0.3, 2.0), (1.2, 1.1, 1.4))
 
 
 def study(level: Level) -> Iterator[Check]:
@@ -56,32 +57,11 @@ def table(used: dict[float, float]) -> Rows:
     """s and h for the two-point mass, rounded like the figure's."""
     rows = {}
     for r, value in used.items():
-        numbers = (tail(value, 1.0), tail(value, 0.5), excess(value, 1.0), excess(value, 0.5))
+        found = dn.complexity(dn.two_points(), snr=[value])
+        numbers = (*found.survival([1.0, 0.5])[0], *found.integrated_tail([0.0, 0.5])[0])
         for name, ours, printed in zip(("s(1)", "s(½)", "h(0)", "h(½)"), numbers, PRINTED[r], strict=True):
-            rows[f"{name}, r = {r:.3g}"] = (round(ours, 2), printed)
+            rows[f"{name}, r = {r:.3g}"] = (round(float(ours), 2), printed)
     return against(rows, source="arXiv 2411.01629, Fig. 1, to two decimals", printed=True)
-
-
-def half_width(r: float, u: float) -> float:
-    """L_r(y) > u for |y| below this."""
-    return float(np.arccosh(r / np.sqrt(u)) / r) if r * r > u * (1 + 1e-12) else 0.0
-
-
-def two_point(r: float, y: Array | float) -> Array | float:
-    """Density of rX + Z."""
-    return 0.5 * (norm.pdf(y, r) + norm.pdf(y, -r))
-
-
-def tail(r: float, u: float) -> float:
-    """P(L_r(Y) > u)."""
-    y = half_width(r, u)
-    return float(norm.cdf(y - r) - norm.cdf(-y - r))
-
-
-def excess(r: float, u: float) -> float:
-    """E(L_r(Y) − u)₊."""
-    y = half_width(r, u)
-    return quad(lambda z: (r**2 / np.cosh(r * z) ** 2 - u) * two_point(r, z), -y, y, epsabs=1e-12)[0] if y else 0.0
 
 
 def second_difference(f, y: float, h: float = 2e-3) -> float:
@@ -90,37 +70,37 @@ def second_difference(f, y: float, h: float = 2e-3) -> float:
 
 
 def mixture(power: int = -1) -> Rows:
-    """(5.3) against 1 + (log p)″."""
-    rows = {
-        f"L({y:g})": (float(THREE.loss(y, power=power)), 1 + second_difference(lambda z: np.log(THREE.density(z)), y))
-        for y in (-1.5, 0.0, 1.0, 2.5)
-    }
-    return against(rows, source="1 + (log p)″ by differences")
+    """(5.3) against 1 + (log p)″, and the package's L for the mixture of which Y is the noisy version against (5.3)."""
+    law = dn.Mixture(WIDE.p, WIDE.m, np.array(WIDE.v) ** 2 - 1)
+    rows = {}
+    for y in (-1.5, 0.0, 1.0, 2.5):
+        curved = 1 + second_difference(lambda z: np.log(THREE.density(z)), y)
+        rows[f"L({y:g})"] = (float(THREE.loss(y, power=power)), curved)
+        rows[f"L({y:g}), package"] = (float(law.curvature(1.0, [y])[0]), float(WIDE.loss(y, power=power)))
+    return against(rows, source="1 + (log p)″ by differences; (5.3)")
 
 
 def means() -> Rows:
-    """E L = 1 − Fisher information, for the two-point mass."""
+    """E L = 1 − Fisher information, for the two-point mass and the mixture."""
     rows = {}
-    for r in PRINTED:
-
-        def score(y: float, r: float = r) -> float:
-            return r * np.tanh(r * y) - y
-
-        fisher = quad(lambda y, r=r: score(y, r) ** 2 * two_point(r, y), -12 - r, 12 + r, epsabs=1e-12, limit=200)[0]
-        mean = quad(
-            lambda y, r=r: r**2 / np.cosh(r * y) ** 2 * two_point(r, y), -12 - r, 12 + r, epsabs=1e-12, limit=200
-        )[0]
-        rows[f"r = {r:.3g}"] = (mean, 1 - fisher)
+    for name, law in (("±1", dn.two_points()), ("mixture", dn.Mixture(WIDE.p, WIDE.m, np.array(WIDE.v) ** 2 - 1))):
+        for r in PRINTED:
+            y = np.linspace(*law.span(r), 20_001)
+            here = law.posterior(r, y[:, None])
+            fisher = np.sum((here.mean[:, 0] - y) ** 2 * np.exp(here.log_density)) * (y[1] - y[0])
+            rows[f"{name}, r = {r:.3g}"] = (float(dn.complexity(law, snr=[r]).mean[0]), float(1 - fisher))
     return against(rows, source="1 − Fisher information of Y")
 
 
 def heat(power: int) -> Rows:
-    """(4.2) for the two-point mass under the Ornstein–Uhlenbeck flow at t = 0.4."""
-    t = 0.4
-    s, decay = (1 - np.exp(-2 * t)) ** -0.5, np.exp(-t)
-    r = s * decay
+    """(4.2) for the two-point mass under the Ornstein–Uhlenbeck flow at t = 0.4, L and log p_t by the package."""
+    chain, t = dn.Diffusion(dn.two_points()), 0.4
+    s, r = float(chain.scale(t)), float(chain.snr(t))
     rows = {}
     for x in (0.0, 0.4, 1.1):
-        exact = second_difference(lambda z: np.log(two_point(r, s * z)), x)
-        rows[f"x = {x:g}"] = (-(s**power) * (1 - r**2 / np.cosh(r * s * x) ** 2), exact)
+        exact = second_difference(lambda z: float(chain.log_density(t, [z])[0]), x)
+        L = float(chain.source.curvature(r, [s * x])[0])
+        rows[f"x = {x:g}"] = (-(s**power) * (1 - L), exact)
+        if power == 2:
+            rows[f"x = {x:g}, package"] = (float(chain.largest_second_derivative(t, [x])[0]), exact)
     return against(rows, source="(log p_t)″ by differences")

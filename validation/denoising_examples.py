@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import brentq
 from scipy.stats import norm, truncnorm
 
 from pmasolve import Band, Study
+from pmasolve import denoising as dn
 from pmasolve.gaussian import Normal, fokker_planck
 from pmasolve.machine.arrays import Array
 
 from .cases import powers
 from .claims import AtMost, Check, Claim, Level
-from .denoising import THREE, excess
+from .denoising import THREE
 from .evidence import Rows, against, inequality
 from .mixtures import Mixture
 
@@ -68,99 +69,69 @@ def study(level: Level) -> Iterator[Check]:
 
 
 def normals(*, scaled: bool = True) -> Rows:
-    """ζ* of a point and of normal distributions, L by (5.3)."""
-    y, rows = np.linspace(-3, 3, 13), {}
+    """ζ* of a point and of normal distributions."""
+    rows = {}
     for variance in (0.0, 0.4, 3.0):
         for t in (0.2, 0.5, 1.0):
-            square = 1 / np.expm1(2 * t)
-            law = Mixture((1.0,), (0.0,), (float(np.sqrt(1 + square * variance)),))
-            found = (1 - float(law.loss(y).max())) * (1 + square if scaled else 1.0)
-            rows[f"σ² = {variance:g}, t = {t:g}"] = (found, 1 / (1 + np.exp(-2 * t) * (variance - 1)))
+            r = float(1 / np.sqrt(np.expm1(2 * t)))
+            law = dn.normal(variance) if variance else dn.dirac()
+            found = dn.complexity(law, snr=[r])
+            value = found.effective_curvature()[0] if scaled else 1 - found.largest[0]
+            rows[f"σ² = {variance:g}, t = {t:g}"] = (float(value), 1 / (1 + np.exp(-2 * t) * (variance - 1)))
     return against(rows, source="arXiv 2411.01629, examples 1 and 2", printed=True)
 
 
-def uniform_loss(r: float, y: float) -> float:
-    """Var(rX | Y = y) of X uniform on [−1, 1]: rX given Y is N(y, 1) cut to [−r, r]."""
-    return float(truncnorm.var(-r - y, r - y))
-
-
 def uniform() -> Rows:
-    """sup L and ζ* of example 3, the supremum over a grid of y with its centre."""
+    """sup L and ζ* of example 3."""
     rows = {}
     for r, (supremum, complexity) in UNIFORM.items():
-        found = max(uniform_loss(r, y) for y in np.linspace(0, 4, 9))
+        found = dn.complexity(dn.Uniform(), snr=[r])
         if supremum is not None:
-            rows[f"sup L, r = {r:g}"] = (round(found, 4), supremum)
-        rows[f"ζ*, r = {r:g}"] = (_rounded((1 - found) * (1 + r * r), complexity), complexity)
+            rows[f"sup L, r = {r:g}"] = (round(float(found.largest[0]), 4), supremum)
+        rows[f"ζ*, r = {r:g}"] = (_rounded(float(found.effective_curvature()[0]), complexity), complexity)
     return against(rows, source="example 3 of arXiv 2411.01629, evaluated once with independent code")
 
 
 def centre() -> Rows:
-    """L_r(0) of the uniform distribution."""
-    rows = {
-        f"r = {r:g}": (uniform_loss(r, 0.0), 1 - 2 * r * norm.pdf(r) / (2 * norm.cdf(r) - 1)) for r in (0.5, 1.0, 2.0)
-    }
-    return against(rows, source="1 − 2rφ(r)/(2Φ(r) − 1)")
+    """L_r(0) of the uniform distribution, and L_r(y) by SciPy's cut normal law."""
+    rows = {}
+    for r in (0.5, 1.0, 2.0):
+        found, there = dn.Uniform().curvature(r, [0.0, 1.3])
+        rows[f"y = 0, r = {r:g}"] = (float(found), 1 - 2 * r * norm.pdf(r) / (2 * norm.cdf(r) - 1))
+        rows[f"y = 1.3, r = {r:g}"] = (float(there), float(truncnorm.var(-r - 1.3, r - 1.3)))
+    return against(rows, source="1 − 2rφ(r)/(2Φ(r) − 1); variances of cut normal laws")
 
 
 def critical_points() -> Rows:
-    """r* of the two-point masses: where the largest L reaches 1; L from (5.3) with v = 1."""
-    rows = {}
-    for mu in (0.5, 1.0, 2.0):
-        found = critical(lambda r, mu=mu: Mixture((0.5, 0.5), (-r * mu, r * mu), (1.0, 1.0)).loss(0.0), 0.1, 5.0)
-        rows[f"μ = {mu:g}"] = (found, 1 / mu)
+    """r* of the two-point masses: where the largest L reaches 1."""
+    rows = {f"μ = {mu:g}": (dn.critical_snr(dn.two_points(mu), 0.1, 5.0), 1 / mu) for mu in (0.5, 1.0, 2.0)}
     return against(rows, source="arXiv 2411.01629, example 4", printed=True)
-
-
-def critical(largest: Callable[[float], float], low: float, high: float) -> float:
-    """r with largest(r) = 1."""
-    return brentq(lambda r: float(largest(r)) - 1, low, high, xtol=1e-13, rtol=1e-13)
 
 
 def hardest() -> Rows:
     """argmax of E(L_r − 1)₊ for X = ±1, between 1 and 2."""
-    found = minimize_scalar(lambda r: -excess(r, 1.0), bounds=(1.0, 4.0), method="bounded").x
+    found = dn.hardest_snr(dn.two_points(), 1.0, 4.0)
     return inequality("bound", [1.0, 2.0], [1.0, found], [found, 2.0], note="the claim of arXiv 2411.01629, example 4")
 
 
 def slab() -> Rows:
     """r* and m* of ½δ₀ + ½N(0, 1)."""
-    found = critical(lambda r: slab_supremum(r), 0.5, 6.0)
-    rows = {"r*": (_rounded(found, CRITICAL), CRITICAL)}
-    rows |= {f"m*, r = {r}": (_rounded(top_mass(r), mass), mass) for r, mass in MASSES.items()}
+    rows = {"r*": (_rounded(dn.critical_snr(dn.slab(), 0.5, 6.0), CRITICAL), CRITICAL)}
+    found = dn.complexity(dn.slab(), snr=list(MASSES)).critical_mass
+    for (r, mass), ours in zip(MASSES.items(), found, strict=True):
+        rows[f"m*, r = {r}"] = (_rounded(float(ours), mass), mass)
     return against(rows, source="example 5 of arXiv 2411.01629, evaluated once with independent code")
 
 
 def slab_supremum(r: float, power: int = -1) -> float:
-    """sup L_r of ½δ₀ + ½N(0, 1)."""
-    return float(_slab(r).loss(np.linspace(0, 12, 4801), power=power).max())
+    """sup L_r of ½δ₀ + ½N(0, 1), by (5.3)."""
+    law = Mixture((0.5, 0.5), (0.0, 0.0), (1.0, float(np.hypot(1, r))))
+    return float(law.loss(np.linspace(0, 12, 4801), power=power).max())
 
 
 def at_critical(power: int = -1) -> Rows:
     """sup L_r = 1 at r*; ``power`` = 1 for the mutation."""
     return against({"sup L at r*": (slab_supremum(CRITICAL, power), 1.0)}, source="definition of r*")
-
-
-def _slab(r: float) -> Mixture:
-    return Mixture((0.5, 0.5), (0.0, 0.0), (1.0, float(np.hypot(1, r))))
-
-
-def top_mass(r: float) -> float:
-    """P(|Y| > y) with ∫_y^∞ (L − 1) p = 0: from y on lie the largest values of L, whose mean is 1."""
-    law = _slab(r)
-    x, w = np.polynomial.legendre.leggauss(120)
-
-    def beyond(y: float, values: Callable[[Array], Array]) -> float:
-        cuts = np.array([y, 4.0, 8.0, 16.0, 16 + 4 * r, 16 + 12 * r])
-        length = np.diff(cuts)[:, None]
-        nodes = cuts[:-1, None] + 0.5 * length * (x + 1)
-        return float(np.sum(0.5 * length * w * values(nodes)))
-
-    near = np.linspace(0, 4, 401)
-    # L − 1 is negative, then positive, then negative: the integral is largest where it first turns positive
-    crossing = near[np.argmax(law.loss(near) > 1)]
-    edge = brentq(lambda y: beyond(y, lambda z: law.density(z) * (law.loss(z) - 1)), 0.0, crossing)
-    return 2 * beyond(edge, law.density)
 
 
 def _rounded(found: float, printed: float) -> float:

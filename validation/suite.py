@@ -10,6 +10,8 @@ from . import (
     berman,
     corrector,
     denoising,
+    denoising_chains,
+    denoising_dimensions,
     denoising_examples,
     differences,
     duality,
@@ -69,6 +71,8 @@ CLAIMS: tuple[ClaimModule, ...] = (
     inexact_jko,
     denoising,
     denoising_examples,
+    denoising_chains,
+    denoising_dimensions,
     differences,
     identities,
 )
