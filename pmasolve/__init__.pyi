@@ -51,7 +51,6 @@ from .flows.trajectories import Stopped as Stopped
 from .flows.trajectories import Trajectory as Trajectory
 
 # sinkhorn: the iteration, its fixed point, its plans
-from .samples import denoising as denoising
 from .sinkhorn import conventions as conventions
 from .sinkhorn.brenier import Brenier as Brenier
 from .sinkhorn.brenier import brenier as brenier
@@ -72,6 +71,9 @@ from .sinkhorn.softmin import Blockwise as Blockwise
 from .sinkhorn.softmin import Dense as Dense
 from .sinkhorn.softmin import KeOps as KeOps
 from .sinkhorn.softmin import Separable as Separable
+
+# samples: what is learned from data
+from .samples import denoising as denoising
 
 # studies: errors, orders, verdicts and their reports
 from .studies.convergence import Band as Band
