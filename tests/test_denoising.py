@@ -16,6 +16,7 @@ from pmasolve.samples.denoising.distances import quantiles
 from pmasolve.samples.denoising.eigenvalues import largest_eigenvalues
 from pmasolve.samples.denoising.points import Points
 from pmasolve.samples.denoising.schedules import times_of
+from pmasolve.samples.denoising.sources import Source
 from pmasolve.samples.denoising.tails import DrawnTail, LineTail
 
 SQUARE = np.array([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
@@ -59,7 +60,7 @@ def test_example_5_masses_tend_to_a_half() -> None:
     "law", [dn.two_points(1.5), dn.slab(), THREE, dn.Uniform(2.0), dn.Points([0.0, 1.0, 3.5], [1, 2, 1])]
 )
 @pytest.mark.parametrize("r", [0.4, 1.7, 6.0])
-def test_the_mean_is_one_less_the_fisher_information(law: dn.Source, r: float) -> None:
+def test_the_mean_is_one_less_the_fisher_information(law: Source, r: float) -> None:
     low, high = law.span(r)
 
     def squared_score(y: float) -> float:
@@ -71,7 +72,7 @@ def test_the_mean_is_one_less_the_fisher_information(law: dn.Source, r: float) -
 
 
 @pytest.mark.parametrize("law", [THREE, dn.Uniform(0.7), dn.two_points()])
-def test_curvature_is_one_plus_the_second_derivative_of_the_log_density(law: dn.Source) -> None:
+def test_curvature_is_one_plus_the_second_derivative_of_the_log_density(law: Source) -> None:
     y, h = np.linspace(-3.0, 3.0, 13)[:, None], 2e-3
     values = [law.posterior(1.3, y + k * h).log_density for k in (-2, -1, 0, 1, 2)]
     second = (np.array([-1, 16, -30, 16, -1]) @ np.array(values)) / (12 * h * h)
@@ -363,7 +364,7 @@ def test_what_samples_resolve() -> None:
 @pytest.mark.parametrize(
     ("law", "ratios"), [(dn.two_points(), (0.0802, 0.0825)), (dn.slab(), (0.0944, 0.0819))], ids=["two points", "slab"]
 )
-def test_diffuse_then_denoise(law: dn.Source, ratios: tuple[float, float]) -> None:
+def test_diffuse_then_denoise(law: Source, ratios: tuple[float, float]) -> None:
     """η = 0.01, from δ₀: W₂ ratios after 100 and 300 steps."""
     for steps, ratio in zip((100, 300), ratios, strict=True):
         trip = dn.diffuse_then_denoise(law, dn.dirac(), steps, 0.01, records=2)

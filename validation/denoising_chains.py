@@ -11,6 +11,7 @@ from pmasolve import denoising as dn
 from pmasolve.machine.arrays import Array
 from pmasolve.samples.denoising.chains import EULER
 from pmasolve.samples.denoising.distances import probabilities, quantiles
+from pmasolve.samples.denoising.sources import Source
 
 from .cases import powers
 from .claims import AtMost, Check, Claim, Level
@@ -165,7 +166,7 @@ def chains(forwards: bool) -> Rows:
     )
 
 
-def _forwards(law: dn.Source, count: int) -> float:
+def _forwards(law: Source, count: int) -> float:
     diffusion, q = dn.Diffusion(law), probabilities(COUNT)
     x = quantiles(dn.Diffusion(dn.dirac()), 0.01 * count, q)[:, None]
     for k in range(1, count + 1):

@@ -29,4 +29,3 @@ from .resolution import Resolution as Resolution
 from .resolution import resolution as resolution
 from .schedules import Schedule as Schedule
 from .schedules import equidistributed as equidistributed
-from .sources import Source as Source

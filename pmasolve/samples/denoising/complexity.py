@@ -42,6 +42,14 @@ class Complexity:
     delta : (j,) the δ of ``integrated_tail`` when it is given none.
     tails : m laws of L_r(Y).
     confidence : of the bands.
+
+    Examples
+    --------
+    >>> found = complexity([-1.0, 1.0], snr=[0.5, 1.5, 3.0])
+    >>> found.critical_mass.round(3)  # of the mass, this share is as good as not log-concave
+    array([0.   , 0.422, 0.037])
+    >>> found.effective_curvature(2.0).round(3)
+    array([0.951, 0.443, 9.253])
     """
 
     source: Source
@@ -242,6 +250,15 @@ def as_source(source: Source | Cloud | ArrayLike) -> Source:
 def critical_snr(source: Source | Cloud | ArrayLike, low: float, high: float) -> float:
     """r* in [low, high], on the line: where sup_y L_r(y) passes 1, so that Y is not log-concave any more.
 
+    Parameters
+    ----------
+    source : samples (n,), a mixture or another law on the line.
+    low, high : r > 0 with sup L < 1 at the one and > 1 at the other.
+
+    Returns
+    -------
+    r*, to about 1e-10.
+
     Raises
     ------
     ValueError : another dimension than 1; sup L − 1 without a change of sign.
@@ -262,6 +279,15 @@ def critical_snr(source: Source | Cloud | ArrayLike, low: float, high: float) ->
 
 def hardest_snr(source: Source | Cloud | ArrayLike, low: float, high: float) -> float:
     """The r in [low, high] with the largest h(0, r) = E(L_r − 1)₊, on the line.
+
+    Parameters
+    ----------
+    source : samples (n,), a mixture or another law on the line.
+    low, high : r > 0 between which h(0, r) has one maximum.
+
+    Returns
+    -------
+    The r, to about 1e-5.
 
     Raises
     ------

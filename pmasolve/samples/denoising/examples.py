@@ -16,17 +16,54 @@ from .sources import Posterior, rows
 
 
 def dirac(dim: int = 1) -> Points:
-    """Example 1: X = 0; L = 0, ζ* = 1/(1 − e^{−2t})."""
+    """Example 1: X = 0; L = 0, ζ* = 1/(1 − e^{−2t}).
+
+    Parameters
+    ----------
+    dim : dimension.
+
+    Returns
+    -------
+    Points : one point.
+
+    Examples
+    --------
+    >>> dirac().curvature(2.0, [0.3])
+    array([0.])
+    """
     return Points(np.zeros((1, dim)))
 
 
 def normal(variance: float, dim: int = 1) -> Mixture:
-    """Example 2: N(0, σ² I); L ≡ r²σ²/(1 + r²σ²), ζ* = 1/(1 + e^{−2t}(σ² − 1))."""
+    """Example 2: N(0, σ² I); L ≡ r²σ²/(1 + r²σ²), ζ* = 1/(1 + e^{−2t}(σ² − 1)).
+
+    Parameters
+    ----------
+    variance : σ² ≥ 0.
+    dim : dimension.
+
+    Returns
+    -------
+    Mixture : of one component.
+
+    Examples
+    --------
+    >>> normal(1.0).curvature(2.0, [0.3])
+    array([0.8])
+    """
     return Mixture(np.ones(1), np.zeros((1, dim)), np.array([variance]))
 
 
 def two_points(distance: float = 1.0) -> Points:
     """Example 4: X = ±µ with equal mass; L_r(y) = µ²r² sech²(µry), r* = 1/µ.
+
+    Parameters
+    ----------
+    distance : µ > 0.
+
+    Returns
+    -------
+    Points : two of equal mass.
 
     Examples
     --------
@@ -37,7 +74,21 @@ def two_points(distance: float = 1.0) -> Points:
 
 
 def slab() -> Mixture:
-    """Example 5: ½δ₀ + ½N(0, 1), a spike and a slab; r* = 1.50030, m* → ½."""
+    """Example 5: ½δ₀ + ½N(0, 1), a spike and a slab; r* = 1.50030, m* → ½.
+
+    Returns
+    -------
+    Mixture : of two components.
+
+    Parameters
+    ----------
+    None : it is one law.
+
+    Examples
+    --------
+    >>> slab().moments()[1]  # E X²
+    0.5
+    """
     return Mixture(np.full(2, 0.5), np.zeros(2), np.array([0.0, 1.0]))
 
 

@@ -138,6 +138,10 @@ def equidistributed(found: Complexity, steps: int, M: float, *, floor: float = F
     M : ≥ 1, of ζ*_M.
     floor : > 0, added so that no stretch of log r goes without steps.
 
+    Returns
+    -------
+    Schedule : of so many r.
+
     Raises
     ------
     ValueError : fewer than two steps or r, a floor that is not positive.

@@ -70,7 +70,7 @@ class DrawnTail:
 
     @property
     def mean(self) -> float:
-        """Their mean."""
+        """The mean of the values drawn."""
         return float(np.mean(self.values))
 
     def survival(self, u: float) -> float:
