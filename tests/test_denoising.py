@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import ortho_group
+from typer.testing import CliRunner
 
 import pmasolve as pma
 from pmasolve import denoising as dn
+from pmasolve.cli.app import app
 from pmasolve.samples.denoising import points as points_module
 from pmasolve.samples.denoising.distances import quantiles
 from pmasolve.samples.denoising.eigenvalues import largest_eigenvalues
@@ -524,3 +529,46 @@ def test_wrong_calls_are_refused_with_a_remedy(call, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+# ---- command line and gallery --------------------------------------------------------------------------------------------------
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((300, 2)) * 0.3 + np.where(rng.random((300, 1)) < 0.5, 2.0, -2.0)
+    np.save(tmp_path / "data.npy", x)
+    arguments = ["denoising", str(tmp_path / "data.npy"), "--count", "6", "--draws", "200"]
+    result = CliRunner().invoke(app, [*arguments, "--json", "--figure", str(tmp_path / "out.svg")])
+    assert result.exit_code == 0, result.output
+    record = json.loads(result.output)
+    expected = dn.complexity(x, np.geomspace(0.1, 10, 6), draws=200)
+    np.testing.assert_allclose(record["integrated_tail"], expected.integrated_tail(0.0))
+    assert record["hardest_snr"] == pytest.approx(expected.hardest_snr)
+    assert record["resolved"][0]
+    assert not record["resolved"][-1]
+    assert (tmp_path / "out.svg").read_text(encoding="utf-8").count("<svg") == 1
+    words = CliRunner().invoke(app, arguments).output
+    assert "300 samples in 2 dimensions" in words
+    assert max(map(len, words.splitlines())) <= 80
+    assert len([line for line in words.splitlines() if line.endswith(("yes", "no"))]) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [([], "one of the two"), (["absent.npy"], "No such file"), (["data.npy", "--low", "2", "--high", "1"], "0 < low")],
+)
+def test_the_command_line_refuses(arguments: list[str], words: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("data.npy", np.zeros(5))
+    result = CliRunner().invoke(app, ["denoising", *arguments])
+    assert result.exit_code == 2
+    assert words in result.output
+
+
+@pytest.mark.slow
+def test_the_gallery_has_eleven_figures(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["denoising", "--gallery", str(tmp_path / "gallery")])
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "gallery" / "gallery.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == page.count("<figcaption>") == len(list((tmp_path / "gallery").glob("*.svg"))) == 11

@@ -15,7 +15,7 @@ from pmasolve.cli.app import app
 from pmasolve.cli.formulas import FUNCTIONS
 
 ROOT = Path(__file__).parent.parent
-DOCS = [f"docs/{name}.md" for name in ("how-to-choose", "transport", "validation", "clouds")]
+DOCS = [f"docs/{name}.md" for name in ("how-to-choose", "transport", "validation", "clouds", "denoising")]
 SNIPPETS = ["README.md", "CONTRIBUTING.md", *DOCS]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 

@@ -71,6 +71,43 @@ class Panel:
     left: str = "error"
 
 
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Values y over x, joined; a ``faint`` line is grey and dashed, and one without label has no entry in the legend."""
+
+    label: str
+    x: Array
+    y: Array
+    faint: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """One pair of axes with lines; ``logarithmic`` is the axis below."""
+
+    title: str
+    below: str
+    left: str
+    lines: Sequence[Line]
+    logarithmic: bool = False
+
+
+def plot_lines(panels: Sequence[Lines]) -> Figure:
+    """Panels side by side, linear on the left, in the style of all figures here."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(len(panels) * PANEL[0], PANEL[1]), layout="constrained")
+        for axis, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+            axis.set(title=panel.title, xlabel=panel.below, ylabel=panel.left)
+            if panel.logarithmic:
+                axis.set_xscale("log")
+            for line, colour in zip(panel.lines, cycle(OKABE_ITO)):
+                look = {"color": "0.6", "linestyle": "--"} if line.faint else {"color": colour}
+                axis.plot(line.x, line.y, label=line.label, **look)
+            if any(line.label for line in panel.lines):
+                axis.legend()
+    return figure
+
+
 def plot_orders(
     studies: Mapping[str, Study], *, norms: Sequence[str] = ("sup",), slopes: Sequence[float] = ()
 ) -> Figure:
