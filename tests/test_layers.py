@@ -186,7 +186,7 @@ def test_optional_libraries_have_one_importer_each() -> None:
         "matplotlib": "studies.figures",
         "pykeops": "sinkhorn.softmin.keops",
         "filelock": "sinkhorn.softmin.keops",
-        "ducc0": "calculus.ffts",
+        "ducc0": "calculus.series",
         "finufft": "problems.interpolation",
         "mpmath": "gaussian.precise",
         "pydantic": "cli.config",

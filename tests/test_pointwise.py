@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pmasolve.calculus.eigenvalues import eigenvalue_range, extreme_eigenvalues
-from pmasolve.calculus.hessians import add, add_difference, all_finite, apply, density_sums, log_det_inverse, packed
+from pmasolve.calculus.hessians import (
+    add,
+    add_difference,
+    all_finite,
+    apply,
+    density_sums,
+    eigenvalue_range,
+    extreme_eigenvalues,
+    log_det_inverse,
+    packed,
+)
 from pmasolve.machine.threads import SMALL
 
 DIMS = [1, 2, 3]

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from pmasolve.machine.threads import SMALL, blocks, each
+from pmasolve.machine.threads import SMALL, blocks, each, over, sharing
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +62,25 @@ def test_nothing_is_begun_after_an_error_and_the_pool_lives_on() -> None:
         each(work, list(range(100_000)))
     assert len(done) < 100_000
     assert each(abs, [-1, -2, -3]) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("n", [1, 1000, SMALL - 1, SMALL, 3 * SMALL + 1])
+def test_kernels_go_over_all_of_an_array_once(n: int) -> None:
+    seen = np.zeros(n)
+
+    def kernel(array: np.ndarray, begin: int, end: int) -> int:
+        array[begin:end] += 1.0
+        return end - begin
+
+    counts = over(kernel, n, seen)
+    assert (sum(counts), len(counts)) == (n, len(blocks(n, n)))
+    assert np.all(seen == 1.0)
+    assert (len(counts) == 1) == (n < SMALL)
+    assert len(over(kernel, n, seen, share=100, small=200)) == len(blocks(n, n, 100, 200))
+
+
+@pytest.mark.parametrize("parts", [["a"], ["a", "b", "c"]])
+def test_work_is_shared_part_by_part(parts: list[str]) -> None:
+    done: list[str] = []
+    sharing(parts)(done.append)
+    assert sorted(done) == parts

@@ -11,7 +11,7 @@ from cases import KNOWN, TAU, t2
 from test_newton import on_box
 
 from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, NewtonKrylov, Problem, Torus, evolve, transport
-from pmasolve.calculus.ffts import Scipy
+from pmasolve.calculus.series import Scipy
 from pmasolve.maps.certificates import certify, quadrature_bound, splitting
 from pmasolve.maps.displacement import deposit
 from pmasolve.maps.newton import newton
@@ -231,7 +231,7 @@ def test_the_certificate_of_a_smooth_map_costs_next_to_nothing(monkeypatch: pyte
             super().whole(array, axes, back)
 
     problem = KNOWN[2].problem((256, 256))
-    monkeypatch.setattr("pmasolve.calculus.waves.library", Counting)
+    monkeypatch.setattr("pmasolve.calculus.series.library", Counting)
     newton(problem, Fourier(), 1e-12, NewtonKrylov())
     alone = sum(points) / problem.domain.size
     points.clear()

@@ -1,4 +1,4 @@
-"""The algebra at every grid point: log det and inverse of I + D²u, sums of products.
+"""The algebra at every grid point: log det and inverse of I + D²u, eigenvalues, sums of products.
 
 Symmetric matrices are packed by rows of the upper triangle: (xx), (xx, xy, yy), (xx, xy, xz, yy, yz, zz); all arrays are
 (rows, N).  Every kernel makes one pass over memory.
@@ -7,13 +7,15 @@ Symmetric matrices are packed by rows of the upper triangle: (xx), (xx, xy, yy),
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numba import njit
 
 from ..machine.arrays import Array
+from ..machine.compiling import inner
 from ..machine.exponentials import FLOOR, LN2, LOG2E, exp2, log2
-from ..machine.threads import blocks, each
+from ..machine.threads import blocks, each, over
 
 
 def packed(dim: int) -> list[tuple[int, int]]:
@@ -22,6 +24,7 @@ def packed(dim: int) -> list[tuple[int, int]]:
 
 
 LANES = 64  # points looked at together
+SAMPLE = 128  # points that give a first range of eigenvalues
 
 WITH_NAN = {"error_model": "numpy", "fastmath": {"contract"}}  # NaN may come: no other licence
 vectorised = njit(cache=True, nogil=True, **WITH_NAN)
@@ -133,11 +136,11 @@ def log_det_inverse(D2u: Array, inverse: Array | None = None) -> tuple[Array, Ar
     logdet, flat_inverse = np.empty(flat.shape[1]), inverse.reshape(flat.shape)
     kernel = _INVERT[D2u.ndim - 1]
 
-    def work(b: slice) -> None:
-        kernel(flat, b.start, b.stop, logdet, flat_inverse)
-        _logarithms(logdet, b.start, b.stop)
+    def work(begin: int, end: int) -> None:
+        kernel(flat, begin, end, logdet, flat_inverse)
+        _logarithms(logdet, begin, end)
 
-    each(work, blocks(logdet.size, logdet.size))
+    over(work, logdet.size)
     return logdet.reshape(D2u.shape[1:]), inverse
 
 
@@ -164,30 +167,28 @@ def density_sums(A: Array, f: Array) -> DensitySums:
 def add(v: Array, factor: Array, weight: float, out: Array) -> Array:
     """out += weight·factor·v of arrays of one shape, on all threads."""
     v, factor, sums = v.reshape(-1), factor.reshape(-1), out.reshape(-1)
-    each(lambda b: add_product(v[b], factor, weight, b.start, sums), blocks(out.size, out.size))
+    over(lambda begin, end: add_product(v[begin:end], factor, weight, begin, sums), out.size)
     return out
 
 
 def add_difference(total: Array, a: Array, b: Array) -> None:
     """total += a − b of arrays of one shape, on all threads."""
-    flat, a, b = total.reshape(-1), a.reshape(-1), b.reshape(-1)
-    each(lambda part: _add_difference(flat, a, b, part.start, part.stop), blocks(flat.size, flat.size))
+    over(_add_difference, total.size, total.reshape(-1), a.reshape(-1), b.reshape(-1))
 
 
 def all_finite(values: Array) -> bool:
     """Whether neither NaN nor infinity is among them."""
-    flat = values.reshape(-1)
-    return sum(each(lambda b: _finite(flat, b.start, b.stop), blocks(flat.size, flat.size))) == flat.size
+    return sum(over(_finite, values.size, values.reshape(-1))) == values.size
 
 
 @vectorised
-def _apply_1d(S, begin, end, v):
+def _apply_1d(S, v, begin, end):
     for i in range(np.uint64(begin), np.uint64(end)):
         v[0, i] *= S[0, i]
 
 
 @vectorised
-def _apply_2d(S, begin, end, v):
+def _apply_2d(S, v, begin, end):
     for i in range(np.uint64(begin), np.uint64(end)):
         a, b = v[0, i], v[1, i]
         v[0, i] = S[0, i] * a + S[1, i] * b
@@ -195,7 +196,7 @@ def _apply_2d(S, begin, end, v):
 
 
 @vectorised
-def _apply_3d(S, begin, end, v):
+def _apply_3d(S, v, begin, end):
     for i in range(np.uint64(begin), np.uint64(end)):
         a, b, c = v[0, i], v[1, i], v[2, i]
         v[0, i] = S[0, i] * a + S[1, i] * b + S[2, i] * c
@@ -208,6 +209,113 @@ _APPLY = {1: _apply_1d, 2: _apply_2d, 3: _apply_3d}
 
 def apply(S: Array, v: Array) -> Array:
     """The packed symmetric matrices S times the vectors v (dim, *shape), written over v."""
-    flat_S, flat_v, kernel = S.reshape(S.shape[0], -1), v.reshape(v.shape[0], -1), _APPLY[v.shape[0]]
-    each(lambda b: kernel(flat_S, b.start, b.stop, flat_v), blocks(flat_v.shape[1], flat_v.shape[1]))
+    over(_APPLY[v.shape[0]], v[0].size, S.reshape(S.shape[0], -1), v.reshape(v.shape[0], -1))
     return v
+
+
+@inner(**WITH_NAN)
+def _inside_1d(H, begin, end, low, high, inside, traces):
+    """Positive where no eigenvalue is outside of (low, high), looked at without finding it; traces are added up."""
+    for i in range(np.uint64(begin), np.uint64(end)):
+        a, b = H[0, i] - low, high - H[0, i]
+        inside[i - np.uint64(begin)] = a if a < b else b
+        traces[i - np.uint64(begin)] += H[0, i]
+
+
+@inner(**WITH_NAN)
+def _inside_2d(H, begin, end, low, high, inside, traces):
+    for i in range(np.uint64(begin), np.uint64(end)):
+        a, b, c, d, e = H[0, i] - low, H[1, i], H[2, i] - low, high - H[0, i], high - H[2, i]
+        over, under = a * c - b * b, d * e - b * b
+        over, under = over if over < a else a, under if under < d else d
+        inside[i - np.uint64(begin)] = over if over < under else under
+        traces[i - np.uint64(begin)] += H[0, i] + H[2, i]
+
+
+@inner(**WITH_NAN)
+def _least_minor(a, b, c, d, e, f):
+    """The least leading minor of the packed matrix: positive if and only if that is positive definite."""
+    minor = a * d - b * b
+    full = f * minor - e * (a * e - b * c) + c * (b * e - c * d)
+    least = minor if minor < a else a
+    return full if full < least else least
+
+
+@inner(**WITH_NAN)
+def _inside_3d(H, begin, end, low, high, inside, traces):
+    for i in range(np.uint64(begin), np.uint64(end)):
+        a, b, c, d, e, f = H[0, i], H[1, i], H[2, i], H[3, i], H[4, i], H[5, i]
+        over = _least_minor(a - low, b, c, d - low, e, f - low)
+        under = _least_minor(high - a, -b, -c, high - d, -e, high - f)
+        inside[i - np.uint64(begin)] = over if over < under else under
+        traces[i - np.uint64(begin)] += a + d + f
+
+
+@inner(**WITH_NAN)
+def _eigenvalues_2d(H, i):
+    """Least and greatest at one point."""
+    middle, half = 0.5 * (H[0, i] + H[2, i]), 0.5 * (H[0, i] - H[2, i])
+    radius = np.sqrt(half * half + H[1, i] * H[1, i])
+    return middle - radius, middle + radius
+
+
+@inner(**WITH_NAN)
+def _eigenvalues_3d(H, i):
+    """By the trigonometric formula (Smith, CACM 4, 1961)."""
+    a, b, c, d, e, f = H[0, i], H[1, i], H[2, i], H[3, i], H[4, i], H[5, i]
+    q = (a + d + f) / 3.0
+    a, d, f = a - q, d - q, f - q
+    p = np.sqrt((a * a + d * d + f * f + 2.0 * (b * b + c * c + e * e)) / 6.0)
+    cosine = 1.0
+    if p > 0.0:
+        det = a * (d * f - e * e) + b * (c * e - b * f) + c * (b * e - c * d)
+        cosine = min(1.0, max(-1.0, 0.5 * det / (p * p * p)))
+    angle = np.arccos(cosine) / 3.0
+    return q + 2.0 * p * np.cos(angle + 2.0943951023931953), q + 2.0 * p * np.cos(angle)  # 2π/3
+
+
+@inner(error_model="numpy")
+def _widen(shape, H, i, found):
+    if len(shape) == 1:
+        low, high = H[0, i], H[0, i]
+    elif len(shape) == 2:
+        low, high = _eigenvalues_2d(H, i)
+    else:
+        low, high = _eigenvalues_3d(H, i)
+    found[0] = low if low < found[0] else found[0]
+    found[1] = high if high > found[1] else found[1]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _extremes(shape, H, begin, end, found, inside, traces):
+    """Widen the range ``found`` by all eigenvalues, of which those are computed that may lie outside; add to ``traces``.
+
+    Of the kernels those for len(shape) axes are compiled.
+    """
+    for i in range(begin, end, max(1, (end - begin) // SAMPLE)):
+        _widen(shape, H, i, found)
+    for first in range(begin, end, LANES):
+        last = min(first + LANES, end)
+        if len(shape) == 1:
+            _inside_1d(H, first, last, found[0], found[1], inside, traces)
+        elif len(shape) == 2:
+            _inside_2d(H, first, last, found[0], found[1], inside, traces)
+        else:
+            _inside_3d(H, first, last, found[0], found[1], inside, traces)
+        for i in range(first, last):
+            if not inside[i - first] > 0.0:
+                _widen(shape, H, i, found)
+
+
+def eigenvalue_range(S: Array) -> tuple[float, float, float]:
+    """Least, greatest and mean eigenvalue over all points of the packed symmetric matrices S (dim(dim+1)/2, *shape)."""
+    flat, parts = S.reshape(S.shape[0], -1), blocks(S[0].size, S[0].size)
+    found, room = np.tile([np.inf, -np.inf], (len(parts), 1)), np.zeros((2, len(parts), LANES))
+    work = partial(_extremes, S.shape[1:], flat)
+    each(lambda b, *out: work(b.start, b.stop, *out), parts, list(found), list(room[0]), list(room[1]))
+    return float(found[:, 0].min()), float(found[:, 1].max()), float(room[1].sum()) / (S.ndim - 1) / S[0].size
+
+
+def extreme_eigenvalues(S: Array) -> tuple[float, float]:
+    """Least and greatest of them."""
+    return eigenvalue_range(S)[:2]

@@ -1,4 +1,4 @@
-"""Gradient and Hessian on a grid: Fourier (cosine on a box) and central differences of order 2, 4 and 6.
+"""Gradient and Hessian on a grid: Fourier (cosine on a box) and central differences of order 2, 4 and 6; functions of −Δ.
 
 ``space.on(grid)`` gives the operators of one grid.  They start from coefficients because the integrator's state is a
 vector of coefficients; ``of(values)`` starts from values.
@@ -15,10 +15,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..machine.arrays import Array, number
-from ..machine.threads import blocks, each
+from ..machine.threads import blocks, each, sharing
 from ..problems.grids import Grid
-from .hessians import add, packed
-from .symbols import Coefficients
+from .hessians import add, packed, vectorised
+from .series import Coefficients
 from .transforms import Orders, Transform, plan
 
 
@@ -278,3 +278,50 @@ class DifferenceOperators:
 def jet_of(operators: Operators, values: Array) -> Jet:
     """Gradient and Hessian of values on the grid."""
     return operators.jet(operators.transform.forward(values))
+
+
+@vectorised
+def _multiply(y, rows, columns, weight, a, begin, end, out):
+    for r in range(begin, end):
+        for k in range(np.uint64(columns.size)):
+            out[r, k] = y[r, k] * (weight[k] * (1.0 + a * (rows[r] + columns[k])))
+
+
+@vectorised
+def _divide(y, rows, columns, weight, a, begin, end, out):
+    for r in range(begin, end):
+        for k in range(np.uint64(columns.size)):
+            out[r, k] = y[r, k] / (weight[k] * (1.0 + a * (rows[r] + columns[k])))
+
+
+class Shifted:
+    """Multiplication and division of coefficients, as real rows, by weight·(1 + a|k|²), |k|² in the discretisation's sense.
+
+    One pass over memory, no array of symbols.
+    """
+
+    def __init__(self, operators: Operators) -> None:
+        *leading, last = operators.symbols
+        like = operators.transform.zeros()
+        self._parts = 2 if np.iscomplexobj(like) else 1  # real and imaginary parts lie side by side
+        self.shape = like.size // like.shape[-1], like.shape[-1] * self._parts
+        self._rows = np.broadcast_to(sum(leading) + np.zeros(1), (*like.shape[:-1], 1)).ravel()
+        self._columns = np.repeat(np.ravel(last), self._parts)
+        self._on_rows = sharing(blocks(self.shape[0], operators.grid.size))
+
+    def weights(self, columns: Array) -> Array:
+        """What the other methods take, from one number for each column of the coefficients, or for all."""
+        return np.repeat(columns, self._parts if columns.size > 1 else self.shape[1])
+
+    def multiply(self, y: Array, a: float, weights: Array, out: Array) -> Array:
+        """y·weight·(1 + a|k|²) of flat real vectors."""
+        return self._map(_multiply, y, a, weights, out)
+
+    def divide(self, y: Array, a: float, weights: Array, out: Array) -> Array:
+        """y/(weight·(1 + a|k|²))."""
+        return self._map(_divide, y, a, weights, out)
+
+    def _map(self, kernel, y: Array, a: float, weights: Array, out: Array) -> Array:
+        source, target = y.reshape(self.shape), out.reshape(self.shape)
+        self._on_rows(lambda b: kernel(source, self._rows, self._columns, weights, a, b.start, b.stop, target))
+        return out

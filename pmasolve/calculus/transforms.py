@@ -7,22 +7,70 @@ Euclidean norm of the values (Parseval), the state that the time integrator sees
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from ..machine.arrays import Array
-from ..machine.threads import each
 from ..problems.grids import Box, Grid, Torus
-from .cosines import Cosines
 from .hessians import add_product
-from .symbols import EVEN, Basis, Coefficients, Symbol, solid
-from .waves import Waves
+from .series import Coefficients, Cosines, Symbol, Waves, solid
 
 Orders = tuple[int, ...]
 Term = tuple[Orders, float, Array]  # a derivative, its weight and its factor
 Branch = list[tuple[int, Symbol]]  # derivatives, and their places in a list, that differ along the last axis only
 Tree = list[list[Branch]]
 Use = Callable[[int, slice, Coefficients, Symbol], None]  # what is done with rows of one of them
+
+EVEN = (False, False, False)
+
+
+class Basis(Protocol):
+    """Products of functions of one coordinate each, on one grid, with room for one array of coefficients.
+
+    From coefficients to values it goes axis by axis, so that derivatives that agree on the first axes can share what is done there.
+    """
+
+    shape: tuple[int, ...]  # of the coefficients
+    unit: complex  # what a derivative along an axis multiplies by, besides the wavenumber
+    on_slabs: Callable[[Callable[[slice], None]], object]  # calls work on each block of the first axis, on all threads
+
+    @property
+    def wavenumbers(self) -> tuple[Array, ...]:
+        """Wavenumbers of each axis in radians per unit length, shaped to broadcast against the coefficients."""
+
+    @property
+    def signs(self) -> tuple[Array, ...]:
+        """Sign of the wavenumber of each axis; 0 where an odd derivative vanishes on the grid."""
+
+    @property
+    def isometry(self) -> Array:
+        """Factors of the last axis that make the coefficients' Euclidean norm that of the values."""
+
+    @property
+    def room(self) -> Coefficients:
+        """An array of coefficients that ``analyse`` may fill and ``first`` may write over."""
+
+    def zeros(self) -> Coefficients:
+        """Coefficients of 0."""
+
+    def analyse(self, values: Array, odd: tuple[bool, ...], out: Coefficients) -> None:
+        """Coefficients, in ``out``, of values that continue oddly beyond walls along the axes ``odd``."""
+
+    def first(self, coefficients: Coefficients, symbol: Symbol) -> None:
+        """Times the symbol's first factor, then from wavenumbers to points along the first axis, in room of its own."""
+
+    def middle(self, slab: slice, symbol: Symbol) -> Coefficients:
+        """The next axis for a slab of these, as rows along the last axis that must not be written to."""
+
+    def last(self, rows: Coefficients, symbol: Symbol, out: Array) -> None:
+        """The last axis: values, in ``out``."""
+
+    def refined(self, coefficients: Coefficients, grid: Grid, out: Coefficients) -> None:
+        """Coefficients of the same function on another grid."""
+
+    def keep_redundant(self, coefficients: Coefficients, original: Coefficients) -> None:
+        """Put back what of ``original`` no real function has."""
 
 
 class Transform:
@@ -142,7 +190,7 @@ class Transform:
                     for k, symbol in members:
                         use(k, places, rows, symbol)
 
-            each(slab, self.basis.slabs)
+            self.basis.on_slabs(slab)
 
     def _tree(self, orders: Sequence[Orders]) -> Tree:
         """Derivatives by their order along the first axis, then the middle one; looked up, being needed often."""

@@ -11,11 +11,16 @@ from functools import cached_property
 
 import numpy as np
 
-from ..calculus.eigenvalues import eigenvalue_range, extreme_eigenvalues
-from ..calculus.hessians import add_difference, all_finite, apply, log_det_inverse
-from ..calculus.laplacian import Shifted
-from ..calculus.operators import Jet, Operators, jet_of
-from ..calculus.symbols import Coefficients
+from ..calculus.hessians import (
+    add_difference,
+    all_finite,
+    apply,
+    eigenvalue_range,
+    extreme_eigenvalues,
+    log_det_inverse,
+)
+from ..calculus.operators import Jet, Operators, Shifted, jet_of
+from ..calculus.series import Coefficients
 from ..machine.arrays import Array
 from ..machine.threads import CACHED
 from ..problems.problem import Problem

@@ -12,13 +12,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import pairwise
+from operator import methodcaller
 from typing import Any, TypeVar
 
 import numpy as np
 from numba import get_num_threads
 
+from .arrays import Array
 from .progress import part
 
 Result = TypeVar("Result")
@@ -92,6 +94,19 @@ def each(
         helper.result()
     told(1.0)
     return results
+
+
+def over(kernel: Callable[..., Result], n: int, *arrays: Array, share: int = SMALL, small: int = SMALL) -> list[Result]:
+    """[kernel(*arrays, begin, end), …] for the `blocks` of arrays of n points, on all threads."""
+    parts = blocks(n, n, share, small)
+    if len(parts) == 1:
+        return [kernel(*arrays, 0, n)]
+    return each(lambda b: kernel(*arrays, b.start, b.stop), parts)
+
+
+def sharing(parts: Sequence) -> Callable[[Callable[[Any], Any]], Any]:
+    """What calls work on every part: for plans that know their blocks.  With one part it is a plain call, without a detour here."""
+    return methodcaller("__call__", parts[0]) if len(parts) == 1 else partial(each, first=parts)
 
 
 def _taken(todo: deque[Result]) -> Iterator[Result]:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.fft
 
-from ..calculus.eigenvalues import extreme_eigenvalues
+from ..calculus.hessians import extreme_eigenvalues
 from ..calculus.operators import Fourier
-from ..calculus.symbols import Coefficients
+from ..calculus.series import Coefficients
 from ..calculus.transforms import Transform, plan
 from ..machine.arrays import Array
 from ..problems.densities import Function, Shifted

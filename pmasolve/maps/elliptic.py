@@ -16,7 +16,7 @@ from numba import njit
 
 from ..calculus.hessians import apply
 from ..calculus.operators import Operators
-from ..calculus.symbols import Coefficients, Symbol
+from ..calculus.series import Coefficients, Symbol
 from ..machine.arrays import Array
 from ..machine.threads import blocks, each
 

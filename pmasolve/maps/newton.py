@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from ..calculus.operators import Jet, Operators, Space
-from ..calculus.symbols import Coefficients
+from ..calculus.series import Coefficients
 from ..machine.arrays import Array
 from ..machine.threads import blocks, each
 from ..problems.grids import Grid

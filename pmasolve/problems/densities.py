@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import map_coordinates, spline_filter1d
 
 from ..machine.arrays import Array, number, real
-from ..machine.threads import CACHED, blocks, each
+from ..machine.threads import CACHED, over
 from .grids import Grid, Torus
 from .points import Points, given
 
@@ -138,7 +138,7 @@ def _pointwise(evaluate: Callable[[Array, Array], None], points: Array) -> Array
     """evaluate(points (dim, n), out (n,)) on blocks of the points: on all threads, and with small temporaries."""
     flat, out = points.reshape(points.shape[0], -1), np.empty(points.shape[1:])
     flat_out = out.reshape(-1)
-    each(lambda b: evaluate(flat[:, b], flat_out[b]), blocks(out.size, out.size, CACHED, SLOW))
+    over(lambda begin, end: evaluate(flat[:, begin:end], flat_out[begin:end]), out.size, share=CACHED, small=SLOW)
     return out
 
 

@@ -136,8 +136,13 @@ class Grid:
     def displaced(self, displacement: Array) -> Array:
         """x + displacement, written over the displacement (dim, *shape) if that is contiguous."""
         displacement = np.ascontiguousarray(displacement, dtype=np.float64)
-        for vector, x in zip(displacement, np.ix_(*map(self.axis, range(self.dim))), strict=True):
-            _add(np.broadcast_to(x, self.shape), vector)
+        places = [np.broadcast_to(x, self.shape) for x in np.ix_(*map(self.axis, range(self.dim)))]
+
+        def move(rows: slice) -> None:
+            for vector, x in zip(displacement, places, strict=True):
+                vector[rows] += x[rows]
+
+        each(move, blocks(self.shape[0], self.size))
         return displacement
 
     def integral(self, values: Array) -> float:
@@ -239,8 +244,3 @@ class Box(Grid):
         """Points (n, dim) or a field (dim, *shape), reflected at the walls into the box."""
         where, lengths = given(points, self.dim), np.reshape(self.lengths, (-1, 1))
         return where.vectors(lengths - np.abs(where.columns % (2 * lengths) - lengths))
-
-
-def _add(x: Array, out: Array) -> None:
-    """out += x, on all threads."""
-    each(lambda rows: np.add(out[rows], x[rows], out=out[rows]), blocks(len(out), out.size))

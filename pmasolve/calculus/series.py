@@ -1,0 +1,338 @@
+"""Series on one grid, Fourier's on a torus and of cosines on a box, by a library of transforms that is chosen once.
+
+ducc0 serves where it is installed (extra ``fast``), else scipy.fft; ``PMASOLVE_FFT=scipy`` or ``ducc0`` in the environment chooses
+by name.  Libraries run on one thread, release the interpreter lock, and write in place without making copies: blocks of an array
+are shared among threads here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Protocol, TypeVar
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from ..machine.arrays import Array
+from ..machine.threads import CACHED, blocks, sharing
+from ..problems.grids import Box, Grid, Torus
+
+try:
+    import ducc0
+except ImportError:  # optional, extra "fast"
+    ducc0 = None
+
+Complex = NDArray[np.complex128]
+Coefficients = Array | Complex
+Part = TypeVar("Part")
+
+PADDING = 8  # entries between lines: at distances of a power of 2 they would drive each other out of the caches
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """What a derivative multiplies coefficients by: the product of one factor along each axis.
+
+    Every grid is seen as three-dimensional, (first, middle, last): in the plane the middle axis has one point, on a line the first
+    one too.
+
+    Attributes
+    ----------
+    odd : for each of the three, whether the derivative is of odd order there: cosines become sines.
+    factors : of each of the three, flat.
+    """
+
+    odd: tuple[bool, ...]
+    factors: tuple[Coefficients, ...]
+
+
+def solid(axes: Sequence[Part], missing: Part) -> tuple[Part, Part, Part]:
+    """What belongs to the axes of a grid, as (first, middle, last)."""
+    return axes[0] if len(axes) > 1 else missing, axes[1] if len(axes) > 2 else missing, axes[-1]
+
+
+class Library(Protocol):
+    """The transforms that the series of this package are made of; ways back divide by the number of points."""
+
+    def half(self, lines: Array, out: Complex) -> None:
+        """Half spectra of real lines (m, n), in ``out`` (m, n//2 + 1)."""
+
+    def real(self, spectra: Complex, out: Array) -> None:
+        """Real lines (m, n) of half spectra, in ``out``; the spectra are lost."""
+
+    def whole(self, array: Complex, axis: int, back: bool) -> None:
+        """FFT along an axis, or ``back``, in place."""
+
+    def waves(self, array: Array, axis: int, sines: bool, back: bool) -> None:
+        """Orthonormal transform of values at cell centres to cosines 0 … n−1, or sines 1 … n, in place, or ``back``."""
+
+
+class Scipy:
+    """pocketfft as SciPy has it."""
+
+    def half(self, lines: Array, out: Complex) -> None:
+        """rfft."""
+        out[...] = scipy.fft.rfft(lines)
+
+    def real(self, spectra: Complex, out: Array) -> None:
+        """irfft."""
+        out[...] = scipy.fft.irfft(spectra, out.shape[-1], overwrite_x=True)
+
+    def whole(self, array: Complex, axis: int, back: bool) -> None:
+        """fft and ifft."""
+        _settle((scipy.fft.ifft if back else scipy.fft.fft)(array, axis=axis, overwrite_x=True), array)
+
+    def waves(self, array: Array, axis: int, sines: bool, back: bool) -> None:
+        """dct, idct, dst and idst of type 2."""
+        transform = _WAVES[sines, back]
+        _settle(transform(array, axis=axis, norm="ortho", overwrite_x=True), array)
+
+
+_WAVES = {
+    (False, False): scipy.fft.dct,
+    (False, True): scipy.fft.idct,
+    (True, False): scipy.fft.dst,
+    (True, True): scipy.fft.idst,
+}
+
+
+def _settle(result: NDArray, array: NDArray) -> None:
+    """SciPy may work in place, and does; it does not have to."""
+    if not np.may_share_memory(result, array):
+        array[...] = result
+
+
+class Ducc:
+    """The successor of pocketfft, by its author: it takes the array for the result."""
+
+    def half(self, lines: Array, out: Complex) -> None:
+        """r2c."""
+        ducc0.fft.r2c(lines, (1,), out=out)
+
+    def real(self, spectra: Complex, out: Array) -> None:
+        """c2r."""
+        ducc0.fft.c2r(spectra, (1,), out.shape[-1], forward=False, inorm=2, out=out, allow_overwriting_input=True)
+
+    def whole(self, array: Complex, axis: int, back: bool) -> None:
+        """c2c."""
+        ducc0.fft.c2c(array, (axis,), forward=not back, inorm=2 if back else 0, out=array)
+
+    def waves(self, array: Array, axis: int, sines: bool, back: bool) -> None:
+        """dct and dst of types 2 and 3."""
+        transform = ducc0.fft.dst if sines else ducc0.fft.dct
+        transform(array, 3 if back else 2, (axis,), inorm=1, out=array)
+
+
+def library() -> Library:
+    """The one that ``PMASOLVE_FFT`` names, else the fastest there is."""
+    name = os.environ.get("PMASOLVE_FFT") or ("ducc0" if ducc0 else "scipy")
+    if name not in ("scipy", "ducc0") or (name == "ducc0" and ducc0 is None):
+        raise ValueError(f"PMASOLVE_FFT={name}: take scipy, or ducc0 where it is installed (pip install ducc0)")
+    return Scipy() if name == "scipy" else Ducc()
+
+
+class Waves:
+    """The `Basis` exp(ik·x) of a torus."""
+
+    unit = 1j
+
+    def __init__(self, torus: Torus) -> None:
+        self.torus, self.shape = torus, (*torus.shape[:-1], torus.shape[-1] // 2 + 1)
+        self._library, self._solid = library(), solid(self.shape, 1)
+        self.room = self.zeros()
+        self._work = self.room.reshape(self._solid)
+        self._on_columns = sharing(blocks(self._work[0].size, torus.size))
+        self.on_slabs = sharing(blocks(self._solid[0], torus.size, CACHED))
+
+    @cached_property
+    def wavenumbers(self) -> tuple[Array, ...]:
+        """2πm/L of each axis; m = −n/2, or n/2 along the last, is Nyquist's."""
+        *leading, last = self.torus.shape
+        modes = [*(np.fft.fftfreq(n, 1.0 / n) for n in leading), np.arange(last // 2 + 1.0)]
+        return np.ix_(*(2 * np.pi / length * m for m, length in zip(modes, self.torus.lengths, strict=True)))
+
+    @cached_property
+    def signs(self) -> tuple[Array, ...]:
+        """±1, and 0 at Nyquist, where an odd derivative of a real series vanishes on the grid."""
+        cells = zip(self.wavenumbers, self.torus.spacing, strict=True)
+        return tuple(np.where(np.abs(k) * h < np.pi * (1 - 1e-9), np.sign(k), 0.0) for k, h in cells)
+
+    @cached_property
+    def isometry(self) -> Array:
+        """1/√N, times √2 for the columns that stand for a conjugate pair."""
+        paired = np.full(self.shape[-1], np.sqrt(2.0))
+        paired[self._alone] = 1.0
+        return paired / np.sqrt(self.torus.size)
+
+    @cached_property
+    def _alone(self) -> list[int]:
+        """Columns of the half spectrum that hold both k and −k."""
+        last = self.torus.shape[-1]
+        return [0] if last % 2 else [0, last // 2]
+
+    def zeros(self) -> Complex:
+        """The half spectrum of 0."""
+        return np.zeros(self.shape, dtype=np.complex128)
+
+    def analyse(self, values: Array, odd: tuple[bool, ...], out: Complex) -> None:
+        """rfftn; there are no walls."""
+        first, middle, half = self._solid
+        source, target, columns = values.reshape(first, middle, -1), out.reshape(self._solid), out.reshape(first, -1)
+
+        def slab(s: slice) -> None:
+            self._library.half(source[s].reshape(-1, source.shape[-1]), target[s].reshape(-1, half))
+            if middle > 1:
+                self._library.whole(target[s], 1, back=False)
+
+        self.on_slabs(slab)
+        if first > 1:
+            self._on_columns(lambda c: self._library.whole(columns[:, c], 0, back=False))
+
+    def first(self, coefficients: Complex, symbol: Symbol) -> None:
+        """ifft."""
+        count, factor = self._solid[0], symbol.factors[0][:, None]
+        source, target = coefficients.reshape(count, -1), self._work.reshape(count, -1)
+
+        def columns(c: slice) -> None:
+            np.multiply(source[:, c], factor, out=target[:, c])
+            if count > 1:
+                self._library.whole(target[:, c], 0, back=True)
+
+        self._on_columns(columns)
+
+    def middle(self, slab: slice, symbol: Symbol) -> Complex:
+        """ifft."""
+        part = self._work[slab]
+        if part.shape[1] > 1:
+            part = part * symbol.factors[1][:, None]
+            self._library.whole(part, 1, back=True)
+        return part.reshape(-1, part.shape[-1])
+
+    def last(self, rows: Complex, symbol: Symbol, out: Array) -> None:
+        """irfft, which does not see the imaginary parts of the constant and of Nyquist's mode."""
+        self._library.real(rows * symbol.factors[2], out)
+
+    def refined(self, coefficients: Complex, grid: Grid, out: Complex) -> None:
+        """The modes below Nyquist's of both grids, the others 0."""
+        *across, last = ((min(sizes) + 1) // 2 for sizes in zip(self.torus.shape, grid.shape, strict=True))
+        out[...] = 0.0
+        for modes in product(*((slice(0, m), slice(1 - m, None)) for m in across)):
+            where = (*modes, slice(0, last))
+            np.multiply(coefficients[where], grid.size / self.torus.size, out=out[where])
+
+    def keep_redundant(self, coefficients: Complex, original: Complex) -> None:
+        """The anti-Hermitian parts of the columns that hold both k and −k."""
+        for column in self._alone:
+            lost = original[..., column] - coefficients[..., column]
+            coefficients[..., column] += 0.5 * (lost - lost[self._mirror].conj())
+
+    @cached_property
+    def _mirror(self) -> tuple[np.ndarray, ...]:
+        """The place of −k for each k of the leading axes."""
+        return np.ix_(*(-np.arange(n) % n for n in self.shape[:-1]))
+
+
+class Cosines:
+    """The `Basis` ∏ cos(kⱼxⱼ) of a box; coefficients are orthonormal."""
+
+    unit, isometry = -1.0, np.ones(1)
+
+    def __init__(self, box: Box) -> None:
+        self.box, self.shape = box, box.shape
+        self._library, self._solid = library(), solid(self.shape, 1)
+        self._work = _padded(*self._solid)
+        axis = 1 if self._solid[1] > 1 else 2
+        parts = blocks(self._solid[axis], box.size)
+        self._on_columns = sharing([(slice(None),) * axis + (part,) for part in parts])
+        self.on_slabs = sharing(blocks(self._solid[0], box.size, CACHED))
+
+    @cached_property
+    def wavenumbers(self) -> tuple[Array, ...]:
+        """πm/L of each axis."""
+        sides = zip(self.box.shape, self.box.lengths, strict=True)
+        return np.ix_(*(np.pi / length * np.arange(n) for n, length in sides))
+
+    @cached_property
+    def signs(self) -> tuple[Array, ...]:
+        """1, and 0 for the constant."""
+        return tuple(np.sign(k) for k in self.wavenumbers)
+
+    @cached_property
+    def room(self) -> Array:
+        """Not the array that transforms work in, whose lines are further apart."""
+        return self.zeros()
+
+    def zeros(self) -> Array:
+        """The cosine series of 0."""
+        return np.zeros(self.shape)
+
+    def analyse(self, values: Array, odd: tuple[bool, ...], out: Array) -> None:
+        """Sine m comes to the place of cosine m."""
+        source, target = values.reshape(self._solid), out.reshape(self._solid)
+
+        def slab(s: slice) -> None:
+            self._work[s] = source[s]
+            for axis in (2, 1):
+                self._transform(self._work[s], axis, odd[axis], back=False)
+
+        self.on_slabs(slab)
+        self._on_columns(lambda c: self._transform(self._work[c], 0, odd[0], back=False))
+        target[tuple(slice(int(sines), None) for sines in odd)] = self._work[
+            tuple(slice(-1 if s else None) for s in odd)
+        ]
+        for axis in np.flatnonzero(odd):
+            target[(slice(None),) * axis + (0,)] = 0.0
+
+    def first(self, coefficients: Array, symbol: Symbol) -> None:
+        """Cosines or sines."""
+        source = coefficients.reshape(self._solid)
+
+        def columns(c: tuple[slice, ...]) -> None:
+            self._synthesise(source[c], symbol, 0, self._work[c])
+
+        self._on_columns(columns)
+
+    def middle(self, slab: slice, symbol: Symbol) -> Array:
+        """Cosines or sines."""
+        part = self._work[slab]
+        if part.shape[1] > 1:
+            source, part = part, _padded(*part.shape)
+            self._synthesise(source, symbol, 1, part)
+        return part.reshape(-1, part.shape[2])
+
+    def last(self, rows: Array, symbol: Symbol, out: Array) -> None:
+        """Cosines or sines."""
+        self._synthesise(rows[None], symbol, 2, out[None])
+
+    def _synthesise(self, source: Array, symbol: Symbol, axis: int, out: Array) -> None:
+        """Sine m is taken from the place of cosine m; there is no sine n."""
+        factor, along = symbol.factors[axis].reshape((-1,) + (1,) * (2 - axis)), (slice(None),) * axis
+        if symbol.odd[axis]:
+            np.multiply(source[(*along, slice(1, None))], factor[1:], out=out[(*along, slice(-1))])
+            out[(*along, -1)] = 0.0
+        else:
+            np.multiply(source, factor, out=out)
+        self._transform(out, axis, symbol.odd[axis], back=True)
+
+    def _transform(self, array: Array, axis: int, sines: bool, back: bool) -> None:
+        if array.shape[axis] > 1:
+            self._library.waves(array, axis, sines, back)
+
+    def refined(self, coefficients: Array, grid: Grid, out: Array) -> None:
+        """Cut or padded with zeros; there is no Nyquist mode."""
+        kept = tuple(slice(0, min(sizes)) for sizes in zip(self.shape, grid.shape, strict=True))
+        out[...] = 0.0
+        np.multiply(coefficients[kept], np.sqrt(grid.size / self.box.size), out=out[kept])
+
+    def keep_redundant(self, coefficients: Array, original: Array) -> None:
+        """Every series is that of a real function."""
+
+
+def _padded(first: int, middle: int, last: int) -> Array:
+    """Uninitialised, with some room between the lines."""
+    return np.empty((first, middle, last + PADDING))[..., :last]
