@@ -71,29 +71,15 @@ class SymmetrisedSystem:
 
 @dataclass(eq=False)
 class FokkerPlanckState:
-    """The integrator of z, and the potential where it is known: at the start and at requested times."""
+    """log ρ at the last time that is well, and its potential where that is known: at the start and at requested times."""
 
     integrator: Integrator
     system: SymmetrisedSystem
+    log_density: Array
     u: Array | None
-    found: Outcome = REACHED  # whether the potential was
+    t: float
+    outcome: Outcome = REACHED
     record: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def t(self) -> float:
-        """The time reached."""
-        return self.integrator.t
-
-    @property
-    def outcome(self) -> Outcome:
-        """How the last step ended; REACHED while all is well."""
-        ended = POSITIVITY_LOST if self.integrator.outcome == REFUSED else self.integrator.outcome
-        return ended if not ended.ok else self.found
-
-    @property
-    def log_density(self) -> Array:
-        """log ρ = log z − f/2 at the nodes."""
-        return np.log(self.system.values(self.integrator.y)) + np.log(self.system.root)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,26 +146,35 @@ class FokkerPlanck:
     def resume(self, potential: Array, t: float) -> FokkerPlanckState:
         """The state at time t: the law ρ_t of a potential."""
         system = SymmetrisedSystem(self.problem, self.operators)
-        z = np.exp(starting_law(self.problem, self.operators, potential)) / system.root
-        return FokkerPlanckState(Integrator(system, system.vector(z), self.rtol, t), system, potential)
+        log_density = starting_law(self.problem, self.operators, potential)
+        y = system.vector(np.exp(log_density) / system.root)
+        return FokkerPlanckState(Integrator(system, y, self.rtol, t), system, log_density, potential, t)
 
     def advance(self, state: FokkerPlanckState, until: float) -> FokkerPlanckState:
-        """One step of the integrator, or the interpolant at ``until``."""
+        """One step of the integrator, or the interpolant at ``until``; a density that is not positive ends the run."""
         integrator, before = state.integrator, state.integrator.reached
         integrator.advance(until)
-        state.u = None
-        counts, log_density = integrator.counts, state.log_density
-        density, grid = np.exp(log_density), self.problem.domain
-        state.record = {
-            "dt": integrator.reached - before,
+        state.outcome = POSITIVITY_LOST if integrator.outcome == REFUSED else integrator.outcome
+        if state.outcome.ok:
+            density = state.system.values(integrator.y) * state.system.root  # ρ = z e^{−f/2}
+            if density.min() > 0:  # the integrator tests the states it tries, not those that it returns
+                state.t, state.u, state.log_density = integrator.t, None, np.log(density)
+            else:
+                state.outcome = POSITIVITY_LOST
+        state.record = self._record(state, integrator.reached - before)
+        if state.outcome.ok and state.t >= until:
+            state.u, state.outcome = brenier_potential(self.problem, self.operators, state.log_density)
+        return state
+
+    def _record(self, state: FokkerPlanckState, dt: float) -> dict[str, float]:
+        counts, density, grid = state.integrator.counts, np.exp(state.log_density), self.problem.domain
+        return {
+            "dt": dt,
             "derivatives": counts.derivatives,
             "jacobian_products": counts.jacobian_products,
             "mass": grid.integral(density),
-            "kl": grid.integral(density * (log_density + self.problem.f)),
+            "kl": grid.integral(density * (state.log_density + self.problem.f)),
         }
-        if integrator.outcome.ok and state.t >= until:
-            state.u, state.found = brenier_potential(self.problem, self.operators, log_density)
-        return state
 
     def potential(self, state: FokkerPlanckState) -> Array:
         """u of the Brenier potential from ρ to e^{−g}, mean-free, found by `transport`."""
