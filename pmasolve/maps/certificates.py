@@ -58,6 +58,7 @@ class Interval:
         return 0.0 if self.upper == 0 else float("inf")
 
 
+LARGEST = 700.0  # logarithm of a density
 NOTHING = Interval(0.0, float("inf"), CONTINUOUS)
 
 
@@ -136,8 +137,9 @@ def walled(nodes: Grid, density: Array) -> Array:
 
 
 def measured(grid: Grid, density: Function) -> float:
-    """The mass of e^{−f} to order h⁴."""
-    return grid.integral(walled(grid, np.exp(-density.at(grid.points))))
+    """The mass of e^{−f} to order h⁴; ∞ where an interpolant between nodes leaves the floats, as next to the least of them."""
+    log_density = -density.at(grid.points)
+    return grid.integral(walled(grid, np.exp(log_density))) if log_density.max() < LARGEST else np.inf
 
 
 def _finer(grid: Grid) -> Grid:
@@ -160,6 +162,8 @@ def _between(
     """The certificate by quadrature on a finer grid than that of the series."""
     between, densities = _finer(grid), (problem.source, problem.target)
     masses = [measured(between, density) for density in densities]
+    if not np.isfinite(masses).all():
+        return Certificate(NOTHING, np.nan)
     level = Level(_normalised(between, densities, masses), Fourier().on(between))
     series[0].refined(series[1], between, level.coefficients)
     level.operators.jet(level.coefficients, level.jet)
