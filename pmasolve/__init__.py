@@ -15,7 +15,8 @@ What is the optimal map, and what does it cost?
 How does a density flow to another?
     evolve, resume → Trajectory run any flow to given times; Event, Stopped, Outcome: how runs end; save, load
     MongeAmpere                 the parabolic Monge–Ampère equation; LinearisedMongeAmpere: its first-order corrector
-    Sinkhorn                    exact iterates, with a Gauge: PLAIN, SYMMETRIC, FORWARD; corrected, Richardson: higher orders
+    Sinkhorn                    exact iterates, with a Gauge: PLAIN, SYMMETRIC, SELF, FORWARD; corrected, Richardson: higher orders
+    as_function → Debiased      the map out of sample, in the self gauge (self_potential → SelfPotential) or the plain one
     MirrorDescent               any step sizes: ConstantSteps, HarmonicSteps, square_root_steps, logarithmic_steps
     FokkerPlanck, JKO           the gradient flows that the theory compares with
     mirror, particles           the mirror flow by itself; the McKean–Vlasov diffusion

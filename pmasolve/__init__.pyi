@@ -58,8 +58,10 @@ from .sinkhorn.fixed_points import SinkhornNewton as SinkhornNewton
 from .sinkhorn.iteration import FORWARD as FORWARD
 from .sinkhorn.iteration import Gauge as Gauge
 from .sinkhorn.iteration import PLAIN as PLAIN
+from .sinkhorn.iteration import SELF as SELF
 from .sinkhorn.iteration import SYMMETRIC as SYMMETRIC
 from .sinkhorn.iteration import Sinkhorn as Sinkhorn
+from .sinkhorn.iteration import as_function as as_function
 from .sinkhorn.iteration import corrected as corrected
 from .sinkhorn.plans import Plan as Plan
 from .sinkhorn.potentials import Potential as Potential
@@ -67,6 +69,9 @@ from .sinkhorn.richardson import Richardson as Richardson
 from .sinkhorn.richardson import cross_check as cross_check
 from .sinkhorn.schroedinger import Schroedinger as Schroedinger
 from .sinkhorn.schroedinger import schroedinger as schroedinger
+from .sinkhorn.self_potential import Debiased as Debiased
+from .sinkhorn.self_potential import SelfPotential as SelfPotential
+from .sinkhorn.self_potential import self_potential as self_potential
 from .sinkhorn.softmin import Blockwise as Blockwise
 from .sinkhorn.softmin import Dense as Dense
 from .sinkhorn.softmin import KeOps as KeOps

@@ -13,14 +13,14 @@ from ..machine.arrays import Array
 from ..problems.grids import Box, Grid, Torus
 from ..problems.images import read_array
 from ..problems.problem import Problem
-from ..sinkhorn.iteration import FORWARD, PLAIN, SYMMETRIC, Sinkhorn
+from ..sinkhorn.iteration import FORWARD, PLAIN, SELF, SYMMETRIC, Sinkhorn
 from ..sinkhorn.richardson import Richardson
 from .config import Config, Density, MongeAmpereFlow, RichardsonFlow, SinkhornFlow
 from .formulas import Formula
 from .inputs import Reading, check_memory
 
 DOMAINS = {"torus": Torus, "box": Box}
-GAUGES = {"plain": PLAIN, "symmetric": SYMMETRIC, "forward": FORWARD}
+GAUGES = {gauge.name: gauge for gauge in (PLAIN, SYMMETRIC, SELF, FORWARD)}
 SPACES: dict[str, Space] = {
     "fourier": Fourier(),
     "differences-2": FiniteDifference(2),

@@ -86,7 +86,7 @@ class SinkhornFlow(Table):
 
     kind: Literal["sinkhorn"]
     eps: Positive
-    gauge: Literal["plain", "symmetric", "forward"] = "plain"
+    gauge: Literal["plain", "symmetric", "self", "forward"] = "plain"
 
 
 class RichardsonFlow(Table):

@@ -20,7 +20,7 @@ from ..problems.outcomes import Outcome
 from .descriptions import Description, differences, flow_arrays, flow_description, made
 from .trajectories import Flow, Trajectory
 
-FORMAT = "pmasolve trajectory 2"
+FORMAT = "pmasolve trajectory 3"
 NEEDED = ("times", "potentials", "latest", "initial", "flow:f", "flow:g")
 
 

@@ -4,7 +4,7 @@ In the symmetric gauge the fixed points expand in even powers,
 
     χ^ε = φ^ε + (ε/2)f = φ + ε² e₂ + ε⁴ e₄ + …,
 
-because ε → −ε turns an iteration into its inverse.  Richardson's extrapolation over ε, ε/r, ε/r², … takes the powers off one
+and so they do in the self gauge χ^ε = φ^ε − u_ff, because ε → −ε turns an iteration into its inverse.  Richardson's extrapolation over ε, ε/r, ε/r², … takes the powers off one
 by one, and the difference that each of them makes estimates the error of the result without it.
 """
 
@@ -21,7 +21,8 @@ from ..machine.speaking import count, numbers, sheet
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
 from ..problems.problem import Problem
 from .fixed_points import BROKEN_OFF, NEWTON, SinkhornNewton
-from .richardson import extrapolate
+from .iteration import SYMMETRIC, Gauge, Sinkhorn
+from .richardson import extrapolate, need_even_powers
 from .schroedinger import Schroedinger, schroedinger
 from .softmin.protocol import Softmin
 
@@ -134,6 +135,7 @@ def brenier(
     ratio: float = 2.0,
     marginal: float = 1e-12,
     start: ArrayLike | None = None,
+    gauge: Gauge = SYMMETRIC,
     newton: SinkhornNewton | None = NEWTON,
     limit: int = 20_000,
     softmin: Softmin | None = None,
@@ -144,13 +146,14 @@ def brenier(
 
     Parameters
     ----------
-    problem : densities on a grid; for samples f is not known, and the gauge needs it.
+    problem : densities on a grid; the noise of samples is amplified by extrapolation, and they are refused.
     eps : the largest ε.
     levels : how many, ≥ 1.
     ratio : of neighbouring ε, > 1.  Since the series diverges in the end, many levels close together (√2) give more digits at the
         same least ε than few far apart, until rounding of the fixed points, amplified some tens of times, shows.
     marginal : largest marginal error of each; an error of the potential is about that over the spectral gap.
     start : u of Brenier's potential, where something is known of it, read as χ for ``eps``; annealing otherwise.
+    gauge : `SYMMETRIC`, χ = φ + (ε/2)f, or `SELF`, χ = φ − u_ff with the self-potential of the source: even powers of ε both.
     newton, limit, softmin, quadrature, progress : as in `schroedinger`, for each level.
 
     Returns
@@ -159,7 +162,7 @@ def brenier(
 
     Raises
     ------
-    ValueError : samples; levels < 1, ratio ≤ 1; what `schroedinger` refuses.
+    ValueError : samples; a gauge of order 1; levels < 1, ratio ≤ 1; what `schroedinger` refuses.
 
     Notes
     -----
@@ -186,18 +189,16 @@ def brenier(
         raise ValueError(f"levels={levels}: the ladder needs at least one ε")
     if not number(ratio, "ratio") > 1:
         raise ValueError(f"ratio={ratio}: neighbouring ε must differ; give a number above 1, for example 2")
-    if not problem.has_densities:
-        raise ValueError(
-            "samples carry weights but no density e^(−f), and extrapolation needs the gauge φ + (ε/2)f: "
-            "estimate densities on a grid (Problem.from_densities), or use schroedinger at a small ε"
-        )
-    problem.need_positive("extrapolation in ε")
+    need_even_powers(problem, gauge)
+    if gauge.needs_density:
+        problem.need_positive("extrapolation in ε")
     chi = None if start is None else problem.domain.values(start, "start")
     runs: list[Schroedinger] = []
     for level in range(levels):
         step = eps / ratio**level
-        u = None if chi is None else chi - 0.5 * step * problem.f
-        options = {"newton": newton, "limit": limit, "softmin": softmin, "quadrature": quadrature, "progress": progress}
+        flow = Sinkhorn(problem, step, gauge=gauge, softmin=softmin)
+        u = None if chi is None else flow.iterate_of(chi)
+        options = {"gauge": gauge, "newton": newton, "limit": limit, "softmin": softmin, "quadrature": quadrature, "progress": progress}
         try:
             run = schroedinger(problem, step, marginal=marginal, start=u, **options)
         except KeyboardInterrupt:  # before its first iteration was complete

@@ -4,12 +4,13 @@
 
 With φ = |x|²/2 + u and ψ = |y|²/2 + v the exponent becomes −|x−y|²/2ε − u/ε − f, and |x−y|² is periodised.  The iterates are exact:
 no damping, no stopping rule, no re-centring.  They follow PMA to first order in ε, and to second order in the
-symmetric gauge χ = φ + (ε/2)f (Berman, arXiv 1712.03082; Deb, Kim, Pal, Schiebinger, arXiv 2307.16421).
+symmetric gauge χ = φ + (ε/2)f (Berman, arXiv 1712.03082; Deb, Kim, Pal, Schiebinger, arXiv 2307.16421), and in the self gauge
+χ = φ − u_ff, where u_ff = −(ε/2)f + O(ε²) is the source's self-potential (`self_potential`): samples have it too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -23,22 +24,24 @@ from ..machine.arrays import Array, number
 from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
 from ..problems.problem import Problem, checked
 from ..problems.times import admit_multiples
-from .potentials import half_step
+from .potentials import Potential, half_step
 from .readings import Reading, reading, resolution
+from .self_potential import Debiased, SelfPotential, self_potential
 from .softmin.default import default_engine
 from .softmin.protocol import Kernel, Softmin
 
 
 @dataclass(frozen=True)
 class Gauge:
-    """How PMA's potential starts the iteration, φ₀ = u₀ + ε(a f + b log ρ₀), and what is returned, φ_k + ε c f.
+    """How PMA's potential starts the iteration, φ₀ = u₀ + ε(a f + b log ρ₀) + p u_ff, and what is returned, φ_k + ε c f + q u_ff.
 
     Attributes
     ----------
     name : in messages and tables.
-    source, density : a and b of the start φ₀ = u₀ + ε(a f + b log ρ₀).
-    returned : c of what is returned, φ_k + ε c f.
+    source, density : a and b of the start, factors of ε f and of ε log ρ₀.
+    returned : c, the factor of ε f in what is returned.
     order : in ε, of the distance from PMA.
+    own_source, own_returned : p and q, factors of the self-potential u_ff of the source in the start and in what is returned.
 
     Examples
     --------
@@ -51,6 +54,18 @@ class Gauge:
     density: float = 0.0  # b
     returned: float = 0.0  # c
     order: int = 1  # in ε, of the distance from PMA
+    own_source: float = field(default=0.0, kw_only=True)  # p
+    own_returned: float = field(default=0.0, kw_only=True)  # q
+
+    @property
+    def needs_density(self) -> bool:
+        """Whether f is needed, which samples do not have."""
+        return any((self.source, self.density, self.returned))
+
+    @property
+    def needs_own(self) -> bool:
+        """Whether the self-potential of the source is needed."""
+        return any((self.own_source, self.own_returned))
 
 
 PLAIN = Gauge("plain")
@@ -58,6 +73,9 @@ PLAIN = Gauge("plain")
 
 SYMMETRIC = Gauge("symmetric", source=-0.5, returned=0.5, order=2)
 """φ₀ = u₀ − (ε/2)f and back: second order, errors in even powers of ε only."""
+
+SELF = Gauge("self", order=2, own_source=1.0, own_returned=-1.0)
+"""φ₀ = u₀ + u_ff and back: second order, errors in even powers of ε only, and no density is needed."""
 
 FORWARD = Gauge("forward", source=0.5, density=1.0)
 """φ₀ = u₀ + ε(½f + log ρ₀): the start for which (φ_k − φ̃_t)/ε has the gradient ½∇f + ∇log ρ_t in the limit."""
@@ -86,7 +104,7 @@ class Sinkhorn:
     ----------
     problem : densities on a torus or a box, or weighted samples (`Problem.from_samples`).
     eps : regularisation ε > 0 for the cost ½|x−y|², which is also the time step (for the cost |x−y|² it is half of its ε).
-    gauge : `PLAIN`, `SYMMETRIC` or `FORWARD`; for samples, whose f is not known, `PLAIN` only.
+    gauge : `PLAIN`, `SYMMETRIC`, `SELF` or `FORWARD`; for samples, whose f is not known, `PLAIN` or `SELF`.
     softmin : the engine of the log-sums; unless given `softmin.Separable()` on grids, `softmin.Blockwise()` on clouds.
     space : derivatives of potentials on grids, for maps, densities and the test of resolution; clouds use conditional means.
     quadrature : largest relative quadrature error exp(−2π²ε/(h² max(φ″, 1/φ″))) accepted; where the start or a requested
@@ -106,6 +124,7 @@ class Sinkhorn:
     What is returned is looked at: a map x + ∇u that folds, as φ_k + (ε/2)f may where ε is large, ends the run with the outcome
     "convexity lost", a density whose mass on the grid is off by 5 % with "unresolved", both with an ε or a gauge that works.
     Rounding of a potential limits every log-sum to about osc(u)/ε · 10⁻¹⁶.
+    `SELF` solves for u_ff once, by some 25 half steps of the source with itself; their number is in ``report``, and what they left.
     Cost: two log-sum passes of the engine for each axis and iteration; on clouds two passes over all pairs of points, less what
     `Blockwise` can skip.  Memory: a few arrays of the nodes.
 
@@ -133,12 +152,13 @@ class Sinkhorn:
             raise ValueError(
                 f"eps={self.eps:.3g}: costs over ε have no digits left after the point; take at least {least:.3g}"
             )
-        if not any((self.gauge.source, self.gauge.density, self.gauge.returned)):
+        if not self.gauge.needs_density:
             return
         if not self.problem.has_densities:
             raise ValueError(
                 f"gauge={self.gauge.name!r} adds multiples of f, and samples carry weights but no density e^(−f): "
-                "use gauge=PLAIN, or estimate the densities on a grid and use Problem.from_densities"
+                "use gauge=SELF, of order 2 without them, or gauge=PLAIN, or estimate the densities on a grid and use "
+                "Problem.from_densities"
             )
         self.problem.need_positive(f"the gauge {self.gauge.name!r}")
 
@@ -153,9 +173,39 @@ class Sinkhorn:
         """What ran since this flow was made, also in `Trajectory.provenance`: ``engine``, its passes and its certificates.
 
         On grids passes by matrix products and by tiles, ``splits`` of tiles and their ``least_bits`` (certified above −929);
-        on clouds the pairs, and how many of them were summed; see the engines.
+        on clouds the pairs, and how many of them were summed; see the engines.  In the self gauge also ``self_half_steps`` and
+        ``self_accuracy``, the residual of u_ff over ε.
         """
-        return self.kernel.report
+        if not self.gauge.needs_own:
+            return self.kernel.report
+        return {
+            **self.kernel.report,
+            "self_half_steps": self.own.half_steps,
+            "self_accuracy": self.own.accuracy,
+        }
+
+    @cached_property
+    def own(self) -> SelfPotential:
+        """u_ff, the self-potential of the source at this ε."""
+        return self_potential(self.problem.mu, self.eps, self.softmin)
+
+    @cached_property
+    def own_target(self) -> SelfPotential:
+        """v_gg, the self-potential of the target at this ε."""
+        return self_potential(self.problem.nu, self.eps, self.softmin)
+
+    def function(self, v: Array) -> Potential | Debiased:
+        """What is returned as a function of any points, from the half step v before it.
+
+        Raises
+        ------
+        ValueError : a gauge that returns multiples of f, which is known at the nodes.
+        """
+        return self._gauged(Potential(self.problem.nu, v, self.eps), lambda: self.own)
+
+    def inverse(self, u: Array) -> Potential | Debiased:
+        """The half step after φ = |x|²/2 + u as a function of any y, in this gauge: ψ + q v_gg, whose map goes back from y to x."""
+        return self._gauged(Potential(self.problem.mu, u, self.eps), lambda: self.own_target)
 
     @property
     def operators(self) -> Operators:
@@ -165,7 +215,7 @@ class Sinkhorn:
     @cached_property
     def reading(self) -> Reading:
         """``map(u, v)`` and ``log_density(u)`` of a potential on this domain; clouds need v, the half step before u."""
-        return reading(self.problem, self.eps, self.space)
+        return reading(self.problem, self.space, self.function)
 
     def admit(self, times: Array) -> None:
         """Refuse times that are not multiples of ε: rounding k = t/ε would cost a whole order."""
@@ -174,10 +224,12 @@ class Sinkhorn:
     def start(self, initial: Array) -> SinkhornState:
         """The state at t = 0: φ₀ of the chosen gauge from u₀."""
         self.reading.admit(initial)
-        u = self._plus_f(initial, self.gauge.source)
+        u = self._plus(initial, self.gauge.source, self.gauge.own_source)
         outcome = self._verdict(initial, initial)
         if self.gauge.density:
             u = u + self.eps * self.gauge.density * self.reading.log_density(initial)
+        if self.gauge.needs_own and outcome.ok:
+            outcome = self.own.outcome
         return SinkhornState(0, 0.0, u, None, outcome)
 
     def resume(self, potential: Array, t: float) -> SinkhornState:
@@ -200,7 +252,7 @@ class Sinkhorn:
         arrived = k >= round(until / self.eps)
         if not np.isfinite(record["mass"]):
             return replace(state, outcome=NOT_FINITE, record=record)
-        outcome = self._verdict(u, self._plus_f(u, self.gauge.returned)) if arrived else REACHED
+        outcome = self._verdict(u, self.returned(u)) if arrived else REACHED
         return SinkhornState(k, until if arrived else k * self.eps, u, v, outcome, record)
 
     def _verdict(self, u: Array, returned: Array) -> Outcome:
@@ -210,7 +262,7 @@ class Sinkhorn:
 
     def _remedy(self, u: Array, returned: Array) -> str:
         """For a potential that folds or loses mass.  D²φ_k is a covariance over ε, positive; what the gauge adds shrinks with ε."""
-        if not self.gauge.returned:
+        if not (self.gauge.returned or self.gauge.own_returned):
             return "refine the grid, or smooth the densities"
         (low, _), (folded, _) = convexity(self.operators, u), convexity(self.operators, returned)
         least = 0.5 * self.eps * low / max(low - folded, low)
@@ -220,12 +272,16 @@ class Sinkhorn:
         )
 
     def potential(self, state: SinkhornState) -> Array:
-        """u of φ_k, or of χ_k in the symmetric gauge."""
-        return self._plus_f(state.u, self.gauge.returned)
+        """u of φ_k, or of χ_k in the gauges of order 2."""
+        return self.returned(state.u)
+
+    def returned(self, u: Array) -> Array:
+        """What this gauge returns for φ_k's u."""
+        return self._plus(u, self.gauge.returned, self.gauge.own_returned)
 
     def iterate_of(self, potential: Array) -> Array:
         """φ_k's u from a potential of this flow's trajectory: takes the gauge off."""
-        return self._plus_f(potential, -self.gauge.returned)
+        return self._plus(potential, -self.gauge.returned, -self.gauge.own_returned)
 
     def log_source_marginal(self, potential: Array) -> Array:
         """log p_Xγ_{k+1} = −f + (φ_{k+1} − φ_k)/ε, the x-marginal of the plan of (φ_k, ψ_{k+1}); log masses on a cloud."""
@@ -259,8 +315,19 @@ class Sinkhorn:
             2 * trajectory.times * np.exp(-2 * np.pi**2 * self.eps / stiffest),
         )
 
-    def _plus_f(self, u: Array, factor: float) -> Array:
-        return u + self.eps * factor * self.problem.f if factor else u
+    def _plus(self, u: Array, f: float, own: float) -> Array:
+        """u + ε f·(this factor) + u_ff·(the other)."""
+        u = u + self.eps * f * self.problem.f if f else u
+        return u + own * self.own.u if own else u
+
+    def _gauged(self, potential: Potential, own: Callable[[], SelfPotential]) -> Potential | Debiased:
+        if self.gauge.returned:
+            raise ValueError(
+                f"gauge={self.gauge.name!r} returns a multiple of f, known at the nodes: read the map there, run.map(i), "
+                "or use gauge=SELF or PLAIN"
+            )
+        factor = self.gauge.own_returned
+        return Debiased(potential, own().function, factor) if factor else potential
 
     def _record(self, speed: Array) -> dict[str, float]:
         domain, mu = self.problem.domain, self.problem.mu
@@ -279,28 +346,31 @@ def corrected(
     problem: Problem,
     eps: float,
     *,
+    gauge: Gauge | None = None,
     softmin: Softmin | None = None,
     quadrature: float = 1e-12,
 ) -> Sinkhorn:
     """Sinkhorn without its known bias of order ε: χ_k = φ_k + (ε/2)f from φ₀ = u₀ − (ε/2)f, within O(ε²) of PMA at t = kε.
 
+    For samples, whose f is not known, χ_k = φ_k − u_ff from φ₀ = u₀ + u_ff, with the self-potential u_ff of the source.
     It costs what plain Sinkhorn costs.  `Trajectory.error_estimate` says how far it is from PMA, by a run with ε/2;
     `Richardson` takes off the powers ε², ε⁴, … too.  Of the static potential: `Schroedinger.corrected`.
 
     Parameters
     ----------
-    problem : positive densities on a torus or a box.
+    problem : positive densities on a torus or a box, or samples.
     eps : ε > 0, the time step.
+    gauge : one of order 2; unless given `SYMMETRIC` for densities, `SELF` for samples.
     softmin : the engine of the log-sums; the domain's own unless given.
     quadrature : largest relative error of the quadrature that is accepted; 1 asks nothing of the grid.
 
     Returns
     -------
-    `Sinkhorn` in the symmetric gauge.
+    `Sinkhorn` in that gauge.
 
     Raises
     ------
-    ValueError : what `Sinkhorn` refuses; samples and densities that vanish, whose f is not known or infinite.
+    ValueError : what `Sinkhorn` refuses; a gauge of order 1; densities that vanish, whose f is infinite (`SELF` takes them).
 
     References
     ----------
@@ -314,4 +384,50 @@ def corrected(
     >>> bool(run.error_estimate().total[0] < 1e-5)
     True
     """
-    return Sinkhorn(problem, eps, gauge=SYMMETRIC, softmin=softmin, quadrature=quadrature)
+    gauge = gauge or second_order(problem)
+    if gauge.order < 2:
+        raise ValueError(f"gauge={gauge.name!r} leaves the bias of order ε: take SYMMETRIC, or SELF where f is not known")
+    return Sinkhorn(problem, eps, gauge=gauge, softmin=softmin, quadrature=quadrature)
+
+
+def second_order(problem: Problem) -> Gauge:
+    """The gauge of order 2 that a problem has: `SYMMETRIC` where f is known, `SELF` for samples.
+
+    Examples
+    --------
+    >>> second_order(Problem.from_samples([[0.0]], [[1.0]])).name
+    'self'
+    """
+    return SYMMETRIC if checked(problem).has_densities else SELF
+
+
+def as_function(run: Trajectory, i: int = -1) -> Potential | Debiased:
+    """What a run of `Sinkhorn` returned at ``times[i]`` as a function of any points: values, gradient, map, Hessian.
+
+    Parameters
+    ----------
+    run : a trajectory of `Sinkhorn` on a grid or a cloud, in the plain or the self gauge.
+    i : which time.
+
+    Returns
+    -------
+    `Potential` in the plain gauge: map E[y|z].  `Debiased` in the self gauge: map z + E[y|z] − E[x|z], the barycentre towards y
+    less the one towards the source itself, of second order in ε.
+
+    Raises
+    ------
+    ValueError : another flow, the start, before which there is no half step, a gauge that returns multiples of f.
+
+    Examples
+    --------
+    >>> problem = Problem.from_samples([[0.0], [1.0]], [[0.2], [0.9], [1.5]])
+    >>> as_function(evolve(Sinkhorn(problem, 0.5, gauge=SELF), times=[1.0])).map([[0.5]]).shape
+    (1, 1)
+    """
+    flow = run.flow
+    if not isinstance(flow, Sinkhorn):
+        raise ValueError(f"{type(flow).__name__} has no half steps to be read off: give a trajectory of Sinkhorn")
+    v = run.fields["v"][i]
+    if np.isnan(v).any():
+        raise ValueError(f"t={run.times[i]:g}: no half step comes before the start; take an entry with t ≥ eps")
+    return flow.function(v)

@@ -17,10 +17,18 @@ from ..flows.reading import OnGrid
 from ..machine.arrays import Array
 from ..problems.grids import Cloud
 from ..problems.outcomes import EPS_UNRESOLVED, REACHED, Outcome
+from ..problems.points import Points
 from ..problems.problem import Problem
-from .potentials import Potential
 
 NOT_CONVEX = EPS_UNRESOLVED.advising("the potential on the grid is not convex; refine the grid or take a larger ε")
+
+
+class Function(Protocol):
+    """A potential as a function of any points, as far as its map."""
+
+    def map(self, x: Points) -> Array:
+        """x + ∇u at points (n, dim) as (n, dim)."""
+        ...
 
 
 class Reading(Protocol):
@@ -52,9 +60,12 @@ class Reading(Protocol):
         ...
 
 
-def reading(problem: Problem, eps: float, space: Space) -> Reading:
-    """What can be read off potentials of a problem: `OnCloud` for samples, `OnGrid` for densities."""
-    return OnCloud(problem, eps) if isinstance(problem.domain, Cloud) else OnGrid(problem, space)
+def reading(problem: Problem, space: Space, function: Callable[[Array], Function]) -> Reading:
+    """What can be read off potentials of a problem: `OnCloud` for samples, `OnGrid` for densities.
+
+    ``function(v)`` is what a flow returns as a function of any points, from the half step v before it.
+    """
+    return OnCloud(problem, function) if isinstance(problem.domain, Cloud) else OnGrid(problem, space)
 
 
 def resolution(reading: Reading, u: Array, eps: float, quadrature: float) -> Outcome:
@@ -79,7 +90,7 @@ class OnCloud:
     """Readings of samples, by conditional means."""
 
     problem: Problem
-    eps: float
+    function: Callable[[Array], Function]
 
     @property
     def operators(self) -> Operators:
@@ -87,13 +98,13 @@ class OnCloud:
         raise ValueError("values at the points of a cloud have no derivatives; use Plan.of(trajectory, i).phi.gradient")
 
     def map(self, u: Array, v: Array | None = None) -> Array:
-        """The barycentric map E[y|x] = ∇φ at the points, (n, dim), by one pass over all pairs."""
+        """x + ∇u at the points, (n, dim): in the plain gauge E[y|x] = ∇φ, the barycentric map; one pass over all pairs or two."""
         if v is None or np.isnan(v).any():
             raise ValueError(
                 "the map of a cloud is the conditional mean under the half step before the potential, and there is none: "
                 "at t = 0 the potential is known at the points only; ask for t ≥ eps"
             )
-        return Potential(self.problem.nu, v, self.eps).map(self.problem.domain)
+        return self.function(v).map(self.problem.domain)
 
     def log_density(self, u: Array) -> Array:
         """Not known for samples: a ``ValueError``."""

@@ -1,6 +1,6 @@
 """What the known expansion in ε buys: Sinkhorn extrapolated to ε → 0.
 
-In the symmetric gauge χ_k = φ̃_{kε} + ε²e₂ + ε⁴e₄ + …, even powers only, so that runs with ε, ε/2, ε/4, … combine to
+In the symmetric gauge, and in the self gauge, χ_k = φ̃_{kε} + ε²e₂ + ε⁴e₄ + …, even powers only, so that runs with ε, ε/2, ε/4, … combine to
 orders 4, 6, … (Richardson).  The limit is PMA itself: an integrator that shares nothing with the PDE solver but the grid.
 """
 
@@ -18,8 +18,8 @@ from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
 from ..machine.arrays import Array, number
 from ..machine.speaking import count
 from ..problems.outcomes import REACHED, Outcome
-from ..problems.problem import Problem
-from .iteration import SYMMETRIC, Sinkhorn, SinkhornState
+from ..problems.problem import Problem, checked
+from .iteration import SYMMETRIC, Gauge, Sinkhorn, SinkhornState
 from .readings import Reading
 from .softmin.protocol import Softmin
 
@@ -38,14 +38,19 @@ class RichardsonState:
 
 @dataclass(frozen=True, eq=False)
 class Richardson:
-    """Symmetric Sinkhorn on the ladder ε, ε/2, …, ε/2^{levels−1}, extrapolated: order 2·levels in ε.
+    """Sinkhorn in a gauge of order 2 on the ladder ε, ε/2, …, ε/2^{levels−1}, extrapolated: order 2·levels in ε.
 
     Parameters
     ----------
     problem : densities on a torus or a box.
     eps : the largest ε; requested times are its multiples.
     levels : runs of the ladder, ≥ 1; the finest has ε/2^{levels−1} and must be resolved by the grid.
+    gauge : `SYMMETRIC`, or `SELF`: both have errors in even powers of ε.
     softmin : the engine of the log-sums; the domain's own unless given.
+
+    Raises
+    ------
+    ValueError : a gauge of order 1; samples, whose noise extrapolation amplifies: take one run of `Sinkhorn` with gauge=SELF.
 
     Notes
     -----
@@ -65,18 +70,20 @@ class Richardson:
     problem: Problem
     eps: float
     levels: int = field(default=2, kw_only=True)
+    gauge: Gauge = field(default=SYMMETRIC, kw_only=True)
     softmin: Softmin | None = field(default=None, kw_only=True)
     quadrature: float = field(default=1e-12, kw_only=True)
 
     def __post_init__(self) -> None:
         if number(self.levels, "levels") < 1:
             raise ValueError(f"levels={self.levels}: the ladder needs at least one ε")
+        need_even_powers(self.problem, self.gauge)
         _ = self.ladder
 
     @cached_property
     def ladder(self) -> tuple[Sinkhorn, ...]:
         """The Sinkhorn flows with ε, ε/2, …, coarse to fine."""
-        first = Sinkhorn(self.problem, self.eps, gauge=SYMMETRIC, softmin=self.softmin, quadrature=self.quadrature)
+        first = Sinkhorn(self.problem, self.eps, gauge=self.gauge, softmin=self.softmin, quadrature=self.quadrature)
         return tuple(replace(first, eps=self.eps / 2**level) for level in range(self.levels))
 
     @property
@@ -134,6 +141,17 @@ class Richardson:
 
     def _potentials(self, states: tuple[SinkhornState, ...]) -> list[Array]:
         return [flow.potential(state) for flow, state in zip(self.ladder, states, strict=True)]
+
+
+def need_even_powers(problem: Problem, gauge: Gauge) -> None:
+    """Refuse what extrapolation in ε² makes no sense for: gauges of order 1, and samples."""
+    if gauge.order < 2:
+        raise ValueError(f"gauge={gauge.name!r} has odd powers of ε, which extrapolation keeps: take SYMMETRIC or SELF")
+    if not checked(problem).has_densities:
+        raise ValueError(
+            f"gauge={gauge.name!r} extrapolated over samples, which carry weights but no density e^(−f), amplifies their noise: "
+            "use Sinkhorn or schroedinger with gauge=SELF, of order 2 without f, or densities on a grid (Problem.from_densities)"
+        )
 
 
 def extrapolate(values: Sequence[Array], epsilons: Sequence[float] | None = None, at: float = 0.0) -> Array:

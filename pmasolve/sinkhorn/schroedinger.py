@@ -25,10 +25,12 @@ from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.outcomes import INTERRUPTED, NOT_FINITE, REACHED, STALLED, STEP_LIMIT, Outcome
 from ..problems.problem import Problem
 from .fixed_points import NEWTON, Search, SinkhornNewton
-from .iteration import Sinkhorn
+from .iteration import PLAIN, Gauge, Sinkhorn, second_order
 from .markov import Markov
 from .plans import Plan
+from .potentials import Potential
 from .readings import NOT_CONVEX, resolution
+from .self_potential import Debiased
 from .softmin.protocol import Softmin
 
 COARSE = 1e-2  # marginal error at which annealing goes on to the next ε
@@ -111,33 +113,59 @@ class Schroedinger:
 
     @property
     def corrected(self) -> Array:
-        """χ − |x|²/2 = u + (ε/2)f, mean-free: within O(ε²) of Brenier's potential.
+        """χ − |x|²/2, mean-free: within O(ε²) of Brenier's potential.
 
-        A ``ValueError`` for samples, whose f is not known, for a density that vanishes, where it is +∞, and where ε is so large
-        that χ is not convex or its density has not the mass 1; ``u`` itself is convex at every ε.
+        χ = φ + (ε/2)f for densities, φ − u_ff for samples and wherever gauge=SELF was given.
+        A ``ValueError`` where (ε/2)f is asked of a density that vanishes, where it is +∞, and where ε is so large
+        that χ on a grid is not convex or its density has not the mass 1; ``u`` itself is convex at every ε.
         """
         u = self.chi
         found = self.flow.reading.inspect(
             u, self.flow.quadrature, lambda: "take a smaller ε, or u without the correction"
         )
         if not found.ok:
-            raise ValueError(f"eps={self.eps:g} is too large to be corrected by (ε/2)f here: {found}")
+            raise ValueError(
+                f"eps={self.eps:g} is too large to be corrected in the gauge {self._even.gauge.name!r} here: {found}"
+            )
         return u
 
     @property
     def chi(self) -> Array:
-        """u + (ε/2)f, mean-free, convex or not: what extrapolation in ε is made of."""
-        self.flow.problem.need_positive("the symmetric gauge")
-        return self.flow.problem.domain.centred(self.u + 0.5 * self.eps * self.flow.problem.f)
+        """χ − |x|²/2, mean-free, convex or not: what extrapolation in ε is made of."""
+        flow = self._even
+        if flow.gauge.needs_density:
+            flow.problem.need_positive(f"the gauge {flow.gauge.name!r}")
+        return flow.problem.domain.centred(flow.returned(self.u))
+
+    @property
+    def _even(self) -> Sinkhorn:
+        """The flow in its own gauge, if that is of order 2, else in the one that its problem has."""
+        return self.flow if self.flow.gauge.order > 1 else replace(self.flow, gauge=second_order(self.flow.problem))
+
+    @property
+    def potential(self) -> Array:
+        """u in the gauge that was asked for: u itself in the plain one."""
+        return self.flow.returned(self.u)
+
+    @property
+    def function(self) -> Potential | Debiased:
+        """``potential`` as a function of any points: values, gradient, map, Hessian; plain or self gauge."""
+        return self.flow.function(self.v)
+
+    @property
+    def inverse(self) -> Potential | Debiased:
+        """The potential of the target, ψ or ψ − v_gg, as a function of any points y; its map goes back from y to x."""
+        return self.flow.inverse(self.u)
 
     def error_estimate(self) -> float:
         """Estimated sup distance of ``corrected`` from Brenier's potential: 4/3 of that to the one with ε/2, which is solved for.
 
         Safe as long as ε² dominates; `brenier` has estimates for every order.  The quadrature of ε/2 goes untested.
         """
-        finer = schroedinger(
-            self.flow.problem, self.eps / 2, start=self, softmin=self.flow.softmin, quadrature=1.0, progress=False
-        )
+        if not self.flow.problem.has_densities:
+            raise ValueError("a smaller ε estimates the error for densities; for samples the noise is most of it")
+        options = {"gauge": self._even.gauge, "softmin": self.flow.softmin, "quadrature": 1.0, "progress": False}
+        finer = schroedinger(self.flow.problem, self.eps / 2, start=self, **options)
         return 4 / 3 * self.flow.problem.domain.sup(self.corrected - finer.chi)
 
     @cached_property
@@ -147,8 +175,8 @@ class Schroedinger:
 
     @property
     def map(self) -> Array:
-        """x + ∇u at the nodes, a field (dim, *shape); the barycentric map at the points of a cloud, (n, dim)."""
-        return self.flow.reading.map(self.u, self.v)
+        """x + ∇u of ``potential`` at the nodes, a field (dim, *shape), or (n, dim) at the points of a cloud."""
+        return self.flow.reading.map(self.potential, self.v)
 
     @cached_property
     def contraction(self) -> float:
@@ -165,6 +193,7 @@ def schroedinger(
     duality_gap: float = np.inf,
     start: ArrayLike | Schroedinger | None = None,
     ladder: Sequence[float] | None = None,
+    gauge: Gauge = PLAIN,
     newton: SinkhornNewton | None = NEWTON,
     limit: int = 20_000,
     softmin: Softmin | None = None,
@@ -183,6 +212,7 @@ def schroedinger(
     start : u at the nodes, for this ε; then there is no annealing.  Or a result, interrupted or at another ε, to go on from: at
         its ε, if that is larger, and through those of the ladder that are left.
     ladder : decreasing ε to pass through before ``eps``; by default powers of 1/4 from a tenth of the squared size.
+    gauge : what ``potential``, ``map`` and ``function`` are read in; u and v are Schrödinger's potentials in every gauge.
     newton : options of Newton's method; None for plain annealed Sinkhorn.
     limit : most iterations, with everything that costs as much.
     softmin : engine; the domain's own unless given.
@@ -223,7 +253,7 @@ def schroedinger(
             f"marginal={marginal}, duality_gap={duality_gap}, limit={limit}: all must be positive, for example 1e-9"
         )
     u = _started(problem, start, rungs[0])
-    flow = Sinkhorn(problem, rungs[0], softmin=softmin, quadrature=quadrature)
+    flow = Sinkhorn(problem, rungs[0], gauge=gauge, softmin=softmin, quadrature=quadrature)
     final, foreseen = replace(flow, eps=rungs[-1]), REACHED
     with progress_bar("schroedinger", float(len(rungs)), progress, "stage") as show:
         search = Search(flow, newton, limit, show)
@@ -249,6 +279,8 @@ def _result(search: Search, outcome: Outcome, foreseen: Outcome) -> Schroedinger
         verdict = resolution(flow.reading, best.after, flow.eps, flow.quadrature)
         verdict = foreseen if verdict is NOT_CONVEX and not foreseen.ok else verdict
         outcome = outcome if verdict.ok else verdict
+    if outcome.ok and flow.gauge.needs_own:
+        outcome = flow.own.outcome
     return Schroedinger(flow, best.after, best.v, best.marginal_error, outcome, search.records, search.seconds)
 
 
