@@ -14,6 +14,7 @@ from pmasolve import (
     FORWARD,
     JKO,
     PLAIN,
+    SELF,
     SYMMETRIC,
     Box,
     ConstantSteps,
@@ -35,7 +36,7 @@ from pmasolve import (
 from pmasolve.flows.reading import LOST_MASS, inspect, least_stretch, pushed_mass
 from pmasolve.problems.grids import Grid
 
-GAUGES = [PLAIN, SYMMETRIC, FORWARD]
+GAUGES = [PLAIN, SYMMETRIC, FORWARD, SELF]
 
 
 def waves(amplitude: float = 1.0, mode: int = 4, n: int = 64) -> Problem:

@@ -43,7 +43,7 @@ def test_round_trip(flow, tmp_path):
     assert back.provenance["numpy"] == np.__version__
 
 
-@pytest.mark.parametrize("gauge", [pma.PLAIN, pma.SYMMETRIC, pma.FORWARD])
+@pytest.mark.parametrize("gauge", [pma.PLAIN, pma.SYMMETRIC, pma.SELF, pma.FORWARD])
 def test_sinkhorn_resumed_from_a_file_has_the_same_iterates(gauge, tmp_path):
     flow = pma.Sinkhorn(pma.Problem(pma.Torus((64,)), f, g), 1e-3, gauge=gauge)
     path = pma.save(pma.evolve(flow, [0.01]), tmp_path / "run.npz")
@@ -132,7 +132,8 @@ TOLERANCES = st.sampled_from([1e-6, 1e-8, 1e-9, 1.1e-8])
 SPACES = st.sampled_from([pma.Fourier(), pma.FiniteDifference(2), pma.FiniteDifference(4), pma.FiniteDifference(6)])
 SPLINES = st.sampled_from([pma.Spline(3), pma.Spline(5), Spectral(), Spectral(1e-10)])
 ENGINES = st.sampled_from([None, pma.Dense(), pma.Dense(pairs=10**6), pma.Separable(), pma.Separable(AxisMethod.TILES)])
-GAUGES = st.sampled_from([pma.PLAIN, pma.SYMMETRIC, pma.FORWARD, replace(pma.SYMMETRIC, order=1)])
+GAUGES = st.sampled_from([pma.PLAIN, pma.SYMMETRIC, pma.SELF, pma.FORWARD, replace(pma.SYMMETRIC, order=1)])
+EVEN = st.sampled_from([pma.SYMMETRIC, pma.SELF])
 QUADRATURES = st.sampled_from([1e-12, 1e-10, 1.0])
 STEPS = st.sampled_from(
     [pma.ConstantSteps(0.01), pma.ConstantSteps(0.02), pma.HarmonicSteps(0.01), pma.HarmonicSteps()]
@@ -144,7 +145,7 @@ FLOWS = {
     pma.JKO: {"step": EPSILONS, "space": SPACES, "interpolation": SPLINES},
     pma.MirrorDescent: {"schedule": STEPS, "space": SPACES, "modes": st.sampled_from([None, 3, 4])},
     pma.Sinkhorn: {"eps": EPSILONS, "gauge": GAUGES, "softmin": ENGINES, "space": SPACES, "quadrature": QUADRATURES},
-    pma.Richardson: {"eps": EPSILONS, "levels": st.integers(1, 4), "softmin": ENGINES, "quadrature": QUADRATURES},
+    pma.Richardson: {"eps": EPSILONS, "levels": st.integers(1, 4), "gauge": EVEN, "softmin": ENGINES, "quadrature": QUADRATURES},
 }  # fmt: skip
 ONCE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 

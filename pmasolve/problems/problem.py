@@ -52,7 +52,7 @@ class Unknown:
     def __call__(self, points: Array) -> Array:
         raise ValueError(
             f"the density of the {self.name} is not known: the problem was made from samples, which carry weights only; "
-            "use Sinkhorn in the plain gauge, or estimate densities on a grid and use Problem.from_densities"
+            "use Sinkhorn in the plain or the self gauge, or estimate densities on a grid and use Problem.from_densities"
         )
 
 
@@ -109,7 +109,7 @@ class Problem:
 
         Array-valued densities are composed with x + ∇u by ``interpolation`` of −log ν, splines of degree 5 (order 6) unless given.
         Where a density vanishes f or g is +∞ and ``vanishing`` is True: `transport` and Sinkhorn in the plain gauge take that,
-        flows that need log-densities everywhere (`MongeAmpere`, the other gauges) refuse it.
+        flows that need log-densities everywhere (`MongeAmpere`, the symmetric and the forward gauge) refuse it.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class Problem:
 
         Notes
         -----
-        Samples have no density: flows that need f or g (MongeAmpere, the other gauges of Sinkhorn) refuse them.
+        Samples have no density: flows that need f or g (MongeAmpere, the symmetric and the forward gauge of Sinkhorn) refuse them.
 
         Examples
         --------

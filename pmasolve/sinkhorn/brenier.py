@@ -4,8 +4,9 @@ In the symmetric gauge the fixed points expand in even powers,
 
     χ^ε = φ^ε + (ε/2)f = φ + ε² e₂ + ε⁴ e₄ + …,
 
-and so they do in the self gauge χ^ε = φ^ε − u_ff, because ε → −ε turns an iteration into its inverse.  Richardson's extrapolation over ε, ε/r, ε/r², … takes the powers off one
-by one, and the difference that each of them makes estimates the error of the result without it.
+and in the self gauge, χ^ε = φ^ε − u_ff, because ε → −ε turns an iteration into its inverse.  Richardson's extrapolation over
+ε, ε/r, ε/r², … takes the powers off one by one, and the difference that each of them makes estimates the error of the result
+without it.
 """
 
 from __future__ import annotations
@@ -198,7 +199,8 @@ def brenier(
         step = eps / ratio**level
         flow = Sinkhorn(problem, step, gauge=gauge, softmin=softmin)
         u = None if chi is None else flow.iterate_of(chi)
-        options = {"gauge": gauge, "newton": newton, "limit": limit, "softmin": softmin, "quadrature": quadrature, "progress": progress}
+        options = {"gauge": gauge, "newton": newton, "limit": limit, "softmin": softmin}
+        options |= {"quadrature": quadrature, "progress": progress}
         try:
             run = schroedinger(problem, step, marginal=marginal, start=u, **options)
         except KeyboardInterrupt:  # before its first iteration was complete

@@ -386,7 +386,9 @@ def corrected(
     """
     gauge = gauge or second_order(problem)
     if gauge.order < 2:
-        raise ValueError(f"gauge={gauge.name!r} leaves the bias of order ε: take SYMMETRIC, or SELF where f is not known")
+        raise ValueError(
+            f"gauge={gauge.name!r} leaves the bias of order ε: take SYMMETRIC, or SELF where f is not known"
+        )
     return Sinkhorn(problem, eps, gauge=gauge, softmin=softmin, quadrature=quadrature)
 
 

@@ -1,7 +1,8 @@
 """What the known expansion in ε buys: Sinkhorn extrapolated to ε → 0.
 
-In the symmetric gauge, and in the self gauge, χ_k = φ̃_{kε} + ε²e₂ + ε⁴e₄ + …, even powers only, so that runs with ε, ε/2, ε/4, … combine to
-orders 4, 6, … (Richardson).  The limit is PMA itself: an integrator that shares nothing with the PDE solver but the grid.
+In the symmetric and the self gauge χ_k = φ̃_{kε} + ε²e₂ + ε⁴e₄ + …, even powers only, so that runs with ε, ε/2, ε/4, …
+combine to orders 4, 6, … (Richardson).  The limit is PMA itself: an integrator that shares nothing with the PDE solver but the
+grid.
 """
 
 from __future__ import annotations

@@ -92,11 +92,11 @@ def self_potential(measure: Measure, eps: float, softmin: Softmin | None = None)
     """
     nodes = measure.nodes
     forward = (softmin or default_engine(nodes, nodes)).bind(nodes, nodes, eps).forward
-    u, residual = np.zeros(nodes.shape), np.inf
-    for count in range(1, LIMIT + 1):
+    u, residual, count = np.zeros(nodes.shape), np.inf, 0
+    while count < LIMIT:
         change = half_step(forward, measure, u, eps) - u
         before, residual = residual, float(np.max(np.abs(change))) / eps
-        u = u + RELAXED * change
+        u, count = u + RELAXED * change, count + 1
         stuck = residual >= before and residual < ACCEPTED  # the rest is rounding
         if residual <= ENOUGH or stuck or not np.isfinite(residual):
             break
