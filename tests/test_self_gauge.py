@@ -26,16 +26,23 @@ def orders(errors) -> np.ndarray:
     return np.log2(np.array(errors[:-1]) / errors[1:])
 
 
-@pytest.mark.parametrize(("make", "start", "n"), [(t1, T1_START, 96), (t2, T2_START, 72)], ids=["T1", "T2"])
-def test_order_two_in_even_powers_and_so_near_the_symmetric_gauge(make, start, n):
+FINEST = pytest.param(t2, T2_START, 80, 13, marks=pytest.mark.slow)  # where the fourth order shows
+
+
+@pytest.mark.parametrize(
+    ("make", "start", "n", "last"),
+    [(t1, T1_START, 96, 12), (t2, T2_START, 48, 11), FINEST],
+    ids=["T1", "T2", "T2 fine"],
+)
+def test_order_two_in_even_powers_and_so_near_the_symmetric_gauge(make, start, n, last):
     problem, t = make(n), 1 / 32
     u0 = start(np.stack(problem.domain.points))
     sup, centred = problem.domain.sup, problem.domain.centred
-    reference = pma.evolve(pma.MongeAmpere(problem, rtol=1e-12), [t], initial=u0).potentials[0]
-    epsilons = [2.0**-j for j in range(8, 13)]
+    reference = pma.evolve(pma.MongeAmpere(problem, rtol=1e-13), [t], initial=u0).potentials[0]
+    epsilons = [2.0**-j for j in range(8, last + 1)]
     runs, symmetric = (
         [
-            pma.evolve(pma.Sinkhorn(problem, e, gauge=g, quadrature=1e-5), [t], initial=u0).potentials[0]
+            pma.evolve(pma.Sinkhorn(problem, e, gauge=g, quadrature=1e-4), [t], initial=u0).potentials[0]
             for e in epsilons
         ]
         for g in (pma.SELF, pma.SYMMETRIC)
@@ -45,7 +52,8 @@ def test_order_two_in_even_powers_and_so_near_the_symmetric_gauge(make, start, n
     apart = [sup(centred(a - b)) for a, b in zip(runs, symmetric, strict=True)]
     print(errors, orders(errors), extrapolated, orders(extrapolated), orders(apart))
     assert np.all(np.abs(orders(errors)[-2:] - 2) < 0.05)
-    assert 3.9 <= orders(extrapolated)[-1] < 4.2
+    assert 3.7 < orders(extrapolated)[-1] < 4.1
+    assert last < 12 or orders(extrapolated)[-1] >= 3.9
     assert np.all(np.abs(orders(apart)[-2:] - 2) < 0.05)
     assert apart[-1] > 0.01 * errors[-1]  # two gauges, not one computed twice
 
