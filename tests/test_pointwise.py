@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pmasolve.calculus.hessians import (
-    add,
     add_difference,
     all_finite,
     apply,
@@ -16,6 +15,7 @@ from pmasolve.calculus.hessians import (
     log_det_inverse,
     packed,
 )
+from pmasolve.calculus.transforms import add
 from pmasolve.machine.threads import SMALL
 
 DIMS = [1, 2, 3]

@@ -82,14 +82,6 @@ def _invert_3d(H, begin, end, det, inverse):
 
 
 @vectorised
-def add_product(v, factor, weight, begin, out):
-    """out += weight·factor·v, v a block that begins at ``begin``."""
-    begin = np.uint64(begin)
-    for i in range(np.uint64(v.size)):
-        out[begin + i] += weight * factor[begin + i] * v[i]
-
-
-@vectorised
 def _add_difference(total, a, b, begin, end):
     for i in range(np.uint64(begin), np.uint64(end)):
         total[i] = total[i] - b[i] + a[i]
@@ -162,13 +154,6 @@ def density_sums(A: Array, f: Array) -> DensitySums:
     sums[:, 3], sums[:, 4] = np.inf, -np.inf
     each(lambda b, out: _density_sums(speed, source, b.start, b.stop, out), parts, list(sums))
     return DensitySums(*sums[:, :3].sum(axis=(0, 2)).tolist(), float(sums[:, 3].min()), float(sums[:, 4].max()))
-
-
-def add(v: Array, factor: Array, weight: float, out: Array) -> Array:
-    """out += weight·factor·v of arrays of one shape, on all threads."""
-    v, factor, sums = v.reshape(-1), factor.reshape(-1), out.reshape(-1)
-    over(lambda begin, end: add_product(v[begin:end], factor, weight, begin, sums), out.size)
-    return out
 
 
 def add_difference(total: Array, a: Array, b: Array) -> None:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ..machine.arrays import Array, number
 from ..machine.threads import blocks, each, sharing
 from ..problems.grids import Grid
-from .hessians import add, packed, vectorised
+from .hessians import packed, vectorised
 from .series import Coefficients
-from .transforms import Orders, Transform, plan
+from .transforms import Orders, Transform, add, plan
 
 
 @dataclass(frozen=True)

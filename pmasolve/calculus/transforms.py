@@ -12,8 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from ..machine.arrays import Array
+from ..machine.threads import over
 from ..problems.grids import Box, Grid, Torus
-from .hessians import add_product
+from .hessians import vectorised
 from .series import Coefficients, Cosines, Symbol, Waves, solid
 
 Orders = tuple[int, ...]
@@ -132,7 +133,7 @@ class Transform:
         def use(k: int, places: slice, rows: Coefficients, symbol: Symbol) -> None:
             values = np.empty((len(rows), n))
             self.basis.last(rows, symbol, values)
-            add_product(values.reshape(-1), factors[k], terms[k][1], places.start * n, sums)
+            _add_product(values.reshape(-1), factors[k], terms[k][1], places.start * n, sums)
 
         self._together(coefficients, self._tree([orders for orders, _, _ in terms]), use)
         return out
@@ -215,6 +216,21 @@ class Transform:
         """Of real factors of the axes, times the basis's unit where a derivative is odd."""
         values = [f.ravel() * self.basis.unit**o for f, o in zip(factors, odd, strict=True)]
         return Symbol(solid(odd, False), solid(values, np.ones(1)))
+
+
+@vectorised
+def _add_product(v, factor, weight, begin, out):
+    """out += weight·factor·v, v a block that begins at ``begin``."""
+    begin = np.uint64(begin)
+    for i in range(np.uint64(v.size)):
+        out[begin + i] += weight * factor[begin + i] * v[i]
+
+
+def add(v: Array, factor: Array, weight: float, out: Array) -> Array:
+    """out += weight·factor·v of arrays of one shape, on all threads."""
+    v, factor, sums = v.reshape(-1), factor.reshape(-1), out.reshape(-1)
+    over(lambda begin, end: _add_product(v[begin:end], factor, weight, begin, sums), out.size)
+    return out
 
 
 def plan(grid: Grid) -> Transform:

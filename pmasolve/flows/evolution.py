@@ -127,6 +127,7 @@ class Evolution:
         self._jet = Jet.empty(problem.domain)  # reused: allocating costs more than arithmetic
         self._values = np.empty(problem.domain.shape)
         self._spectrum = self.transform.zeros()
+        self._flat = self.transform.as_vector(self._spectrum)
         self._diffusion, self._strictness = 1.0, 1.0
 
     def vector(self, values: Array) -> Array:
@@ -137,12 +138,12 @@ class Evolution:
 
     def _write(self, values: Array, out: Array) -> None:
         """That state in an array."""
-        c = self.transform.as_vector(self.transform.forward(values, self._spectrum))
-        self._shifted.multiply(c, self._unit, self._isometry, out)
+        self.transform.forward(values, self._spectrum)
+        self._shifted.multiply(self._flat, self._unit, self._isometry, out)
 
     def coefficients(self, y: Array) -> Coefficients:
         """Coefficients of u, the function with state y; the next call of any method writes over them."""
-        self._shifted.divide(y, self._unit, self._isometry, self.transform.as_vector(self._spectrum))
+        self._shifted.divide(y, self._unit, self._isometry, self._flat)
         return self._spectrum
 
     def values(self, y: Array) -> Array:

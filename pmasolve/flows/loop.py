@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array, shown
+from ..machine.arrays import Array, real, shown
 from ..machine.progress import Show, progress_bar
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
-from ..problems.times import increasing
-from .protocol import Flow, fields_of, reach, report_of
-from .trajectories import Event, Stopped, Trajectory, columns
+from .protocol import Flow, columns, fields_of, reach, report_of
+from .trajectories import Event, Stopped, Trajectory
 
 
 def evolve(
@@ -121,6 +120,20 @@ def resume(
     if throw and not joined.outcome.ok:
         raise Stopped(joined)
     return joined
+
+
+def increasing(times: ArrayLike) -> Array:
+    """Finite, strictly increasing times ≥ 0, (m,); anything else is a ``ValueError``.
+
+    Examples
+    --------
+    >>> increasing(0.5)
+    array([0.5])
+    """
+    out = np.atleast_1d(real(times, "times"))
+    if out.ndim != 1 or out.size == 0 or not np.isfinite(out).all() or out[0] < 0 or np.any(np.diff(out) <= 0):
+        raise ValueError(f"times={shown(times)}: give finite, strictly increasing times ≥ 0, for example [0.01, 0.02]")
+    return out
 
 
 @dataclass

@@ -6,9 +6,11 @@ none is said here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import getattr_static
 from typing import Any, Protocol
+
+import numpy as np
 
 from ..calculus.operators import Fourier, Space
 from ..machine.arrays import Array
@@ -132,3 +134,9 @@ def reach(
         happened = note(state)
         outcome = state.outcome if not state.outcome.ok else happened
     return state, outcome
+
+
+def columns(rows: Sequence[Mapping[str, float]]) -> dict[str, Array]:
+    """Records by name, NaN where a step has none of this name."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}

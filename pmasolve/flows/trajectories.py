@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from ..machine.arrays import Array
 from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.grids import Grid
 from ..problems.outcomes import REACHED, Outcome
-from .protocol import Flow, State, estimator_of, fields_of, reach, reading_of
+from .protocol import Flow, State, columns, estimator_of, fields_of, reach, reading_of
 
 
 @dataclass(frozen=True)
@@ -265,12 +265,6 @@ class Trajectory:
             fields=columns,
             records=records,
         )
-
-
-def columns(rows: Sequence[Mapping[str, float]]) -> dict[str, Array]:
-    """Records by name, NaN where a step has none of this name."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
 def sup_distances(domain: Grid, a: Array, b: Array) -> Array:

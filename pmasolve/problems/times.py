@@ -1,25 +1,9 @@
-"""Times that can be asked for: increasing ones, and multiples of a step."""
+"""Times that schemes with steps of their own can visit."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-
-from ..machine.arrays import Array, real, shown
-
-
-def increasing(times: ArrayLike) -> Array:
-    """Finite, strictly increasing times ≥ 0, (m,); anything else is a ``ValueError``.
-
-    Examples
-    --------
-    >>> increasing(0.5)
-    array([0.5])
-    """
-    out = np.atleast_1d(real(times, "times"))
-    if out.ndim != 1 or out.size == 0 or not np.isfinite(out).all() or out[0] < 0 or np.any(np.diff(out) <= 0):
-        raise ValueError(f"times={shown(times)}: give finite, strictly increasing times ≥ 0, for example [0.01, 0.02]")
-    return out
 
 
 def admit_multiples(times: ArrayLike, step: float, name: str = "step") -> None:
