@@ -227,8 +227,10 @@ def test_the_mean_trace_is_the_dimension_less_the_fisher_information() -> None:
     np.testing.assert_allclose(trace, 3 - np.trace(np.linalg.inv(np.eye(3) + r**2 * C)), rtol=1e-12)
 
 
-@pytest.mark.parametrize(("n", "dim"), [(40, 1), (400, 1), (40, 2), (400, 3), (500, 5), (300, 70), (30, 200)])
-@pytest.mark.parametrize("r", [0.05, 0.7, 3.0])
+@pytest.mark.parametrize(
+    ("n", "dim"), [(40, 1), (400, 1), (40, 2), (400, 3), (500, 5), (2000, 6), (300, 70), (30, 200)]
+)
+@pytest.mark.parametrize("r", [0.05, 0.7, 3.0, 10.0])
 def test_every_route_to_the_curvature_of_samples(n: int, dim: int, r: float) -> None:
     """Engine for clouds, gathered points, formed covariances and Lanczos, against the definition."""
     rng = np.random.default_rng(dim)
@@ -363,6 +365,15 @@ def test_what_samples_resolve() -> None:
     assert not dn.resolution(np.random.default_rng(0).standard_normal((300, 40)), [1.0, 3.0]).resolved.any()
 
 
+def test_both_signs_count_and_what_follows_an_unresolved_r_is_not_resolved() -> None:
+    r, none = np.array([1.0, 2.0, 3.0]), np.zeros((3, 0))
+    fine = np.full(3, 0.1)
+    for gap, fluctuation in ((np.array([0.05, 0.9, 0.05]), fine), (fine, np.array([0.1, 0.9, 0.1]))):
+        found = dn.Resolution(r, none, none, gap, 0.05, fine, fluctuation)
+        np.testing.assert_array_equal(found.resolved, [True, False, False])
+        assert found.limit == 1.0
+
+
 # ---- chains --------------------------------------------------------------------------------------------------------------------
 
 
@@ -487,6 +498,16 @@ def test_the_bottleneck_of_two_points_and_what_equal_steps_gain() -> None:
     fine = dn.equidistributed(found, 30, 2.0).over(law, 2.0)
     uneven = dn.Schedule.uniform(30, 0.1).over(law, 2.0)
     assert np.max(fine.stretches[:-1]) < 0.6 * np.max(uneven.stretches)
+
+
+def test_equal_steps_have_equal_parts_of_the_monitor() -> None:
+    """N(0, 4): δ = 1/(1 + 4r²), so that the monitor is known, and its integral over log r by a finer rule."""
+    found = dn.complexity(dn.normal(4.0), np.geomspace(0.05, 20, 200))
+    parts = np.log(dn.equidistributed(found, 9, 2.0, floor=0.1).snr)
+    place = np.linspace(parts[:-1], parts[1:], 401)
+    square = np.exp(2 * place)
+    parts = np.trapezoid(np.abs(1 / (1 + square) - 1 / (1 + 4 * square)) + 0.1, place, axis=0)
+    np.testing.assert_allclose(parts, parts.mean(), rtol=1e-3)
 
 
 # ---- refusals ------------------------------------------------------------------------------------------------------------------

@@ -306,7 +306,7 @@ class Points:
             along = np.einsum("kd,kd->k", mean, v)[:, None]
             for panel in panels:
                 inner = (v @ self._columns[:, panel] - along) * weights[which, panel]
-                out += inner @ self._centred[panel] - inner.sum(axis=1)[:, None] * mean
+                out += inner @ self._centred[panel]
             return out
 
         return largest_eigenvalues(product, which.size, self.dim, self.size)
