@@ -19,23 +19,37 @@ from pmasolve import (
     ConstantSteps,
     FiniteDifference,
     FokkerPlanck,
+    Fourier,
     HarmonicSteps,
     LinearisedMongeAmpere,
+    MirrorDescent,
     MongeAmpere,
+    NewtonKrylov,
+    Plan,
+    Potential,
     Problem,
     Richardson,
+    SemiDual,
     Sinkhorn,
     Spline,
     Study,
     Torus,
     brenier,
     compare,
+    cross_check,
     distances,
     embedding,
     evolve,
     load,
+    logarithmic_steps,
+    manufactured,
+    pairwise,
     read_array,
+    resume,
+    save,
+    scaling_study,
     schroedinger,
+    square_root_steps,
     transport,
 )
 from pmasolve.machine.arrays import number, real
@@ -137,7 +151,7 @@ MISTAKES = {
     "eps NaN": (lambda: Sinkhorn(PROBLEM, np.nan), ["eps=nan", "finite"]),
     "eps infinite": (lambda: Sinkhorn(PROBLEM, np.inf), ["eps=inf", "finite"]),
     "eps negative, ladder": (lambda: Richardson(PROBLEM, -1.0), ["eps=-1.0", "positive"]),
-    "no levels": (lambda: Richardson(PROBLEM, 1e-2, levels=0), ["levels=0", "at least one"]),
+    "no levels": (lambda: Richardson(PROBLEM, 1e-2, levels=0), ["levels=0", "at least 1"]),
     "dense, eps 0": (lambda: Dense().bind(TORUS, TORUS, 0.0), ["eps=0", "positive"]),
     "dense, too many pairs": (
         lambda: Dense(pairs=10).bind(TORUS, TORUS, 0.1),
@@ -224,6 +238,14 @@ MISTAKES = {
         lambda: evolve(MongeAmpere(PROBLEM), np.arange(1000.0)[::-1]),
         ["times=array(", "increasing"],
     ),
+    "comparison without times": (
+        lambda: compare(*[evolve(Sinkhorn(PROBLEM, 2.0**-20), [2.0**-10], throw=False)] * 2),
+        ["no times"],
+    ),
+    "comparison of many times": (
+        lambda: compare(evolve(Sinkhorn(PROBLEM, 0.01), 0.01 * np.arange(1, 60)), RUN),
+        ["times", "same times"],
+    ),
     "study of one value": (lambda: Study.over("eps", [0.1], lambda eps: {"sup": eps}), ["eps=[0.1]", "at least two"]),
     "study that increases": (lambda: Study.over("h", [0.1, 0.2], lambda h: {"sup": h}), ["decreasing"]),
 }
@@ -260,7 +282,30 @@ NUMBERS = {
     "brenier(eps)": lambda v: brenier(PROBLEM, v),
     "brenier(ratio)": lambda v: brenier(PROBLEM, 0.1, ratio=v),
     "Spline(degree)": Spline,
+    "NewtonKrylov(steps)": lambda v: NewtonKrylov(steps=v),
+    "NewtonKrylov(krylov)": lambda v: NewtonKrylov(krylov=v),
+    "NewtonKrylov(halvings)": lambda v: NewtonKrylov(halvings=v),
+    "NewtonKrylov(coarsest)": lambda v: NewtonKrylov(coarsest=v),
+    "NewtonKrylov(forcing)": lambda v: NewtonKrylov(forcing=v),
+    "SemiDual(least)": lambda v: SemiDual(least=v),
+    "SemiDual(marginal)": lambda v: SemiDual(marginal=v),
+    "SemiDual(steps)": lambda v: SemiDual(steps=v),
+    "SemiDual(coarsest)": lambda v: SemiDual(coarsest=v),
+    "Plan(eps)": lambda v: Plan(PROBLEM, v, ONE, ONE),
+    "Potential(eps)": lambda v: Potential(PROBLEM.nu, ONE, v),
+    "brenier(levels)": lambda v: brenier(PROBLEM, 0.1, levels=v),
+    "square_root_steps(count)": square_root_steps,
+    "logarithmic_steps(count)": logarithmic_steps,
+    "logarithmic_steps(scale)": lambda v: logarithmic_steps(3, v),
+    "scaling_study(t)": lambda v: scaling_study(PROBLEM, eps=[0.2, 0.1], t=v),
 }
+
+# of these, what takes a whole number
+COUNTS = [
+    *("NewtonKrylov(steps)", "NewtonKrylov(krylov)", "NewtonKrylov(halvings)", "NewtonKrylov(coarsest)"),
+    *("SemiDual(steps)", "SemiDual(coarsest)", "Richardson(levels)", "brenier(levels)"),
+    *("square_root_steps(count)", "logarithmic_steps(count)"),
+]
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -272,6 +317,97 @@ def test_what_is_no_number_is_refused_in_one_line(name: str, value: object) -> N
         NUMBERS[name](value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("value", [0, -1, 2.5, np.nan, np.inf])
+def test_what_is_no_count_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"{name.partition('(')[2][:-1]}=.*whole number"):
+        NUMBERS[name](value)
+
+
+RUN = evolve(MongeAmpere(PROBLEM), [0.01])
+SINK = evolve(Sinkhorn(PROBLEM, 0.01), [0.01])
+WAYS = [ConstantSteps(0.1), Plan.of(SINK, -1)]
+
+# what takes an object of ours: the door, and what its message names
+OBJECTS = {
+    "MongeAmpere(problem)": (lambda v: MongeAmpere(v), "problem="),
+    "MongeAmpere(space)": (lambda v: MongeAmpere(PROBLEM, space=v), "space="),
+    "Sinkhorn(problem)": (lambda v: Sinkhorn(v, 0.1), "problem="),
+    "FokkerPlanck(problem)": (lambda v: FokkerPlanck(v), "problem="),
+    "JKO(problem)": (lambda v: JKO(v, 0.1), "problem="),
+    "LinearisedMongeAmpere(problem)": (lambda v: LinearisedMongeAmpere(v, ONE), "problem="),
+    "MirrorDescent(problem)": (lambda v: MirrorDescent(v, WAYS[0]), "problem="),
+    "MirrorDescent(schedule)": (lambda v: MirrorDescent(PROBLEM, v), "schedule="),
+    "schroedinger(problem)": (lambda v: schroedinger(v, 0.1), "problem="),
+    "brenier(problem)": (lambda v: brenier(v, 0.1), "problem="),
+    "Plan(problem)": (lambda v: Plan(v, 0.1, ONE, ONE), "problem="),
+    "Plan.after(problem)": (lambda v: Plan.after(v, 0.1, ONE), "problem="),
+    "Potential(measure)": (lambda v: Potential(v, ONE, 0.1), "measure="),
+    "transport(problem)": (lambda v: transport(v), "problem="),
+    "transport(space)": (lambda v: transport(PROBLEM, space=v), "space="),
+    "transport(method)": (lambda v: transport(PROBLEM, method=v), "method="),
+    "scaling_study(problem)": (lambda v: scaling_study(v, eps=[0.2, 0.1], t=0.2), "problem="),
+    "evolve(flow)": (lambda v: evolve(v, [0.1]), "flow="),
+    "resume(trajectory)": (lambda v: resume(v, [0.1]), "trajectory="),
+    "save(trajectory)": (lambda v: save(v, "run.npz"), "trajectory="),
+    "compare(a)": (lambda v: compare(v, RUN), "a="),
+    "compare(b)": (lambda v: compare(RUN, v), "b="),
+    "cross_check(trajectory)": (lambda v: cross_check(v, 0.01), "trajectory="),
+    "Plan.of(trajectory)": (lambda v: Plan.of(v, 0), "trajectory="),
+    "distances(grid)": (lambda v: distances(v, [ONE], ONE), "grid="),
+    "distances(images)": (lambda v: distances(TORUS, v, ONE), "images="),
+    "embedding(grid)": (lambda v: embedding(v, ONE, [ONE]), "grid="),
+    "pairwise(grid)": (lambda v: pairwise(v, [ONE, ONE]), "grid="),
+    "manufactured(domain)": (lambda v: manufactured(v, lambda x: 0 * x, lambda y: 0 * y), "domain="),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("value", [0, "newton", object()], ids=["number", "word", "object"])
+def test_what_is_no_object_of_ours_is_refused_in_one_line(name: str, value: object) -> None:
+    """AttributeError and TypeError from within; transport(method=0) took the default."""
+    act, words = OBJECTS[name]
+    if name == "distances(images)" and isinstance(value, str):
+        value = None  # a word is a list of words, each of which is refused
+    with pytest.raises(ValueError, match=re.escape(words)) as caught:
+        act(value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+def test_a_class_is_not_one_of_its_objects() -> None:
+    """The brackets are easily forgotten."""
+    for act in (lambda: transport(PROBLEM, space=Fourier), lambda: MongeAmpere(PROBLEM, space=Fourier)):
+        with pytest.raises(ValueError, match=r"space=.*Fourier\(\)"):
+            act()
+    with pytest.raises(ValueError, match=r"method=.*SemiDual\(\)"):
+        transport(PROBLEM, method=SemiDual)
+
+
+@pytest.mark.parametrize("value", [np.ones(32, bool), [0.5], [1j], ["1"], [np.nan], [32], [-33], [[0]], None])
+def test_what_is_no_index_of_a_node_is_refused(value: object) -> None:
+    """A mask gave rows 1 and 0 again and again, 0.7 the row 0."""
+    with pytest.raises(ValueError, match=r"nodes=.*below 32.*flatnonzero") as caught:
+        WAYS[1].rows(value)
+    assert "\n" not in str(caught.value)
+
+
+def test_rows_by_index() -> None:
+    plan = WAYS[1]
+    mask = np.arange(32) % 5 == 0
+    np.testing.assert_array_equal(plan.rows(np.flatnonzero(mask)), plan.rows(np.arange(32))[mask])
+    np.testing.assert_array_equal(plan.rows([-1]), plan.rows(31))
+    assert plan.rows([]).shape == (0, 32)
+
+
+def test_numbers_too_large_for_floats() -> None:
+    """OverflowError."""
+    for act in (lambda: Sinkhorn(PROBLEM, 10**400), lambda: Torus((8,), (10**400,)), lambda: Cloud([[10**400]])):
+        with pytest.raises(ValueError, match=r"eps=|lengths=|1e308"):
+            act()
+    assert number(-(10**400), "x") == -np.inf
 
 
 ODD = st.one_of(

@@ -174,6 +174,81 @@ def test_a_mask_is_not_dropped() -> None:
     assert np.array_equal(np.isposinf(problem.f), DISC)
 
 
+# ---- many densities, plans, particles ------------------------------------------------------------------------------------------
+
+
+def interrupted_at(pair: int):
+    """`transport`, whose given call hears Ctrl-C while Newton is at work."""
+    calls = iter(range(1, 100))
+
+    def solve(problem: pma.Problem) -> pma.Transport:
+        if next(calls) != pair:
+            return pma.transport(problem)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pmasolve.maps.newton._solve", raising)
+            return pma.transport(problem)
+
+    def raising(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    return solve
+
+
+def test_an_interruption_ends_all_pairs(tmp_path) -> None:
+    """`transport` returns what it has: the pair was kept for solved, in the file too, and the next ones were begun."""
+    line = pma.Torus((32,))
+    stack = [1.5 + np.cos(2 * np.pi * (line.axis(0) - s)) for s in (0.0, 0.1, 0.25)]
+    path = tmp_path / "pairs.npz"
+    for act in (
+        lambda: pma.pairwise(line, stack, path=path, solve=interrupted_at(2)),
+        lambda: pma.distances(line, stack, stack[0], solve=interrupted_at(2)),
+        lambda: pma.embedding(line, stack[0], stack, solve=interrupted_at(2)),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            act()
+    found = pma.pairwise(line, stack, path=path)
+    assert found.ok.all()
+    np.testing.assert_array_equal(found.w2, pma.pairwise(line, stack).w2)
+
+
+def test_no_vector_for_a_map_that_was_not_found() -> None:
+    """Its row was that of a map with residual 0.5, and nothing told it."""
+    line = pma.Torus((16,))
+    noise = np.exp(np.random.default_rng(0).uniform(0, 9, 16))
+    stack = [1.5 + np.cos(2 * np.pi * line.axis(0)), noise]
+
+    def solve(problem: pma.Problem) -> pma.Transport:
+        return pma.transport(problem, method=pma.NewtonKrylov(steps=1))
+
+    rows = pma.embedding(line, np.ones(16), stack, solve=solve)
+    ok = pma.distances(line, stack, np.ones(16), solve=lambda problem: solve(problem.swapped())).ok
+    assert not ok[1]
+    assert np.isnan(rows).all(axis=1).tolist() == (~ok).tolist()
+
+
+def test_a_mask_is_not_a_list_of_nodes() -> None:
+    """The rows of a mask were rows 0 and 1 again and again, as many as it has places."""
+    plan = pma.schroedinger(pma.Problem.from_samples([[0.0], [1.0], [3.0]], [[0.5], [2.0]]), 0.5).plan
+    mask = np.array([False, True, True])
+    with pytest.raises(ValueError, match=r"flatnonzero\(mask\)"):
+        plan.rows(mask)
+    np.testing.assert_array_equal(plan.rows(np.flatnonzero(mask)), plan.rows([0, 1, 2])[1:])
+
+
+def test_particles_at_no_time() -> None:
+    """NaN among the times gave NaN everywhere; on short scales another time within 1e-18 was taken for the one asked for."""
+    side = 1e-9
+    torus = pma.Torus((16,), (side,))
+    problem = pma.Problem(torus, lambda x: 0.3 * np.cos(2 * np.pi * x / side), lambda y: 0 * y)
+    run = pma.evolve(pma.MongeAmpere(problem), [1e-3 * side**2, 2e-3 * side**2])
+    coefficients, rng = pma.particles.TrajectoryCoefficients(run), np.random.default_rng(0)
+    for times in ([0.0, 1e-3 * side**2], [1.5e-3 * side**2, 2e-3 * side**2]):
+        with pytest.raises(ValueError, match="not among the trajectory's times"):
+            pma.particles.simulate(coefficients, np.zeros((3, 1)), times, rng)
+    with pytest.raises(ValueError, match="finite, strictly increasing"):
+        pma.particles.simulate(coefficients, np.zeros((3, 1)), [0.0, np.nan], rng)
+
+
 # ---- studies -------------------------------------------------------------------------------------------------------------------
 
 

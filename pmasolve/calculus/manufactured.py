@@ -9,7 +9,7 @@ import numpy as np
 from ..machine.arrays import Array
 from ..problems.densities import Formula
 from ..problems.grids import Grid
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked_grid
 from .hessians import log_det_inverse, packed
 
 RESOLVED = {1: 96, 2: 64, 3: 48}  # points of each axis, by dimension, on which a manufactured u is differentiated
@@ -40,7 +40,7 @@ def manufactured(domain: Grid, u: Callable[..., Array], g: Formula) -> tuple[Pro
     >>> u.shape
     (8, 8)
     """
-    gradient, hessian, values = _fine_jet(domain, u)
+    gradient, hessian, values = _fine_jet(checked_grid(domain), u)
     logdet, _ = log_det_inverse(hessian)
     if not np.isfinite(logdet).all():
         raise ValueError("u: I + D²u is not positive definite everywhere on the grid; take a smaller u")

@@ -18,7 +18,7 @@ from ..machine.archives import BadFile
 from ..machine.arrays import Array
 from ..problems.outcomes import Outcome
 from .descriptions import Description, differences, flow_arrays, flow_description, made
-from .trajectories import Flow, Trajectory
+from .trajectories import Flow, Trajectory, followed
 
 FORMAT = "pmasolve trajectory 3"
 NEEDED = ("times", "potentials", "latest", "initial", "flow:f", "flow:g")
@@ -53,7 +53,7 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     ...     load(path).times, load(path).flow.rtol
     (array([0.01]), 1e-08)
     """
-    t, latest = trajectory.latest
+    t, latest = followed(trajectory).latest
     arrays = {
         "times": trajectory.times,
         "potentials": trajectory.potentials,

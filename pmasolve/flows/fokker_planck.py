@@ -15,7 +15,7 @@ import numpy as np
 from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array, number
 from ..problems.outcomes import POSITIVITY_LOST, REACHED, REFUSED, Outcome
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from .densities_as_states import brenier_potential, starting_law
 from .integrator import Integrator
 from .reading import OnGrid
@@ -124,7 +124,7 @@ class FokkerPlanck:
     def __post_init__(self) -> None:
         if not 1e-13 <= number(self.rtol, "rtol") <= 1e-2:
             raise ValueError(f"rtol={self.rtol}: give a tolerance between 1e-13 and 1e-2")
-        self.problem.need_positive("Fokker–Planck with a Brenier potential")
+        checked(self.problem).need_positive("Fokker–Planck with a Brenier potential")
 
     @cached_property
     def reading(self) -> OnGrid:

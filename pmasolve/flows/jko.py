@@ -20,7 +20,7 @@ from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array, number
 from ..problems.densities import Interpolation, Spline
 from ..problems.outcomes import REACHED, STALLED, Outcome
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from ..problems.times import admit_multiples
 from .densities_as_states import brenier_potential, starting_law
 from .evolution import Linearisation, linearise_at
@@ -90,7 +90,7 @@ class JKO:
     def __post_init__(self) -> None:
         if not 0 < number(self.step, "step") < np.inf:
             raise ValueError(f"step={self.step}: the step must be positive and finite, for example 1e-3")
-        self.problem.need_positive("a JKO step")
+        checked(self.problem).need_positive("a JKO step")
 
     @cached_property
     def reading(self) -> OnGrid:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from .evolution import Evolution, Linearisation
 from .monge_ampere import MongeAmpere, MongeAmpereState, local_tolerance, take_step
 from .reading import OnGrid
@@ -83,7 +83,7 @@ class LinearisedMongeAmpere:
     rtol: float = field(default=1e-8, kw_only=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "direction", self.problem.domain.values(self.direction, "direction"))
+        object.__setattr__(self, "direction", checked(self.problem).domain.values(self.direction, "direction"))
         _ = self.flow
 
     @cached_property

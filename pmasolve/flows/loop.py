@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array, real, shown
+from ..machine.arrays import Array, having, real, shown
 from ..machine.progress import Show, progress_bar
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
 from .protocol import Flow, columns, fields_of, reach, report_of
-from .trajectories import Event, Stopped, Trajectory
+from .trajectories import Event, Stopped, Trajectory, followed
 
 
 def evolve(
@@ -57,7 +57,7 @@ def evolve(
     'reached'
     """
     requested = increasing(times)
-    flow.admit(requested)
+    having(flow, "admit", "flow", "give a flow, for example MongeAmpere(problem)").admit(requested)
     domain = flow.problem.domain
     start = np.zeros(domain.shape) if initial is None else domain.values(initial, "initial")
     return _run(flow, flow.start(start), start, requested, events, throw, progress)
@@ -100,7 +100,7 @@ def resume(
     >>> resume(evolve(MongeAmpere(problem), times=[0.01]), times=[0.02]).times
     array([0.01, 0.02])
     """
-    requested, (t, potential) = increasing(times), trajectory.latest
+    requested, (t, potential) = increasing(times), followed(trajectory).latest
     if requested[0] <= t:
         raise ValueError(f"times={shown(times)}: the trajectory has reached t={t:g} already; ask for later times")
     flow = trajectory.flow

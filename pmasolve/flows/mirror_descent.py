@@ -16,9 +16,9 @@ from typing import Protocol
 import numpy as np
 
 from ..calculus.operators import Fourier, Operators, Space
-from ..machine.arrays import Array, number
+from ..machine.arrays import Array, integer, number, shown
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, Outcome
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from .evolution import Linearisation, convexity, linearise_at
 from .reading import LOST_MASS, OnGrid, lost, need_convex
 from .refinement import by_refinement, on_finer_grid
@@ -105,7 +105,7 @@ def square_root_steps(count: int) -> ConstantSteps:
     >>> square_root_steps(100)
     ConstantSteps(eta=0.1)
     """
-    return ConstantSteps(count**-0.5)
+    return ConstantSteps(integer(count, "count") ** -0.5)
 
 
 def logarithmic_steps(count: int, scale: float = 1.0) -> ConstantSteps:
@@ -129,7 +129,7 @@ def logarithmic_steps(count: int, scale: float = 1.0) -> ConstantSteps:
     >>> float(logarithmic_steps(100).eta.round(6))
     0.046052
     """
-    return ConstantSteps(scale * np.log(count) / count)
+    return ConstantSteps(number(scale, "scale") * np.log(integer(count, "count", 2)) / count)
 
 
 @dataclass(frozen=True)
@@ -203,9 +203,13 @@ class MirrorDescent:
     modes: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.modes is not None and number(self.modes, "modes") < 1:
-            raise ValueError(f"modes={self.modes}: keep at least one wavenumber, or None for all")
-        self.problem.need_positive("mirror descent")
+        if self.modes is not None:
+            integer(self.modes, "modes")
+        if not callable(self.schedule):
+            raise ValueError(
+                f"schedule={shown(self.schedule)}: give ConstantSteps(eta), or another function k ↦ η_k > 0"
+            )
+        checked(self.problem).need_positive("mirror descent")
 
     @cached_property
     def reading(self) -> OnGrid:

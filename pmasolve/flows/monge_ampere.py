@@ -11,7 +11,7 @@ import numpy as np
 
 from ..calculus.hessians import density_sums
 from ..calculus.operators import Fourier, Operators, Space
-from ..machine.arrays import Array, number
+from ..machine.arrays import Array, having, number
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem, checked
 from .evolution import Evolution, Linearisation
@@ -98,6 +98,7 @@ class MongeAmpere:
     def __post_init__(self) -> None:
         if not 1e-13 <= number(self.rtol, "rtol") <= 1e-2:
             raise ValueError(f"rtol={self.rtol}: give a tolerance between 1e-13 and 1e-2")
+        having(self.space, "on", "space", "give Fourier(), or FiniteDifference(order)")
         if checked(self.problem).has_densities:
             self.problem.need_positive("the Monge–Ampère flow")
 

@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike
 
 from ..calculus.hessians import packed
 from ..gaussian import ClosedForm
-from ..machine.arrays import Array, real
+from ..machine.arrays import Array, shown
 from ..problems.densities import Interpolation, Spline
 from ..problems.grids import Torus
 from ..problems.points import Points, given
+from ..problems.times import increasing
 from .mirror import Law
 from .trajectories import Trajectory
 
@@ -132,7 +133,7 @@ class TrajectoryCoefficients:
     def __call__(self, t: float) -> tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]:
         """Drift and the Cholesky factor of 2(D²φ)⁻¹ on the grid, interpolated, as functions of points (n, dim)."""
         i = int(np.argmin(np.abs(self.trajectory.times - t)))
-        if abs(self.trajectory.times[i] - t) > 1e-9 * max(t, 1e-9):
+        if not abs(self.trajectory.times[i] - t) <= 1e-9 * self.trajectory.times[-1]:
             raise ValueError(
                 f"t={t:g} is not among the trajectory's times; evolve it to every time of a step, 0 included"
             )
@@ -204,9 +205,9 @@ def simulate(coefficients: Coefficients, start: Points, times: ArrayLike, rng: n
     >>> bool(abs(z.var() / flow.law(0.5).cov[0, 0] - 1) < 0.05)
     True
     """
-    t = real(times, "times")
-    if t.ndim != 1 or t.size < 2 or np.any(np.diff(t) <= 0):
-        raise ValueError(f"times={times}: give at least two increasing times")
+    t = increasing(times)
+    if t.size < 2:
+        raise ValueError(f"times={shown(times)}: give at least two times")
     z = np.ascontiguousarray(given(start, coefficients.dim).columns.T)
     for now, dt in zip(t[:-1], np.diff(t), strict=True):
         drift, noise = coefficients(float(now))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, shown
 from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.grids import Grid
 from ..problems.outcomes import REACHED, Outcome
@@ -265,6 +265,18 @@ class Trajectory:
             fields=columns,
             records=records,
         )
+
+
+def followed(trajectory: Trajectory, name: str = "trajectory") -> Trajectory:
+    """The trajectory, where it is one.
+
+    Raises
+    ------
+    ValueError : it is something else.
+    """
+    if not isinstance(trajectory, Trajectory):
+        raise ValueError(f"{name}={shown(trajectory)}: give a Trajectory, what evolve, resume and load return")
+    return trajectory
 
 
 def sup_distances(domain: Grid, a: Array, b: Array) -> Array:

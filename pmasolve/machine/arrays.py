@@ -46,7 +46,10 @@ def real(array: ArrayLike, name: str) -> Array:
     if not numbers:
         raise ValueError(f"{name} holds {raw.dtype} values: give real numbers")
     with np.errstate(over="ignore"):  # a wide float beyond float64 is infinite, and is said to be
-        return np.array(raw, dtype=np.float64, order="C")
+        try:
+            return np.array(raw, dtype=np.float64, order="C")
+        except OverflowError:
+            raise ValueError(f"{name} holds whole numbers beyond 1e308: take another unit") from None
 
 
 def number(value: Any, name: str) -> float:
@@ -67,7 +70,47 @@ def number(value: Any, name: str) -> float:
         value = value.item()
     if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name}={shown(value)}: give a real number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # a whole number beyond 1e308
+        return float("inf") if value > 0 else -float("inf")
+
+
+def integer(value: Any, name: str, least: int = 1) -> int:
+    """One whole number, at least ``least``.
+
+    Raises
+    ------
+    ValueError : what `number` refuses, 2.5, NaN, infinity, what is less than ``least``.
+
+    Examples
+    --------
+    >>> integer(3.0, "levels"), integer(np.int64(2), "levels")
+    (3, 2)
+    """
+    read = number(value, name)
+    if not (read.is_integer() and read >= least):
+        raise ValueError(f"{name}={shown(value)}: give a whole number, at least {least}")
+    return int(read)
+
+
+def having(value: Any, member: str, name: str, remedy: str) -> Any:
+    """The value, where it is an object that can do what ``member`` says.
+
+    Raises
+    ------
+    ValueError : another object, or a class in place of one of its objects.
+
+    Examples
+    --------
+    >>> having("fourier", "on", "space", "give Fourier()")
+    Traceback (most recent call last):
+    ...
+    ValueError: space='fourier': give Fourier()
+    """
+    if isinstance(value, type) or not hasattr(value, member):
+        raise ValueError(f"{name}={shown(value)}: {remedy}")
+    return value
 
 
 def shown(value: Any, length: int = SHOWN) -> str:

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..machine import archives
-from ..machine.arrays import Array
+from ..machine.arrays import Array, shown
 from ..machine.progress import progress_bar
 from ..machine.speaking import drawn, page, sheet
 from ..problems.densities import negative_log
 from ..problems.grids import Grid
-from ..problems.problem import Problem
+from ..problems.outcomes import INTERRUPTED
+from ..problems.problem import Problem, checked_grid
 from .transport import Transport, transport
 
 FORMAT = "pmasolve distances 2"
@@ -158,7 +159,7 @@ def pairwise(
 
     Notes
     -----
-    An interruption loses the pair at work; ``path`` keeps the others.
+    An interruption ends it all and loses the pair at work; ``path`` keeps the others.  ``solve`` is not compared with the file's.
 
     Examples
     --------
@@ -199,7 +200,7 @@ def embedding(grid: Grid, reference: ArrayLike, images: Sequence[ArrayLike], *, 
 
     Returns
     -------
-    (m, dim·N), one row for each image; ``row.reshape(dim, *grid.shape)`` is its field.
+    (m, dim·N), one row for each image; ``row.reshape(dim, *grid.shape)`` is its field.  NaN where the outcome was not ok.
 
     Raises
     ------
@@ -220,7 +221,10 @@ def embedding(grid: Grid, reference: ArrayLike, images: Sequence[ArrayLike], *, 
     stack, (source,) = _checked(grid, images, "images[{}]"), _checked(grid, [reference], "reference")
     rows = np.empty((len(stack), grid.dim * grid.size))
     for row, image in zip(rows, stack, strict=True):
-        T = solve(Problem.from_densities(grid, source, image))
+        T = _solved(solve, grid, source, image)
+        if not T.outcome.ok:
+            row[:] = np.nan
+            continue
         mass = np.exp(T.problem.mu.log_density) * grid.cell
         row[:] = ((T.map - grid.points) * np.sqrt(mass)).ravel()
     return rows
@@ -228,7 +232,9 @@ def embedding(grid: Grid, reference: ArrayLike, images: Sequence[ArrayLike], *, 
 
 def _checked(grid: Grid, images: Sequence[ArrayLike], name: str) -> Array:
     """All densities (m, *shape); whatever is wrong with one of them is said before anything is solved."""
-    stack = np.empty((len(images), *grid.shape))
+    if not hasattr(images, "__len__"):
+        raise ValueError(f"images={shown(images)}: give a list of densities, or an array (m, *grid.shape)")
+    stack = np.empty((len(images), *checked_grid(grid, "grid").shape))
     for i, image in enumerate(images):
         stack[i] = grid.values(image, name.format(i))
         negative_log(grid, stack[i], name.format(i))
@@ -251,12 +257,20 @@ def _fill(
     todo = list(tasks)
     with progress_bar("distances", len(todo), progress, "solved") as show:
         for done, (where, a, b) in enumerate(todo, start=1):
-            T = solve(Problem.from_densities(grid, a, b))
+            T = _solved(solve, grid, a, b)
             for place in {where, where[::-1]} if isinstance(where, tuple) else {where}:
                 out.w2_squared[place], out.ok[place] = T.w2_squared, T.outcome.ok
                 out.lower[place], out.upper[place] = T.interval.lower, T.interval.upper
             save()
             show(done, {"W2²": T.w2_squared, "gap": T.gap})
+
+
+def _solved(solve: Solve, grid: Grid, a: ArrayLike, b: ArrayLike) -> Transport:
+    """One pair; Ctrl-C, which `transport` answers with what it has, ends the whole."""
+    T = solve(Problem.from_densities(grid, a, b))
+    if T.outcome == INTERRUPTED:
+        raise KeyboardInterrupt
+    return T
 
 
 def _nowhere() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..calculus.operators import Jet, Operators, Space
 from ..calculus.series import Coefficients
-from ..machine.arrays import Array
+from ..machine.arrays import Array, integer, number
 from ..machine.threads import blocks, each
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, STALLED, STEP_LIMIT, Outcome
@@ -62,8 +62,10 @@ class NewtonKrylov:
     coarsest: int = 32
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.krylov, self.halvings) < 1 or self.coarsest < 4 or not 0 < self.forcing < 1:
-            raise ValueError(f"{self}: steps, krylov, halvings ≥ 1, coarsest ≥ 4 and 0 < forcing < 1 are needed")
+        for name, least in (("steps", 1), ("krylov", 1), ("halvings", 1), ("coarsest", 4)):
+            integer(getattr(self, name), name, least)
+        if not 0 < number(self.forcing, "forcing") < 1:
+            raise ValueError(f"forcing={self.forcing}: give a number between 0 and 1, for example 0.05")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..calculus.operators import FiniteDifference, Fourier, Space
-from ..machine.arrays import Array, number
+from ..machine.arrays import Array, having, number, shown
 from ..machine.progress import progress_bar
 from ..machine.speaking import count, drawn, page, sheet
 from ..problems.grids import Grid
@@ -263,7 +263,7 @@ def transport(
     >>> T.outcome.name, T.gap < 1e-8, T.map.shape
     ('reached', True, (2, 64, 64))
     """
-    _check(problem, gap, tolerance)
+    _check(problem, space, gap, tolerance, method)
     if isinstance(method, SemiDual) or (method is None and problem.vanishing):
         return _rough(problem, gap, method or SemiDual(), progress)
     if method is not None:
@@ -315,11 +315,14 @@ def _rough(
     )
 
 
-def _check(problem: Problem, gap: float, tolerance: float) -> None:
+def _check(problem: Problem, space: Space, gap: float, tolerance: float, method: Method | None) -> None:
     if not checked(problem).has_densities:
         raise ValueError(
             "samples carry weights but no density: estimate densities on a grid (Problem.from_densities), or use schroedinger"
         )
+    having(space, "on", "space", "give Fourier(), or FiniteDifference(order)")
+    if not (method is None or isinstance(method, (NewtonKrylov, SemiDual))):
+        raise ValueError(f"method={shown(method)}: give NewtonKrylov(), SemiDual(), or None for both in turn")
     if not (number(gap, "gap") > 0 and 0 < number(tolerance, "tolerance") < 1):
         raise ValueError(f"gap={gap}, tolerance={tolerance}: both must be positive, the tolerance below 1")
 

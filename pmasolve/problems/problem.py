@@ -95,7 +95,7 @@ class Problem:
     def __init__(
         self, domain: Grid, f: Formula | ArrayLike, g: Formula | ArrayLike, *, interpolation: Interpolation = SPLINE
     ) -> None:
-        _check_grid(domain)
+        checked_grid(domain)
         object.__setattr__(self, "domain", domain)
         object.__setattr__(self, "codomain", domain)
         object.__setattr__(self, "source", _density(domain, f, "f", interpolation))
@@ -121,7 +121,7 @@ class Problem:
         >>> bool(np.all(problem.f == 0))
         True
         """
-        _check_grid(domain)
+        checked_grid(domain)
         source, target = (_from_density(domain, d, name, interpolation) for d, name in ((mu, "mu"), (nu, "nu")))
         return assembled(domain, domain, source, target)
 
@@ -299,6 +299,13 @@ def _from_density(domain: Grid, density: Formula | ArrayLike, name: str, interpo
     return from_density_samples(domain, density, name, interpolation)
 
 
-def _check_grid(domain: Grid) -> None:
+def checked_grid(domain: Grid, name: str = "domain") -> Grid:
+    """The grid, where it is one.
+
+    Raises
+    ------
+    ValueError : it is something else.
+    """
     if not isinstance(domain, (Torus, Box)):
-        raise ValueError(f"domain={shown(domain)}: give a Torus or a Box; for points use Problem.from_samples")
+        raise ValueError(f"{name}={shown(domain)}: give a Torus or a Box; for points use Problem.from_samples")
+    return domain

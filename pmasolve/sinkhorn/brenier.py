@@ -17,10 +17,10 @@ from functools import cached_property
 
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array, number
+from ..machine.arrays import Array, integer, number
 from ..machine.speaking import count, numbers, sheet
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from .fixed_points import BROKEN_OFF, NEWTON, SinkhornNewton
 from .iteration import SYMMETRIC, Gauge, Sinkhorn
 from .richardson import extrapolate, need_even_powers
@@ -186,11 +186,10 @@ def brenier(
     ('reached', (2, 4, 6, 8), True)
     """
     number(eps, "eps")
-    if number(levels, "levels") < 1:
-        raise ValueError(f"levels={levels}: the ladder needs at least one ε")
+    levels = integer(levels, "levels")
     if not number(ratio, "ratio") > 1:
         raise ValueError(f"ratio={ratio}: neighbouring ε must differ; give a number above 1, for example 2")
-    need_even_powers(problem, gauge)
+    need_even_powers(checked(problem), gauge)
     if gauge.needs_density:
         problem.need_positive("extrapolation in ε")
     chi = None if start is None else problem.domain.values(start, "start")

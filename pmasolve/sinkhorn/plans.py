@@ -12,11 +12,11 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..flows.trajectories import Trajectory
-from ..machine.arrays import Array
+from ..flows.trajectories import Trajectory, followed
+from ..machine.arrays import Array, shown
 from ..machine.speaking import sheet
 from ..problems.points import Points, given, rows
-from ..problems.problem import Measure, Problem
+from ..problems.problem import Measure, Problem, checked
 from .potentials import Potential, half_step
 from .rounding import Slack, balance, filling, integral, product_cost, slack
 from .softmin.default import default_engine
@@ -78,7 +78,7 @@ class Plan:
     softmin: Softmin | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "u", self.problem.domain.values(self.u, "u"))
+        object.__setattr__(self, "u", checked(self.problem).domain.values(self.u, "u"))
         object.__setattr__(self, "v", self.problem.codomain.values(self.v, "v"))
         _ = self.phi
 
@@ -111,7 +111,7 @@ class Plan:
         ------
         ValueError : a trajectory of another flow, or the start, before which there is no half step.
         """
-        flow = cast(_HalfStepping, trajectory.flow)
+        flow = cast(_HalfStepping, followed(trajectory).flow)
         v = trajectory.fields["v"][i] if "v" in trajectory.fields else np.array(np.nan)
         if np.isnan(v).any():
             raise ValueError(
@@ -124,7 +124,7 @@ class Plan:
     @classmethod
     def after(cls, problem: Problem, eps: float, u: ArrayLike, softmin: Softmin | None = None) -> Plan:
         """The plan (φ, ψ) with ψ the half step of φ = |x|²/2 + u: its target marginal is ν."""
-        start = cls(problem, eps, np.asarray(u), np.zeros(problem.codomain.shape), softmin)
+        start = cls(problem, eps, u, np.zeros(checked(problem).codomain.shape), softmin)
         return cls(problem, eps, start.u, start._half_step(start.u), softmin)
 
     @cached_property
@@ -169,8 +169,13 @@ class Plan:
         return _integral(self.problem.mu, self.log_source_ratio, np.ones(self.u.shape))
 
     def rows(self, nodes: ArrayLike) -> Array:
-        """Masses γ(xᵢ, ·) for the source nodes with these flat indices: (r, *codomain.shape); cost and memory r·m."""
-        i = np.atleast_1d(np.asarray(nodes, dtype=np.intp))
+        """Masses γ(xᵢ, ·) for the source nodes with these flat indices: (r, *codomain.shape); cost and memory r·m.
+
+        Raises
+        ------
+        ValueError : what is no index of a node, as a mask (``np.flatnonzero(mask)`` has its indices).
+        """
+        i = _indices(nodes, self.problem.domain.size)
         mu = self.problem.mu
         log_rows = self._log_rows(points(mu.nodes)[i]) - self.u.ravel()[i, None] / self.eps
         log_rows += mu.log_density.ravel()[i, None] + np.log(mu.cell)
@@ -282,6 +287,15 @@ class Plan:
         nu = self.problem.nu
         h = nu.log_density + np.log(nu.cell) - self.v / self.eps
         return log_kernel(x, nu.nodes, self.eps) + h.ravel()
+
+
+def _indices(nodes: ArrayLike, size: int) -> Array:
+    """Flat indices of nodes, (r,); from the end where they are negative."""
+    raw = np.asarray(nodes)
+    i = np.atleast_1d(raw.astype(np.intp)) if raw.dtype.kind in "iu" or raw.size == 0 else None
+    if i is None or i.ndim > 1 or np.any((i < -size) | (i >= size)):
+        raise ValueError(f"nodes={shown(nodes)}: give whole numbers below {size}; np.flatnonzero(mask) for a mask")
+    return i
 
 
 def _integral(measure: Measure, log_ratio: Array, values: Array) -> float:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, having, number
 from ..problems.grids import Cloud, Grid
 from ..problems.points import Places, Points, given
 from ..problems.problem import Measure
@@ -59,9 +59,10 @@ class Potential:
     eps: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.eps < np.inf:
+        if not 0 < number(self.eps, "eps") < np.inf:
             raise ValueError(f"eps={self.eps}: the kernel needs a positive and finite ε")
-        object.__setattr__(self, "other", self.measure.nodes.values(self.other, "the potential on the other side"))
+        nodes = having(self.measure, "nodes", "measure", "give problem.nu or problem.mu").nodes
+        object.__setattr__(self, "other", nodes.values(self.other, "the potential on the other side"))
 
     def __call__(self, x: Points) -> Array:
         """u at points (n, dim) as (n,), at a field (dim, *shape) as shape."""

@@ -15,8 +15,8 @@ import numpy as np
 
 from ..flows.loop import evolve
 from ..flows.protocol import reach
-from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
-from ..machine.arrays import Array, number
+from ..flows.trajectories import ErrorEstimate, Trajectory, followed, sup_distances
+from ..machine.arrays import Array, integer
 from ..machine.speaking import count
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem, checked
@@ -76,9 +76,8 @@ class Richardson:
     quadrature: float = field(default=1e-12, kw_only=True)
 
     def __post_init__(self) -> None:
-        if number(self.levels, "levels") < 1:
-            raise ValueError(f"levels={self.levels}: the ladder needs at least one ε")
-        need_even_powers(self.problem, self.gauge)
+        integer(self.levels, "levels")
+        need_even_powers(checked(self.problem), self.gauge)
         _ = self.ladder
 
     @cached_property
@@ -224,7 +223,7 @@ def cross_check(trajectory: Trajectory, eps: float, *, levels: int = 4) -> Cross
     >>> bool(cross_check(flow, eps=0.01).distance[0] < 1e-8)
     True
     """
-    problem = trajectory.flow.problem
+    problem = followed(trajectory).flow.problem
     other = evolve(Richardson(problem, eps, levels=levels), trajectory.times, initial=trajectory.initial)
     distance = sup_distances(problem.domain, trajectory.potentials, other.potentials)
     return CrossCheck(trajectory.times, distance, other.error_estimate().total)

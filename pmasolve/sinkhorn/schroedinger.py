@@ -23,7 +23,7 @@ from ..machine.arrays import Array, number
 from ..machine.progress import progress_bar
 from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.outcomes import INTERRUPTED, NOT_FINITE, REACHED, STALLED, STEP_LIMIT, Outcome
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from .fixed_points import NEWTON, Search, SinkhornNewton
 from .iteration import PLAIN, Gauge, Sinkhorn, second_order
 from .markov import Markov
@@ -246,7 +246,7 @@ def schroedinger(
     ('reached', True)
     """
     number(eps, "eps")
-    rungs = _rungs(problem, eps, start, ladder)
+    rungs = _rungs(checked(problem), eps, start, ladder)
     demands = {"marginal": marginal, "duality_gap": duality_gap, "limit": limit}
     if not all(number(value, name) > 0 for name, value in demands.items()):
         raise ValueError(

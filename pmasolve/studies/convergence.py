@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..flows.trajectories import Trajectory
-from ..machine.arrays import Array
+from ..flows.trajectories import Trajectory, followed
+from ..machine.arrays import Array, shown
 from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.grids import Cloud, Grid
 
@@ -100,11 +100,15 @@ def compare(a: Trajectory, b: Trajectory) -> Comparison:
     >>> bool(1e-6 < compare(a, b).sup[0] < 1e-4)
     True
     """
-    grid = a.flow.problem.domain
-    if b.flow.problem.domain != grid:
+    grid = followed(a, "a").flow.problem.domain
+    if followed(b, "b").flow.problem.domain != grid:
         raise ValueError(f"the trajectories live on {grid} and {b.flow.problem.domain}: run both on the same nodes")
     if a.times.shape != b.times.shape or not np.allclose(a.times, b.times, rtol=1e-12, atol=0):
-        raise ValueError(f"the trajectories have times {a.times} and {b.times}: evolve both to the same times")
+        raise ValueError(
+            f"the trajectories have times {shown(a.times)} and {shown(b.times)}: evolve both to the same times"
+        )
+    if not a.times.size:
+        raise ValueError("the trajectories have no times: runs that failed at once have nothing to compare")
     rows = [_errors(grid, a, b, i) for i in range(a.times.size)]
     return Comparison(a.times, **{name: np.array([row[name] for row in rows]) for name in rows[0]})
 

@@ -6,6 +6,7 @@ Figures are made without pyplot: no state, no window, the same on a machine with
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -390,7 +391,7 @@ def save_figure(figure: Figure, path: str | Path, *, formats: Sequence[str] = ("
     ...     [path.name for path in save_figure(plot_orders({"a": study}), f"{folder}/orders", formats=["svg"])]
     ['orders.svg']
     """
-    drawn = {Path(f"{path}.{suffix}"): BytesIO() for suffix in formats}
+    drawn = {Path(f"{os.fspath(path)}.{suffix}"): BytesIO() for suffix in formats}
     with matplotlib.rc_context(STYLE):
         for target, out in drawn.items():
             figure.savefig(out, format=target.suffix[1:], metadata=_metadata(target.suffix))

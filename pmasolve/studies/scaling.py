@@ -21,10 +21,10 @@ from ..flows.monge_ampere import MongeAmpere
 from ..flows.reading import inspect
 from ..flows.refinement import on_finer_grid
 from ..flows.trajectories import Stopped, Trajectory
-from ..machine.arrays import real
+from ..machine.arrays import number, real
 from ..machine.progress import Show, progress_bar
 from ..machine.speaking import numbers, sheet
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from ..sinkhorn.iteration import PLAIN, SYMMETRIC, Gauge, Sinkhorn
 from ..sinkhorn.richardson import extrapolate
 from .convergence import Study, compare
@@ -252,14 +252,14 @@ def scaling_study(
 
 
 def _check(problem: Problem, eps: Sequence[float], t: float) -> None:
-    if not problem.has_densities:
+    if not checked(problem).has_densities:
         raise ValueError("the problem is made of samples, which PMA has no solver for: give densities on a grid")
     values = real(eps, "eps")
     if values.ndim != 1 or values.size < 2 or np.any(np.diff(values) >= 0):
         raise ValueError(
             f"eps={eps}: an order needs at least two values, decreasing, for example [1/256, 1/512, 1/1024]"
         )
-    if not 0 < t < np.inf:
+    if not 0 < number(t, "t") < np.inf:
         raise ValueError(f"t={t}: the time of comparison must be positive and finite, for example 1/32")
     for value in eps:
         Sinkhorn(problem, value).admit(np.array([t]))

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ...machine.arrays import Array
+from ...machine.arrays import Array, integer, number
 from ...machine.progress import progress_bar
 from ...problems.densities import Spline
 from ...problems.grids import Grid
@@ -60,8 +60,12 @@ class SemiDual:
     coarsest: int = 32
 
     def __post_init__(self) -> None:
-        if not (0.1 <= self.least <= 1 and 0 < self.marginal < 1 and self.steps >= 1 and self.coarsest >= 4):
-            raise ValueError(f"{self}: 0.1 ≤ least ≤ 1, 0 < marginal < 1, steps ≥ 1 and coarsest ≥ 4 are needed")
+        integer(self.steps, "steps")
+        integer(self.coarsest, "coarsest", 4)
+        if not (0.1 <= number(self.least, "least") <= 1 and 0 < number(self.marginal, "marginal") < 1):
+            raise ValueError(
+                f"least={self.least}, marginal={self.marginal}: 0.1 ≤ least ≤ 1, 0 < marginal < 1 are needed"
+            )
 
 
 @dataclass(frozen=True, eq=False)
