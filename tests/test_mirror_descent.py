@@ -89,7 +89,7 @@ def test_schedules() -> None:
     ("act", "words"),
     [
         (lambda p: ConstantSteps(0.0), "eta=0.0: .* positive"),
-        (lambda p: MirrorDescent(p, ConstantSteps(1e-3), modes=0), "modes=0: .* at least one"),
+        (lambda p: MirrorDescent(p, ConstantSteps(1e-3), modes=0), "modes=0: .* at least 1"),
         (lambda p: evolve(MirrorDescent(p, HarmonicSteps(1e-3)), [0.0012]), "t=0.0012 is no sum .* 0.001 and 0.0015"),
         (lambda p: MirrorDescent(p, lambda k: -1.0).times(3), r"schedule\(0\)=-1.0"),
     ],
