@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import tifffile
@@ -247,6 +249,44 @@ def test_particles_at_no_time() -> None:
             pma.particles.simulate(coefficients, np.zeros((3, 1)), times, rng)
     with pytest.raises(ValueError, match="finite, strictly increasing"):
         pma.particles.simulate(coefficients, np.zeros((3, 1)), [0.0, np.nan], rng)
+
+
+# ---- closed forms ---------------------------------------------------------------------------------------------------------------
+
+
+def test_gaussians_take_numbers_only() -> None:
+    """The fill value of a mask counted, −1 steps were none, and what is no number was a TypeError or IndexError."""
+    a, b = pma.gaussian.Normal([0.0], [[1.0]]), pma.gaussian.Normal([1.0], [[2.0]])
+    flow = pma.gaussian.ClosedForm(pma.gaussian.Pair(a, b), pma.gaussian.Quadratic([[1.0]]))
+    plane = pma.gaussian.Normal([0.0, 0.0], np.eye(2))
+    for act, words in (
+        (lambda: pma.gaussian.Normal(np.ma.masked_array([3.0], [True]), [[1.0]]), "is masked at 1"),
+        (lambda: pma.gaussian.Normal(0.0, [[1.0]]), r"has shape \(\)"),
+        (lambda: pma.gaussian.Normal([], [[]]), r"has shape \(0,\)"),
+        (lambda: pma.gaussian.Normal(["1"], [[1.0]]), "holds <U1"),
+        (lambda: pma.gaussian.jko(a, b, 0.1, -1), "count=-1"),
+        (lambda: pma.gaussian.jko(a, b, None), "step=None"),
+        (lambda: pma.gaussian.heat(a, "1"), "t='1'"),
+        (lambda: flow.law(None), "t=None"),
+        (lambda: a.wasserstein(plane), "other=.* 1 dimensions"),
+        (lambda: a.kl(None), "other=None"),
+        (lambda: a.sample(2.5, np.random.default_rng(0)), "count=2.5"),
+        (lambda: pma.gaussian.Pair(a, None), "target=None"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            act()
+
+
+def test_gaussians_travel_between_processes() -> None:
+    """PicklingError, as for the workers of a study; all 60 digits come along."""
+    a, b = pma.gaussian.Normal([0.1, 0.2], [[1.0, 0.1], [0.1, 2.0]]), pma.gaussian.Normal([1.0, 0.0], np.eye(2))
+    pair = pma.gaussian.Pair(a, b)
+    flow = pma.gaussian.ClosedForm(pair, pma.gaussian.Quadratic(np.eye(2), constant=0.3))
+    for made in (a, pair, flow, flow.potential(0.3)):
+        there = pickle.loads(pickle.dumps(made))
+        assert repr(there) == repr(made)
+    assert pickle.loads(pickle.dumps(a.precision)) == a.precision
+    assert pickle.loads(pickle.dumps(flow)).potential(0.3)([[1.0, 2.0]]) == flow.potential(0.3)([[1.0, 2.0]])
 
 
 # ---- studies -------------------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from ..machine.arrays import Array, shown
 from ..problems.densities import Interpolation, Spline
 from ..problems.grids import Torus
 from ..problems.points import Points, given
-from ..problems.times import increasing
+from .loop import increasing
 from .mirror import Law
 from .trajectories import Trajectory
 

@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number
 from ..problems.times import admit_multiples
 from .normal import Normal, definite
 from .pair import Pair
@@ -120,7 +120,7 @@ class ClosedForm:
 
     def _exact(self, t: float) -> Number:
         """t, made a multiple of ε to all digits."""
-        if not 0 <= t < np.inf:
+        if not 0 <= number(t, "t") < np.inf:
             raise ValueError(f"t={t}: times are finite and ≥ 0")
         if self.eps == 0:
             return CONTEXT.mpf(t)

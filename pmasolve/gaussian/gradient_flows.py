@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..machine.arrays import integer, number
 from .normal import Normal
 from .precise import CONTEXT, function_of, identity, inverse, root
 from .quadratic import Quadratic
@@ -63,13 +64,13 @@ def jko(equilibrium: Normal, start: Normal, step: float, count: int = 1) -> Norm
     >>> jko(Normal([0.0, 0.0], np.eye(2)), Normal([3.0, 3.0], np.eye(2)), 0.5).mean.round(12)  # arXiv 2310.17582, Fig. A.1
     array([2., 2.])
     """
-    if not 0 < step < np.inf:
+    if not 0 < number(step, "step") < np.inf:
         raise ValueError(f"step={step}: the step must be positive and finite, for example 1e-2")
     h = CONTEXT.mpf(step)
     P = identity(equilibrium.dim) + h * equilibrium.precision
     back = inverse(root(P))
     law = start
-    for _ in range(count):
+    for _ in range(integer(count, "count", 0)):
         S = back * law.V * back
         grown = (S + 2 * h * identity(law.dim) + root(S * S + 4 * h * S)) / 2
         law = Normal(back * back * (law.m + h * equilibrium.precision * equilibrium.m), back * grown * back)
@@ -131,5 +132,5 @@ def entropy_mirror_flow(reference: Normal, start: Quadratic, t: float) -> Normal
 
 
 def _admit(t: float) -> None:
-    if not 0 <= t < np.inf:
+    if not 0 <= number(t, "t") < np.inf:
         raise ValueError(f"t={t}: times are finite and ≥ 0")

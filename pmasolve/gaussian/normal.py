@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, integer, shown
 from ..problems.points import Points, given
 from .precise import (
     CONTEXT,
@@ -56,7 +56,7 @@ class Normal:
         if (m.rows, m.cols) != (V.rows, 1):
             raise ValueError(f"mean has {m.rows * m.cols} entries, cov is {V.rows} × {V.rows}: give a mean of {V.rows}")
         if not np.isfinite(rounded(m)).all():
-            raise ValueError(f"mean={mean}: every entry must be finite")
+            raise ValueError(f"mean={shown(mean)}: every entry must be finite")
         object.__setattr__(self, "m", m)
         object.__setattr__(self, "V", V)
 
@@ -104,7 +104,7 @@ class Normal:
 
     def sample(self, count: int, rng: np.random.Generator) -> Array:
         """``count`` independent points, (count, d)."""
-        return self.mean + rng.standard_normal((count, self.dim)) @ self.factor.T
+        return self.mean + rng.standard_normal((integer(count, "count", 0), self.dim)) @ self.factor.T
 
     @property
     def entropy(self) -> float:
@@ -113,7 +113,7 @@ class Normal:
 
     def kl(self, other: Normal) -> float:
         """KL(self | other) = ½(tr V₂⁻¹V₁ − d + log det V₂/det V₁ + |m₁ − m₂|²_{V₂⁻¹})."""
-        shift, P = self.m - other.m, other.precision
+        shift, P = self.m - self._beside(other).m, other.precision
         twice = trace(P * self.V) - self.dim + other.log_det - self.log_det + dot(shift, P * shift)
         return float(twice / 2)
 
@@ -123,9 +123,15 @@ class Normal:
 
     def wasserstein(self, other: Normal) -> float:
         """W₂ for the cost |x − y|²: W₂² = |m₁ − m₂|² + tr(V₁ + V₂ − 2(V₁^½V₂V₁^½)^½)."""
-        shift = self.m - other.m
+        shift = self.m - self._beside(other).m
         squared = dot(shift, shift) + trace(self.V + other.V) - 2 * correlation(self, other)
         return float(CONTEXT.sqrt(max(squared, 0)))
+
+    def _beside(self, other: Normal) -> Normal:
+        """The other, where it is a normal distribution on this space."""
+        if not isinstance(other, Normal) or other.dim != self.dim:
+            raise ValueError(f"other={shown(other)}: give a Normal in {self.dim} dimensions")
+        return other
 
 
 def correlation(a: Normal, b: Normal) -> Number:
@@ -141,7 +147,7 @@ def definite(matrix: ArrayLike | Matrix, name: str) -> Matrix:
         raise ValueError(f"{name} is {out.rows} × {out.cols}: give a square matrix")
     values = square(out)
     if not np.isfinite(values).all():
-        raise ValueError(f"{name}={values.tolist()}: every entry must be finite")
+        raise ValueError(f"{name}={shown(values.tolist())}: every entry must be finite")
     if not np.allclose(values, values.T, rtol=0, atol=1e-12 * np.abs(values).max()):
         raise ValueError(f"{name} is not symmetric: take ½({name} + {name}ᵀ)")
     if not (least := least_eigenvalue(out)) > 1e-30 * np.abs(values).max():

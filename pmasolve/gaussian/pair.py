@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, having, number
 from .normal import Normal, correlation
 from .precise import (
     CONTEXT,
@@ -55,6 +55,8 @@ class Pair:
     target: Normal
 
     def __post_init__(self) -> None:
+        for name in ("source", "target"):
+            having(getattr(self, name), "V", name, "give a Normal")
         if self.source.dim != self.target.dim:
             raise ValueError(f"source has dimension {self.source.dim}, target {self.target.dim}: they must agree")
 
@@ -182,6 +184,6 @@ def _tilted(law: Normal, before: Quadratic, after: Quadratic, eps: float) -> Nor
 
 
 def _positive(eps: float) -> float:
-    if not 0 < eps < np.inf:
+    if not 0 < number(eps, "eps") < np.inf:
         raise ValueError(f"eps={eps}: the regularisation must be positive and finite, for example 1e-3")
     return eps

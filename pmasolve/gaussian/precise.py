@@ -6,6 +6,7 @@ The context is the module's own: the user's ``mpmath.mp`` is left alone.
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +14,23 @@ import mpmath
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, real
 
 CONTEXT = mpmath.mp.clone()
 CONTEXT.dps = 60
+
+
+def _number(parts: tuple[int, ...]) -> Number:
+    return CONTEXT.make_mpf(parts)
+
+
+def _matrix(rows: list[list[Number]]) -> Matrix:
+    return CONTEXT.matrix(rows)
+
+
+# a context's own classes have no name by which pickle could find them
+copyreg.pickle(CONTEXT.mpf, lambda x: (_number, (tuple(int(part) for part in x._mpf_),)))
+copyreg.pickle(CONTEXT.matrix, lambda A: (_matrix, (A.tolist(),)))
 
 Matrix = Any  # mpmath's matrices and numbers carry no types
 Number = Any
@@ -26,7 +40,9 @@ def precise(values: ArrayLike | Matrix) -> Matrix:
     """Floats as they are, with 60 digits; a vector becomes a column."""
     if isinstance(values, CONTEXT.matrix):
         return values
-    array = np.asarray(values, dtype=np.float64)
+    array = real(values, "a Gaussian's array")
+    if array.ndim not in (1, 2) or not array.size:
+        raise ValueError(f"a Gaussian's array has shape {array.shape}: give a vector (d,) or a matrix (d, d)")
     return CONTEXT.matrix([[float(x) for x in row] for row in np.reshape(array, (array.shape[0], -1))])
 
 

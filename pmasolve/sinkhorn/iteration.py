@@ -20,7 +20,7 @@ from ..calculus.operators import Fourier, Operators, Space
 from ..flows.evolution import convexity
 from ..flows.loop import evolve
 from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
-from ..machine.arrays import Array, number
+from ..machine.arrays import Array, having, number
 from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
 from ..problems.problem import Problem, checked
 from ..problems.times import admit_multiples
@@ -93,6 +93,7 @@ class SinkhornState:
     record: Mapping[str, float] = field(default_factory=dict)
 
 
+GAUGES = "give PLAIN, SYMMETRIC, SELF or FORWARD"
 DIGITS = 2.0**-53  # of the squared extent: rounding of the largest cost
 
 
@@ -145,6 +146,9 @@ class Sinkhorn:
 
     def __post_init__(self) -> None:
         number(self.quadrature, "quadrature")
+        having(self.gauge, "needs_density", "gauge", GAUGES)
+        if self.softmin is not None:
+            having(self.softmin, "bind", "softmin", "give an engine, as Blockwise() or Separable(), or None")
         if not 0 < number(self.eps, "eps") < np.inf:
             raise ValueError(f"eps={self.eps}: the regularisation must be positive and finite, for example 1e-3")
         least = DIGITS * checked(self.problem).extent ** 2
@@ -384,7 +388,7 @@ def corrected(
     >>> bool(run.error_estimate().total[0] < 1e-5)
     True
     """
-    gauge = gauge or second_order(problem)
+    gauge = second_order(checked(problem)) if gauge is None else having(gauge, "needs_density", "gauge", GAUGES)
     if gauge.order < 2:
         raise ValueError(
             f"gauge={gauge.name!r} leaves the bias of order ε: take SYMMETRIC, or SELF where f is not known"

@@ -16,11 +16,11 @@ import numpy as np
 from ..flows.loop import evolve
 from ..flows.protocol import reach
 from ..flows.trajectories import ErrorEstimate, Trajectory, followed, sup_distances
-from ..machine.arrays import Array, integer
+from ..machine.arrays import Array, having, integer
 from ..machine.speaking import count
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem, checked
-from .iteration import SYMMETRIC, Gauge, Sinkhorn, SinkhornState
+from .iteration import GAUGES, SYMMETRIC, Gauge, Sinkhorn, SinkhornState
 from .readings import Reading
 from .softmin.protocol import Softmin
 
@@ -145,7 +145,7 @@ class Richardson:
 
 def need_even_powers(problem: Problem, gauge: Gauge) -> None:
     """Refuse what extrapolation in ε² makes no sense for: gauges of order 1, and samples."""
-    if gauge.order < 2:
+    if having(gauge, "order", "gauge", GAUGES).order < 2:
         raise ValueError(f"gauge={gauge.name!r} has odd powers of ε, which extrapolation keeps: take SYMMETRIC or SELF")
     if not checked(problem).has_densities:
         raise ValueError(

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array, number
+from ..machine.arrays import Array, having, number
 from ..machine.progress import progress_bar
 from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.outcomes import INTERRUPTED, NOT_FINITE, REACHED, STALLED, STEP_LIMIT, Outcome
@@ -246,6 +246,8 @@ def schroedinger(
     ('reached', True)
     """
     number(eps, "eps")
+    if newton is not None:
+        having(newton, "products", "newton", "give SinkhornNewton(), or None for plain Sinkhorn")
     rungs = _rungs(checked(problem), eps, start, ladder)
     demands = {"marginal": marginal, "duality_gap": duality_gap, "limit": limit}
     if not all(number(value, name) > 0 for name, value in demands.items()):
