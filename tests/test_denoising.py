@@ -59,6 +59,8 @@ def test_example_5_masses_tend_to_a_half() -> None:
     found = dn.complexity(dn.slab(), snr=[2.0, 5.0, 10.0, 100.0])
     np.testing.assert_allclose(found.critical_mass, [0.325, 0.5985, 0.598, 0.5236], atol=5e-4)
     assert dn.critical_snr(dn.slab(), 1.0, 2.0) == pytest.approx(1.50030, abs=1e-5)
+    assert dn.critical_snr(dn.four_modes(), 0.2, 0.8) == pytest.approx(0.42775, abs=5e-6)
+    assert dn.critical_snr(dn.four_modes(0.25), 0.2, 0.8) == pytest.approx(0.42400, abs=5e-6)
 
 
 @pytest.mark.parametrize(
@@ -378,7 +380,9 @@ def test_both_signs_count_and_what_follows_an_unresolved_r_is_not_resolved() -> 
 
 
 @pytest.mark.parametrize(
-    ("law", "ratios"), [(dn.two_points(), (0.0802, 0.0825)), (dn.slab(), (0.0944, 0.0819))], ids=["two points", "slab"]
+    ("law", "ratios"),
+    [(dn.two_points(), (0.0802, 0.0825)), (dn.slab(), (0.0944, 0.0819)), (dn.four_modes(), (0.3755, 0.0780))],
+    ids=["two points", "slab", "four normals"],
 )
 def test_diffuse_then_denoise(law: Source, ratios: tuple[float, float]) -> None:
     """η = 0.01, from δ₀: W₂ ratios after 100 and 300 steps."""

@@ -25,18 +25,21 @@ CLAIM = Claim(
     statement="L_r(y) = Var(rX | rX + Z = y), ζ* = (1 − sup L_r)(1 + r²), r² = 1/(e^{2t} − 1);  1: X = 0: ζ* = "
     "1/(1 − e^{−2t});  2: X ~ N(0, σ²): ζ* = 1/(1 + e^{−2t}(σ² − 1));  3: X uniform on [−1, 1]: sup L_r = L_r(0) = "
     "1 − 2rφ(r)/(2Φ(r) − 1);  4: X = ±μ: sup L_r ≥ 1 from r* = 1/μ on, E(L_r − 1)₊ largest for r in (1/μ, 2/μ);  "
-    "5: X ~ ½δ₀ + ½N(0, 1): r* = 1.50030, and the mass m* on which the largest L_r average 1 tends to ½;  theorem 3: "
+    "5: X ~ ½δ₀ + ½N(0, 1): r* = 1.50030, and the mass m* on which the largest L_r average 1 tends to ½;  6: "
+    "X ~ .1N(−4, 1) + .2N(−2, ½) + .4N(2, ½) + .3N(4, 1): r* = .42775, .42400 where ½ is read as "
+    "a deviation;  theorem 3: "
     "f = id − ηw, w = x + (log p)′, b = id + η(x + (log f_#p)′): W₂(b_#f_#p, p) = η²‖w″ + (log p)′w′ − w‖_{L²(p)} + "
     "O(η³), for N(0, v) the norm is |2(1−1/v)/v + (1−1/v)²|√v;  introduction: a denoising step at time kη multiplies W₂ "
     "by 1 + η(s²−1)/(e^{2kη}+s²−1), less than 1 − η for k < log(2(1−s²))/2η",
-    source="Liang, Dharmakeerthi, Koriyama, arXiv 2411.01629, examples 1 to 5, theorem 3 and introduction, with e^{2kη} "
-    "for the printed e^{kη} and vᵢ⁻¹ for the printed vᵢ; the constant of theorem 3, m* and the digits of examples 3 "
-    "and 5 were derived for this package",
+    source="Liang, Dharmakeerthi, Koriyama, arXiv 2411.01629, examples 1 to 6, theorem 3 and introduction, with e^{2kη} "
+    "for the printed e^{kη} and vᵢ⁻¹ for the printed vᵢ; the constant of theorem 3, m* and the digits of examples 3, 5 "
+    "and 6 were derived for this package",
     expected="the closed forms; tables to all digits given; order 2 with its constant",
     tolerance="closed forms within 1e-9; equal after rounding to the digits given; last two running orders in [1.95, "
     "2.05]; the constant, extrapolated, within 1e-3",
     problem="t = 0.2, 0.5, 1; σ² = 0.4 and 3; r = 0.2 … 1000; N(0, 0.4) and a mixture of three normals; s² = 0.3, η = 0.01",
-    mutations="e^{kη} as printed; vᵢ in the denominators, as printed, in example 5; b with the score of p for that of f_#p; "
+    mutations="e^{kη} as printed; vᵢ in the denominators, as printed, in example 5; b with the score of p for "
+    "that of f_#p; "
     "ζ* without its factor 1 + r²",
 )
 EXACT, DIGITS, NEAR = {"difference": AtMost(1e-9)}, {"difference": AtMost(1e-12)}, {"difference": AtMost(1e-5)}
@@ -58,6 +61,7 @@ def study(level: Level) -> Iterator[Check]:
     yield Check("example 4, hardest r", hardest(), INSIDE)
     yield Check("example 5", slab(), DIGITS)
     yield Check("example 5, sup L at r*", at_critical(), NEAR)
+    yield Check("example 6", four_modes(), DIGITS)
     for name, law in (("N(0, 0.4)", NARROW), ("mixture", THREE)):
         yield Check(f"theorem 3, {name}", round_trip(law), ROUND_TRIP)
         yield Check(f"theorem 3, {name}, constant", constant(law), CONSTANT)
@@ -121,6 +125,15 @@ def slab() -> Rows:
     for (r, mass), ours in zip(MASSES.items(), found, strict=True):
         rows[f"m*, r = {r}"] = (_rounded(float(ours), mass), mass)
     return against(rows, source="example 5 of arXiv 2411.01629, evaluated once with independent code")
+
+
+def four_modes() -> Rows:
+    """r* of example 6, in both readings of its ½."""
+    rows = {
+        name: (_rounded(dn.critical_snr(dn.four_modes(inner), 0.2, 0.8), printed), printed)
+        for name, inner, printed in (("r*, variance ½", 0.5, 0.42775), ("r*, deviation ½", 0.25, 0.42400))
+    }
+    return against(rows, source="example 6 of arXiv 2411.01629, evaluated once with independent code")
 
 
 def slab_supremum(r: float, power: int = -1) -> float:

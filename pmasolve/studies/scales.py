@@ -99,7 +99,7 @@ def figures() -> Mapping[str, Callable[[], Figure]]:
 EXAMPLES: Mapping[str, Source] = {
     "two points ±1": dn.two_points(),
     "spike and slab ½δ₀ + ½N(0, 1)": dn.slab(),
-    "here another law than the paper's, three normals": dn.Mixture([0.3, 0.3, 0.4], [-3.0, 0.5, 4.0], [0.5, 0.5, 0.5]),
+    "four normals": dn.four_modes(),
 }
 
 

@@ -20,6 +20,7 @@ from .distances import w2_line as w2_line
 from .distances import w2_on_grid as w2_on_grid
 from .examples import Uniform as Uniform
 from .examples import dirac as dirac
+from .examples import four_modes as four_modes
 from .examples import normal as normal
 from .examples import slab as slab
 from .examples import two_points as two_points

@@ -92,6 +92,27 @@ def slab() -> Mixture:
     return Mixture(np.full(2, 0.5), np.zeros(2), np.array([0.0, 1.0]))
 
 
+def four_modes(inner: float = 0.5) -> Mixture:
+    """Example 6: .1 N(−4, 1) + .2 N(−2, ½) + .4 N(2, ½) + .3 N(4, 1), four normals of unequal masses.
+
+    The ½ is a variance here: r* = .42775.  Read as a standard deviation, ``inner`` = ¼, it gives r* = .42400.
+
+    Parameters
+    ----------
+    inner : variance ≥ 0 of the two components at ±2.
+
+    Returns
+    -------
+    Mixture : of four components.
+
+    Examples
+    --------
+    >>> four_modes().moments()[0]  # E X
+    array([1.2])
+    """
+    return Mixture(np.array([0.1, 0.2, 0.4, 0.3]), np.array([-4.0, -2.0, 2.0, 4.0]), np.array([1.0, inner, inner, 1.0]))
+
+
 @dataclass(frozen=True)
 class Uniform:
     """Example 3: X uniform on [−a, a]; given Y = y, rX is N(y, 1) cut to [−ra, ra].
