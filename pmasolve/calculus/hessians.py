@@ -23,7 +23,7 @@ def packed(dim: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(dim) for j in range(i, dim)]
 
 
-LANES = 64  # points looked at together
+POINTS_TOGETHER = 64  # points looked at together
 SAMPLE = 128  # points that give a first range of eigenvalues
 
 WITH_NAN = {"error_model": "numpy", "fastmath": {"contract"}}  # NaN may come: no other licence
@@ -98,9 +98,9 @@ def _finite(values, begin, end):
 
 @vectorised
 def _density_sums(speed, f, begin, end, sums):
-    """Add ρ, ρA, A, and the extremes of A, of LANES points at a time; ρ = exp(A − f), clipped far outside of what occurs."""
-    for first in range(begin, end, LANES):
-        last = min(first + LANES, end)
+    """Add ρ, ρA, A, and the extremes of A, of some points at a time; ρ = exp(A − f), clipped far outside of what occurs."""
+    for first in range(begin, end, POINTS_TOGETHER):
+        last = min(first + POINTS_TOGETHER, end)
         for i in range(np.uint64(first), np.uint64(last)):
             k, a = i - np.uint64(first), speed[i]
             e = LOG2E * (a - f[i])
@@ -150,7 +150,7 @@ class DensitySums:
 def density_sums(A: Array, f: Array) -> DensitySums:
     """Sums and extremes in one pass, from finite arrays of one shape."""
     parts, speed, source = blocks(A.size, A.size), A.reshape(-1), f.reshape(-1)
-    sums = np.zeros((len(parts), 5, LANES))
+    sums = np.zeros((len(parts), 5, POINTS_TOGETHER))
     sums[:, 3], sums[:, 4] = np.inf, -np.inf
     each(lambda b, out: _density_sums(speed, source, b.start, b.stop, out), parts, list(sums))
     return DensitySums(*sums[:, :3].sum(axis=(0, 2)).tolist(), float(sums[:, 3].min()), float(sums[:, 4].max()))
@@ -279,8 +279,8 @@ def _extremes(shape, H, begin, end, found, inside, traces):
     """
     for i in range(begin, end, max(1, (end - begin) // SAMPLE)):
         _widen(shape, H, i, found)
-    for first in range(begin, end, LANES):
-        last = min(first + LANES, end)
+    for first in range(begin, end, POINTS_TOGETHER):
+        last = min(first + POINTS_TOGETHER, end)
         if len(shape) == 1:
             _inside_1d(H, first, last, found[0], found[1], inside, traces)
         elif len(shape) == 2:
@@ -295,7 +295,7 @@ def _extremes(shape, H, begin, end, found, inside, traces):
 def eigenvalue_range(S: Array) -> tuple[float, float, float]:
     """Least, greatest and mean eigenvalue over all points of the packed symmetric matrices S (dim(dim+1)/2, *shape)."""
     flat, parts = S.reshape(S.shape[0], -1), blocks(S[0].size, S[0].size)
-    found, room = np.tile([np.inf, -np.inf], (len(parts), 1)), np.zeros((2, len(parts), LANES))
+    found, room = np.tile([np.inf, -np.inf], (len(parts), 1)), np.zeros((2, len(parts), POINTS_TOGETHER))
     work = partial(_extremes, S.shape[1:], flat)
     each(lambda b, *out: work(b.start, b.stop, *out), parts, list(found), list(room[0]), list(room[1]))
     return float(found[:, 0].min()), float(found[:, 1].max()), float(room[1].sum()) / (S.ndim - 1) / S[0].size

@@ -42,7 +42,7 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"pmasolve {package_version()}")
         raise typer.Exit
@@ -51,7 +51,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def pmasolve(
     version: Annotated[
-        bool, typer.Option("--version", help="print the version", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="print the version", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     """Sinkhorn, the parabolic Monge–Ampère equation, optimal transport, and the distances between them."""

@@ -21,7 +21,7 @@ from .inputs import Reading, check_memory
 
 DOMAINS = {"torus": Torus, "box": Box}
 GAUGES = {gauge.name: gauge for gauge in (PLAIN, SYMMETRIC, SELF, FORWARD)}
-SPACES: dict[str, Space] = {
+SPACES_BY_NAME: dict[str, Space] = {
     "fourier": Fourier(),
     "differences-2": FiniteDifference(2),
     "differences-4": FiniteDifference(4),
@@ -46,7 +46,7 @@ def problem_of(config: Config) -> Problem:
     grid, tables = grid_of(config), (config.source, config.target)
     if all(table.potential is not None for table in tables):
         return Problem(grid, *(Formula(table.potential or "") for table in tables))
-    return Problem.from_densities(grid, *(_density(grid, table) for table in tables))
+    return Problem.from_densities(grid, *(_density_of_table(grid, table) for table in tables))
 
 
 def initial_of(config: Config, grid: Grid) -> Array | None:
@@ -56,7 +56,7 @@ def initial_of(config: Config, grid: Grid) -> Array | None:
     return None if config.initial.formula is None else Formula(config.initial.formula)(*grid.points)
 
 
-def _density(grid: Grid, table: Density) -> Callable[..., Array] | Array:
+def _density_of_table(grid: Grid, table: Density) -> Callable[..., Array] | Array:
     """A density of any mass: a callable for formulas, an array for files."""
     if table.file is not None:
         return Reading(table.array, table.frame, table.floor, table.clip).of(table.file).values
@@ -77,7 +77,7 @@ def flow_of(config: Config, problem: Problem) -> Flow:
     """
     match config.flow:
         case MongeAmpereFlow(rtol=rtol, space=space):
-            return MongeAmpere(problem, rtol=rtol, space=SPACES[space])
+            return MongeAmpere(problem, rtol=rtol, space=SPACES_BY_NAME[space])
         case SinkhornFlow(eps=eps, gauge=gauge):
             return Sinkhorn(problem, eps, gauge=GAUGES[gauge])
         case RichardsonFlow(eps=eps, levels=levels):

@@ -55,7 +55,7 @@ class Formula:
     text: str
 
     def __post_init__(self) -> None:
-        _check(self.tree, self.text)
+        _check_node(self.tree, self.text)
 
     @property
     def tree(self) -> ast.expr:
@@ -85,7 +85,7 @@ def number(text: str) -> float:
     return float(Formula(text)())
 
 
-def _check(node: ast.AST, text: str, depth: int = 0) -> None:
+def _check_node(node: ast.AST, text: str, depth: int = 0) -> None:
     if depth > DEEPEST:
         raise ValueError(f"{text[:40]!r}…: nested more than {DEEPEST} deep; give arrays in a file instead")
     match node:
@@ -108,7 +108,7 @@ def _check(node: ast.AST, text: str, depth: int = 0) -> None:
             said = "+ - * / **, numbers, x, y, z, pi, e and functions"
             raise ValueError(f"{text!r}: {ast.unparse(node)!r} cannot be said; there are {said}")
     for part in parts:
-        _check(part, text, depth + 1)
+        _check_node(part, text, depth + 1)
 
 
 def _value(node: ast.AST, names: Mapping[str, Any], text: str) -> Any:

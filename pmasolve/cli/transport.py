@@ -43,7 +43,7 @@ def transport(
         if figure is not None and figure.suffix not in FORMATS:
             raise ValueError(f"figure={figure}: give a name that ends with {' or '.join(FORMATS)}")
         check_outputs((out and archives.target_of(out), figure), (source, target))
-        problem = _problem((source, target), Reading(array, frame, floor, clip), lengths, periodic)
+        problem = _problem_of_files((source, target), Reading(array, frame, floor, clip), lengths, periodic)
         if figure is not None and problem.domain.dim != 2:
             raise ValueError(
                 f"figure={figure}: {source} has {problem.domain.dim} axes, figures are drawn in 2D; leave it out"
@@ -52,19 +52,19 @@ def transport(
         written = [] if out is None else [save_map(T, out)]
         if figure is not None:
             written += report.save_figure(report.plot_transport(T), figure.with_suffix(""), formats=[figure.suffix[1:]])
-        say(_words(T, written), _record(T, written), as_json)
+        say(_map_words(T, written), _map_record(T, written), as_json)
         if not T.outcome.ok:
             undone(T.outcome)
 
 
-def _problem(files: tuple[Path, Path], reading: Reading, lengths: str | None, periodic: bool) -> Problem:
+def _problem_of_files(files: tuple[Path, Path], reading: Reading, lengths: str | None, periodic: bool) -> Problem:
     samples = [(path, reading.of(path)) for path in files]
     (_, mu), (_, nu) = samples
     grid = (Torus if periodic else Box)(mu.values.shape, lengths_of(lengths, samples))
     return Problem.from_densities(grid, mu.values, nu.values)
 
 
-def _words(T: Transport, written: list[Path]) -> str:
+def _map_words(T: Transport, written: list[Path]) -> str:
     i = T.interval
     nodes = (
         []
@@ -104,7 +104,7 @@ def _convexity(T: Transport) -> str:
     return "" if np.isnan(T.min_eigenvalue) else f", least eigenvalue of D²φ {T.min_eigenvalue:.3g}"
 
 
-def _record(T: Transport, written: list[Path]) -> dict[str, object]:
+def _map_record(T: Transport, written: list[Path]) -> dict[str, object]:
     return {
         "outcome": T.outcome.name,
         "ok": T.outcome.ok,

@@ -17,7 +17,7 @@ from ..problems.problem import Problem
 from .evolution import linearise_at
 from .reading import inspect, need_convex
 
-REMEDY = (
+DENSITY_REMEDY = (
     "the density is known (fields), its Brenier potential only to the accuracy of the semi-dual: refine the grid, or smooth the "
     "densities"
 )
@@ -48,6 +48,6 @@ def brenier_potential(problem: Problem, operators: Operators, log_density: Array
     """
     found = transport(between(problem, log_density), progress=False)
     if found.outcome.ok:
-        return found.potential, inspect(problem, operators, found.potential, lambda: REMEDY)
+        return found.potential, inspect(problem, operators, found.potential, lambda: DENSITY_REMEDY)
     why = f"the density is known (fields) but its Brenier potential is not; transport: {found.outcome}"
     return found.potential, POTENTIAL_NOT_FOUND.advising(why)

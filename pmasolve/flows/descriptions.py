@@ -34,7 +34,7 @@ GRIDS: Mapping[str, type[Grid]] = {"Torus": Torus, "Box": Box}
 Description = dict[str, Any]
 
 BETWEEN = 0.37  # of h: where densities are looked at between the nodes
-LOOKED_AT = 4096  # at so many points
+POINTS_COMPARED = 4096  # at so many points
 
 
 def described(value: Any) -> Any:
@@ -122,7 +122,7 @@ def made(description: Description, arrays: Mapping[str, Array]) -> Flow:
         name: arrays[f"parameter:{name}"] if value == {"stored": True} else _made(value)
         for name, value in description["fields"].items()
     }
-    return _named(description["type"])(problem=problem, **settings)
+    return _class_named(description["type"])(problem=problem, **settings)
 
 
 def _stored(value: Any) -> Any:
@@ -143,7 +143,7 @@ def _interpolation(density: Function) -> Description:
 def _between(grid: Grid) -> Array:
     """Some points off the grid, (dim, n)."""
     flat = grid.points.reshape(grid.dim, -1)
-    return flat[:, :: -(-flat.shape[1] // LOOKED_AT)] + BETWEEN * np.reshape(grid.spacing, (-1, 1))
+    return flat[:, :: -(-flat.shape[1] // POINTS_COMPARED)] + BETWEEN * np.reshape(grid.spacing, (-1, 1))
 
 
 def _close(a: Array | None, b: Array | None) -> bool:
@@ -161,10 +161,10 @@ def _problem(description: Description, arrays: Mapping[str, Array]) -> Problem:
         return Problem.from_samples(arrays["points of f"], arrays["points of g"], np.exp(-f), np.exp(-g), period)
     grid = GRIDS[domain["type"]](tuple(domain["shape"]), tuple(domain["lengths"]))
     parts = zip((f, g), "fg", description["interpolations"], strict=True)
-    return assembled(grid, grid, *(_density(grid, values, name, _made(how)) for values, name, how in parts))
+    return assembled(grid, grid, *(_stored_density(grid, values, name, _made(how)) for values, name, how in parts))
 
 
-def _density(grid: Grid, values: Array, name: str, interpolation: Any) -> Function:
+def _stored_density(grid: Grid, values: Array, name: str, interpolation: Any) -> Function:
     if np.isposinf(values).any():
         return from_density_samples(grid, np.exp(-values), name, interpolation)
     return from_samples(grid, values, name, interpolation)
@@ -175,7 +175,7 @@ def _made(value: Any) -> Any:
         case list():
             return tuple(_made(item) for item in value)
         case {"type": str(name), "fields": dict(parts)}:
-            return _named(name)(**{key: _made(part) for key, part in parts.items()})
+            return _class_named(name)(**{key: _made(part) for key, part in parts.items()})
         case {"enum": str(name), "name": str(member)}:
             return _looked_up(name)[member]
         case dict():
@@ -186,7 +186,7 @@ def _made(value: Any) -> Any:
     return value
 
 
-def _named(name: str) -> Any:
+def _class_named(name: str) -> Any:
     """A dataclass of the package."""
     found = _looked_up(name)
     if not (isinstance(found, type) and is_dataclass(found)):

@@ -20,7 +20,7 @@ from ..problems.outcomes import Outcome
 from .descriptions import Description, differences, flow_arrays, flow_description, made
 from .trajectories import Flow, Trajectory, followed
 
-FORMAT = "pmasolve trajectory 3"
+TRAJECTORY_FORMAT = "pmasolve trajectory 3"
 NEEDED = ("times", "potentials", "latest", "initial", "flow:f", "flow:g")
 
 
@@ -65,13 +65,13 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     }
     outcome = trajectory.outcome
     header = {
-        "format": FORMAT,
+        "format": TRAJECTORY_FORMAT,
         "flow": flow_description(trajectory.flow),
         "t": float(t),
         "outcome": [outcome.name, outcome.ok, outcome.advice],
         "provenance": dict(trajectory.provenance),
     }
-    free = path if outcome.ok else archives.spared(path, lambda old: _holds_more(old, trajectory))
+    free = path if outcome.ok else archives.spared(path, lambda old: _holds_longer_run(old, trajectory))
     return archives.write(free, header, arrays)
 
 
@@ -104,25 +104,25 @@ def load(path: str | os.PathLike[str], flow: Flow | None = None) -> Trajectory:
     ...     load(save(evolve(flow, times=[0.01]), f"{folder}/run"), flow).outcome.name
     'reached'
     """
-    header, arrays = archives.read(path, FORMAT, NEEDED)
+    header, arrays = archives.read(path, TRAJECTORY_FORMAT, NEEDED)
     with archives.reading(path, "a pmasolve trajectory"):
         description, stored = header["flow"], _named(arrays, "flow:")
         if flow is None:
-            flow = _made(path, description, stored)
+            flow = _made_flow(path, description, stored)
         else:
             _compare(path, description, stored, flow)
         trajectory = Trajectory(
             flow,
             arrays["times"],
             arrays["potentials"],
-            _outcome(header["outcome"]),
+            _stored_outcome(header["outcome"]),
             (float(header["t"]), arrays["latest"]),
             arrays["initial"],
             _named(arrays, "field:"),
             _named(arrays, "record:"),
             dict(header["provenance"]),
         )
-        _check(path, trajectory)
+        _check_run(path, trajectory)
     return trajectory
 
 
@@ -134,12 +134,12 @@ def provenance(path: str | os.PathLike[str]) -> dict[str, str | float]:
     FileNotFoundError : no such file.
     ValueError : a damaged or foreign file.
     """
-    header, _ = archives.read(path, FORMAT, NEEDED)
+    header, _ = archives.read(path, TRAJECTORY_FORMAT, NEEDED)
     with archives.reading(path, "a pmasolve trajectory"):
         return dict(header["provenance"])
 
 
-def _made(path: str | os.PathLike[str], description: Description, stored: Mapping[str, Array]) -> Flow:
+def _made_flow(path: str | os.PathLike[str], description: Description, stored: Mapping[str, Array]) -> Flow:
     try:
         return made(description, stored)
     except BadFile as error:
@@ -158,7 +158,7 @@ def _compare(path: str | os.PathLike[str], description: Description, stored: Map
         )
 
 
-def _holds_more(path: Path, new: Trajectory) -> bool:
+def _holds_longer_run(path: Path, new: Trajectory) -> bool:
     """Whether a file must not give way to an unfinished trajectory."""
     try:
         old = load(path, new.flow)
@@ -167,14 +167,14 @@ def _holds_more(path: Path, new: Trajectory) -> bool:
     return old.times.size > new.times.size or old.latest[0] > new.latest[0]
 
 
-def _outcome(stored: Any) -> Outcome:
+def _stored_outcome(stored: Any) -> Outcome:
     match stored:
         case [str(name), bool(ok), str(advice)]:
             return Outcome(name, ok, advice)
     raise ValueError("the outcome is no outcome")
 
 
-def _check(path: str | os.PathLike[str], run: Trajectory) -> None:
+def _check_run(path: str | os.PathLike[str], run: Trajectory) -> None:
     """That the numbers can be those of a run."""
     shape, m, t = run.flow.problem.domain.shape, run.times.size, run.latest[0]
     numbers = {"times": run.times, "potentials": run.potentials, "initial": run.initial}

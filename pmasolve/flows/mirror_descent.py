@@ -56,7 +56,7 @@ class ConstantSteps:
     eta: float
 
     def __post_init__(self) -> None:
-        _positive(self.eta, "eta")
+        _positive_step(self.eta, "eta")
 
     def __call__(self, k: int) -> float:
         return self.eta
@@ -83,7 +83,7 @@ class HarmonicSteps:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        _positive(self.scale, "scale")
+        _positive_step(self.scale, "scale")
 
     def __call__(self, k: int) -> float:
         return self.scale / (k + 1)
@@ -223,7 +223,7 @@ class MirrorDescent:
 
     def times(self, count: int) -> Array:
         """η_0, η_0 + η_1, …: the times of the first ``count`` iterates, the ones that can be asked for."""
-        return np.cumsum([_positive(self.schedule(k), f"schedule({k})") for k in range(count)])
+        return np.cumsum([_positive_step(self.schedule(k), f"schedule({k})") for k in range(count)])
 
     @cached_property
     def _limits(self) -> list[float]:
@@ -245,7 +245,7 @@ class MirrorDescent:
         """k with η_0 + … + η_{k−1} = t."""
         k, reached = 0, 0.0
         while reached < t * (1 - 1e-12):
-            before, reached, k = reached, reached + _positive(self.schedule(k), f"schedule({k})"), k + 1
+            before, reached, k = reached, reached + _positive_step(self.schedule(k), f"schedule({k})"), k + 1
         if abs(reached - t) > 1e-9 * t:
             raise ValueError(
                 f"t={t:g} is no sum of the first steps; the nearest are {before:.17g} and {reached:.17g}; see times(count)"
@@ -331,7 +331,7 @@ class MirrorDescent:
         return by_refinement(trajectory, halved, 2.0, on_finer_grid(same_modes))
 
 
-def _positive(eta: float, name: str) -> float:
+def _positive_step(eta: float, name: str) -> float:
     if not 0 < number(eta, name) < np.inf:
         raise ValueError(f"{name}={eta}: steps must be positive and finite, for example 1e-3")
     return eta

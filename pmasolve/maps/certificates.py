@@ -58,7 +58,7 @@ class Interval:
         return 0.0 if self.upper == 0 else float("inf")
 
 
-LARGEST = 700.0  # logarithm of a density
+LARGEST_LOG = 700.0  # logarithm of a density
 NOTHING = Interval(0.0, float("inf"), CONTINUOUS)
 
 
@@ -85,7 +85,7 @@ def certify(problem: Problem, series: tuple[Transform, Coefficients], cost: floa
     """
     found = None
     for grid, transform, coefficients in reversed(_sufficient(problem.domain, series, LOST * gap * np.sqrt(cost))):
-        before, found = found, _between(problem, grid, (transform, coefficients), cost, gap)
+        before, found = found, _on_finer_grid(problem, grid, (transform, coefficients), cost, gap)
         if found.interval.gap <= NARROW * gap or (before and _agree(before.interval, found.interval)):
             break
     assert found is not None
@@ -139,7 +139,7 @@ def walled(nodes: Grid, density: Array) -> Array:
 def measured(grid: Grid, density: Function) -> float:
     """The mass of e^{−f} to order h⁴; ∞ where an interpolant between nodes leaves the floats, as next to the least of them."""
     log_density = -density.at(grid.points)
-    return grid.integral(walled(grid, np.exp(log_density))) if log_density.max() < LARGEST else np.inf
+    return grid.integral(walled(grid, np.exp(log_density))) if log_density.max() < LARGEST_LOG else np.inf
 
 
 def _finer(grid: Grid) -> Grid:
@@ -156,7 +156,7 @@ def _finer(grid: Grid) -> Grid:
     return replace(grid, shape=tuple(scipy.fft.next_fast_len(n, real=True) for n in points))
 
 
-def _between(
+def _on_finer_grid(
     problem: Problem, grid: Grid, series: tuple[Transform, Coefficients], cost: float, gap: float
 ) -> Certificate:
     """The certificate by quadrature on a finer grid than that of the series."""

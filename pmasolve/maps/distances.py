@@ -23,7 +23,7 @@ from ..problems.outcomes import INTERRUPTED
 from ..problems.problem import Problem, checked_grid
 from .transport import Transport, transport
 
-FORMAT = "pmasolve distances 2"
+DISTANCES_FORMAT = "pmasolve distances 2"
 Solve = Callable[[Problem], Transport]
 
 
@@ -278,13 +278,13 @@ def _nowhere() -> None:
 
 
 def _header(grid: Grid) -> dict[str, object]:
-    return {"format": FORMAT, "grid": [type(grid).__name__, list(grid.lengths)]}
+    return {"format": DISTANCES_FORMAT, "grid": [type(grid).__name__, list(grid.lengths)]}
 
 
 def _resume(path: Path, grid: Grid, stack: Array, out: Distances) -> None:
     if not path.exists():
         return
-    header, arrays = archives.read(path, FORMAT, ("images", *vars(out)))
+    header, arrays = archives.read(path, DISTANCES_FORMAT, ("images", *vars(out)))
     if header != _header(grid) or not np.array_equal(arrays["images"], stack):
         raise ValueError(f"{path} belongs to other densities or another grid: give another file, or remove it")
     for name, values in vars(out).items():

@@ -33,7 +33,7 @@ def _dot(a, b, weight):
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})
-def _energy(r, inverse, weight):
+def _weighted_energy(r, inverse, weight):
     total = 0.0
     for i in range(r.shape[0]):
         for j in range(r.shape[1]):
@@ -119,7 +119,7 @@ class Elliptic:
 
     def energy(self, r: Coefficients) -> float:
         """Average of |∇Δ⁻¹r|²: the square of the Ḣ⁻¹ norm over the volume."""
-        return self._sum(lambda b: _energy(b(r), b(self.inverse), self._weight)) / self.operators.grid.size
+        return self._sum(lambda b: _weighted_energy(b(r), b(self.inverse), self._weight)) / self.operators.grid.size
 
     def square(self, r: Coefficients) -> float:
         """Average of the values' squares."""
@@ -148,7 +148,7 @@ class Elliptic:
         x, (p, q), inverse, weight = self.solution, self._work, self.inverse, self._weight
         x[...] = 0.0
         p[...] = 0.0
-        first = rho = self._sum(lambda b: _energy(b(r), b(inverse), weight))
+        first = rho = self._sum(lambda b: _weighted_energy(b(r), b(inverse), weight))
         beta, product, k = 0.0, 0.0, 0
         while rho > tolerance**2 * first and k < limit:
             self._each(lambda b, beta=beta: _turn(b(p), b(r), b(inverse), beta))

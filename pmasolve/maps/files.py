@@ -22,7 +22,7 @@ from .newton import NewtonKrylov
 from .semidual import SemiDual
 from .transport import Transport
 
-FORMAT = "pmasolve map 1"
+MAP_FORMAT = "pmasolve map 1"
 GRIDS: dict[str, type[Grid]] = {"Torus": Torus, "Box": Box}
 SPACES: dict[str, type] = {"Fourier": Fourier, "FiniteDifference": FiniteDifference}
 NUMBERS = ("w2_squared", "residual", "worst", "min_eigenvalue")
@@ -59,7 +59,7 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
     """
     grid = T.problem.domain
     header = {
-        "format": FORMAT,
+        "format": MAP_FORMAT,
         "grid": [type(grid).__name__, grid.shape, grid.lengths],
         "space": [type(T.space).__name__, asdict(T.space)],
         "method": [type(T.method).__name__, asdict(T.method)],
@@ -100,16 +100,16 @@ def load_map(path: str | os.PathLike[str]) -> Transport:
     ...     load_map(save_map(T, f"{folder}/map.npz")).outcome.name
     'reached'
     """
-    header, arrays = archives.read(path, FORMAT, ("potential", "source", "target"))
+    header, arrays = archives.read(path, MAP_FORMAT, ("potential", "source", "target"))
     with archives.reading(path, "a map of pmasolve"):
         kind, shape, lengths = header["grid"]
         grid = GRIDS[kind](tuple(shape), tuple(lengths))
-        _check(path, grid, arrays)
+        _check_map(path, grid, arrays)
         return Transport(
             problem=Problem.from_densities(grid, arrays["source"], arrays["target"]),
             potential=arrays["potential"],
-            space=_made(SPACES, header["space"]),
-            method=_made(METHODS, header["method"]),
+            space=_made_setting(SPACES, header["space"]),
+            method=_made_setting(METHODS, header["method"]),
             outcome=_outcome(header["outcome"]),
             interval=Interval(**header["interval"]),
             records=tuple(header["records"]),
@@ -120,7 +120,7 @@ def load_map(path: str | os.PathLike[str]) -> Transport:
         )
 
 
-def _check(path: str | os.PathLike[str], grid: Grid, arrays: Mapping[str, Array]) -> None:
+def _check_map(path: str | os.PathLike[str], grid: Grid, arrays: Mapping[str, Array]) -> None:
     """That each array is one of finite numbers on the grid."""
     shapes = {"map": (grid.dim, *grid.shape), "barycentre": (grid.dim, *grid.shape)}
     for name, values in arrays.items():
@@ -149,6 +149,6 @@ def _outcome(stored: Any) -> Outcome:
     raise ValueError("the outcome is no outcome")
 
 
-def _made(kinds: Mapping[str, type], described: tuple[str, Mapping[str, Any]]) -> Any:
+def _made_setting(kinds: Mapping[str, type], described: tuple[str, Mapping[str, Any]]) -> Any:
     name, options = described
     return kinds[name](**options)

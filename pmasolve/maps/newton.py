@@ -23,7 +23,7 @@ from ..problems.problem import Problem
 from .elliptic import Elliptic, Solve
 from .residual import balance, positive_definite
 
-AT_ROUNDING = STALLED.advising(
+NEWTON_AT_ROUNDING = STALLED.advising(
     "no step reduces the residual any more; refine the grid or smooth the densities, or take SemiDual() for rough data"
 )
 STEPS_SPENT = STEP_LIMIT.advising("Newton's steps are spent; raise steps=, or start from a nearby solution")
@@ -171,7 +171,7 @@ def newton(
         records.append(record)
         watch(record)
 
-    solution, grids = None, _cascade(problem.domain, settings.coarsest)
+    solution, grids = None, _coarse_to_fine(problem.domain, settings.coarsest)
     while grids:
         grid = grids.pop(0)
         here = problem if grid == problem.domain else problem.on(grid)
@@ -198,7 +198,7 @@ def _on(problem: Problem, space: Space, solution: Solution) -> Solution:
     return replace(solution, level=level, state=_start(level))
 
 
-def _cascade(grid: Grid, coarsest: int) -> list[Grid]:
+def _coarse_to_fine(grid: Grid, coarsest: int) -> list[Grid]:
     """Grids with half the points of each axis, coarse to fine."""
     grids = [grid]
     while min(grids[0].shape) >= 2 * coarsest:
@@ -219,7 +219,7 @@ def _solve(level: Level, tolerance: float, settings: NewtonKrylov, last: bool, n
         before, (state, t) = state, _search(level, state, settings.halvings)
         note({"points": level.grid.size, "step": step, "defect": state.defect, "krylov": solve.iterations, "length": t})
         if t == 0:
-            return Solution(level, state, REACHED if state.defect <= _rounding(level) else AT_ROUNDING)
+            return Solution(level, state, REACHED if state.defect <= _rounding(level) else NEWTON_AT_ROUNDING)
         if not last and _aliased(state, before, solve):
             return Solution(level, state, REACHED)
     return Solution(level, state, REACHED if state.defect <= tolerance else STEPS_SPENT)

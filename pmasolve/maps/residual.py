@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..calculus.hessians import LANES, WITH_NAN, vectorised
+from ..calculus.hessians import POINTS_TOGETHER, WITH_NAN, vectorised
 from ..machine.arrays import Array
 from ..machine.compiling import inner
 from ..machine.threads import blocks, each
 
-# Each kernel turns the packed Hessian H into ν cof(I+H), writes r, and adds to the sums |r| and max |r|/det of LANES points.
+# Each kernel turns the packed Hessian H into ν cof(I+H), writes r, and adds to the sums |r| and max |r|/det of some points.
 
 
 @inner(**WITH_NAN)
@@ -60,8 +60,8 @@ def _balance_3d(H, begin, end, nu, mu, r, total, worst):
 @njit(cache=True, nogil=True)
 def _balance(shape, H, begin, end, nu, mu, r, total, worst):
     """Add to ∑|r| and max |r|/det; of the three kernels the one for len(shape) axes is compiled."""
-    for first in range(begin, end, LANES):
-        last = min(first + LANES, end)
+    for first in range(begin, end, POINTS_TOGETHER):
+        last = min(first + POINTS_TOGETHER, end)
         if len(shape) == 1:
             _balance_1d(H, first, last, nu, mu, r, total, worst)
         elif len(shape) == 2:
@@ -111,7 +111,7 @@ def balance(D2u: Array, nu: Array, mu: Array, r: Array) -> tuple[float, float]:
     """
     H, flat_nu, flat_mu, flat_r = D2u.reshape(D2u.shape[0], -1), nu.reshape(-1), mu.reshape(-1), r.reshape(-1)
     parts = blocks(r.size, r.size)
-    found = np.zeros((len(parts), 2, LANES))
+    found = np.zeros((len(parts), 2, POINTS_TOGETHER))
     each(lambda b, f: _balance(r.shape, H, b.start, b.stop, flat_nu, flat_mu, flat_r, f[0], f[1]), parts, list(found))
     return float(found[:, 0].sum()) / r.size, float(found[:, 1].max())
 

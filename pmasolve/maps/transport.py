@@ -263,7 +263,7 @@ def transport(
     >>> T.outcome.name, T.gap < 1e-8, T.map.shape
     ('reached', True, (2, 64, 64))
     """
-    _check(problem, space, gap, tolerance, method)
+    _check_request(problem, space, gap, tolerance, method)
     if isinstance(method, SemiDual) or (method is None and problem.vanishing):
         return _rough(problem, gap, method or SemiDual(), progress)
     if method is not None:
@@ -315,7 +315,7 @@ def _rough(
     )
 
 
-def _check(problem: Problem, space: Space, gap: float, tolerance: float, method: Method | None) -> None:
+def _check_request(problem: Problem, space: Space, gap: float, tolerance: float, method: Method | None) -> None:
     if not checked(problem).has_densities:
         raise ValueError(
             "samples carry weights but no density: estimate densities on a grid (Problem.from_densities), or use schroedinger"

@@ -178,7 +178,7 @@ class Problem:
           source  2 points in 1 dimension, masses from 0.5 to 0.5
           target  1 point in 1 dimension, masses from 1 to 1
         """
-        facts = {"source": _words(self.mu), "target": _words(self.nu)}
+        facts = {"source": _measure_words(self.mu), "target": _measure_words(self.nu)}
         if isinstance(self.domain, Grid):
             facts = {"sides": numbers(self.domain.lengths), **facts}
         return sheet(repr(self), facts)
@@ -256,7 +256,7 @@ def assembled(domain: Grid | Cloud, codomain: Grid | Cloud, source: Function, ta
     return problem
 
 
-def _words(measure: Measure) -> str:
+def _measure_words(measure: Measure) -> str:
     """What varies over the nodes of a measure, and how far."""
     values = np.exp(measure.log_density)
     extent = f"from {values.min():.3g} to {values.max():.3g}"

@@ -27,7 +27,9 @@ from .richardson import extrapolate, need_even_powers
 from .schroedinger import Schroedinger, schroedinger
 from .softmin.protocol import Softmin
 
-REMEDY = "the series in ε does not converge from here: take a smaller ε on a grid that resolves it, or fewer levels"
+SERIES_REMEDY = (
+    "the series in ε does not converge from here: take a smaller ε on a grid that resolves it, or fewer levels"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,7 @@ class Brenier:
     @cached_property
     def _inspected(self) -> Outcome:
         flow = self.runs[-1].flow
-        return flow.reading.inspect(self.potential, flow.quadrature, lambda: REMEDY)
+        return flow.reading.inspect(self.potential, flow.quadrature, lambda: SERIES_REMEDY)
 
     @property
     def iterations(self) -> int:

@@ -140,7 +140,7 @@ def to_pot(problem: Problem, potentials: Potentials, *, scale: float = SQUARED) 
     >>> to_pot(problem, Potentials(np.zeros(2), np.zeros(1), 0.1)).reg
     0.2
     """
-    u, v, eps = _checked(problem, potentials)
+    u, v, eps = _checked_potentials(problem, potentials)
     reg = _regularisation(eps, scale)
     return Pot(_log_masses(problem.mu) - u.ravel() / eps, _log_masses(problem.nu) - v.ravel() / eps, reg)
 
@@ -250,7 +250,7 @@ def to_geomloss(problem: Problem, potentials: Potentials) -> GeomLoss:
     >>> to_geomloss(problem, Potentials(np.ones(1), np.zeros(1), 0.25)).blur
     0.5
     """
-    u, v, eps = _checked(problem, potentials)
+    u, v, eps = _checked_potentials(problem, potentials)
     return GeomLoss(-u.ravel(), -v.ravel(), float(np.sqrt(eps)))
 
 
@@ -291,7 +291,7 @@ def _regularisation(eps: float, scale: float) -> float:
     return float(2 * scale * eps)
 
 
-def _checked(problem: Problem, potentials: Potentials) -> Potentials:
+def _checked_potentials(problem: Problem, potentials: Potentials) -> Potentials:
     u, v, eps = potentials
     return Potentials(
         problem.domain.values(u, "u"), problem.codomain.values(v, "v"), _regularisation(eps, HALF_SQUARED)

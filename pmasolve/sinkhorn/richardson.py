@@ -24,7 +24,10 @@ from .iteration import GAUGES, SYMMETRIC, Gauge, Sinkhorn, SinkhornState
 from .readings import Reading
 from .softmin.protocol import Softmin
 
-REMEDY = "the extrapolation of the ladder lost what its members have: take a smaller ε on a grid that resolves it, or fewer levels"
+LADDER_REMEDY = (
+    "the extrapolation of the ladder lost what its members have: "
+    "take a smaller ε on a grid that resolves it, or fewer levels"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +121,9 @@ class Richardson:
         outcome = _worst(states)
         if outcome.ok and t >= until:
             finest = self.ladder[-1]
-            outcome = finest.reading.inspect(extrapolate(self._potentials(states)), finest.quadrature, lambda: REMEDY)
+            outcome = finest.reading.inspect(
+                extrapolate(self._potentials(states)), finest.quadrature, lambda: LADDER_REMEDY
+            )
         return RichardsonState(t, states, outcome, {"error_estimate": self._last_change(states)})
 
     def potential(self, state: RichardsonState) -> Array:

@@ -19,7 +19,7 @@ from .softmin.nodes import points
 
 UNIT = 2.0**-53
 PAIRWISE = 128  # terms that numpy adds one by one; longer sums are sums of such sums, in pairs
-LONGEST = 4096  # terms that an engine adds one by one
+LONGEST_SUM = 4096  # terms that an engine adds one by one
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def slack(problem: Problem, eps: float, u: Array, v: Array) -> Slack:
     parts = (_largest(u, problem.mu) + _largest(v, problem.nu)) / eps + sum(logs) + np.log(size)
     wrapped = np.sqrt(2 * parts * _periods(problem) / eps)
     along = sum(nodes.shape) if isinstance(nodes, Grid) else size
-    terms = min(along, LONGEST) + along / LONGEST
+    terms = min(along, LONGEST_SUM) + along / LONGEST_SUM
     sums = UNIT * (min(size, PAIRWISE) + np.log2(size) + 2 * max(logs) + 8)
     return Slack(UNIT * ((10 + 3 * nodes.dim) * parts + 3 * wrapped + terms) + sums, sums)
 

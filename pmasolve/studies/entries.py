@@ -166,7 +166,7 @@ def to_json(section: Section) -> dict[str, Any]:
         "holds": section.holds,
         "seconds": section.seconds,
         "crash": section.crash or None,
-        "checks": [{f.name: _plain(getattr(entry, f.name)) for f in fields(Entry)} for entry in section.entries],
+        "checks": [{f.name: _json_ready(getattr(entry, f.name)) for f in fields(Entry)} for entry in section.entries],
     }
 
 
@@ -204,12 +204,12 @@ def _array(values: list[float | None]) -> Array:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _plain(value: Any) -> Any:
+def _json_ready(value: Any) -> Any:
     match value:
         case np.ndarray() | tuple():
-            return [_plain(item) for item in value]
+            return [_json_ready(item) for item in value]
         case Mapping():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: _json_ready(item) for key, item in value.items()}
         case bool() | np.bool_():
             return bool(value)
         case float() | np.floating():

@@ -16,8 +16,8 @@ from ..sinkhorn.schroedinger import Schroedinger
 from .convergence import Study
 from .figures import OKABE_ITO, Axes, Curve, Figure, Panel, panels, plot_panels, plot_trajectory, plot_transport, svg
 
-MANY = 400  # points of a cloud that are drawn
-SMALL = 520  # pixels: the width of a picture in a notebook
+POINTS_DRAWN = 400  # points of a cloud that are drawn
+PICTURE_WIDTH = 520  # pixels: the width of a picture in a notebook
 
 
 @singledispatch
@@ -35,7 +35,7 @@ def inline(thing: object) -> str:
     """The picture as an <svg> element of a notebook's width."""
     figure = draw(thing)
     width, height = figure.get_size_inches()
-    scale = min(1.0, SMALL / (100 * width))
+    scale = min(1.0, PICTURE_WIDTH / (100 * width))
     opening, rest = svg(figure).split(">", 1)
     style = f'style="width:{100 * width * scale:.0f}px;height:{100 * height * scale:.0f}px;background:white"'
     return f"{opening} {style}>{rest}"
@@ -146,8 +146,8 @@ def _draw_arrows(axis: Axes, source: Cloud, target: Cloud, image: Array) -> None
         axis.plot(source.points[order, 0], image[order, 0], ".", color=OKABE_ITO[0], markersize=2)
         axis.set(xlabel="x", ylabel="map")
         return
-    some = np.linspace(0, source.size - 1, min(source.size, MANY)).astype(int)
-    others = np.linspace(0, target.size - 1, min(target.size, MANY)).astype(int)
+    some = np.linspace(0, source.size - 1, min(source.size, POINTS_DRAWN)).astype(int)
+    others = np.linspace(0, target.size - 1, min(target.size, POINTS_DRAWN)).astype(int)
     axis.scatter(*target.points[others].T, s=6, color=OKABE_ITO[1], linewidths=0, label="target")
     axis.scatter(*source.points[some].T, s=6, color=OKABE_ITO[0], linewidths=0, label="source")
     start, step = source.points[some], image[some] - source.points[some]

@@ -34,7 +34,7 @@ T = TypeVar("T")
 CLEAR = 3.0  # errors count that exceed the reference's own error so many times
 LOOSER = 10.0  # the tolerance of the second reference, whose distance from the first is that error
 DEMANDED = ("sup", "gradient")
-COARSE = 1e-9  # an error in space below this is rounding, whatever that in time is
+ROUNDING_LEVEL = 1e-9  # an error in space below this is rounding, whatever that in time is
 REFINE = (
     "The grid limits it: refine the grid; kinks and jumps of the densities break the expansion in ε, so smooth them"
 )
@@ -132,7 +132,7 @@ class Scaling:
     def _own_error(self) -> str:
         """What the reference says of itself, and what helps where the grid limits it."""
         parts = (f"{norm} {self.in_time[norm]:.1e} in time, {self.in_space[norm]:.1e} in space" for norm in DEMANDED)
-        coarse = any(self.in_space[norm] > max(self.in_time[norm], COARSE) for norm in DEMANDED)
+        coarse = any(self.in_space[norm] > max(self.in_time[norm], ROUNDING_LEVEL) for norm in DEMANDED)
         return "its own error: " + "; ".join(parts) + (f". {REFINE}" if coarse else "")
 
     def __str__(self) -> str:
@@ -237,7 +237,7 @@ def scaling_study(
     >>> study.studies["symmetric"].orders("sup").round(1)
     array([2., 2.])
     """
-    _check(problem, eps, t)
+    _check_study(problem, eps, t)
     seconds: dict[str, float] = {}
     total = t * (2 / eps[-1] + len(methods) * sum(1 / value for value in eps))  # in iterations, roughly
     with progress_bar("scaling study", total, progress) as show:
@@ -251,7 +251,7 @@ def scaling_study(
     )
 
 
-def _check(problem: Problem, eps: Sequence[float], t: float) -> None:
+def _check_study(problem: Problem, eps: Sequence[float], t: float) -> None:
     if not checked(problem).has_densities:
         raise ValueError("the problem is made of samples, which PMA has no solver for: give densities on a grid")
     values = real(eps, "eps")

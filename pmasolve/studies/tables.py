@@ -14,7 +14,7 @@ from .convergence import Study
 from .entries import Entry, Section
 
 SHOWN = 24  # rows of a table; files of data hold more
-SYMBOLS = {"eps": "ε"}
+LETTERS = {"eps": "ε"}
 LATEX = {"eps": r"$\varepsilon$", "rtol": "rtol"}
 NAMED = {"\\": "backslash", "~": "asciitilde", "^": "asciicircum"}
 ESCAPED = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {c: rf"\text{name}{{}}" for c, name in NAMED.items()})
@@ -23,7 +23,7 @@ ESCAPED = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {c: rf"\text{name}{{}
 def cells(entry: Entry) -> list[list[str]]:
     """Header and rows: parameter, what stands beside, then the errors that something is demanded of, with orders."""
     names = list(entry.labels) or [f"{value:.6g}" for value in entry.values]
-    columns = {SYMBOLS.get(entry.parameter, entry.parameter): names}
+    columns = {LETTERS.get(entry.parameter, entry.parameter): names}
     columns |= {name: [f"{value:.6g}" for value in column] for name, column in entry.columns.items()}
     for norm in entry.demands or entry.errors:
         columns[norm] = [f"{error:.2e}" for error in entry.errors[norm]]
@@ -111,12 +111,12 @@ def latex(sections: Sequence[Section]) -> str:
             first, *rest = cells(entry)
             heads = [LATEX.get(entry.parameter, tex(first[0])), *map(tex, first[1:])]
             caption = f"{tex(section.title)}: {tex(entry.label)}"
-            lines = [[tex(line[0]), *map(_number, line[1:])] for line in rest]
+            lines = [[tex(line[0]), *map(_power_of_ten, line[1:])] for line in rest]
             parts.append(_latex(heads, lines, caption, "l" + "r" * (len(first) - 1)))
     return "\n\n".join(parts) + "\n"
 
 
-def _number(cell: str) -> str:
+def _power_of_ten(cell: str) -> str:
     """2.00e-03 as a power of ten; other cells as they are."""
     return _scientific(float(cell)) if re.fullmatch(r"-?\d\.\d+e[+-]\d+", cell) else tex(cell)
 
@@ -139,20 +139,20 @@ def comma_separated(sections: Sequence[Section]) -> str:
     writer.writerow(("section", "case", "mutation", "parameter", "value", "error", "number", "order"))
     for section in sections:
         for entry in section.entries:
-            writer.writerows((section.name, entry.case, entry.mutation, *line) for line in _lines(entry))
+            writer.writerows((section.name, entry.case, entry.mutation, *line) for line in _entry_lines(entry))
     return out.getvalue()
 
 
-def _lines(entry: Entry) -> Iterator[tuple[str, str, str, str, str]]:
+def _entry_lines(entry: Entry) -> Iterator[tuple[str, str, str, str, str]]:
     for kind in (entry.columns, entry.errors):
         for name, column in kind.items():
             orders = np.concatenate([[np.nan], entry.orders.get(name, np.full(max(0, column.size - 1), np.nan))])
             for i, number in enumerate(column):
                 where = entry.labels[i] if entry.labels else repr(float(entry.values[i]))
-                yield entry.parameter, where, name, _finite(number), _finite(orders[i])
+                yield entry.parameter, where, name, _finite_words(number), _finite_words(orders[i])
 
 
-def _finite(number: float) -> str:
+def _finite_words(number: float) -> str:
     return repr(float(number)) if np.isfinite(number) else ""
 
 

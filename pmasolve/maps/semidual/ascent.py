@@ -32,7 +32,7 @@ FAR, WORTH = (
     0.8,
 )  # Σ|μ − a|/N beyond which Sinkhorn iterations are taken, while they leave less than this part of it
 SHORTEST = 1 / 16  # a shorter step gains no more than a Sinkhorn iteration
-KRYLOV = 15  # more goes into directions whose steps are cut short
+KRYLOV_STEPS = 15  # more goes into directions whose steps are cut short
 FORCING = 0.5
 LEAST_DAMPING = 0.05
 
@@ -119,7 +119,7 @@ def _direction(masses: Masses, here: Iterate, damping: float) -> tuple[Array, in
     operator = LinearOperator((grid.size,) * 2, matvec=hessian, dtype=np.float64)
     smoother = LinearOperator((grid.size,) * 2, matvec=lambda b: multigrid.cycle(b).ravel(), dtype=np.float64)
     r = (masses.mu - here.marginal).ravel()
-    d, _ = cg(operator, r, rtol=FORCING, maxiter=KRYLOV, M=smoother, callback=counted)
+    d, _ = cg(operator, r, rtol=FORCING, maxiter=KRYLOV_STEPS, M=smoother, callback=counted)
     return d.reshape(grid.shape), count
 
 

@@ -32,12 +32,12 @@ def lower_bound(grid: Grid, mu: Array, nu: Array, F: Array) -> tuple[float, Arra
     """A number ≤ W₂² between Σμδ and Σνδ (masses of any sum, normalised here), and (F^c)^c, the best potential found."""
     G = c_transform(grid, F)
     F = c_transform(grid, G)
-    dual = _integral(F, mu) + _integral(G, nu)
+    dual = _mass_integral(F, mu) + _mass_integral(G, nu)
     slack = 8 * ULP * (float(np.max(np.abs(F))) + float(np.max(np.abs(G))))
     return max(nextafter(2 * (dual - slack), -np.inf), 0.0), F
 
 
-def _integral(values: Array, mass: Array) -> float:
+def _mass_integral(values: Array, mass: Array) -> float:
     return fsum((values * mass).ravel()) / fsum(mass.ravel())
 
 

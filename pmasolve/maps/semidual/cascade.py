@@ -145,10 +145,10 @@ def semidual(
             show(record["points"], record)
 
         try:
-            outcome = _solve(Masses.of(grid, mu, nu), start, settings, gap, best, note)
+            outcome = _solve_on(Masses.of(grid, mu, nu), start, settings, gap, best, note)
         except KeyboardInterrupt:
             outcome = INTERRUPTED
-    return _result(grid, mu, nu / np.mean(nu), best, outcome, tuple(records))
+    return _semi_dual_result(grid, mu, nu / np.mean(nu), best, outcome, tuple(records))
 
 
 def _identity(grid: Grid, mu: Array, nu: Array) -> SemiDualResult | None:
@@ -162,7 +162,7 @@ def _identity(grid: Grid, mu: Array, nu: Array) -> SemiDualResult | None:
     return SemiDualResult(still, 0.0, upper, moved, grid.points, still.copy(), IDENTICAL)
 
 
-def _solve(masses: Masses, start: Array | None, settings: SemiDual, gap: float, best: _Best, note: Note) -> Outcome:
+def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: float, best: _Best, note: Note) -> Outcome:
     if start is not None:
         return _fine(masses, -start, settings, gap, best, note)
     *coarse, finest = _cascade(masses, settings.coarsest)
@@ -267,19 +267,21 @@ def _prolonged(coarse: Grid, fine: Grid, F: Array) -> Array:
     return c_transform(fine, c_transform(fine, F))
 
 
-def _result(grid: Grid, mu: Array, nu: Array, best: _Best, outcome: Outcome, records: tuple) -> SemiDualResult:
+def _semi_dual_result(
+    grid: Grid, mu: Array, nu: Array, best: _Best, outcome: Outcome, records: tuple
+) -> SemiDualResult:
     assert best.F is not None or not outcome.ok
     u = np.zeros(grid.shape) if best.F is None else grid.centred(-best.F)
     points, variance, residual = grid.points, np.zeros(grid.shape), 2.0
     if best.iterate is not None:
         coupling, a = best.iterate.plan, best.iterate.marginal
         for j, h in enumerate(grid.spacing):
-            first, second = (_mean(coupling.adjoint(nu, power_of(grid, j, p)), a) for p in (1, 2))
+            first, second = (_mean_by_mass(coupling.adjoint(nu, power_of(grid, j, p)), a) for p in (1, 2))
             points[j] -= h * first
             variance += h**2 * np.maximum(second - first**2, 0.0)
         residual = best.iterate.l1
     return SemiDualResult(u, best.lower, best.upper, residual, points, np.sqrt(variance), outcome, records)
 
 
-def _mean(total: Array, mass: Array) -> Array:
+def _mean_by_mass(total: Array, mass: Array) -> Array:
     return np.divide(total, mass, out=np.zeros(mass.shape), where=mass > 0)

@@ -56,7 +56,7 @@ class Multigrid:
         edges = np.zeros((3, *shape))
         for j in range(grid.dim):
             axis = 3 - grid.dim + j
-            edges[axis] = _between(conductivity[j].reshape(shape), axis, not grid.reflects)
+            edges[axis] = _harmonic_means(conductivity[j].reshape(shape), axis, not grid.reflects)
         self.shape = grid.shape
         self.levels = [_level(edges, mass.reshape(shape))]
         while max(self.levels[-1].joined) > 1:
@@ -79,7 +79,7 @@ class Multigrid:
         return x
 
 
-def _between(cells: Array, axis: int, periodic: bool) -> Array:
+def _harmonic_means(cells: Array, axis: int, periodic: bool) -> Array:
     """Harmonic means of neighbours; 0 across the walls of a box and where one side carries nothing."""
     following = np.roll(cells, -1, axis)
     total = cells + following

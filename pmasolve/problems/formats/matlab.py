@@ -12,7 +12,7 @@ from scipy.sparse import issparse
 from ...machine.archives import BadFile
 from .samples import Choice, Samples, named, paged, refuse_colours
 
-NUMBERS = {"double", "single", "logical", "sparse", *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64))}
+NUMERIC_CLASSES = {"double", "single", "logical", "sparse", *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64))}
 
 
 def read(file: Path, choice: Choice) -> Samples:
@@ -23,7 +23,7 @@ def read(file: Path, choice: Choice) -> Samples:
         return import_module(".hdf5", __package__).read(file, choice, transposed=True).squeezed()
     if not head.startswith(b"MATLAB 5.0"):
         raise BadFile(f"{file} is no MATLAB file of level 5: save it with -v7")
-    name = named(file, [name for name, _, kind in whosmat(file) if kind in NUMBERS], choice)
+    name = named(file, [name for name, _, kind in whosmat(file) if kind in NUMERIC_CLASSES], choice)
     values = loadmat(file, variable_names=[name])[name]
     values = values.toarray() if issparse(values) else np.asarray(values)
     return Samples(paged(file, refuse_colours(file, values), choice)).squeezed()

@@ -16,7 +16,7 @@ from .samples import Choice, Samples, checked_frame, luminance, refuse_transpare
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP")
 ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
-REMEDY = "save it in grey with 16 bits, or as TIFF"
+PICTURE_REMEDY = "save it in grey with 16 bits, or as TIFF"
 
 
 def read(file: Path, choice: Choice) -> Samples:
@@ -51,7 +51,7 @@ def _highest(file: Path, image: Image.Image) -> int | None:
         words = b" ".join(line.partition(b"#")[0] for line in head.splitlines()).split()
         deep, highest = image.mode == "RGB" and int(words[3]) > 255, int(words[3])
     if deep:
-        raise BadFile(f"{file} has colours of 16 bits, of which 8 would be read: {REMEDY}")
+        raise BadFile(f"{file} has colours of 16 bits, of which 8 would be read: {PICTURE_REMEDY}")
     return None if image.mode == "RGB" else highest
 
 

@@ -48,14 +48,14 @@ def _values(file: Path, choice: Choice) -> Array:
     with TiffFile(file) as tiff:
         if choice.frame is not None or len(tiff.pages) == 1:
             page = tiff.pages[checked_frame(file, len(tiff.pages), choice)].aspage()
-            return _grey(file, page, page.asarray(), page.axes)
+            return _grey_pages(file, page, page.asarray(), page.axes)
         if len(tiff.series) != 1 or set(tiff.series[0].axes) - SPACE - {"S"}:
             checked_frame(file, len(tiff.pages), choice)
         pages = tiff.series[0]
-        return _grey(file, pages.keyframe, pages.asarray(), pages.axes)
+        return _grey_pages(file, pages.keyframe, pages.asarray(), pages.axes)
 
 
-def _grey(file: Path, page: TiffPage, values: Array, axes: str) -> Array:
+def _grey_pages(file: Path, page: TiffPage, values: Array, axes: str) -> Array:
     """The numbers of pages that are like this one."""
     if (turned := page.tags.valueof("Orientation", 1)) != 1:
         raise BadFile(f"{file} is to be turned to be seen (orientation {int(turned)}): turn it, and save it so")

@@ -18,7 +18,7 @@ from ...problems.grids import Cloud, Grid
 from .kernel import axis_log_kernel, log_theta
 from .protocol import Nodes
 
-ROWS = 2**24  # pairs held at a time: 128 MB for the sum and its exponential
+PAIRS_AT_ONCE = 2**24  # pairs held at a time: 128 MB for the sum and its exponential
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class DenseKernel:
 
 def _log_sums(log_kernel: Array, h: Array) -> Array:
     """Row-wise log-sum-exp of ``log_kernel + h``, a bounded number of rows at a time."""
-    step = max(1, ROWS // h.size)
+    step = max(1, PAIRS_AT_ONCE // h.size)
     rows = (log_kernel[i : i + step] for i in range(0, log_kernel.shape[0], step))
     return np.concatenate([logsumexp(block + h, axis=1) for block in rows])
 

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 BACKENDS = {"auto": "auto", "cpu": "CPU", "cuda": "GPU"}
-REMEDY = (
+KEOPS_REMEDY = (
     "install pykeops (pip install 'pmasolve[keops]') and a C++ compiler (g++ or clang++ on the PATH, or named by CXX), "
     "clear the KeOps cache (pykeops.clean_pykeops()), or use the engine Blockwise(), which needs neither"
 )
-SAMPLE = 16  # targets summed again in double precision, to measure what single precision reached
+TARGETS_CHECKED = 16  # targets summed again in double precision, to measure what single precision reached
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class KeOps:
                     }:  # a run in float32 measures itself in float64
                         log_sums(space.source[:1], np.zeros(1), space.target[:1], space, options)
             except Exception as error:  # KeOps reports a failed compilation as ModuleNotFoundError, RuntimeError, …
-                reason = f"its formula did not compile ({type(error).__name__}: {error}); {REMEDY}"
+                reason = f"its formula did not compile ({type(error).__name__}: {error}); {KEOPS_REMEDY}"
         if reason is not None:
             raise ValueError(f"KeOps cannot run here: {reason}")
         return KeOpsKernel(self, space)
@@ -125,7 +125,7 @@ class KeOpsKernel:
         out = log_sums(x, h, y, self.space, self.options)
         self.tally["passes"] += 1
         if self.options.dtype == np.float32:
-            rows = np.linspace(0, len(y) - 1, min(SAMPLE, len(y))).astype(int)
+            rows = np.linspace(0, len(y) - 1, min(TARGETS_CHECKED, len(y))).astype(int)
             error = out[rows] - log_sums(x, h, y[rows], self.space, replace(self.options, dtype=np.float64))
             self.tally["error"] = max(self.tally["error"], float(np.abs(error).max()))
         return out
@@ -222,8 +222,8 @@ def why_not() -> str | None:
         pykeops()
         config = importlib.import_module("keopscore.config").config
     except Exception as error:  # a missing package, but also a missing library, or a cache folder that is read-only
-        return f"pykeops does not import ({type(error).__name__}: {error}); {REMEDY}"
+        return f"pykeops does not import ({type(error).__name__}: {error}); {KEOPS_REMEDY}"
     compiler = config.get_cxx_compiler()
     if compiler is None or shutil.which(shlex.split(compiler)[0]) is None:
-        return f"it finds no C++ compiler (CXX={os.environ.get('CXX', '')!r}); {REMEDY}"
+        return f"it finds no C++ compiler (CXX={os.environ.get('CXX', '')!r}); {KEOPS_REMEDY}"
     return None

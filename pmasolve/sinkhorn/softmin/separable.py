@@ -32,9 +32,9 @@ from .grids.vectors import LANES
 from .kernel import axis_log_kernel
 from .protocol import Nodes
 
-SMALL = 100_000  # points below which handing work to threads costs more than it saves
+SMALL_WORK = 100_000  # points below which handing work to threads costs more than it saves
 LARGEST_MATRIX = 4096  # nodes of an axis beyond which its kernel matrix (128 MB) is not made
-FARTHEST = 4  # periods an image may be away for tiles to look at it; beyond, sum directly
+FARTHEST_IMAGE = 4  # periods an image may be away for tiles to look at it; beyond, sum directly
 PART = 2**15  # numbers of an array whose powers or logarithms one thread takes at a time
 SHEET = 2**17  # numbers in one matrix product: 1 MB, and few enough calls for BLAS to use its threads
 
@@ -111,7 +111,7 @@ class Axis:
     @property
     def tiles_reach(self) -> bool:
         """Are all images that matter near enough for tiles?"""
-        return reach_of(self.n, self.kappa, self.reflects) <= FARTHEST * self.n
+        return reach_of(self.n, self.kappa, self.reflects) <= FARTHEST_IMAGE * self.n
 
     @property
     def matrix_first(self) -> bool:
@@ -227,7 +227,7 @@ def _by_products(axes: tuple[Axis, ...], h: Array, top: float) -> Array | None:
 
 def _each(work: Callable[[tuple[int, int]], Result], blocks: list[tuple[int, int]], points: int) -> list[Result]:
     """The work for every block, on threads where that pays."""
-    return [work(block) for block in blocks] if points < SMALL else each(work, blocks)
+    return [work(block) for block in blocks] if points < SMALL_WORK else each(work, blocks)
 
 
 def _one_pass(axis: Axis, lines: Array, scales: tuple[float, float], tally: Tally) -> Array:

@@ -28,7 +28,7 @@ BLOCK = 256  # sources that share a bound; their distances stay in the first-lev
 GAP = 600.0  # nats: exp(600)·n stays far below overflow
 
 # Only flags that cannot change the rounding of the reduction r = t − k·log 2; "reassoc" would cancel its magic constant
-PLAIN = {"contract", "nnan", "nsz"}
+PLAIN_MATH = {"contract", "nnan", "nsz"}
 SUMMING = {"contract", "nnan", "nsz", "reassoc"}
 
 
@@ -41,7 +41,7 @@ class Blocks(NamedTuple):
     radii: Array  # (count,): largest distance from the centre
 
 
-@inner(fastmath=PLAIN)
+@inner(fastmath=PLAIN_MATH)
 def square_distances(x, start, y, k, out):
     """out[i] = |x[:, start+i] − y[:, k]|²."""
     for j in range(x.shape[0]):
@@ -63,7 +63,7 @@ def shifted_sum(h, squares, c, shift):
     return total
 
 
-@inner(fastmath=PLAIN)
+@inner(fastmath=PLAIN_MATH)
 def peak(h, squares, c):
     """Turn ``squares`` into h − c·squares and return its maximum."""
     best = -np.inf

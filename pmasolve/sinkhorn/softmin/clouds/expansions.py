@@ -33,7 +33,7 @@ from .blocks import BLOCK, SUMMING, Blocks, block_peak, square_distances
 
 DEGREE = 18  # q up to 1.09; rounding grows by e^2q at most
 TERMS = 1400  # monomials, for all dimensions: DEGREE in three, 10 in four, 4 in ten
-CHUNK = 64  # sources whose monomials are held at a time
+SOURCES_AT_ONCE = 64  # sources whose monomials are held at a time
 
 
 class Monomials(NamedTuple):
@@ -134,16 +134,16 @@ def weigh(h, squares, c, top, weights):
     for i in range(h.shape[0]):
         weights[i] = exp((h[i] - top) - c * squares[i])
         total += weights[i]
-    for i in range(h.shape[0], CHUNK):
+    for i in range(h.shape[0], SOURCES_AT_ONCE):
         weights[i] = 0.0
     return total
 
 
 @inner(fastmath=SUMMING)
 def multiply(parent, coordinate, out):
-    """out = parent·coordinate, of CHUNK numbers each; return their sum."""
+    """out = parent·coordinate, of SOURCES_AT_ONCE numbers each; return their sum."""
     total = 0.0
-    for i in range(CHUNK):
+    for i in range(SOURCES_AT_ONCE):
         out[i] = parent[i] * coordinate[i]
         total += out[i]
     return total
@@ -154,8 +154,8 @@ def add_moments(source, h, b, size, centre, c, top, sign, scale, table, count, s
     """moments[α] = Σ exp(h − c|x−centre|² − top) (z·scale)^α/α! over group b, for the first ``count`` indices."""
     moments[:count] = 0.0
     high = min((b + 1) * size, h.shape[0])
-    for low in range(b * size, high, CHUNK):
-        some = min(CHUNK, high - low)
+    for low in range(b * size, high, SOURCES_AT_ONCE):
+        some = min(SOURCES_AT_ONCE, high - low)
         square_distances(source.points, low, centre, 0, squares[:some])
         moments[0] += weigh(h[low : low + some], squares, c, top, powers[0])
         for j in range(z.shape[0]):
@@ -253,8 +253,8 @@ def keep(source, target, a, signs, shifts, degrees, table, delta, c, cut, shift,
 def expand(source, h, target, a, size, signs, shifts, scale, c, table, kept, peaks, counts, moments):
     """Fill the moments of the groups kept; return the number of sources in them."""
     dim, sources = signs.shape[1], 0
-    squares, powers = np.empty(CHUNK), np.empty((table.counts[-1], CHUNK))
-    z, centre = np.zeros((dim, CHUNK)), np.empty((dim, 1))
+    squares, powers = np.empty(SOURCES_AT_ONCE), np.empty((table.counts[-1], SOURCES_AT_ONCE))
+    z, centre = np.zeros((dim, SOURCES_AT_ONCE)), np.empty((dim, 1))
     for s in range(counts.shape[0]):
         g, b = kept[s, 0], kept[s, 1]
         for j in range(dim):

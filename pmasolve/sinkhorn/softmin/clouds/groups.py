@@ -13,8 +13,8 @@ from .blocks import BLOCK, Blocks
 from .expansions import group_sums, mixing, monomials
 from .sides import Side
 
-ROWS = 1 << 20  # pairs of groups whose numbers are held at a time
-SAMPLE = 48  # groups of each side from which the cost of a size is estimated
+GROUP_PAIRS_AT_ONCE = 1 << 20  # pairs of groups whose numbers are held at a time
+GROUPS_SAMPLED = 48  # groups of each side from which the cost of a size is estimated
 GAIN = 0.8  # of the cost of all pairs: more, and expansions do not pay
 EXPONENTIAL = 4.5  # one pair, in products of one monomial
 BOTH = 2.5  # products for each monomial, source and target together
@@ -73,7 +73,7 @@ def degrees(source: Blocks, target: Blocks, eps: float) -> NDArray[np.int8]:
     """Degrees (targets, sources) that their sizes need, −1 where that is more than the table has; one byte for each."""
     table = monomials(len(source.points))
     out = np.empty((len(target.radii), len(source.radii)), np.int8)
-    step = max(1, ROWS // out.shape[1])
+    step = max(1, GROUP_PAIRS_AT_ONCE // out.shape[1])
     for low in range(0, len(out), step):
         some = target._replace(halves=target.halves[low : low + step])
         found = np.searchsorted(table.limits, mixing(source, some, eps))
@@ -85,7 +85,7 @@ def expected(source: Blocks, target: Blocks, size: int, eps: float) -> float:
     """Operations of a pass over all groups, from a sample of them."""
 
     def some(side: Blocks) -> tuple[Blocks, float]:
-        chosen = np.unique(np.linspace(0, len(side.radii) - 1, SAMPLE).astype(int))
+        chosen = np.unique(np.linspace(0, len(side.radii) - 1, GROUPS_SAMPLED).astype(int))
         return side._replace(halves=side.halves[chosen], radii=side.radii[chosen]), len(side.radii) / len(chosen)
 
     (x, nx), (y, ny) = some(source), some(target)

@@ -43,14 +43,16 @@ def displacement_moments(x: Side, h: Array, z: Side, space: Geometry, second: bo
         return Moments(*derivatives_by_waves(x.points, h, z.points, space, modes))
     count, dim = z.points.shape
     centre = np.zeros((dim, count))
-    log_sum, mean, _ = _pass(x, h, z, space, centre, False)
+    log_sum, mean, _ = _sums_and_moments(x, h, z, space, centre, False)
     if not second:
         return Moments(log_sum, mean, None)
-    _, rest, squares = _pass(x, h, z, space, mean, True)
+    _, rest, squares = _sums_and_moments(x, h, z, space, mean, True)
     return Moments(log_sum, mean + rest, squares - rest[:, None] * rest[None])
 
 
-def _pass(x: Side, h: Array, z: Side, space: Geometry, centre: Array, second: bool) -> tuple[Array, Array, Array]:
+def _sums_and_moments(
+    x: Side, h: Array, z: Side, space: Geometry, centre: Array, second: bool
+) -> tuple[Array, Array, Array]:
     """Log-sums, and moments of d − centre: first (dim, n) and second (dim, dim, n)."""
     signs, shifts = images(space)
     h = h[x.order]

@@ -21,7 +21,7 @@ from ..nodes import Geometry, reflections
 LOSS = 2.0  # nats of cancellation allowed: 7 units of rounding
 TINY = 40.0  # nats of the first neglected mode
 MOST = 500_000  # modes; beyond, neither method is good
-CHUNK = 1 << 20  # complex phases held at a time
+PHASES_AT_ONCE = 1 << 20  # complex phases held at a time
 
 Modes = list[NDArray[np.intp]]
 
@@ -73,7 +73,7 @@ def spectrum(x: Array, h: Array, space: Geometry, modes: Modes) -> tuple[NDArray
     signs = reflections(space.dim) if space.reflects else np.ones((1, space.dim))
     decay = [np.exp(-2 * np.pi**2 * space.eps * (k / L) ** 2) for k, L in zip(modes, space.periods, strict=True)]
     count = reduce(np.multiply.outer, decay).size
-    step = max(1, CHUNK // count)
+    step = max(1, PHASES_AT_ONCE // count)
     moments = np.zeros(count, dtype=complex)
     for sign in signs:
         for i in range(0, len(x), step):
