@@ -106,6 +106,7 @@ def test_an_interrupted_run_is_kept_and_gone_on_with(write, tmp_path: Path, monk
         result = invoke("evolve", config, "--out", out)
     assert result.exit_code == 130
     assert "interrupted" in result.output
+    assert "--resume" in result.output
     assert invoke("evolve", config, "--out", out, "--resume").exit_code == 0
     assert json.loads(invoke("compare", out, config, "--json").output)["sup"] == pytest.approx([0, 0], abs=1e-15)
 
@@ -153,6 +154,7 @@ ELSEWHERE = {
     "unknown function": ("0.3*sin(2*pi*x)", "0.3*sen(x)", ["target.potential", "no function 'sen'", "sin, cos"]),
     "a foreign coordinate": ("0.3*sin(2*pi*x)", "y", ["'y'", "coordinate", "does not have"]),
     "two densities at once": ("potential =", 'file = "a"\npotential =', ["target", "one of formula, potential, file"]),
+    "two starts at once": ("[run]", '[initial]\nformula = "0"\nfile = "u"\n[run]', ["initial", "one of formula, file"]),
     "negative times": ("0.03125", "-1", ["run.times[1] = -1", "greater than or equal to 0"]),
     "times that are no multiples": ('"1/64"', "0.1", ["times", "increasing"]),
     "a file that is not there": ('formula = "1 + 0.3*cos(2*pi*x)"', 'file = "mu.npy"', ["No such file", "mu.npy"]),
@@ -208,6 +210,22 @@ def test_a_run_resumed_with_other_settings_is_refused_by_name(write, tmp_path: P
         assert result.exit_code == 2
         assert words in result.output
         assert out.read_bytes() == before
+
+
+def test_a_run_resumed_from_another_start_or_past_a_time_is_refused(write, tmp_path: Path) -> None:
+    """The old numbers were signed anew under the new [initial]; a time in between was left out, "reached"."""
+    out = tmp_path / "run.npz"
+    assert invoke("evolve", write(SINKHORN), "--out", out).exit_code == 0
+    before = out.read_bytes()
+    begun = SINKHORN + '\n[initial]\nformula = "0.001*cos(2*pi*x)"\n'
+    between = SINKHORN.replace("times = [", "times = [0.00390625, ")
+    assert between != SINKHORN
+    for config, words in ((begun, "another start"), (between, "went past t=0.00390625")):
+        result = invoke("evolve", write(config), "--out", out, "--resume")
+        assert result.exit_code == 2, result.output
+        assert words in result.output
+        assert out.read_bytes() == before
+    assert invoke("evolve", write(SINKHORN), "--out", out, "--resume").exit_code == 0
 
 
 def test_a_run_that_fails_leaves_the_file_of_a_better_one(write, tmp_path: Path) -> None:

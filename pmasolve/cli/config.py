@@ -72,6 +72,12 @@ class Start(Table):
     formula: Expression | None = None
     file: Path | None = None
 
+    @model_validator(mode="after")
+    def _one(self) -> Start:
+        if self.formula is not None and self.file is not None:
+            raise ValueError("give one of formula, file, not both")
+        return self
+
 
 class MongeAmpereFlow(Table):
     """[flow] kind = "monge-ampere"."""

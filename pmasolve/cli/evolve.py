@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from ..flows import files as storage
 from ..flows import loop
 from ..flows.trajectories import Trajectory
 from ..machine import archives
+from ..problems.outcomes import INTERRUPTED
 from ..studies.convergence import format_table
 from .building import flow_of, initial_of, problem_of
 from .config import Config, Run, read
@@ -43,6 +45,8 @@ def evolve(
             {"outcome": outcome.name, "ok": outcome.ok, "times": trajectory.times, "out": path, **_last(trajectory)},
             as_json,
         )
+        if outcome == INTERRUPTED:
+            undone(outcome, f"interrupted: {path} keeps what was reached, and --resume goes on from there")
         if not outcome.ok:
             undone(outcome)
 
@@ -62,7 +66,16 @@ def started(settings: Config, run: Run) -> Trajectory:
 def resumed(settings: Config, run: Run, path: Path) -> Trajectory:
     """The rest of a stored trajectory; itself if it is complete."""
     stored = storage.load(path, flow_of(settings, problem_of(settings)))
-    rest = [t for t in run.times if t > stored.latest[0]]
+    start, t = initial_of(settings, stored.flow.problem.domain), stored.latest[0]
+    if not np.allclose(stored.initial, 0.0 if start is None else start, rtol=1e-12, atol=0):
+        raise ValueError(f"{path} began at another start than [initial]: run it without --resume, to another file")
+    passed = [time for time in run.times if time <= t and not np.isclose(stored.times, time, rtol=1e-12, atol=0).any()]
+    if passed:
+        raise ValueError(
+            f"run.times: {path} went past t={passed[0]:.6g} to t={t:.6g} without keeping it: "
+            "run it without --resume, to another file, or take Trajectory.at(t) in Python"
+        )
+    rest = [time for time in run.times if time > t]
     return loop.resume(stored, rest, throw=False) if rest else stored
 
 
