@@ -62,7 +62,8 @@ def upper_bound(plan: Plan, mu: Array, nu: Array) -> Repair:
     index = np.stack(np.unravel_index(order, grid.shape)).T.astype(np.float64)
     periods = np.array((0,) * grid.dim if grid.reflects else grid.shape, dtype=np.float64)
     excess = (a - mu).ravel()[order]
-    moved, moduli, lost = _moves(index, periods, excess, mean.reshape(grid.dim, -1).T[order], h**2)
+    mean = mean.reshape(grid.dim, -1).T[order]
+    moved, moduli, lost = _moves(index, periods, excess, mean, h**2, np.empty(order.size, np.int64))
     terms = 4 * (sum(grid.shape) + grid.size.bit_length() + 64)
     farthest = diameter(grid)
     rounding = terms * (cost + 4 * farthest) + (terms + 2 * grid.size) * moduli
@@ -81,17 +82,20 @@ def power_of(grid: Grid, j: int, power: int) -> tuple[int, ...]:
 
 
 @jit
-def _moves(index, periods, excess, mean, squares):
+def _moves(index, periods, left, mean, squares, stack):
     """Twice the cost of moving all excess to deficits, the last met first, along the curve; the sum of the costs' moduli; the mass
-    that rounding leaves: what nobody takes, and 2⁻⁵³ of all that is subtracted from."""
+    that rounding leaves: what nobody takes, and 2⁻⁵³ of all that is subtracted from.
+
+    ``left`` is the excess, overwritten; ``stack`` is room.
+    """
     n, dim = index.shape
-    stack, left = np.empty(n, np.int64), excess.copy()
     size, total, moduli, lost = 0, 0.0, 0.0, 0.0
     for node in range(n):
         while left[node] != 0.0 and size > 0 and left[stack[size - 1]] * left[node] < 0.0:
             other = stack[size - 1]
-            giver, taker = (node, other) if left[node] > 0.0 else (other, node)
-            mass = min(left[giver], -left[taker])
+            giver = node if left[node] > 0.0 else other
+            taker = node + other - giver
+            mass = left[giver] if left[giver] < -left[taker] else -left[taker]
             cost, modulus = 0.0, 0.0
             for j in range(dim):
                 d = index[taker, j] - index[giver, j]

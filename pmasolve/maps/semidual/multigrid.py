@@ -121,16 +121,14 @@ def _across(edges, x, i, j, out):
     n0, n1, n2 = x.shape
     for k in range(n2):
         out[k] = 0.0
-    if n1 > 1:
-        after, before = j + 1 if j + 1 < n1 else 0, j - 1 if j > 0 else n1 - 1
-        e, f, u, v = edges[1, i, j], edges[1, i, before], x[i, after], x[i, before]
-        for k in range(n2):
-            out[k] = e[k] * u[k] + f[k] * v[k]
-    if n0 > 1:
-        after, before = i + 1 if i + 1 < n0 else 0, i - 1 if i > 0 else n0 - 1
-        e, f, u, v = edges[0, i, j], edges[0, before, j], x[after, j], x[before, j]
-        for k in range(n2):
-            out[k] += e[k] * u[k] + f[k] * v[k]
+    for axis in (1, 0):  # one copy of the loop
+        n, at = (n1, j) if axis == 1 else (n0, i)
+        if n > 1:
+            after, before = at + 1 if at + 1 < n else 0, at - 1 if at > 0 else n - 1
+            ia, ja, ib, jb = (i, after, i, before) if axis == 1 else (after, j, before, j)
+            e, f, u, v = edges[axis, i, j], edges[axis, ib, jb], x[ia, ja], x[ib, jb]
+            for k in range(n2):
+                out[k] += e[k] * u[k] + f[k] * v[k]
 
 
 @jit

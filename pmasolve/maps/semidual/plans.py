@@ -24,7 +24,7 @@ from ...machine.arrays import Array
 from ...machine.exponentials import VOID
 from ...machine.threads import blocks, each
 from ...problems.grids import Grid
-from .windows import find, gather, scatter, sums, weights_and_sums
+from .windows import find, gather, scatter, sums
 
 WINDOW = 23.0  # nats: terms below 1e-10 of the greatest are left out
 HEAVY = 4  # work per point, against that of plain loops: when to use threads
@@ -57,7 +57,7 @@ def soft(grid: Grid, a: Array, eps: float) -> Array:
     """S(a) on the nodes, in nats; a may hold VOID for no mass."""
     for j in reversed(range(grid.dim)):
         lines, w = _windows_of(grid, j, a, eps)
-        a = _transposed(lines, w, (lines, w.low, w.best), sums)
+        a = _transposed(lines, w, (lines, w.low, w.best), sums, np.empty(0))
     return a.reshape(grid.shape)
 
 
@@ -99,7 +99,7 @@ def plan(grid: Grid, a: Array, eps: float) -> Plan:
     for j in reversed(range(grid.dim)):
         lines, w = _windows_of(grid, j, a, eps)
         kept = np.empty(w.start[-1])
-        a = _transposed(lines, w, (lines, w.low, w.best), weights_and_sums, kept)
+        a = _transposed(lines, w, (lines, w.low, w.best), sums, kept)
         windows.append(w)
         weights.append(kept)
     return Plan(grid, a.reshape(grid.shape), tuple(windows), tuple(weights))
@@ -121,7 +121,7 @@ def _transposed(lines: Array, w: Windows, cut: tuple[Array, ...], kernel: Callab
 def _scattered(columns: Array, w: Windows, weights: Array, power: int) -> Array:
     """(R, n): the adjoint of `passes.gather` on columns (n, R)."""
     n, rows = columns.shape
-    out = np.empty((rows, n))
+    columns, out = np.ascontiguousarray(columns), np.empty((rows, n))  # one order of numbers to compile for
 
     def work(b: slice) -> None:
         start = w.start[b.start * n : b.stop * n + 1]

@@ -36,7 +36,10 @@ def find(lines, kappa, before, window, low, high, best):
         span = _extended(lines[r], before, e)
         size = _corners(e, span, kappa, hull)
         if size == 0:  # no mass on the line: one entry, which no later pass will give any weight
-            low[r, :], high[r, :], best[r, :] = 0, 0, VOID
+            for y in range(n):
+                low[r, y] = 0
+                high[r, y] = 0
+                best[r, y] = VOID
             continue
         _greatest(e, kappa, before, hull, size, best[r])
         k = 0
@@ -88,65 +91,49 @@ def _greatest(e, kappa, before, hull, size, best):
 
 
 @part
-def _terms(e, low, start, best, kappa, before, terms):
-    """exp(e[k] − κ(k − before − y)² − best[y]) for all windows of one line, one after the other; VOID lines give 1."""
-    first = start[0]
+def _terms(e, low, start, best, kappa, before, first, terms):
+    """exp(e[k] − κ(k − before − y)² − best[y]) for all windows of one line, from start[0] − ``first`` on; VOID lines give 1."""
     for y in range(low.size):
         for i in range(start[y], start[y + 1]):
             k = low[y] + i - start[y]
             terms[i - first] = (e[k] - kappa * (k - before - y) ** 2 - best[y]) * LOG2E
-    count = start[low.size] - first
-    for i in range(count):
+    for i in range(start[0] - first, start[low.size] - first):
         terms[i] = exp2(max(terms[i], FLOOR))
 
 
 @jit
-def sums(lines, low, best, start, kappa, before, out):
-    """S of each line, into the columns of ``out``."""
+def sums(lines, low, best, start, kappa, before, kept, out):
+    """S of each line, into the columns of ``out``; the normalised terms of all windows into ``kept``, unless that is empty."""
     rows, n = lines.shape
-    e, terms = np.empty(2 * n), np.empty(0)
+    keep, most = kept.size > 0, 0
+    for r in range(rows):
+        most = max(most, start[(r + 1) * n] - start[r * n])
+    e, terms = np.empty(2 * n), kept if keep else np.empty(most)
     for r in range(rows):
         s = start[r * n : (r + 1) * n + 1]
-        if s[n] - s[0] > terms.size:
-            terms = np.empty(2 * (s[n] - s[0]))
-        _extended(lines[r], before, e)
+        first = 0 if keep else s[0]
         if best[r, 0] < EMPTY:
-            out[:, r] = VOID
-            continue
-        _terms(e, low[r], s, best[r], kappa, before, terms)
-        for y in range(n):
-            total = 0.0
-            for i in range(s[y] - s[0], s[y + 1] - s[0]):
-                total += terms[i]
-            out[y, r] = best[r, y] + np.log(total)
-
-
-@jit
-def weights_and_sums(lines, low, best, start, kappa, before, kept, out):
-    """Log-sums over the windows of all lines, with their normalised terms kept in ``kept``."""
-    rows, n = lines.shape
-    e = np.empty(2 * n)
-    for r in range(rows):
-        s = start[r * n : (r + 1) * n + 1]
-        terms = kept[s[0] : s[n]]
-        if best[r, 0] < EMPTY:
-            out[:, r], terms[:] = VOID, 1.0
+            for y in range(n):
+                out[y, r] = VOID
+            for i in range(s[0] - first, s[n] - first):
+                terms[i] = 1.0
             continue
         _extended(lines[r], before, e)
-        _terms(e, low[r], s, best[r], kappa, before, terms)
+        _terms(e, low[r], s, best[r], kappa, before, first, terms)
         for y in range(n):
             total = 0.0
-            for i in range(s[y] - s[0], s[y + 1] - s[0]):
+            for i in range(s[y] - first, s[y + 1] - first):
                 total += terms[i]
             out[y, r] = best[r, y] + np.log(total)
-            scale = 1.0 / total
-            for i in range(s[y] - s[0], s[y + 1] - s[0]):
-                terms[i] *= scale
+            if keep:
+                scale = 1.0 / total
+                for i in range(s[y] - first, s[y + 1] - first):
+                    terms[i] *= scale
 
 
 @jit
 def gather(lines, low, start, kappa, before, weights, power, out):
-    """out[y, r] = Σ_x P(x|y) (x − y)^power lines[r, x]."""
+    """out[y, r] = Σ_x P(x|y) (x − y)^power lines[r, x], power 0, 1 or 2."""
     rows, n = lines.shape
     e = np.empty(2 * n)
     for r in range(rows):
@@ -159,13 +146,14 @@ def gather(lines, low, start, kappa, before, weights, power, out):
                     total += weights[first + i] * e[k + i]
             else:
                 for i in range(last - first):
-                    total += weights[first + i] * e[k + i] * (k + i - before - y) ** power
+                    d = k + i - before - y
+                    total += weights[first + i] * e[k + i] * (d if power == 1 else d * d)
             out[y, r] = total
 
 
 @jit
 def scatter(z, low, start, before, weights, power, out):
-    """out[r, x] = Σ_y z[y, r] P(x|y) (x − y)^power."""
+    """out[r, x] = Σ_y z[y, r] P(x|y) (x − y)^power, power 0, 1 or 2."""
     n, rows = z.shape
     e = np.empty(2 * n)
     for r in range(rows):
@@ -179,7 +167,8 @@ def scatter(z, low, start, before, weights, power, out):
                     e[k + i] += weights[first + i] * value
             else:
                 for i in range(last - first):
-                    e[k + i] += weights[first + i] * value * (k + i - before - y) ** power
+                    d = k + i - before - y
+                    e[k + i] += weights[first + i] * value * (d if power == 1 else d * d)
         for i in range(n):
             out[r, i] = e[before + i]
         for i in range(before):
