@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+import test_random_problems as random_problems
 import tifffile
 from astropy.io import fits
 from PIL import Image
@@ -99,6 +100,11 @@ def test_bounds_between_clusters_that_lie_far_apart(far: float) -> None:
 
 
 # ---- flows and their files -----------------------------------------------------------------------------------------------------
+
+
+def test_a_map_that_folds_between_nodes_is_not_ok() -> None:
+    """Noise on a box of 4 × 16 nodes: convex at the nodes, and yet not a gradient of a convex function between them."""
+    random_problems.run("MongeAmpere", 20261169)
 
 
 def test_a_stored_run_keeps_its_eps(tmp_path) -> None:

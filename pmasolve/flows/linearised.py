@@ -16,7 +16,7 @@ from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array
 from ..problems.problem import Problem, checked
 from .evolution import Evolution, Linearisation
-from .monge_ampere import MongeAmpere, MongeAmpereState, local_tolerance, take_step
+from .monge_ampere import MongeAmpere, MongeAmpereState, local_tolerance, take_step, unfolded
 from .reading import OnGrid
 from .trajectories import ErrorEstimate, Trajectory
 
@@ -117,7 +117,7 @@ class LinearisedMongeAmpere:
 
     def advance(self, state: MongeAmpereState, until: float) -> MongeAmpereState:
         """One step of the integrator, or the interpolant at ``until``."""
-        return take_step(state, until)
+        return unfolded(take_step(state, until), until, self.operators, self.potential)
 
     def potential(self, state: MongeAmpereState) -> Array:
         """u on the grid at the state's time."""

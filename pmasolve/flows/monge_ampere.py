@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
@@ -16,7 +16,7 @@ from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem, checked
 from .evolution import Evolution, Linearisation
 from .integrator import Integrator, System
-from .reading import LOST_MASS, OnGrid, lost, need_convex
+from .reading import LOST_MASS, OnGrid, least_stretch, lost, need_convex
 from .refinement import by_refinement
 from .trajectories import ErrorEstimate, Trajectory
 
@@ -129,7 +129,7 @@ class MongeAmpere:
 
     def advance(self, state: MongeAmpereState, until: float) -> MongeAmpereState:
         """One step of the integrator, or the interpolant at ``until``."""
-        return take_step(state, until)
+        return unfolded(take_step(state, until), until, self.operators, self.potential)
 
     def potential(self, state: MongeAmpereState) -> Array:
         """u on the grid at the state's time."""
@@ -161,6 +161,17 @@ def take_step(state: MongeAmpereState, until: float) -> MongeAmpereState:
         state.t, state.y = integrator.t, integrator.y
         if abs((mass := record.get("mass", 1.0)) - 1.0) > LOST_MASS:
             state.outcome = lost(mass, "refine the grid, or lower the contrast")
+    return state
+
+
+def unfolded(
+    state: MongeAmpereState, until: float, operators: Operators, potential: Callable[[MongeAmpereState], Array]
+) -> MongeAmpereState:
+    """Convex at the nodes may still fold between them: at a requested time the map that is handed out is looked at."""
+    if state.outcome.ok and state.t >= until and not (low := least_stretch(operators, potential(state))) > 0:
+        state.outcome = CONVEXITY_LOST.advising(
+            f"the map x + ∇u folds between nodes (least stretch {low:.3g}); refine the grid"
+        )
     return state
 
 
