@@ -175,14 +175,21 @@ def test_what_counts_as_solved() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [lambda grid, d, p: grid == p.domain, lambda grid, d, p: d is p.target], ids=["grids", "r"]
+    "wrong",
+    [
+        lambda grid, f, p: grid == p.domain,
+        lambda grid, f, p: np.array_equal(f, p.target.at(grid.points)),
+        lambda grid, f, p: 2 * (f is p.f),
+        lambda grid, f, p: 2 * (f is p.g),
+    ],
+    ids=["grids", "r", "source", "target"],
 )
 def test_doubt_about_masses_is_in_the_interval(wrong, monkeypatch: pytest.MonkeyPatch) -> None:
     """Masses that differ by 1e-3 between two grids, or between μ and ν, which leaves r with a mean."""
     problem = t1()
     sure = transport(problem).interval
     monkeypatch.setattr(
-        certificates, "measured", lambda grid, d: measured(grid, d) * (1 + 1e-3 * wrong(grid, d, problem))
+        certificates, "measured", lambda grid, f: measured(grid, f) * (1 + 1e-3 * wrong(grid, f, problem))
     )
     doubtful = transport(problem, method=NEWTON).interval
     width, before = (np.sqrt(i.upper) - np.sqrt(i.lower) for i in (doubtful, sure))

@@ -73,15 +73,15 @@ class Library(Protocol):
 
 
 class Scipy:
-    """pocketfft as SciPy has it."""
+    """pocketfft as SciPy has it, and as NumPy has it where that takes the array for the result."""
 
     def half(self, lines: Array, out: Complex) -> None:
         """rfft."""
-        out[...] = scipy.fft.rfft(lines)
+        np.fft.rfft(lines, out=out)
 
     def real(self, spectra: Complex, out: Array) -> None:
         """irfft."""
-        out[...] = scipy.fft.irfft(spectra, out.shape[-1], overwrite_x=True)
+        np.fft.irfft(spectra, out.shape[-1], out=out)
 
     def whole(self, array: Complex, axis: int, back: bool) -> None:
         """fft and ifft."""

@@ -83,9 +83,10 @@ def certify(problem: Problem, series: tuple[Transform, Coefficients], cost: floa
     or no longer changes: for smooth densities at no cost to speak of.  On the finest grid: one residual and, where the bound is
     not below ``gap`` without a linear solve, some ten conjugate-gradient iterations.
     """
+    masses = [measured(problem.domain, f) for f in (problem.f, problem.g)]
     found = None
     for grid, transform, coefficients in reversed(_sufficient(problem.domain, series, LOST * gap * np.sqrt(cost))):
-        before, found = found, _on_finer_grid(problem, grid, (transform, coefficients), cost, gap)
+        before, found = found, _on_finer_grid(problem, masses, grid, (transform, coefficients), cost, gap)
         if found.interval.gap <= NARROW * gap or (before and _agree(before.interval, found.interval)):
             break
     assert found is not None
@@ -136,10 +137,9 @@ def walled(nodes: Grid, density: Array) -> Array:
     return density
 
 
-def measured(grid: Grid, density: Function) -> float:
+def measured(grid: Grid, f: Array) -> float:
     """The mass of e^{−f} to order h⁴; ∞ where an interpolant between nodes leaves the floats, as next to the least of them."""
-    log_density = -density.at(grid.points)
-    return grid.integral(walled(grid, np.exp(log_density))) if log_density.max() < LARGEST_LOG else np.inf
+    return grid.integral(walled(grid, np.exp(-f))) if f.min() > -LARGEST_LOG else np.inf
 
 
 def _finer(grid: Grid) -> Grid:
@@ -157,11 +157,11 @@ def _finer(grid: Grid) -> Grid:
 
 
 def _on_finer_grid(
-    problem: Problem, grid: Grid, series: tuple[Transform, Coefficients], cost: float, gap: float
+    problem: Problem, nodal: list[float], grid: Grid, series: tuple[Transform, Coefficients], cost: float, gap: float
 ) -> Certificate:
-    """The certificate by quadrature on a finer grid than that of the series."""
+    """The certificate by quadrature on a finer grid than that of the series; ``nodal`` are the masses on the problem's own."""
     between, densities = _finer(grid), (problem.source, problem.target)
-    masses = [measured(between, density) for density in densities]
+    masses = [measured(between, density.at(between.points)) for density in densities]
     if not np.isfinite(masses).all():
         return Certificate(NOTHING, np.nan)
     level = Level(_normalised(between, densities, masses), Fourier().on(between))
@@ -178,7 +178,7 @@ def _on_finer_grid(
     if not least > 0:  # also where a density underflows
         return Certificate(NOTHING, low)
     doubt = abs(between.mean(level.residual)) * between.volume
-    doubt += sum(abs(mass / measured(problem.domain, d) - 1) for mass, d in zip(masses, densities, strict=True))
+    doubt += sum(abs(mass / own - 1) for mass, own in zip(masses, nodal, strict=True))
     unseen = doubt * max(between.lengths) / np.sqrt(between.volume * least)
     quadrature = abs(np.sqrt(cost) - np.sqrt(finer))
 
