@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pmasolve import FiniteDifference, Fourier, Problem, Torus, manufactured, transport
-from pmasolve.calculus.transforms import plan
+from pmasolve.calculus.transforms import transform_of
 from pmasolve.machine.arrays import Array
 from pmasolve.maps.certificates import quadrature_bound
 from pmasolve.maps.newton import NewtonKrylov, newton
@@ -54,7 +54,7 @@ def seconds(call: Callable[[], object], repeats: int = 5, patience: float = 2.0)
 
 def pair_seconds(grid: Torus) -> float:
     """A forward and a backward transform."""
-    transform, values = plan(grid), np.random.default_rng(0).standard_normal(grid.shape)
+    transform, values = transform_of(grid), np.random.default_rng(0).standard_normal(grid.shape)
     coefficients, out = transform.forward(values), np.empty(grid.shape)
 
     def pair() -> None:

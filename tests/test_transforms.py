@@ -12,7 +12,7 @@ from cases import random_waves
 
 from pmasolve import Box, Torus
 from pmasolve.calculus import series
-from pmasolve.calculus.transforms import plan
+from pmasolve.calculus.transforms import transform_of
 
 TORI = [
     Torus((16,)),
@@ -48,7 +48,7 @@ def frequency(grid) -> float:
 @pytest.mark.parametrize("torus", TORI, ids=str)
 def test_derivatives_on_the_torus(torus: Torus) -> None:
     waves = random_waves(np.random.default_rng(torus.size), torus.shape, torus.lengths)
-    transform, out = plan(torus), np.empty(torus.shape)
+    transform, out = transform_of(torus), np.empty(torus.shape)
     coefficients = transform.forward(waves(torus.points))
     kept = coefficients.copy()
     for orders in all_orders(torus.dim):
@@ -63,7 +63,7 @@ def test_derivatives_on_the_torus(torus: Torus) -> None:
 def test_derivatives_on_the_box(box: Box) -> None:
     """Products of cosines, every mode of the grid; odd derivatives become sines."""
     rng = np.random.default_rng(box.size)
-    transform, out = plan(box), np.empty(box.shape)
+    transform, out = transform_of(box), np.empty(box.shape)
     modes = [tuple(int(rng.integers(0, n)) for n in box.shape) for _ in range(5)]
     modes.append(tuple(n - 1 for n in box.shape))
     weights = rng.standard_normal(len(modes))
@@ -87,15 +87,17 @@ def test_derivatives_on_the_box(box: Box) -> None:
 def test_nyquist_has_even_derivatives_only() -> None:
     torus, out = Torus((8,)), np.empty(8)
     sawtooth = (-1.0) ** np.arange(8)
-    coefficients = plan(torus).forward(sawtooth)
-    assert np.max(np.abs(plan(torus).derivative(coefficients, (1,), out))) < 1e-13
-    assert np.allclose(plan(torus).derivative(coefficients, (2,), out), -((8 * np.pi) ** 2) * sawtooth, rtol=1e-13)
+    coefficients = transform_of(torus).forward(sawtooth)
+    assert np.max(np.abs(transform_of(torus).derivative(coefficients, (1,), out))) < 1e-13
+    assert np.allclose(
+        transform_of(torus).derivative(coefficients, (2,), out), -((8 * np.pi) ** 2) * sawtooth, rtol=1e-13
+    )
 
 
 @pytest.mark.parametrize("grid", TORI + BOXES, ids=str)
 def test_parseval_and_way_back(grid) -> None:
     values = np.random.default_rng(1).standard_normal(grid.shape)
-    transform = plan(grid)
+    transform = transform_of(grid)
     vector = transform.as_vector(transform.forward(values) * transform.isometry)
     assert vector.dtype == np.float64
     assert vector.ndim == 1
@@ -108,7 +110,7 @@ def test_parseval_and_way_back(grid) -> None:
 @pytest.mark.usefixtures("_library")
 @pytest.mark.parametrize("torus", TORI, ids=str)
 def test_redundant_parts_are_kept_and_seen_by_no_function(torus: Torus) -> None:
-    rng, transform = np.random.default_rng(2), plan(torus)
+    rng, transform = np.random.default_rng(2), transform_of(torus)
     zero = (0,) * torus.dim
     size = transform.forward(np.zeros(torus.shape)).size
     original = transform.as_coefficients(rng.standard_normal(2 * size))  # belongs to no real function
@@ -124,14 +126,14 @@ def test_redundant_parts_are_kept_and_seen_by_no_function(torus: Torus) -> None:
 
 @pytest.mark.parametrize("torus", TORI, ids=str)
 def test_real_functions_have_nothing_redundant(torus: Torus) -> None:
-    transform = plan(torus)
+    transform = transform_of(torus)
     coefficients = transform.forward(np.random.default_rng(3).standard_normal(torus.shape))
     assert np.allclose(transform.keep_redundant(coefficients / 3, coefficients), coefficients / 3, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("box", BOXES, ids=str)
 def test_cosines_have_nothing_redundant(box: Box) -> None:
-    transform = plan(box)
+    transform = transform_of(box)
     coefficients = transform.forward(np.random.default_rng(3).standard_normal(box.shape))
     assert np.array_equal(transform.keep_redundant(coefficients / 3, coefficients), coefficients / 3)
 
@@ -139,7 +141,7 @@ def test_cosines_have_nothing_redundant(box: Box) -> None:
 @pytest.mark.usefixtures("_library")
 @pytest.mark.parametrize("grid", TORI + BOXES, ids=str)
 def test_slope_is_the_derivative_and_divergence_minus_its_adjoint(grid) -> None:
-    rng, transform = np.random.default_rng(5), plan(grid)
+    rng, transform = np.random.default_rng(5), transform_of(grid)
     pairs = enumerate(zip(transform.signs, transform.wavenumbers, strict=True))
     along = [transform.along(j, sign * np.abs(k)) for j, (sign, k) in pairs]
     coefficients = transform.forward(rng.standard_normal(grid.shape))
@@ -158,7 +160,7 @@ def test_slope_is_the_derivative_and_divergence_minus_its_adjoint(grid) -> None:
 @pytest.mark.parametrize("grid", [*TORI, *BOXES, Torus((400, 401)), Box((401, 400))], ids=str)
 def test_derivatives_together_are_those_one_by_one(grid) -> None:
     """In any order, one of them twice; sums of products too."""
-    rng, transform = np.random.default_rng(7), plan(grid)
+    rng, transform = np.random.default_rng(7), transform_of(grid)
     orders = all_orders(grid.dim)
     orders = [orders[k] for k in rng.permutation(len(orders))] + orders[:1]
     coefficients = transform.forward(rng.standard_normal(grid.shape))
@@ -185,7 +187,7 @@ def test_refined_is_the_same_function(grid) -> None:
         def waves(x):
             return np.prod([1 + np.cos(np.pi * t / length) for t, length in zip(x, grid.lengths, strict=True)], axis=0)
 
-    coarse, fine = plan(grid), plan(finer)
+    coarse, fine = transform_of(grid), transform_of(finer)
     c = coarse.refined(coarse.forward(waves(grid.points)), finer, fine.zeros() + 1.0)
     assert np.allclose(c, fine.forward(waves(finer.points)), rtol=0, atol=1e-11 * finer.size)
     back = fine.refined(c, grid, coarse.zeros() + 1.0)  # cut again
@@ -197,7 +199,7 @@ def test_refined_is_the_same_function(grid) -> None:
 @pytest.mark.parametrize("grid", [Torus((8, 8)), Box((8, 8))], ids=str)
 def test_memory_is_given_back_with_the_transform(grid) -> None:
     """No cycle of references keeps the arrays until somebody collects garbage."""
-    transform = plan(grid)
+    transform = transform_of(grid)
     transform.derivative(transform.forward(np.ones(grid.shape)), (1, 1), np.empty(grid.shape))
     seen = weakref.ref(transform)
     gc.disable()

@@ -19,7 +19,7 @@ from ..machine.threads import blocks, each, sharing
 from ..problems.grids import Grid
 from .hessians import packed, vectorised
 from .series import Coefficients
-from .transforms import Orders, Transform, add, plan
+from .transforms import Orders, Transform, add, transform_of
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Fourier:
 
     def on(self, grid: Grid) -> FourierOperators:
         """Plan the transforms of the grid."""
-        return FourierOperators(grid, plan(grid))
+        return FourierOperators(grid, transform_of(grid))
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class FiniteDifference:
 
     def on(self, grid: Grid) -> DifferenceOperators:
         """Plan the transform of the grid and set the stencils."""
-        return DifferenceOperators(grid, plan(grid), self.order)
+        return DifferenceOperators(grid, transform_of(grid), self.order)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +221,7 @@ class DifferenceOperators:
 
     @cached_property
     def symbol(self) -> Array:
-        """Their sum over the axes."""
+        """The symbol of −Δ: the sum of `symbols` over the axes."""
         return sum(self.symbols) + np.zeros(1)
 
     @cached_property

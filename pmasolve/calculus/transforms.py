@@ -1,6 +1,6 @@
 """Values on a grid ⇄ coefficients of a series, Fourier's on a torus and of cosines on a box; derivatives from coefficients.
 
-``plan(grid)`` gives the transform of a grid.  ``isometry`` and ``as_vector`` make the coefficients a real vector with the
+``transform_of(grid)`` gives the transform of a grid.  ``isometry`` and ``as_vector`` make the coefficients a real vector with the
 Euclidean norm of the values (Parseval), the state that the time integrator sees.
 """
 
@@ -233,7 +233,7 @@ def add(v: Array, factor: Array, weight: float, out: Array) -> Array:
     return out
 
 
-def plan(grid: Grid) -> Transform:
+def transform_of(grid: Grid) -> Transform:
     """The transform that belongs to a grid."""
     match grid:
         case Torus():

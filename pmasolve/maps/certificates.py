@@ -20,7 +20,7 @@ import scipy.fft
 from ..calculus.hessians import extreme_eigenvalues
 from ..calculus.operators import Fourier
 from ..calculus.series import Coefficients
-from ..calculus.transforms import Transform, plan
+from ..calculus.transforms import Transform, transform_of
 from ..machine.arrays import Array
 from ..problems.densities import Function, Shifted
 from ..problems.grids import Grid
@@ -99,7 +99,7 @@ def _sufficient(grid: Grid, series: tuple[Transform, Coefficients], tolerance: f
     found, lost = [(grid, transform, coefficients)], 0.0
     while min(grid.shape) >= 2 * COARSEST:
         half = replace(grid, shape=tuple((n + 1) // 2 for n in grid.shape))
-        coarse = plan(half)
+        coarse = transform_of(half)
         kept = transform.refined(coefficients, half, coarse.zeros())
         rest = coarse.refined(kept, grid, transform.zeros())
         np.subtract(coefficients, rest, out=rest)
