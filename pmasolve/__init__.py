@@ -29,6 +29,7 @@ What is entropic transport at one ε?
     conventions                 numbers as other libraries define them
 
 At which noise is a law hard to learn?
+    choose_eps → EpsChoice      ε and gauge from the samples themselves, with a third gauge, AFFINE (Affine)
     denoising                   the multi-scale complexity of samples, mixtures, densities; chains and noise schedules
 
 How far apart are they, and of which order?

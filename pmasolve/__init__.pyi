@@ -79,6 +79,10 @@ from .sinkhorn.softmin import Separable as Separable
 
 # samples: what is learned from data
 from .samples import denoising as denoising
+from .samples.affine import AFFINE as AFFINE
+from .samples.affine import Affine as Affine
+from .samples.choosing import EpsChoice as EpsChoice
+from .samples.choosing import choose_eps as choose_eps
 
 # studies: errors, orders, verdicts and their reports
 from .studies.convergence import Band as Band

@@ -138,7 +138,7 @@ class Sinkhorn:
     """
 
     problem: Problem
-    eps: float
+    eps: float = None  # type: ignore[assignment]  # refused, with where to find one
     gauge: Gauge = field(default=PLAIN, kw_only=True)
     softmin: Softmin | None = field(default=None, kw_only=True)
     space: Space = field(default=Fourier(), kw_only=True)
@@ -149,6 +149,11 @@ class Sinkhorn:
         having(self.gauge, "needs_density", "gauge", GAUGES)
         if self.softmin is not None:
             having(self.softmin, "bind", "softmin", "give an engine, as Blockwise() or Separable(), or None")
+        if self.eps is None:
+            raise ValueError(
+                "eps is missing: for samples choose_eps(problem) finds it, with the gauge; for densities take what the grid "
+                "resolves, for example 1e-3, and look at error_estimate()"
+            )
         if not 0 < number(self.eps, "eps") < np.inf:
             raise ValueError(f"eps={self.eps}: the regularisation must be positive and finite, for example 1e-3")
         least = DIGITS * checked(self.problem).extent ** 2
@@ -205,11 +210,11 @@ class Sinkhorn:
         ------
         ValueError : a gauge that returns multiples of f, which is known at the nodes.
         """
-        return self._gauged(Potential(self.problem.nu, v, self.eps), lambda: self.own)
+        return gauged(self.gauge, Potential(self.problem.nu, v, self.eps), lambda: self.own)
 
     def inverse(self, u: Array) -> Potential | Debiased:
         """The half step after φ = |x|²/2 + u as a function of any y, in this gauge: ψ + q v_gg, whose map goes back from y to x."""
-        return self._gauged(Potential(self.problem.mu, u, self.eps), lambda: self.own_target)
+        return gauged(self.gauge, Potential(self.problem.mu, u, self.eps), lambda: self.own_target)
 
     @property
     def operators(self) -> Operators:
@@ -324,15 +329,6 @@ class Sinkhorn:
         u = u + self.eps * f * self.problem.f if f else u
         return u + own * self.own.u if own else u
 
-    def _gauged(self, potential: Potential, own: Callable[[], SelfPotential]) -> Potential | Debiased:
-        if self.gauge.returned:
-            raise ValueError(
-                f"gauge={self.gauge.name!r} returns a multiple of f, known at the nodes: read the map there, run.map(i), "
-                "or use gauge=SELF or PLAIN"
-            )
-        factor = self.gauge.own_returned
-        return Debiased(potential, own().function, factor) if factor else potential
-
     def _record(self, speed: Array) -> dict[str, float]:
         domain, mu = self.problem.domain, self.problem.mu
         with np.errstate(over="ignore"):  # where there is no mass, the ratio of masses may be anything
@@ -344,6 +340,16 @@ class Sinkhorn:
             "slowest": float(speed.min()),
             "speed": domain.sup(domain.centred(speed)),
         }
+
+
+def gauged(gauge: Gauge, potential: Potential, own: Callable[[], SelfPotential]) -> Potential | Debiased:
+    """A potential with what its gauge returns besides; the self-potential of its side is asked for where it is needed."""
+    if gauge.returned:
+        raise ValueError(
+            f"gauge={gauge.name!r} returns a multiple of f, known at the nodes: read the map there, run.map(i), "
+            "or use gauge=SELF or PLAIN"
+        )
+    return Debiased(potential, own().function, gauge.own_returned) if gauge.own_returned else potential
 
 
 def corrected(

@@ -40,6 +40,7 @@ class SelfPotential:
     u : the potential, shape of the nodes.
     accuracy : sup |S(u) − u|/ε before the last half step; to first order the error of u/ε in L²(μ) is less.
     half_steps : how many were taken.
+    tolerance : the accuracy that was asked for.
 
     Examples
     --------
@@ -55,6 +56,7 @@ class SelfPotential:
     u: Array = field(repr=False)
     accuracy: float
     half_steps: int
+    tolerance: float = ENOUGH
 
     @property
     def function(self) -> Potential:
@@ -63,8 +65,8 @@ class SelfPotential:
 
     @property
     def outcome(self) -> Outcome:
-        """REACHED, or "stalled" where the residual is above 1e-8 ε."""
-        if self.accuracy <= ACCEPTED:
+        """REACHED, or "stalled" where the residual is above 1e-8 ε and above the tolerance."""
+        if self.accuracy <= max(ACCEPTED, self.tolerance):
             return REACHED
         return STALLED.advising(
             f"the self-potential of the source is known to {self.accuracy:.2g} ε only, after {self.half_steps} half steps; "
@@ -72,14 +74,23 @@ class SelfPotential:
         )
 
 
-def self_potential(measure: Measure, eps: float, softmin: Softmin | None = None) -> SelfPotential:
-    """The self-potential of a measure on its nodes, from zero; each half step is one pass of the engine.
+def self_potential(
+    measure: Measure,
+    eps: float,
+    softmin: Softmin | None = None,
+    *,
+    start: Array | None = None,
+    tolerance: float = ENOUGH,
+) -> SelfPotential:
+    """The self-potential of a measure on its nodes; each half step is one pass of the engine.
 
     Parameters
     ----------
     measure : `Problem.mu` or `Problem.nu`.
     eps : ε > 0 of the kernel, for the cost ½|x−y|².
     softmin : the engine of the log-sums; the domain's own unless given.
+    start : values at the nodes to begin with; zero unless given.
+    tolerance : sup |S(u) − u|/ε at which the iteration ends.
 
     Returns
     -------
@@ -100,15 +111,16 @@ def self_potential(measure: Measure, eps: float, softmin: Softmin | None = None)
     """
     nodes = measure.nodes
     forward = (softmin or default_engine(nodes, nodes)).bind(nodes, nodes, eps).forward
-    u, residual, count = np.zeros(nodes.shape), np.inf, 0
+    u = np.zeros(nodes.shape) if start is None else nodes.values(start, "start")
+    residual, count = np.inf, 0
     while count < LIMIT:
         change = half_step(forward, measure, u, eps) - u
         before, residual = residual, float(np.max(np.abs(change))) / eps
         u, count = u + RELAXED * change, count + 1
         stuck = residual >= before and residual < ACCEPTED  # the rest is rounding
-        if residual <= ENOUGH or stuck or not np.isfinite(residual):
+        if residual <= tolerance or stuck or not np.isfinite(residual):
             break
-    return SelfPotential(measure, eps, u, residual, count)
+    return SelfPotential(measure, eps, u, residual, count, tolerance)
 
 
 @dataclass(frozen=True, eq=False)

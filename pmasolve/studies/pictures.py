@@ -12,6 +12,7 @@ from ..machine.arrays import Array
 from ..maps.distances import Distances
 from ..maps.transport import Transport
 from ..problems.grids import Cloud, Grid
+from ..samples.choosing import EpsChoice
 from ..sinkhorn.schroedinger import Schroedinger
 from .convergence import Study
 from .figures import OKABE_ITO, Axes, Curve, Figure, Panel, panels, plot_panels, plot_trajectory, plot_transport, svg
@@ -55,6 +56,20 @@ def _(thing: Transport, lines: int = 24) -> Figure:
 def _(thing: Study, slopes: tuple[float, ...] = ()) -> Figure:
     curves = [Curve(norm, thing.values, errors) for norm, errors in thing.errors.items()]
     return plot_panels([Panel("", thing.parameter, curves)], slopes=slopes)
+
+
+@draw.register
+def _(thing: EpsChoice) -> Figure:
+    curve, names = thing.curve, list(thing.curve.risk)
+    with panels(1) as (figure, (axis,)):
+        for color, name in zip(OKABE_ITO, names, strict=False):
+            shown = np.where(curve.risk[name] > 0, curve.risk[name], np.nan)
+            axis.loglog(curve.eps, np.sqrt(shown), "o-", color=color, label=name)
+            axis.loglog(curve.eps, np.sqrt(curve.noise[name]), ":", color=color)
+        axis.plot([thing.eps], [thing.error], "k*", markersize=12, label="chosen")
+        axis.set(title="Estimated RMS error of the map (dotted: noise)", xlabel="ε", ylabel="error")
+        axis.legend()
+    return figure
 
 
 @draw.register
