@@ -400,7 +400,7 @@ class Walk:
         return np.array([self._risk(gauge.name, j, self.reference) for j in range(len(self.maps))])
 
     def noises(self, gauge: Candidate) -> Array:
-        """Its part that is variance, (m,)."""
+        """The variance in the risk at every rung, (m,)."""
         return np.array(
             [self._mean(lambda A, B: self._noise(A[gauge.name], B[gauge.name]), j) for j in range(len(self.maps))]
         )
