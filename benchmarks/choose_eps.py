@@ -1,6 +1,6 @@
-"""Regret of `choose_eps`: its error over the best error of any gauge at any rung of the ladder, for each data set and family.
+"""Regret of `choose_eps`: its error over the best error of any gauge at any rung it walked, for each data set and family.
 
-    python benchmarks/choose_eps.py [n] [first seed] [seeds] [halvings]        for example: 500 0 7 3
+    python benchmarks/choose_eps.py [n] [first seed] [seeds] [halvings] [family ...]        for example: 500 0 7 3
 
 The truth is known: optimal maps between normals, gradients of convex functions.  Errors are RMS at 500 fresh points.
 """
@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from scipy.stats import norm
 
 import pmasolve as pma
-from pmasolve.samples.choosing import RUNGS, Fit, Units
+from pmasolve.samples.choosing import Fit, Units
 
 Array = np.ndarray
 GAUGES = (pma.SELF, pma.PLAIN, pma.AFFINE)
@@ -87,8 +87,7 @@ def regret(name: str, n: int, seed: int, halvings: int) -> tuple[float, float, p
     found = pma.choose_eps(problem, halvings=halvings)
     units = Units.of(problem)
     fit = Fit(units.problem, None, GAUGES)
-    ladder = [found.curve.eps[0] / 2**j for j in range(RUNGS)]
-    every = [_rms(units.back(move(z)) - exact) for eps in ladder for move in fit.at(eps).values()]
+    every = [_rms(units.back(move(z)) - exact) for eps in found.curve.eps for move in fit.at(eps).values()]
     return _rms(found.map(z) - exact), min(every), found
 
 
@@ -98,9 +97,9 @@ def _rms(difference: Array) -> float:
 
 def main() -> None:
     """One line for each family, then all."""
-    n, first, seeds, halvings = (int(v) for v in (*sys.argv[1:], *("500", "0", "7", "3")[len(sys.argv) - 1 :]))
+    n, first, seeds, halvings = (int(v) for v in (*sys.argv[1:5], *("500", "0", "7", "3")[len(sys.argv) - 1 :]))
     ratios, work, honest = [], [], []
-    for name in FAMILIES:
+    for name in sys.argv[5:] or FAMILIES:
         rows = [regret(name, n, seed, halvings) for seed in range(first, first + seeds)]
         here = [chosen / best for chosen, best, _ in rows]
         names = [f.gauge.name for _, _, f in rows]
@@ -109,6 +108,7 @@ def main() -> None:
         ratios += here
         work += [f.half_steps for _, _, f in rows]
         honest += [f.error / chosen for chosen, _, f in rows]
+    print(sorted(round(r, 2) for r in ratios))
     print(
         f"{len(ratios)} sets, n = {n}, {halvings} halvings: within 1.3 {np.mean(np.array(ratios) <= 1.3):.3f}, ", end=""
     )
