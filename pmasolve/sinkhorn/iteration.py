@@ -93,7 +93,7 @@ class SinkhornState:
     record: Mapping[str, float] = field(default_factory=dict)
 
 
-GAUGES = "give PLAIN, SYMMETRIC, SELF or FORWARD"
+GAUGES = "give PLAIN, SYMMETRIC, SELF or FORWARD (AFFINE belongs to choose_eps)"
 DIGITS = 2.0**-53  # of the squared extent: rounding of the largest cost
 
 
