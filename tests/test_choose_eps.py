@@ -114,6 +114,14 @@ def test_the_affine_map_where_there_are_fewer_points_than_dimensions(rng):
     assert np.isfinite(choice.map(x)).all()
 
 
+def test_rows_are_points_also_where_there_are_as_many_as_dimensions(rng):
+    x, y = rng.standard_normal((9, 9)), rng.standard_normal((9, 9))
+    choice = pma.choose_eps(pma.Problem.from_samples(x, y), halvings=1)
+    assert np.abs(choice.map(x)[:4] - choice.map(x[:4])).max() < 1e-12
+    with pytest.raises(ValueError, match="9 columns"):
+        choice.map(x[:, :3])
+
+
 def test_between_normals_the_choice_is_near_the_best_and_cheap(rng):
     """d = 3, n = 150, seeds 0 … 3 as they come: mean regret, against all gauges and rungs."""
     ratios = []

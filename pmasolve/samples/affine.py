@@ -101,4 +101,4 @@ class Affinely:
         """The map of a fixed point in the affine gauge, and the fixed point that was solved for it."""
         own = schroedinger(self.problem, run.eps, start=self.u, marginal=marginal, progress=False)
         self.u, phi = own.u, run.plan.phi
-        return lambda z: phi.map(z) - own.plan.phi.map(z) + self.affine(z), own
+        return lambda z: phi.map(Cloud(z)) - own.plan.phi.map(Cloud(z)) + self.affine(z), own

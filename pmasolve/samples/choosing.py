@@ -25,11 +25,11 @@ from ..machine.arrays import Array, number, shown
 from ..machine.speaking import count, drawn, page, sheet
 from ..problems.grids import Cloud
 from ..problems.outcomes import REACHED, Outcome
-from ..problems.points import given
 from ..problems.problem import Problem, checked
 from ..sinkhorn.iteration import PLAIN, SELF, Gauge, Sinkhorn, as_function, gauged
+from ..sinkhorn.potentials import Potential
 from ..sinkhorn.schroedinger import schroedinger
-from ..sinkhorn.self_potential import SelfPotential, self_potential
+from ..sinkhorn.self_potential import Debiased, SelfPotential, self_potential
 from .affine import AFFINE, Affine, Affinely, affine_map
 
 Map = Callable[[Array], Array]
@@ -107,8 +107,11 @@ class EpsChoice:
         return page(self)
 
     def map(self, points: ArrayLike) -> Array:
-        """Where the map takes points (n, dim): (n, dim)."""
-        return self._map(given(points, self.problem.domain.dim).columns.T)
+        """Where the map takes points (n, dim): (n, dim); rows are points, also where n = dim."""
+        z, dim = Cloud(np.asarray(points)).points, self.problem.domain.dim
+        if z.shape[1] != dim:
+            raise ValueError(f"points of shape {z.shape}: the samples have {dim} columns; give (n, {dim})")
+        return self._map(z)
 
     def summary(self) -> str:
         """The choice, its estimated error beside that of the affine map alone, and the work, on a page of at most 80 columns."""
@@ -170,7 +173,8 @@ def choose_eps(
     allow: so dilations and translations of x and y change nothing but units.  At finite t it is t, t/2, …, t/64.  It is walked
     from above, with warm starts, and left three rungs below the best.
     Halves do not see how the whole sample fluctuates: weights of far modes and atoms are the hard cases.
-    Cost: some hundred passes over all pairs for one halving, several hundred for three; memory linear in the points.
+    Cost: some hundred passes over all pairs for one halving, 600 for three, a few thousand where small ε are the best; memory
+    linear in the points.
 
     References
     ----------
@@ -326,7 +330,7 @@ class Fit:
         out: dict[str, Map] = {}
         for gauge in self.gauges:
             if isinstance(gauge, Gauge):
-                out[gauge.name] = gauged(gauge, run.function, lambda: self._own(eps)).map
+                out[gauge.name] = _of_rows(gauged(gauge, run.function, lambda: self._own(eps)))
             else:
                 out[gauge.name], own = self.affinely.debiased(run, self.marginal)
                 self._note(own.outcome, 2 * own.iterations)
@@ -350,8 +354,13 @@ class Fit:
             assert isinstance(gauge, Gauge)
             run = evolve(Sinkhorn(self.problem, eps, gauge=gauge), [self.t], progress=False)
             self._note(run.outcome, 2 * round(self.t / eps) + int(run.provenance.get("self_half_steps", 0)))
-            out[gauge.name] = as_function(run).map
+            out[gauge.name] = _of_rows(as_function(run))
         return out
+
+
+def _of_rows(function: Potential | Debiased) -> Map:
+    """The map of a potential for arrays (n, dim) of any n, also n = dim."""
+    return lambda z: function.map(Cloud(z))
 
 
 class Walk:
