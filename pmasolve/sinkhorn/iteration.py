@@ -151,7 +151,7 @@ class Sinkhorn:
             having(self.softmin, "bind", "softmin", "give an engine, as Blockwise() or Separable(), or None")
         if self.eps is None:
             raise ValueError(
-                "eps is missing: for samples choose_eps(problem) finds it, with the gauge; for densities take what the grid "
+                "eps=None: for samples choose_eps(problem) finds it, with the gauge; for densities take what the grid "
                 "resolves, for example 1e-3, and look at error_estimate()"
             )
         if not 0 < number(self.eps, "eps") < np.inf:
