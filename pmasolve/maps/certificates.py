@@ -37,8 +37,11 @@ RESOLVED = (
     64  # points of an axis that the certificate's grid has at least, unless the potential's has less than half of them
 )
 SLOPE = np.array([-71.0, 141.0, -93.0, 23.0]) / 24  # h times the slope at a wall, from the four midpoints beside it
-LARGE = 1 << 20  # points of a certificate in a box
+LARGE = 1 << 17  # points of a certificate, above which it is not twice as fine as the potential's grid
 NARROW = 1e-5  # of the gap asked for: an interval that needs no finer grid
+WALLED = (
+    5e-3  # the same in boxes, where doubt about masses falls like h⁴ only: more would cost the finest grid for nothing
+)
 _Series = tuple[Grid, Transform, Coefficients]
 
 
@@ -84,10 +87,10 @@ def certify(problem: Problem, series: tuple[Transform, Coefficients], cost: floa
     not below ``gap`` without a linear solve, some ten conjugate-gradient iterations.
     """
     masses = [measured(problem.domain, f) for f in (problem.f, problem.g)]
-    found = None
+    found, narrow = None, (WALLED if problem.domain.reflects else NARROW) * gap
     for grid, transform, coefficients in reversed(_sufficient(problem.domain, series, LOST * gap * np.sqrt(cost))):
         before, found = found, _on_finer_grid(problem, masses, grid, (transform, coefficients), cost, gap)
-        if found.interval.gap <= NARROW * gap or (before and _agree(before.interval, found.interval)):
+        if found.interval.gap <= narrow or (before and _agree(before.interval, found.interval)):
             break
     assert found is not None
     return found
@@ -145,14 +148,16 @@ def measured(grid: Grid, f: Array) -> float:
 def _finer(grid: Grid) -> Grid:
     """The grid of the certificate: 9/8 of the points; 9/4 of small grids, and in boxes, where r has layers at the walls.
 
-    In boxes of more than `LARGE` such points 3/2.  Never a grid of the cascade, on whose nodes Newton has made r vanish.
+    Where that makes more than `LARGE` points, 3/2.  Never a grid of the cascade, on whose nodes Newton has made r vanish.
     """
-    box, points = grid.offset > 0, []
+    points = []
     for n in grid.shape:
-        if (box and 2**grid.dim * grid.size <= LARGE) or n <= RESOLVED // 2:
+        if not (grid.reflects or n <= RESOLVED // 2):
+            points.append(n + max(n // 8, 1))
+        elif 2**grid.dim * grid.size <= LARGE:
             points.append(2 * n + max(n // 4, 1))
         else:
-            points.append(n + max(n // 2 if box else n // 8, 1))
+            points.append(n + max(n // 2, 1))
     return replace(grid, shape=tuple(scipy.fft.next_fast_len(n, real=True) for n in points))
 
 
