@@ -87,5 +87,5 @@ def test_schroedinger_of_a_density_that_vanishes() -> None:
     mu = np.maximum(np.cos(2 * np.pi * grid.points[0]), 0.0)
     found = schroedinger(Problem.from_densities(grid, mu, np.ones(64)), 0.01, quadrature=1.0)
     assert found.outcome.ok, found.outcome
-    with pytest.raises(ValueError, match="symmetric gauge"):
+    with pytest.raises(ValueError, match="gauge 'symmetric' needs a positive density"):
         _ = found.corrected

@@ -40,7 +40,9 @@ def anneal(problem: Problem, schedule: dict[float, int]) -> tuple[Sinkhorn, np.n
     u = np.zeros(problem.domain.shape)
     for eps, count in schedule.items():
         flow = Sinkhorn(problem, eps, quadrature=1)
-        run = evolve(flow, [count * eps], initial=u)
+        run = evolve(
+            flow, [count * eps], initial=u, throw=False
+        )  # on so few nodes derivatives of u oscillate: its map folds
         assert np.max(np.abs(run.records["mass"] - 1)) < 1e-12, eps
         u = run.potentials[0]
     return flow, u

@@ -58,7 +58,7 @@ def test_the_speed_solves_the_linearised_equation(dim: int) -> None:
 
 
 def test_the_drift_is_computed_once_for_each_right_hand_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Newton's products find it there."""
+    """Newton's products find it there.  One gradient more: of the map at the requested time, which is looked at."""
     calls, gradient = [], FourierOperators.gradient
 
     def counted(*arguments) -> Array:
@@ -67,7 +67,7 @@ def test_the_drift_is_computed_once_for_each_right_hand_side(monkeypatch: pytest
 
     monkeypatch.setattr(FourierOperators, "gradient", counted)
     run = evolve(LinearisedMongeAmpere(waves(16), np.zeros((16, 16)), rtol=1e-6), [0.02])
-    assert 0 < len(calls) <= run.records["derivatives"][-1]
+    assert 0 < len(calls) <= run.records["derivatives"][-1] + 1
 
 
 @pytest.mark.parametrize("space", [Fourier(), FiniteDifference(4)], ids=str)

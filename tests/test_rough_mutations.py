@@ -57,7 +57,8 @@ def moves(excess, periods, mean=None):
     n = len(excess)
     index = np.arange(n, dtype=float)[:, None]
     mean = np.zeros((n, 1)) if mean is None else np.asarray(mean, dtype=float)[:, None]
-    return _moves(index, np.array([periods]), np.asarray(excess, dtype=float), mean, np.array([1.0]))
+    left, room = np.array(excess, dtype=float), np.empty(n, np.int64)
+    return _moves(index, np.array([periods]), left, mean, np.array([1.0]), room)
 
 
 def test_moves_take_the_short_way_round_a_torus() -> None:
