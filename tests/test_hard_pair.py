@@ -44,7 +44,7 @@ def anneal(problem: Problem, schedule: dict[float, int]) -> tuple[Sinkhorn, np.n
             flow, [count * eps], initial=u, throw=False
         )  # on so few nodes derivatives of u oscillate: its map folds
         assert np.max(np.abs(run.records["mass"] - 1)) < 1e-12, eps
-        u = run.potentials[0]
+        u = run.latest[1]
     return flow, u
 
 
