@@ -17,6 +17,8 @@ from ..problems.images import read_samples
 
 HELD = 20  # arrays of the grid that a run holds at least
 
+ROUNDING = 1e-3  # of the largest value: less than nothing by more than this is no rounding
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -60,9 +62,11 @@ class Reading:
         values = np.where((values < 0) & (values >= -self.clip * largest), 0.0, values)
         if (bad := np.count_nonzero(values < 0)) > 0:
             least = float(values.min()) / (largest or 1.0)
+            remedy = "give the density itself, for example less its background or clipped at 0"
+            if -least <= ROUNDING:
+                remedy = f"--clip {-least:.1e} (clip in a table) sets them to 0, where they are rounding"
             raise ValueError(
-                f"{path} has {bad} negative values (least {least:.3g} of the largest): a density is ≥ 0; "
-                f"--clip {-least:.1e} (clip in a table) sets them to 0, where they are rounding"
+                f"{path} has {bad} negative values (least {least:.3g} of the largest): a density is ≥ 0; {remedy}"
             )
         return values + self.floor * largest
 
