@@ -99,6 +99,12 @@ def test_bounds_between_clusters_that_lie_far_apart(far: float) -> None:
         assert abs(plan.value - 371.0030431215) <= plan.value_error + 1e-9
 
 
+@pytest.mark.parametrize(("door", "seed"), [("transport", 20261232), ("FokkerPlanck", 20261312)])
+def test_intervals_beyond_the_floats_and_walls_of_seven_nodes(door: str, seed: int) -> None:
+    """The least floats between nodes, whose error has no square; a wall term larger than the density beside it."""
+    random_problems.run(door, seed)
+
+
 # ---- flows and their files -----------------------------------------------------------------------------------------------------
 
 

@@ -61,6 +61,7 @@ class Interval:
         return 0.0 if self.upper == 0 else float("inf")
 
 
+FARTHEST = 1e150  # the square of a larger number may be infinite
 LARGEST_LOG = 700.0  # logarithm of a density
 NOTHING = Interval(0.0, float("inf"), CONTINUOUS)
 
@@ -136,7 +137,7 @@ def walled(nodes: Grid, density: Array) -> Array:
         order, lines = np.argsort(nodes.axis(j)), np.moveaxis(density, j, 0)
         slopes = [np.tensordot(SLOPE, lines[near], 1) for near in (order[:4], order[:-5:-1])]
         for node, slope in zip((order[0], order[-1]), slopes, strict=True):
-            lines[node] -= slope / 24
+            lines[node] = np.maximum(lines[node] - slope / 24, 0.0)  # on the coarsest grids the rest may be negative
     return density
 
 
@@ -215,7 +216,9 @@ def _energy(level: Level, state: State, least: float) -> float:
 
 
 def _interval(cost: float, error: float) -> Interval:
-    """(√cost ± error)²."""
+    """(√cost ± error)²; nothing where the square of the error leaves the floats."""
+    if not error < FARTHEST:
+        return NOTHING
     root = np.sqrt(cost)
     return Interval(float(max(root - error, 0.0) ** 2), float((root + error) ** 2), CONTINUOUS)
 
