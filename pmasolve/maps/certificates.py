@@ -39,9 +39,7 @@ RESOLVED = (
 SLOPE = np.array([-71.0, 141.0, -93.0, 23.0]) / 24  # h times the slope at a wall, from the four midpoints beside it
 LARGE = 1 << 17  # points of a certificate, above which it is not twice as fine as the potential's grid
 NARROW = 1e-5  # of the gap asked for: an interval that needs no finer grid
-WALLED = (
-    5e-3  # the same in boxes, where doubt about masses falls like h⁴ only: more would cost the finest grid for nothing
-)
+WALLED = 0.02  # the same in boxes, where doubt about masses falls like h⁴ only
 _Series = tuple[Grid, Transform, Coefficients]
 
 
