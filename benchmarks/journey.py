@@ -27,7 +27,11 @@ def follow(frame, event: str, _: object) -> None:
         changes[before, here[-1] if here else file] += 1
 
 
-f = lambda x, y: 0.3 * np.cos(2 * np.pi * x) + 0.2 * np.sin(2 * np.pi * y)  # noqa: E731
+def f(x, y):
+    """The README's source."""
+    return 0.3 * np.cos(2 * np.pi * x) + 0.2 * np.sin(2 * np.pi * y)
+
+
 flow = pma.MongeAmpere(pma.Problem(pma.Torus((64, 64)), f, lambda x, y: 0.3 * np.cos(2 * np.pi * (x + y))), rtol=1e-9)
 sys.setprofile(follow)
 pma.evolve(flow, [0.02])

@@ -185,6 +185,7 @@ class Transform:
             self.basis.first(coefficients, branches[0][0][1])
 
             def slab(s: slice, branches: Sequence[Branch] = branches) -> None:
+                """One slab: its middle axis, then every derivative along the last."""
                 places = slice(s.start * self._middle, s.stop * self._middle)
                 for members in branches:
                     rows = self.basis.middle(s, members[0][1])

@@ -107,6 +107,7 @@ def estimator_of(flow: Flow) -> Callable[[Any], Any]:
     """The flow's `error_estimate`; a ``ValueError`` when called if it has none."""
 
     def refuse(trajectory: Any) -> Any:
+        """Says how such a flow can have one."""
         raise ValueError(
             f"{type(flow).__name__} has no error_estimate: give it one by refinement.by_refinement, or compare runs on n and 2n "
             "points and with shorter steps"

@@ -302,6 +302,7 @@ class Points:
         mean = sum(weights[which, panel] @ self._centred[panel] for panel in panels)
 
         def product(v: Array) -> Array:
+            """The covariances times v, panel by panel of points."""
             out = np.zeros_like(v)
             along = np.einsum("kd,kd->k", mean, v)[:, None]
             for panel in panels:
@@ -326,7 +327,11 @@ def _squared_norms(x: Array) -> Array:
     """(k,) squares of the largest singular values of matrices (k, c, d)."""
     count, *sides = x.shape
     if min(sides) > FORMED:
-        product: Callable[[Array], Array] = lambda v: np.einsum("kcd,kc->kd", x, np.einsum("kcd,kd->kc", x, v))  # noqa: E731
+
+        def product(v: Array) -> Array:
+            """xᵀx v, matrix by matrix."""
+            return np.einsum("kcd,kc->kd", x, np.einsum("kcd,kd->kc", x, v))
+
         return largest_eigenvalues(product, count, sides[1], sides[0])
     gram = x @ x.swapaxes(1, 2) if sides[0] <= sides[1] else x.swapaxes(1, 2) @ x
     return np.maximum(np.linalg.eigvalsh(gram)[:, -1], 0.0)
