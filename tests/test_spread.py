@@ -38,7 +38,9 @@ def test_an_interruption_is_heard_between_shares(monkeypatch):
             pressed.append(share)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(threads, "get_num_threads", lambda: 1)  # another thread could take all that is left before a press
+    monkeypatch.setattr(
+        threads, "get_num_threads", lambda: 1
+    )  # another thread could take all that is left before a press
     monkeypatch.setattr(threads, "PROMPT", 50_000)
     monkeypatch.setattr(threads, "FEW", 0)
     monkeypatch.setattr(threads, "part", press)

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 import pytest
 
+from pmasolve.machine import threads
 from pmasolve.machine.threads import SMALL, blocks, each, over, sharing
 
 
@@ -45,12 +46,20 @@ def test_errors_come_back() -> None:
 
 
 def test_the_caller_takes_part_and_results_keep_their_order() -> None:
-    names = each(lambda k: (k, threading.current_thread().name), list(range(1000)))
+    met = threading.Barrier(min(2, numba.get_num_threads()))  # two threads have begun before the work goes on
+
+    def work(k: int) -> tuple[int, str]:
+        if k < met.parties:
+            met.wait()
+        return k, threading.current_thread().name
+
+    names = each(work, list(range(1000)))
     assert [k for k, _ in names] == list(range(1000))
     assert threading.current_thread().name in {name for _, name in names}
 
 
-def test_nothing_is_begun_after_an_error_and_the_pool_lives_on() -> None:
+def test_nothing_is_begun_after_an_error_and_the_pool_lives_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the caller alone: how far another thread had come would be chance."""
     done = []
 
     def work(k: int) -> None:
@@ -58,9 +67,10 @@ def test_nothing_is_begun_after_an_error_and_the_pool_lives_on() -> None:
             raise IndexError(k)
         done.append(k)
 
-    with pytest.raises(IndexError, match="3"):
-        each(work, list(range(100_000)))
-    assert len(done) < 100_000
+    with monkeypatch.context() as alone, pytest.raises(IndexError, match="3"):
+        alone.setattr(threads, "get_num_threads", lambda: 1)
+        each(work, list(range(100)))
+    assert done == [0, 1, 2]
     assert each(abs, [-1, -2, -3]) == [1, 2, 3]
 
 
