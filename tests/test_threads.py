@@ -67,9 +67,10 @@ def test_nothing_is_begun_after_an_error_and_the_pool_lives_on(monkeypatch: pyte
             raise IndexError(k)
         done.append(k)
 
-    with monkeypatch.context() as alone, pytest.raises(IndexError, match="3"):
+    with monkeypatch.context() as alone:
         alone.setattr(threads, "get_num_threads", lambda: 1)
-        each(work, list(range(100)))
+        with pytest.raises(IndexError, match="3"):
+            each(work, list(range(100)))
     assert done == [0, 1, 2]
     assert each(abs, [-1, -2, -3]) == [1, 2, 3]
 
