@@ -23,7 +23,7 @@ from rich.table import Table
 
 from pmasolve import Box, Event, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, evolve
 from pmasolve.calculus import manufactured, series
-from pmasolve.flows.evolution import linearise_at
+from pmasolve.flows.reading import linearise_at
 from pmasolve.machine.arrays import Array
 from pmasolve.studies.convergence import running_orders
 

@@ -18,7 +18,7 @@ from pmasolve import (
     resume,
 )
 from pmasolve.calculus.operators import FourierOperators
-from pmasolve.flows.evolution import linearise_at
+from pmasolve.flows.reading import linearise_at
 from pmasolve.machine.arrays import Array
 from pmasolve.studies.convergence import running_orders
 

@@ -12,8 +12,9 @@ from scipy.integrate import solve_ivp
 
 from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, Problem, Spline, Torus, evolve
 from pmasolve.flows import integrator
-from pmasolve.flows.evolution import Evolution, convexity, linearise, linearise_at
 from pmasolve.flows.integrator import order_of
+from pmasolve.flows.monge_ampere import Evolution
+from pmasolve.flows.reading import convexity, linearise, linearise_at
 from pmasolve.problems.interpolation import Spectral
 from pmasolve.problems.outcomes import CONVEXITY_LOST
 from pmasolve.studies.convergence import running_orders
@@ -120,7 +121,7 @@ def test_a_step_that_has_converged_is_not_checked_again(monkeypatch: pytest.Monk
 def test_a_run_gives_its_memory_back(plane: Problem) -> None:
     """Nothing in the integrator refers to itself in a circle."""
     flow = MongeAmpere(plane)
-    state = flow.advance(flow.start(np.zeros(plane.domain.shape)), 0.01)
+    state = flow.advance(flow.resume(np.zeros(plane.domain.shape), 0.0), 0.01)
     seen = weakref.ref(state.integrator), weakref.ref(state.evolution)
     gc.disable()
     try:

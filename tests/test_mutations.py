@@ -12,7 +12,7 @@ from cases import KNOWN, T1_START, t1
 from pmasolve import SYMMETRIC, Gauge, MongeAmpere, Richardson, Sinkhorn, evolve
 from pmasolve.calculus.hessians import log_det_inverse
 from pmasolve.flows import evolution
-from pmasolve.flows.evolution import Linearisation
+from pmasolve.flows.reading import Linearisation
 from pmasolve.sinkhorn.softmin.dense import Dense, DenseKernel
 from pmasolve.sinkhorn.softmin.separable import Separable
 from pmasolve.studies.convergence import running_orders

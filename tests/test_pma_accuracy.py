@@ -9,7 +9,7 @@ import pytest
 from cases import steady
 
 from pmasolve import FiniteDifference, Fourier, MongeAmpere, Problem, Richardson, Torus, compare, evolve, manufactured
-from pmasolve.flows.evolution import linearise_at
+from pmasolve.flows.reading import linearise_at
 from pmasolve.machine.arrays import Array
 from pmasolve.studies.convergence import running_orders
 

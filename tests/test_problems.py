@@ -7,7 +7,7 @@ import pytest
 from cases import KNOWN, TAU
 
 from pmasolve import Box, Fourier, Problem, Spline, Torus
-from pmasolve.flows.evolution import linearise_at
+from pmasolve.flows.reading import linearise_at
 
 
 @pytest.mark.parametrize("grid", [Torus((16,)), Torus((12, 15), (1.0, 2.0)), Box((8, 9)), Torus((6, 6, 6))], ids=str)

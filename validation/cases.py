@@ -22,7 +22,7 @@ from pmasolve import (
     evolve,
     transport,
 )
-from pmasolve.flows.evolution import Linearisation, linearise_at
+from pmasolve.flows.reading import Linearisation, linearise_at
 from pmasolve.machine.arrays import Array
 
 from .claims import Level

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from pmasolve import Band, Fourier, MongeAmpere, Problem, Study, evolve
-from pmasolve.flows.evolution import linearise_at
+from pmasolve.flows.reading import linearise_at
 
 from .cases import WORDS, Case, light, linearised, powers
 from .claims import AtMost, Check, Claim, Level

@@ -7,7 +7,7 @@ import numpy as np
 from pmasolve import Fourier
 from pmasolve.calculus.hessians import apply
 from pmasolve.calculus.operators import jet_of
-from pmasolve.flows.evolution import Linearisation, linearise_at
+from pmasolve.flows.reading import Linearisation, linearise_at
 from pmasolve.machine.arrays import Array
 
 from .cases import Case, linearised, steady

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pmasolve import Fourier
-from pmasolve.flows.evolution import convexity
+from pmasolve.flows.reading import convexity
 from pmasolve.machine.arrays import Array
 
 from .cases import ANALYTIC_1D, ANALYTIC_2D, REAL_1D, REAL_2D, TAU, WORDS, Case, linearised

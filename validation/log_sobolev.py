@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from pmasolve import Fourier, MongeAmpere, Trajectory, evolve
-from pmasolve.flows.evolution import convexity
+from pmasolve.flows.reading import convexity
 
 from .cases import FLAT, TAU, WORDS_3D, Case, light
 from .claims import AtMost, Check, Claim, Level

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pmasolve import Band, Fourier, Problem, Sinkhorn, Study, evolve
-from pmasolve.flows.evolution import linearise_at
+from pmasolve.flows.reading import linearise_at
 from pmasolve.machine.arrays import Array
 
 from .cases import QUADRATURE, WORDS, Case, cases, powers

@@ -1,10 +1,13 @@
-"""Flows whose state is a density ρ: how they start from a potential, and the potential they return.
+"""Flows whose state is a density ρ: how they start from a potential, and what they return, members that they share.
 
 Every flow of the package returns potentials u with ρ = (∇φ*)_# e^{−g}.  Fokker–Planck and JKO know ρ; their u is the Brenier
 potential from ρ to e^{−g}, found by `transport` at the requested times only.  So any two flows compare.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +17,7 @@ from ..maps.transport import transport
 from ..problems.densities import log_mass
 from ..problems.outcomes import POTENTIAL_NOT_FOUND, Outcome
 from ..problems.problem import Problem
-from .evolution import linearise_at
-from .reading import inspect, need_convex
+from .reading import inspect, linearise_at, need_convex
 
 DENSITY_REMEDY = (
     "the density is known (fields), its Brenier potential only to the accuracy of the semi-dual: refine the grid, or smooth the "
@@ -51,3 +53,13 @@ def brenier_potential(problem: Problem, operators: Operators, log_density: Array
         return found.potential, inspect(problem, operators, found.potential, lambda: DENSITY_REMEDY)
     why = f"the density is known (fields) but its Brenier potential is not; transport: {found.outcome}"
     return found.potential, POTENTIAL_NOT_FOUND.advising(why)
+
+
+def potential(flow: Any, state: Any) -> Array:
+    """u of the Brenier potential from ρ to e^{−g}, mean-free, found by `transport`."""
+    return brenier_potential(flow.problem, flow.operators, state.log_density)[0] if state.u is None else state.u
+
+
+def fields(flow: Any, state: Any) -> Mapping[str, Array]:
+    """What the state carries besides: ``log_density``, log ρ at the nodes."""
+    return {"log_density": state.log_density}

@@ -13,12 +13,13 @@ from functools import cached_property
 import numpy as np
 
 from ..calculus.operators import Fourier, Operators, Space
-from ..machine.arrays import Array, number
+from ..machine.arrays import Array
 from ..problems.outcomes import POSITIVITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem, checked
+from . import densities_as_states
 from .densities_as_states import brenier_potential, starting_law
-from .integrator import Integrator
-from .reading import OnGrid
+from .integrator import Integrator, admit_tolerance
+from .reading import OPERATORS, OnGrid
 from .refinement import by_refinement
 from .trajectories import ErrorEstimate, Trajectory
 
@@ -122,26 +123,13 @@ class FokkerPlanck:
     rtol: float = field(default=1e-9, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not 1e-13 <= number(self.rtol, "rtol") <= 1e-2:
-            raise ValueError(f"rtol={self.rtol}: give a tolerance between 1e-13 and 1e-2")
+        admit_tolerance(self.rtol)
         checked(self.problem).need_positive("Fokker–Planck with a Brenier potential")
 
-    @cached_property
-    def reading(self) -> OnGrid:
-        """Maps and densities from potentials: ``reading.map(u)``, ``reading.log_density(u)``."""
-        return OnGrid(self.problem, self.space)
-
-    @property
-    def operators(self) -> Operators:
-        """The discretisation on the problem's grid."""
-        return self.reading.operators
-
-    def admit(self, times: Array) -> None:
-        """Accept all times: every one can be visited."""
-
-    def start(self, initial: Array) -> FokkerPlanckState:
-        """The state at t = 0: the law ρ₀ of the potential u₀."""
-        return self.resume(initial, 0.0)
+    reading = cached_property(OnGrid.of)
+    operators = OPERATORS
+    potential = densities_as_states.potential
+    fields = densities_as_states.fields
 
     def resume(self, potential: Array, t: float) -> FokkerPlanckState:
         """The state at time t: the law ρ_t of a potential."""
@@ -175,14 +163,6 @@ class FokkerPlanck:
             "mass": grid.integral(density),
             "kl": grid.integral(density * (state.log_density + self.problem.f)),
         }
-
-    def potential(self, state: FokkerPlanckState) -> Array:
-        """u of the Brenier potential from ρ to e^{−g}, mean-free, found by `transport`."""
-        return brenier_potential(self.problem, self.operators, state.log_density)[0] if state.u is None else state.u
-
-    def fields(self, state: FokkerPlanckState) -> Mapping[str, Array]:
-        """What the state carries besides: ``log_density``, log ρ at the nodes."""
-        return {"log_density": state.log_density}
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
         """Time: against a hundredth of the tolerance.  Space: that run against one on a grid refined twice along each axis.

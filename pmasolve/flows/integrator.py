@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from sksundae.cvode import CVODE, CVODEJacTimes, CVODEPrecond
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number
 from ..problems.outcomes import REACHED, REFUSED, STEP_LIMIT
 
 # What a refused state reports as its derivative: finite, so that it cannot poison the run, and large enough to fail every
@@ -163,3 +163,9 @@ def order_of(dt: float, gamma: float) -> float:
 def rms(y: Array) -> float:
     """Root mean square, the integrator's norm."""
     return float(np.sqrt(np.mean(y * y)))
+
+
+def admit_tolerance(rtol: float) -> None:
+    """Refuse a tolerance that a step cannot keep, or that means nothing: a ``ValueError``."""
+    if not 1e-13 <= number(rtol, "rtol") <= 1e-2:
+        raise ValueError(f"rtol={rtol}: give a tolerance between 1e-13 and 1e-2")

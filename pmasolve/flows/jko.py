@@ -16,15 +16,15 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from ..calculus.operators import Fourier, Operators, Space
-from ..machine.arrays import Array, number
+from ..calculus.operators import Fourier, Space
+from ..machine.arrays import Array, positive
 from ..problems.densities import Interpolation, Spline
 from ..problems.outcomes import REACHED, STALLED, Outcome
 from ..problems.problem import Problem, checked
 from ..problems.times import admit_multiples
+from . import densities_as_states
 from .densities_as_states import brenier_potential, starting_law
-from .evolution import Linearisation, linearise_at
-from .reading import OnGrid
+from .reading import OPERATORS, Linearisation, OnGrid, linearise_at
 from .refinement import by_refinement
 from .trajectories import ErrorEstimate, Trajectory
 
@@ -88,27 +88,17 @@ class JKO:
     interpolation: Interpolation = field(default=Spline(5), kw_only=True)
 
     def __post_init__(self) -> None:
-        if not 0 < number(self.step, "step") < np.inf:
-            raise ValueError(f"step={self.step}: the step must be positive and finite, for example 1e-3")
+        positive(self.step, "step", "the step")
         checked(self.problem).need_positive("a JKO step")
 
-    @cached_property
-    def reading(self) -> OnGrid:
-        """Maps and densities from potentials: ``reading.map(u)``, ``reading.log_density(u)``."""
-        return OnGrid(self.problem, self.space)
-
-    @property
-    def operators(self) -> Operators:
-        """The discretisation on the problem's grid."""
-        return self.reading.operators
+    reading = cached_property(OnGrid.of)
+    operators = OPERATORS
+    potential = densities_as_states.potential
+    fields = densities_as_states.fields
 
     def admit(self, times: Array) -> None:
         """Refuse times that are not multiples of the step."""
         admit_multiples(times, self.step)
-
-    def start(self, initial: Array) -> JKOState:
-        """The state at t = 0: the law ρ₀ of the potential u₀."""
-        return self.resume(initial, 0.0)
 
     def resume(self, potential: Array, t: float) -> JKOState:
         """The state at time t: the law ρ_k of a potential."""
@@ -135,14 +125,6 @@ class JKO:
         arrived = t >= until
         u, found = brenier_potential(self.problem, self.operators, log_density) if arrived else (None, REACHED)
         return JKOState(k, t, log_density, u, found, record)
-
-    def potential(self, state: JKOState) -> Array:
-        """u of the Brenier potential from ρ to e^{−g}, mean-free, found by `transport`."""
-        return brenier_potential(self.problem, self.operators, state.log_density)[0] if state.u is None else state.u
-
-    def fields(self, state: JKOState) -> Mapping[str, Array]:
-        """What the state carries besides: ``log_density``, log ρ at the nodes."""
-        return {"log_density": state.log_density}
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
         """Distance from Fokker–Planck.  Time: by halving the step, order 1.  Space: that run on a grid refined twice.

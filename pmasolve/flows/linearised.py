@@ -12,12 +12,11 @@ from functools import cached_property
 
 import numpy as np
 
-from ..calculus.operators import Fourier, Operators, Space
+from ..calculus.operators import Fourier, Space
 from ..machine.arrays import Array
 from ..problems.problem import Problem, checked
-from .evolution import Evolution, Linearisation
-from .monge_ampere import MongeAmpere, MongeAmpereState, local_tolerance, take_step, unfolded
-from .reading import OnGrid
+from .monge_ampere import Evolution, MongeAmpere, MongeAmpereState, local_tolerance, take_step, unfolded
+from .reading import OPERATORS, Linearisation, OnGrid
 from .trajectories import ErrorEstimate, Trajectory
 
 
@@ -96,17 +95,11 @@ class LinearisedMongeAmpere:
         """Maps and densities from potentials, those of `MongeAmpere`."""
         return self.flow.reading
 
-    @property
-    def operators(self) -> Operators:
-        """The discretisation on the problem's grid."""
-        return self.reading.operators
-
-    def admit(self, times: Array) -> None:
-        """Accept all times: every one can be visited."""
+    operators = OPERATORS
 
     def start(self, initial: Array) -> MongeAmpereState:
         """The state at t = 0: u₀ and w₀."""
-        base = self.flow.start(initial).evolution
+        base = self.flow.resume(initial, 0.0).evolution
         assert isinstance(base, Evolution)
         y = np.concatenate([base.vector(initial), base.vector(self.direction)])
         return MongeAmpereState.of(LinearisedEvolution(base), y, local_tolerance(self.rtol) * base.scale, 0.0)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from ..machine.arrays import Array, having, real, shown
 from ..machine.progress import Show, progress_bar
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
-from .protocol import Flow, columns, fields_of, reach, report_of
+from .protocol import Flow, admit, columns, fields_of, reach, report_of, start
 from .trajectories import Event, Stopped, Trajectory, followed
 
 
@@ -57,10 +57,10 @@ def evolve(
     'reached'
     """
     requested = increasing(times)
-    having(flow, "admit", "flow", "give a flow, for example MongeAmpere(problem)").admit(requested)
+    admit(having(flow, "advance", "flow", "give a flow, for example MongeAmpere(problem)"), requested)
     domain = flow.problem.domain
-    start = np.zeros(domain.shape) if initial is None else domain.values(initial, "initial")
-    return _run(flow, flow.start(start), start, requested, events, throw, progress)
+    u = np.zeros(domain.shape) if initial is None else domain.values(initial, "initial")
+    return _run(flow, start(flow, u), u, requested, events, throw, progress)
 
 
 def resume(
@@ -104,7 +104,7 @@ def resume(
     if requested[0] <= t:
         raise ValueError(f"times={shown(times)}: the trajectory has reached t={t:g} already; ask for later times")
     flow = trajectory.flow
-    flow.admit(requested)
+    admit(flow, requested)
     new = _run(flow, flow.resume(potential, t), trajectory.initial, requested, events, False, progress)
     joined = Trajectory(
         flow,

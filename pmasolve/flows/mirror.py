@@ -25,7 +25,7 @@ from ..maps.transport import transport
 from ..problems.densities import Interpolation, Spline
 from ..problems.problem import Problem
 from .densities_as_states import between
-from .evolution import Linearisation, linearise_at
+from .reading import Linearisation, linearise_at
 from .trajectories import Trajectory
 
 FOURIER = Fourier()

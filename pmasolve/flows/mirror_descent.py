@@ -15,12 +15,11 @@ from typing import Protocol
 
 import numpy as np
 
-from ..calculus.operators import Fourier, Operators, Space
-from ..machine.arrays import Array, integer, number, shown
+from ..calculus.operators import Fourier, Space
+from ..machine.arrays import Array, integer, number, positive, shown
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, Outcome
 from ..problems.problem import Problem, checked
-from .evolution import Linearisation, convexity, linearise_at
-from .reading import LOST_MASS, OnGrid, lost, need_convex
+from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, convexity, linearise_at, lost, need_convex
 from .refinement import by_refinement, on_finer_grid
 from .trajectories import ErrorEstimate, Trajectory
 
@@ -56,7 +55,7 @@ class ConstantSteps:
     eta: float
 
     def __post_init__(self) -> None:
-        _positive_step(self.eta, "eta")
+        positive(self.eta, "eta", "steps")
 
     def __call__(self, k: int) -> float:
         return self.eta
@@ -83,7 +82,7 @@ class HarmonicSteps:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        _positive_step(self.scale, "scale")
+        positive(self.scale, "scale", "steps")
 
     def __call__(self, k: int) -> float:
         return self.scale / (k + 1)
@@ -211,19 +210,12 @@ class MirrorDescent:
             )
         checked(self.problem).need_positive("mirror descent")
 
-    @cached_property
-    def reading(self) -> OnGrid:
-        """Maps and densities from potentials: ``reading.map(u)``, ``reading.log_density(u)``."""
-        return OnGrid(self.problem, self.space)
-
-    @property
-    def operators(self) -> Operators:
-        """The discretisation on the problem's grid."""
-        return self.reading.operators
+    reading = cached_property(OnGrid.of)
+    operators = OPERATORS
 
     def times(self, count: int) -> Array:
         """η_0, η_0 + η_1, …: the times of the first ``count`` iterates, the ones that can be asked for."""
-        return np.cumsum([_positive_step(self.schedule(k), f"schedule({k})") for k in range(count)])
+        return np.cumsum([positive(self.schedule(k), f"schedule({k})", "steps") for k in range(count)])
 
     @cached_property
     def _limits(self) -> list[float]:
@@ -245,16 +237,12 @@ class MirrorDescent:
         """k with η_0 + … + η_{k−1} = t."""
         k, reached = 0, 0.0
         while reached < t * (1 - 1e-12):
-            before, reached, k = reached, reached + _positive_step(self.schedule(k), f"schedule({k})"), k + 1
+            before, reached, k = reached, reached + positive(self.schedule(k), f"schedule({k})", "steps"), k + 1
         if abs(reached - t) > 1e-9 * t:
             raise ValueError(
                 f"t={t:g} is no sum of the first steps; the nearest are {before:.17g} and {reached:.17g}; see times(count)"
             )
         return k
-
-    def start(self, initial: Array) -> DescentState:
-        """The state at k = 0: the potential φ₀."""
-        return self.resume(initial, 0.0)
 
     def resume(self, potential: Array, t: float) -> DescentState:
         """φ_k with t the sum of the first k steps; the certificate starts again."""
@@ -329,9 +317,3 @@ class MirrorDescent:
         halved = replace(self, schedule=Halved(self.schedule))
         same_modes = replace(halved, modes=self.modes or min(self.problem.domain.shape) // 2)
         return by_refinement(trajectory, halved, 2.0, on_finer_grid(same_modes))
-
-
-def _positive_step(eta: float, name: str) -> float:
-    if not 0 < number(eta, name) < np.inf:
-        raise ValueError(f"{name}={eta}: steps must be positive and finite, for example 1e-3")
-    return eta

@@ -1,7 +1,6 @@
 """The flow protocol: what a flow must know, what it may know besides, and the only loop over its steps.
 
-A flow is six members.  `reading`, `fields`, `report` and `error_estimate` are optional; what stands in for them where a flow has
-none is said here and nowhere else.
+A flow is four members.  Six more are optional; what stands in for them where a flow has none is said here and nowhere else.
 """
 
 from __future__ import annotations
@@ -39,10 +38,12 @@ class State(Protocol):
 
 
 class Flow(Protocol):
-    """A flow of potentials over a problem: six members, and up to four more that have defaults.
+    """A flow of potentials over a problem: four members, and up to six more that have defaults.
 
     Optional members, each with what stands in for it:
 
+    admit(times) : raises ``ValueError`` for times that the flow cannot visit exactly; every time can be visited.
+    start(initial) : the state at t = 0 from u₀ on the grid; ``resume(initial, 0.0)``.
     reading : `Reading`; derivatives on the grid by the flow's ``space``, by `Fourier()` if it has none.
     fields(state) : other functions on the grid that the flow carries along, by name; none.
     report : what ran so far, for `Trajectory.provenance`: engines, passes, certificates; nothing.
@@ -52,14 +53,6 @@ class Flow(Protocol):
     @property
     def problem(self) -> Problem:
         """The problem: source and target."""
-        ...
-
-    def admit(self, times: Array) -> None:
-        """Raise ``ValueError`` if the flow cannot visit these times exactly."""
-        ...
-
-    def start(self, initial: Array) -> Any:
-        """State at t = 0 from u₀ on the grid."""
         ...
 
     def resume(self, potential: Array, t: float) -> Any:
@@ -85,6 +78,16 @@ class Reading(Protocol):
     def log_density(self, u: Array) -> Array:
         """log ρ at the nodes, where ρ = (∇φ*)_# e^{−g}."""
         ...
+
+
+def admit(flow: Flow, times: Array) -> None:
+    """Raise ``ValueError`` where the flow cannot visit these times exactly."""
+    _optional(flow, "admit", lambda times: None)(times)
+
+
+def start(flow: Flow, initial: Array) -> Any:
+    """The flow's state at t = 0 from u₀ on the grid."""
+    return _optional(flow, "start", lambda u: flow.resume(u, 0.0))(initial)
 
 
 def reading_of(flow: Flow) -> Reading:

@@ -1,25 +1,149 @@
-"""What can be read off a potential on a grid, its map and its density, and what is asked of every potential that is returned.
+"""A potential on a grid: the equation at it, its map and its density, and what is asked of every potential that is returned.
 
-A map does not fold, and a density has the mass 1.
+With φ = |x|²/2 + u the equation's right-hand side is A(φ) = f − g(∇φ) + log det D²φ = f + log ρ, so that speed and density are
+one number.  A map does not fold, and a density has the mass 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
+from typing import Protocol
 
 import numpy as np
 
-from ..calculus.operators import Fourier, Operators, Space
+from ..calculus.hessians import (
+    add_difference,
+    all_finite,
+    apply,
+    eigenvalue_range,
+    extreme_eigenvalues,
+    log_det_inverse,
+)
+from ..calculus.operators import Fourier, Jet, Operators, Space, jet_of
+from ..calculus.series import Coefficients
 from ..machine.arrays import Array
+from ..machine.threads import CACHED
 from ..problems.grids import Grid
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, UNRESOLVED, Outcome
 from ..problems.problem import Problem
-from .evolution import convexity, linearise_at
 
+LOOKED_AT = 4  # every so many linearisations
+MISLED = 0.01  # relative error of the chain rule beyond which g is differentiated itself
 LOST_MASS = 0.05
 """|∫ρ − 1| of the grid's quadrature beyond which a result is not ok: what is left out is seen in no other number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Linearisation:
+    """A(φ) = f − g(∇φ) + log det D²φ at one potential, and its derivative 𝓛w = tr(G⁻¹D²w) − ∇g(∇φ)·∇w."""
+
+    problem: Problem
+    operators: Operators
+    speed: Array  # A(φ); −inf where φ is not convex
+    inverse: Array  # G⁻¹, packed
+    composed: Array  # g(∇φ)
+    slope: Array | None = None  # ∇g(∇φ) where it is known
+
+    @cached_property
+    def convex(self) -> bool:
+        """Whether I + D²u is positive definite, and everything finite, at every point."""
+        return all_finite(self.speed)
+
+    @property
+    def log_density(self) -> Array:
+        """log ρ = A − f at the nodes, of the grid's shape."""
+        return self.speed - self.problem.f
+
+    @cached_property
+    def drift(self) -> Array:
+        """∇g(∇φ) = G⁻¹∇[g(∇φ)], if it is not known: the chain rule spares a derivative of g off the grid."""
+        return self.slope if self.slope is not None else self._drift()
+
+    def _drift(self, out: Array | None = None, room: Coefficients | None = None) -> Array:
+        return apply(self.inverse, self.operators.gradient(self.composed, out, room))
+
+    def prepared(self, out: Array, room: Coefficients) -> Linearisation:
+        """This linearisation with ∇g(∇φ) known, in ``out`` unless it was before, and without g(∇φ), which has served."""
+        return replace(self, slope=self._drift(out, room) if self.slope is None else self.slope, composed=np.empty(0))
+
+    @cached_property
+    def diffusion(self) -> tuple[float, float, float]:
+        """Least, greatest and mean eigenvalue of G⁻¹."""
+        return eigenvalue_range(self.inverse)
+
+    def times(self, coefficients: Coefficients, out: Array | None = None) -> Array:
+        """𝓛w on the grid from the coefficients of w, in ``out`` if given."""
+        out = np.empty(self.problem.domain.shape) if out is None else out
+        return self.operators.contract(coefficients, self.inverse, self.drift, out)
+
+
+def linearise(problem: Problem, operators: Operators, jet: Jet, differences: bool = False) -> Linearisation:
+    """Evaluate A and prepare 𝓛 at the potential with this jet, over which G⁻¹ and the map are written.
+
+    With ``differences`` the derivative of g is taken at the map's points, which costs 2 dim evaluations of g.
+    """
+    speed, inverse = log_det_inverse(jet.D2, jet.D2)
+    if not all_finite(speed):  # not convex: the map may be anywhere, g is not asked
+        return Linearisation(problem, operators, speed, inverse, speed)
+    composed = problem.target.at(problem.domain.displaced(jet.D))
+    add_difference(speed, problem.f, composed)
+    slope = central_differences(problem, jet.D) if differences else None
+    return Linearisation(problem, operators, speed, inverse, composed, slope)
+
+
+def central_differences(problem: Problem, points: Array) -> Array:
+    """∇g at points (dim, …) to about eight digits, by one call of g for each block of points."""
+    flat, out = points.reshape(len(points), -1), np.empty(points.shape)
+    steps = 1e-5 * np.array(problem.domain.lengths)
+    moves = np.concatenate([np.diag(steps), -np.diag(steps)], axis=1)[:, :, None]  # (dim, 2 dim, 1)
+    for first in range(0, flat.shape[1], CACHED):
+        ahead, behind = np.split(problem.target.at(flat[:, None, first : first + CACHED] + moves), 2)
+        out.reshape(flat.shape)[:, first : first + CACHED] = (ahead - behind) / (2 * steps[:, None])
+    return out
+
+
+class ChainRule:
+    """Whether ∇g(∇φ) = G⁻¹∇[g(∇φ)] still has its digits: it loses them where the grid does not resolve g(∇φ).
+
+    Newton's method then stalls, and steps shrink without end.  Looked at now and then, since the loss is for good.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.lost = problem, False
+        self._asked, self._points = 0, np.empty(0)
+
+    def remember(self, points: Array) -> None:
+        """The map (dim, *shape), before it is written over: some of it is kept."""
+        self._points = _some(points).copy()
+
+    def fails(self, drift: Array) -> bool:
+        """Whether the digits are lost now, by ∇g at the points kept; ``drift`` is the chain rule's."""
+        self._asked += 1
+        if self.lost or self._asked % LOOKED_AT != 1:
+            return False
+        exact = central_differences(self.problem, self._points)
+        self.lost = float(np.max(np.abs(_some(drift) - exact))) > MISLED * float(np.max(np.abs(exact)) + 1.0)
+        return self.lost
+
+
+def _some(vectors: Array) -> Array:
+    """A few hundred of the vectors (dim, *shape)."""
+    flat = vectors.reshape(len(vectors), -1)
+    return flat[:, :: max(1, flat.shape[1] // 256)]
+
+
+def linearise_at(problem: Problem, operators: Operators, u: Array) -> Linearisation:
+    """Evaluate A and prepare 𝓛 at a potential given by its values on the grid."""
+    return linearise(problem, operators, jet_of(operators, u))
+
+
+def convexity(operators: Operators, u: Array) -> tuple[float, float]:
+    """Least and greatest eigenvalue of D²φ = I + D²u over the grid."""
+    low, high = extreme_eigenvalues(jet_of(operators, u).D2)
+    return 1.0 + low, 1.0 + high
 
 
 def need_convex(operators: Operators, u: Array) -> float:
@@ -77,6 +201,20 @@ def inspect(
     return REACHED if abs(mass - 1.0) <= lost_mass else lost(mass, remedy())
 
 
+class Discretised(Protocol):
+    """What has a problem on a grid, and derivatives there: most flows."""
+
+    @property
+    def problem(self) -> Problem:
+        """Source and target."""
+        ...
+
+    @property
+    def space(self) -> Space:
+        """How derivatives are taken."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class OnGrid:
     """Readings by derivatives on a torus or a box: those of most flows.
@@ -96,6 +234,11 @@ class OnGrid:
 
     problem: Problem
     space: Space = field(default=Fourier())
+
+    @classmethod
+    def of(cls, flow: Discretised) -> OnGrid:
+        """Maps and densities from potentials, by the flow's own derivatives: ``reading.map(u)``, ``reading.log_density(u)``."""
+        return cls(flow.problem, flow.space)
 
     @cached_property
     def operators(self) -> Operators:
@@ -122,3 +265,7 @@ class OnGrid:
     def inspect(self, u: Array, quadrature: float, remedy: Callable[[], str]) -> Outcome:
         """Whether the map of u does not fold and its density has mass 1, of which ``quadrature`` = 1 asks nothing."""
         return inspect(self.problem, self.operators, u, remedy, LOST_MASS if quadrature < 1 else np.inf)
+
+
+OPERATORS = property(attrgetter("reading.operators"), doc="The discretisation on the problem's grid.")
+"""A member of flows that read by derivatives, as ``reading = cached_property(OnGrid.of)`` is."""

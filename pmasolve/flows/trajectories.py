@@ -12,7 +12,7 @@ from ..machine.arrays import Array, shown
 from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.grids import Grid
 from ..problems.outcomes import REACHED, Outcome
-from .protocol import Flow, State, columns, estimator_of, fields_of, reach, reading_of
+from .protocol import Flow, State, admit, columns, estimator_of, fields_of, reach, reading_of, start
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ class Trajectory:
             raise ValueError(
                 f"t={t:g}: the trajectory goes from 0 to {self.latest[0]:g}; resume(trajectory, [{t:g}]) goes on to later times"
             )
-        self.flow.admit(np.array([float(t)]))
+        admit(self.flow, np.array([float(t)]))
         i = int(np.searchsorted(self.times, t, side="right")) - 1  # the last stored time ≤ t; −1 if there is none
         return self._stored(i) if i >= 0 and self.times[i] == t else self._from(i, float(t))
 
@@ -244,8 +244,8 @@ class Trajectory:
             rows.append({"t": state.t, **state.record})
             return REACHED
 
-        start = flow.start(self.initial) if i < 0 else flow.resume(self.potentials[i], float(self.times[i]))
-        state, outcome = reach(flow, start, t, note)
+        state = start(flow, self.initial) if i < 0 else flow.resume(self.potentials[i], float(self.times[i]))
+        state, outcome = reach(flow, state, t, note)
         found = self._alone(state.t, flow.potential(state), outcome, fields_of(flow, state), columns(rows))
         if not outcome.ok:
             raise Stopped(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..machine.arrays import integer, number
+from ..machine.arrays import integer, number, positive
 from .normal import Normal
 from .precise import CONTEXT, function_of, identity, inverse, root
 from .quadratic import Quadratic
@@ -64,8 +64,7 @@ def jko(equilibrium: Normal, start: Normal, step: float, count: int = 1) -> Norm
     >>> jko(Normal([0.0, 0.0], np.eye(2)), Normal([3.0, 3.0], np.eye(2)), 0.5).mean.round(12)  # arXiv 2310.17582, Fig. A.1
     array([2., 2.])
     """
-    if not 0 < number(step, "step") < np.inf:
-        raise ValueError(f"step={step}: the step must be positive and finite, for example 1e-2")
+    positive(step, "step", "the step", "1e-2")
     h = CONTEXT.mpf(step)
     P = identity(equilibrium.dim) + h * equilibrium.precision
     back = inverse(root(P))

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..machine.arrays import Array, having, number
+from ..machine.arrays import Array, having, positive
 from .normal import Normal, correlation
 from .precise import (
     CONTEXT,
@@ -102,7 +102,7 @@ class Pair:
 
     def factors(self, eps: float) -> list[Number]:
         """The contraction factors κᵢ of one Sinkhorn iteration, ascending, with all digits; see `contraction`."""
-        h = CONTEXT.mpf(_positive_eps(eps)) / 2
+        h = CONTEXT.mpf(positive(eps, "eps", "the regularisation")) / 2
         return [(m * n - h) / (m * n + h) for m, n in zip(self.scales, self.level(eps), strict=True)]
 
     def brenier(self) -> Quadratic:
@@ -111,7 +111,7 @@ class Pair:
 
     def schroedinger(self, eps: float) -> Quadratic:
         """φ of the Schrödinger pair: A = Σ^{−½}(Σ^½ΘΣ^½ + ε²/4)^½Σ^{−½} − (ε/2)Σ⁻¹, q = b, c = 0; ψ is its half step."""
-        h = CONTEXT.mpf(_positive_eps(eps)) / 2
+        h = CONTEXT.mpf(positive(eps, "eps", "the regularisation")) / 2
         M = diagonal([n - h / m for n, m in zip(self.level(eps), self.scales, strict=True)])
         return Quadratic(self.unspread.T * M * self.unspread, self.target.m, 0, self.source.m)
 
@@ -125,11 +125,11 @@ class Pair:
 
     def half_step(self, phi: Quadratic, eps: float) -> Quadratic:
         """ψ(y) = ε log∫exp((x·y − φ(x))/ε − f(x)) dx, centred at q."""
-        return _half_step(self.source, phi, _positive_eps(eps))
+        return _half_step(self.source, phi, positive(eps, "eps", "the regularisation"))
 
     def half_step_back(self, psi: Quadratic, eps: float) -> Quadratic:
         """φ(x) = ε log∫exp((x·y − ψ(y))/ε − g(y)) dy, centred at a."""
-        return _half_step(self.target, psi, _positive_eps(eps)).about(self.source.m)
+        return _half_step(self.target, psi, positive(eps, "eps", "the regularisation")).about(self.source.m)
 
     def iterate(self, phi: Quadratic, eps: float, count: int = 1) -> Quadratic:
         """``count`` Sinkhorn iterations by the recursion itself; `ClosedForm` jumps there."""
@@ -155,7 +155,7 @@ class Pair:
 
         = ½W₂² − (dε/2) log 2πε + (ε/2)(entropies) + (ε²/8)∑1/mᵢ + O(ε⁴).
         """
-        e, shift = CONTEXT.mpf(_positive_eps(eps)), self.source.m - self.target.m
+        e, shift = CONTEXT.mpf(positive(eps, "eps", "the regularisation")), self.source.m - self.target.m
         kept = CONTEXT.mpf(0)
         for m in self.scales:
             s = (CONTEXT.sqrt(e**2 + 4 * m**2) - e) / (2 * m)  # the plan's correlation, 1 − s² = εs/m
@@ -181,9 +181,3 @@ def _tilted(law: Normal, before: Quadratic, after: Quadratic, eps: float) -> Nor
     change = after.about(law.m).plus(before, -1)
     V = inverse(law.precision - change.A / e)
     return Normal(law.m + V * change.q / e, V)
-
-
-def _positive_eps(eps: float) -> float:
-    if not 0 < number(eps, "eps") < np.inf:
-        raise ValueError(f"eps={eps}: the regularisation must be positive and finite, for example 1e-3")
-    return eps

@@ -76,6 +76,25 @@ def number(value: Any, name: str) -> float:
         return float("inf") if value > 0 else -float("inf")
 
 
+def positive(value: Any, name: str, what: str, example: str = "1e-3") -> float:
+    """One real number above 0 and finite: ``what`` it is stands in the message.
+
+    Raises
+    ------
+    ValueError : what `number` refuses, 0 and less, NaN, infinity.
+
+    Examples
+    --------
+    >>> positive(0, "step", "the step")
+    Traceback (most recent call last):
+    ...
+    ValueError: step=0: the step must be positive and finite, for example 1e-3
+    """
+    if not 0 < number(value, name) < np.inf:
+        raise ValueError(f"{name}={value}: {what} must be positive and finite, for example {example}")
+    return float(value)
+
+
 def integer(value: Any, name: str, least: int = 1) -> int:
     """One whole number, at least ``least``.
 

@@ -17,10 +17,10 @@ from functools import cached_property
 import numpy as np
 
 from ..calculus.operators import Fourier, Operators, Space
-from ..flows.evolution import convexity
 from ..flows.loop import evolve
+from ..flows.reading import convexity
 from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
-from ..machine.arrays import Array, having, number
+from ..machine.arrays import Array, having, number, positive
 from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
 from ..problems.problem import Problem, checked
 from ..problems.times import admit_multiples
@@ -154,8 +154,7 @@ class Sinkhorn:
                 "eps=None: for samples choose_eps(problem) finds it, with the gauge; for densities take what the grid "
                 "resolves, for example 1e-3, and look at error_estimate()"
             )
-        if not 0 < number(self.eps, "eps") < np.inf:
-            raise ValueError(f"eps={self.eps}: the regularisation must be positive and finite, for example 1e-3")
+        positive(self.eps, "eps", "the regularisation")
         least = DIGITS * checked(self.problem).extent ** 2
         if self.eps < least:
             raise ValueError(

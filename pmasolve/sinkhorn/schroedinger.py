@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array, having, number
+from ..machine.arrays import Array, having, number, positive
 from ..machine.progress import progress_bar
 from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.outcomes import INTERRUPTED, NOT_FINITE, REACHED, STALLED, STEP_LIMIT, Outcome
@@ -302,8 +302,7 @@ def _rungs(
     if isinstance(start, Schroedinger):
         left = tuple(rung for rung in _rungs(problem, eps, None, ladder) if rung < start.eps)
         return (start.eps, *left) if left else (eps,)
-    if not 0 < eps < np.inf:
-        raise ValueError(f"eps={eps}: the regularisation must be positive and finite, for example 1e-3")
+    positive(eps, "eps", "the regularisation")
     if ladder is not None:
         rungs = (*(float(e) for e in ladder), eps)
         if not all(b < a < np.inf for a, b in pairwise(rungs)):

@@ -21,7 +21,7 @@ from ..flows.monge_ampere import MongeAmpere
 from ..flows.reading import inspect
 from ..flows.refinement import on_finer_grid
 from ..flows.trajectories import Stopped, Trajectory
-from ..machine.arrays import number, real
+from ..machine.arrays import positive, real
 from ..machine.progress import Show, progress_bar
 from ..machine.speaking import numbers, sheet
 from ..problems.problem import Problem, checked
@@ -259,8 +259,7 @@ def _check_study(problem: Problem, eps: Sequence[float], t: float) -> None:
         raise ValueError(
             f"eps={eps}: an order needs at least two values, decreasing, for example [1/256, 1/512, 1/1024]"
         )
-    if not 0 < number(t, "t") < np.inf:
-        raise ValueError(f"t={t}: the time of comparison must be positive and finite, for example 1/32")
+    positive(t, "t", "the time of comparison", "1/32")
     for value in eps:
         Sinkhorn(problem, value).admit(np.array([t]))
 
