@@ -13,7 +13,8 @@ from ..machine.arrays import Array
 from ..problems.grids import Box, Grid, Torus
 from ..problems.images import read_array
 from ..problems.problem import Problem
-from ..sinkhorn.iteration import FORWARD, PLAIN, SELF, SYMMETRIC, Sinkhorn
+from ..sinkhorn.gauges import FORWARD, PLAIN, SELF, SYMMETRIC
+from ..sinkhorn.iteration import Sinkhorn
 from ..sinkhorn.richardson import Richardson
 from .config import Config, Density, MongeAmpereFlow, RichardsonFlow, SinkhornFlow
 from .formulas import Formula

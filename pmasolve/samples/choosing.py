@@ -26,7 +26,8 @@ from ..machine.speaking import count, drawn, page, sheet
 from ..problems.grids import Cloud
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem, checked
-from ..sinkhorn.iteration import PLAIN, SELF, Gauge, Sinkhorn, as_function, gauged
+from ..sinkhorn.gauges import PLAIN, SELF, Gauge, as_function, gauged
+from ..sinkhorn.iteration import Sinkhorn
 from ..sinkhorn.potentials import Potential
 from ..sinkhorn.schroedinger import schroedinger
 from ..sinkhorn.self_potential import Debiased, SelfPotential, self_potential

@@ -22,7 +22,8 @@ from ..machine.speaking import count, numbers, sheet
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
 from ..problems.problem import Problem, checked
 from .fixed_points import BROKEN_OFF, NEWTON, SinkhornNewton
-from .iteration import SYMMETRIC, Gauge, Sinkhorn
+from .gauges import SYMMETRIC, Gauge
+from .iteration import Sinkhorn
 from .richardson import extrapolate, need_even_powers
 from .schroedinger import Schroedinger, schroedinger
 from .softmin.protocol import Softmin

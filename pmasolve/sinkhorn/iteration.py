@@ -10,75 +10,26 @@ symmetric gauge χ = φ + (ε/2)f (Berman, arXiv 1712.03082; Deb, Kim, Pal, Schi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from ..calculus.operators import Fourier, Operators, Space
+from ..calculus.operators import Fourier, Space
 from ..flows.loop import evolve
-from ..flows.reading import convexity
+from ..flows.reading import OPERATORS, convexity
 from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
 from ..machine.arrays import Array, having, number, positive
 from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
 from ..problems.problem import Problem, checked
 from ..problems.times import admit_multiples
+from .gauges import GAUGES, PLAIN, Gauge, gauged
 from .potentials import Potential, half_step
 from .readings import Reading, reading, resolution
 from .self_potential import Debiased, SelfPotential, self_potential
 from .softmin.default import default_engine
 from .softmin.protocol import Kernel, Softmin
-
-
-@dataclass(frozen=True)
-class Gauge:
-    """How PMA's potential starts the iteration, φ₀ = u₀ + ε(a f + b log ρ₀) + p u_ff, and what is returned, φ_k + ε c f + q u_ff.
-
-    Attributes
-    ----------
-    name : in messages and tables.
-    source, density : a and b of the start, factors of ε f and of ε log ρ₀.
-    returned : c, the factor of ε f in what is returned.
-    order : in ε, of the distance from PMA.
-    own_source, own_returned : p and q, factors of the self-potential u_ff of the source in the start and in what is returned.
-
-    Examples
-    --------
-    >>> PLAIN.order, SYMMETRIC.order, SYMMETRIC.source
-    (1, 2, -0.5)
-    """
-
-    name: str
-    source: float = 0.0  # a
-    density: float = 0.0  # b
-    returned: float = 0.0  # c
-    order: int = 1  # in ε, of the distance from PMA
-    own_source: float = field(default=0.0, kw_only=True)  # p
-    own_returned: float = field(default=0.0, kw_only=True)  # q
-
-    @property
-    def needs_density(self) -> bool:
-        """Whether f is needed, which samples do not have."""
-        return any((self.source, self.density, self.returned))
-
-    @property
-    def needs_own(self) -> bool:
-        """Whether the self-potential of the source is needed."""
-        return any((self.own_source, self.own_returned))
-
-
-PLAIN = Gauge("plain")
-"""φ₀ = u₀: first order in ε for the potential and for its gradient."""
-
-SYMMETRIC = Gauge("symmetric", source=-0.5, returned=0.5, order=2)
-"""φ₀ = u₀ − (ε/2)f and back: second order, errors in even powers of ε only."""
-
-SELF = Gauge("self", order=2, own_source=1.0, own_returned=-1.0)
-"""φ₀ = u₀ + u_ff and back: second order, errors in even powers of ε only, and no density is needed."""
-
-FORWARD = Gauge("forward", source=0.5, density=1.0)
-"""φ₀ = u₀ + ε(½f + log ρ₀): the start for which (φ_k − φ̃_t)/ε has the gradient ½∇f + ∇log ρ_t in the limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +44,6 @@ class SinkhornState:
     record: Mapping[str, float] = field(default_factory=dict)
 
 
-GAUGES = "give PLAIN, SYMMETRIC, SELF or FORWARD (AFFINE belongs to choose_eps)"
 DIGITS = 2.0**-53  # of the squared extent: rounding of the largest cost
 
 
@@ -215,10 +165,7 @@ class Sinkhorn:
         """The half step after φ = |x|²/2 + u as a function of any y, in this gauge: ψ + q v_gg, whose map goes back from y to x."""
         return gauged(self.gauge, Potential(self.problem.mu, u, self.eps), lambda: self.own_target)
 
-    @property
-    def operators(self) -> Operators:
-        """Derivatives on a grid, for starts, maps and densities; the iteration itself needs none."""
-        return self.reading.operators
+    operators = OPERATORS
 
     @cached_property
     def reading(self) -> Reading:
@@ -339,106 +286,3 @@ class Sinkhorn:
             "slowest": float(speed.min()),
             "speed": domain.sup(domain.centred(speed)),
         }
-
-
-def gauged(gauge: Gauge, potential: Potential, own: Callable[[], SelfPotential]) -> Potential | Debiased:
-    """A potential with what its gauge returns besides; the self-potential of its side is asked for where it is needed."""
-    if gauge.returned:
-        raise ValueError(
-            f"gauge={gauge.name!r} returns a multiple of f, known at the nodes: read the map there, run.map(i), "
-            "or use gauge=SELF or PLAIN"
-        )
-    return Debiased(potential, own().function, gauge.own_returned) if gauge.own_returned else potential
-
-
-def corrected(
-    problem: Problem,
-    eps: float,
-    *,
-    gauge: Gauge | None = None,
-    softmin: Softmin | None = None,
-    quadrature: float = 1e-12,
-) -> Sinkhorn:
-    """Sinkhorn without its known bias of order ε: χ_k = φ_k + (ε/2)f from φ₀ = u₀ − (ε/2)f, within O(ε²) of PMA at t = kε.
-
-    For samples, whose f is not known, χ_k = φ_k − u_ff from φ₀ = u₀ + u_ff, with the self-potential u_ff of the source.
-    It costs what plain Sinkhorn costs.  `Trajectory.error_estimate` says how far it is from PMA, by a run with ε/2;
-    `Richardson` takes off the powers ε², ε⁴, … too.  Of the static potential: `Schroedinger.corrected`.
-
-    Parameters
-    ----------
-    problem : positive densities on a torus or a box, or samples.
-    eps : ε > 0, the time step.
-    gauge : one of order 2; unless given `SYMMETRIC` for densities, `SELF` for samples.
-    softmin : the engine of the log-sums; the domain's own unless given.
-    quadrature : largest relative error of the quadrature that is accepted; 1 asks nothing of the grid.
-
-    Returns
-    -------
-    `Sinkhorn` in that gauge.
-
-    Raises
-    ------
-    ValueError : what `Sinkhorn` refuses; a gauge of order 1; densities that vanish, whose f is infinite (`SELF` takes them).
-
-    References
-    ----------
-    The symmetric gauge: Berman, arXiv 1712.03082; Deb, Kim, Pal, Schiebinger, arXiv 2307.16421.
-
-    Examples
-    --------
-    >>> from pmasolve import Problem, Torus, evolve
-    >>> problem = Problem(Torus((64,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
-    >>> run = evolve(corrected(problem, 1e-3), times=[0.01])
-    >>> bool(run.error_estimate().total[0] < 1e-5)
-    True
-    """
-    gauge = second_order(checked(problem)) if gauge is None else having(gauge, "needs_density", "gauge", GAUGES)
-    if gauge.order < 2:
-        raise ValueError(
-            f"gauge={gauge.name!r} leaves the bias of order ε: take SYMMETRIC, or SELF where f is not known"
-        )
-    return Sinkhorn(problem, eps, gauge=gauge, softmin=softmin, quadrature=quadrature)
-
-
-def second_order(problem: Problem) -> Gauge:
-    """The gauge of order 2 that a problem has: `SYMMETRIC` where f is known, `SELF` for samples.
-
-    Examples
-    --------
-    >>> second_order(Problem.from_samples([[0.0]], [[1.0]])).name
-    'self'
-    """
-    return SYMMETRIC if checked(problem).has_densities else SELF
-
-
-def as_function(run: Trajectory, i: int = -1) -> Potential | Debiased:
-    """What a run of `Sinkhorn` returned at ``times[i]`` as a function of any points: values, gradient, map, Hessian.
-
-    Parameters
-    ----------
-    run : a trajectory of `Sinkhorn` on a grid or a cloud, in the plain or the self gauge.
-    i : which time.
-
-    Returns
-    -------
-    `Potential` in the plain gauge: map E[y|z].  `Debiased` in the self gauge: map z + E[y|z] − E[x|z], the barycentre towards y
-    less the one towards the source itself, of second order in ε.
-
-    Raises
-    ------
-    ValueError : another flow, the start, before which there is no half step, a gauge that returns multiples of f.
-
-    Examples
-    --------
-    >>> problem = Problem.from_samples([[0.0], [1.0]], [[0.2], [0.9], [1.5]])
-    >>> as_function(evolve(Sinkhorn(problem, 0.5, gauge=SELF), times=[1.0])).map([[0.5]]).shape
-    (1, 1)
-    """
-    flow = run.flow
-    if not isinstance(flow, Sinkhorn):
-        raise ValueError(f"{type(flow).__name__} has no half steps to be read off: give a trajectory of Sinkhorn")
-    v = run.fields["v"][i]
-    if np.isnan(v).any():
-        raise ValueError(f"t={run.times[i]:g}: no half step comes before the start; take an entry with t ≥ eps")
-    return flow.function(v)

@@ -25,7 +25,8 @@ from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.outcomes import INTERRUPTED, NOT_FINITE, REACHED, STALLED, STEP_LIMIT, Outcome
 from ..problems.problem import Problem, checked
 from .fixed_points import NEWTON, Search, SinkhornNewton
-from .iteration import PLAIN, Gauge, Sinkhorn, second_order
+from .gauges import PLAIN, Gauge, second_order
+from .iteration import Sinkhorn
 from .markov import Markov
 from .plans import Plan
 from .potentials import Potential

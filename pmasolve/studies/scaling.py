@@ -25,7 +25,8 @@ from ..machine.arrays import positive, real
 from ..machine.progress import Show, progress_bar
 from ..machine.speaking import numbers, sheet
 from ..problems.problem import Problem, checked
-from ..sinkhorn.iteration import PLAIN, SYMMETRIC, Gauge, Sinkhorn
+from ..sinkhorn.gauges import PLAIN, SYMMETRIC, Gauge
+from ..sinkhorn.iteration import Sinkhorn
 from ..sinkhorn.richardson import extrapolate
 from .convergence import Study, compare
 from .entries import Entry, Section, entry_of
