@@ -6,6 +6,8 @@ What is given
     Torus, Box, Cloud           the domain: periodic, with walls, or points with masses
     Problem                     source and target density on it; Problem.from_densities, from_samples, manufactured
     Spline, read_array          densities from samples; from images and files
+    KL, AlphaDivergence         what a flow makes fall: CHI_SQUARED, HELLINGER, REVERSE_KL, JensenShannon, Entropy, any Objective;
+                                Relaxed: on another clock
 
 What is the optimal map, and what does it cost?
     transport → Transport       the map, W₂² and a certified interval; NewtonKrylov, SemiDual are its methods

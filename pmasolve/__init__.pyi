@@ -7,6 +7,15 @@ from .problems.grids import Box as Box
 from .problems.grids import Cloud as Cloud
 from .problems.grids import Torus as Torus
 from .problems.images import read_array as read_array
+from .problems.objectives import AlphaDivergence as AlphaDivergence
+from .problems.objectives import CHI_SQUARED as CHI_SQUARED
+from .problems.objectives import Entropy as Entropy
+from .problems.objectives import HELLINGER as HELLINGER
+from .problems.objectives import JensenShannon as JensenShannon
+from .problems.objectives import KL as KL
+from .problems.objectives import Objective as Objective
+from .problems.objectives import REVERSE_KL as REVERSE_KL
+from .problems.objectives import Relaxed as Relaxed
 from .problems.outcomes import Outcome as Outcome
 from .problems.problem import Problem as Problem
 

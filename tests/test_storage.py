@@ -138,8 +138,11 @@ QUADRATURES = st.sampled_from([1e-12, 1e-10, 1.0])
 STEPS = st.sampled_from(
     [pma.ConstantSteps(0.01), pma.ConstantSteps(0.02), pma.HarmonicSteps(0.01), pma.HarmonicSteps()]
 )
+OBJECTIVES = st.sampled_from(
+    [pma.KL(), pma.CHI_SQUARED, pma.AlphaDivergence(0.0), pma.JensenShannon(), pma.Entropy(), pma.Relaxed(1.5)]
+)
 FLOWS = {
-    pma.MongeAmpere: {"rtol": TOLERANCES, "space": SPACES},
+    pma.MongeAmpere: {"objective": OBJECTIVES, "rtol": TOLERANCES, "space": SPACES},
     pma.FokkerPlanck: {"rtol": TOLERANCES, "space": SPACES},
     pma.LinearisedMongeAmpere: {"direction": st.sampled_from([X, X + 1e-9, 2 * X]), "rtol": TOLERANCES, "space": SPACES},
     pma.JKO: {"step": EPSILONS, "space": SPACES, "interpolation": SPLINES},

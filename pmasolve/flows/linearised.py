@@ -14,6 +14,8 @@ import numpy as np
 
 from ..calculus.operators import Fourier, Space
 from ..machine.arrays import Array
+from ..problems.objectives import Divergence
+from ..problems.outcomes import Outcome
 from ..problems.problem import Problem, checked
 from .monge_ampere import Evolution, MongeAmpere, MongeAmpereState, local_tolerance, take_step, unfolded
 from .reading import OPERATORS, Linearisation, OnGrid
@@ -30,6 +32,16 @@ class LinearisedEvolution:
     def here(self) -> Linearisation | None:
         """The linearisation at the last admissible potential."""
         return self.base.here
+
+    @property
+    def objective(self) -> Divergence:
+        """What falls along the flow."""
+        return self.base.objective
+
+    @property
+    def refusal(self) -> Outcome:
+        """Why the last state that was refused was."""
+        return self.base.refusal
 
     def derivative(self, y: Array, out: Array) -> bool:
         """A(φ) and 𝓛w at a state, written to ``out``; False where φ is not convex."""

@@ -42,6 +42,12 @@ CONVEXITY_LOST = Outcome(
     False,
     "det(I + D²u) fell to 0 at every step size tried; refine the grid, smooth the densities or start nearer to the solution",
 )
+NOT_PARABOLIC = Outcome(
+    "not parabolic",
+    False,
+    "h of the objective does not increase, or is beyond the floats, on the values of log(ρ/reference) that the flow meets: "
+    "start nearer to the solution, or take an objective with h' > 0 there",
+)
 POSITIVITY_LOST = Outcome(
     "positivity lost",
     False,
