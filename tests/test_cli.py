@@ -158,6 +158,16 @@ ELSEWHERE = {
     "negative times": ("0.03125", "-1", ["run.times[1] = -1", "greater than or equal to 0"]),
     "times that are no multiples": ('"1/64"', "0.1", ["times", "increasing"]),
     "a file that is not there": ('formula = "1 + 0.3*cos(2*pi*x)"', 'file = "mu.npy"', ["No such file", "mu.npy"]),
+    "a density below zero": (
+        "1 + 0.3*cos(2*pi*x)",
+        "cos(2*pi*x)",
+        ["source.formula = 'cos(2*pi*x)'", "negative at 16 of 32", "maximum(", "potential"],
+    ),
+    "a density that is nowhere finite": (
+        "1 + 0.3*cos(2*pi*x)",
+        "1/(x - x)",
+        ["source.formula = '1/(x - x)'", "not finite at 32 of 32"],
+    ),
     "not periodic": ("0.3*sin(2*pi*x)", "x", ["not periodic"]),
 }
 
@@ -443,7 +453,8 @@ def test_bad_files_end_in_one_line(write, tmp_path: Path) -> None:
         (("evolve", write(CONFIG, "a.toml"), "--resume", "--out", tmp_path / "mu.npy.npz"), "No such file"),
         (("transport", tmp_path / "folder", tmp_path / "mu.npy"), "is a folder"),
         (("transport", tmp_path / "none.png", tmp_path / "mu.npy"), "none.png: No such file or directory"),
-        (("compare", tmp_path / "mu.npy", tmp_path / "mu.npy"), "not a TOML file"),
+        (("compare", tmp_path / "mu.npy", tmp_path / "mu.npy"), "mu.npy: give a trajectory (.npz"),
+        (("compare", write(CONFIG, "a.toml"), tmp_path / "a.png"), "a.png: give a trajectory (.npz"),
     ):
         result = invoke(*arguments)
         assert result.exit_code == 2, (arguments, result.output)

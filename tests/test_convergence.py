@@ -119,3 +119,25 @@ def test_tables_align_and_leave_the_first_order_empty() -> None:
     assert lines[1].split() == ["2.000e-01", "4.000e-02"]
     assert lines[2].split() == ["1.000e-01", "1.000e-02", "2.000"]
     assert format_table({"t": np.array([1.0])}).splitlines()[1].strip() == "1.000e+00"
+
+
+@pytest.mark.parametrize(
+    ("errors", "words"),
+    [
+        ({"sup": -1e-3}, r"the error sup at h=0\.1 is -0\.001: errors are ≥ 0"),
+        ({"sup": 1j}, r"the error sup at h=0\.1=1j: give a real number"),
+        ({"sup": "small"}, "give a real number"),
+        ({"sup": np.array([1.0, 2.0])}, "give a real number"),
+        ([1.0], "errors by name"),
+    ],
+)
+def test_errors_that_are_none_are_refused(errors: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Study.over("h", [0.1, 0.05], lambda h: errors)
+
+
+def test_a_study_wants_the_same_errors_at_each_value() -> None:
+    with pytest.raises(ValueError, match=r"h=0\.05 gave .*the same at each value \(sup\)"):
+        Study.over("h", [0.1, 0.05], lambda h: {"sup": h} if h > 0.07 else {"l2": h})
+    found = Study.over("h", [0.1, 0.05], lambda h: {"kl": np.nan, "sup": h})  # samples have no densities
+    assert np.isnan(found.errors["kl"]).all()

@@ -58,7 +58,7 @@ def test_public_names_have_an_example_and_say_what_they_take_and_return(name: st
 def test_there_are_many_public_names() -> None:
     """Guards the two above against an empty list."""
     assert len(PUBLIC) > 80
-    assert {"transport", "Trajectory", "gaussian.Normal", "particles.simulate", "conventions.to_ott"} <= set(PUBLIC)
+    assert {"transport", "Trajectory", "gaussian.Normal", "particles.simulate", "conventions.Ott"} <= set(PUBLIC)
 
 
 def docstrings() -> Iterator[tuple[str, str]]:

@@ -112,13 +112,25 @@ SAID = {
 def test_a_missing_extra_is_named(extra: str, tmp_path: Path) -> None:
     result = python(PLAIN + SAID[extra], folder=tmp_path)
     assert result.returncode == 1
-    assert f"pip install 'pmasolve[{extra}]'" in result.stderr.splitlines()[-1]
+    assert f"pip install '.[{extra}]'" in result.stderr.splitlines()[-1]
     assert extra in PROJECT["optional-dependencies"]
+
+
+@pytest.mark.parametrize("library", ["filelock", "pykeops"])
+def test_keops_names_what_it_lacks(library: str) -> None:
+    """Each alone: without the lock of its cache the message named pykeops, which was there."""
+    hidden = f"import sys; sys.modules[{library!r}] = None\nimport numpy as np, pmasolve as pma\n"
+    result = python(hidden + SAID["keops"])
+    last = result.stderr.splitlines()[-1]
+    assert result.returncode == 1
+    assert library in last.split(";")[0]
+    assert "pip install '.[keops]'" in last
+    assert "pykeops does not import" not in last
 
 
 def test_the_claims_name_the_extra_too() -> None:
     result = python(PLAIN + "import runpy; runpy.run_module('validation', run_name='__main__')")
-    assert "pip install 'pmasolve[cli]'" in result.stderr.splitlines()[-1]
+    assert "pip install '.[cli]'" in result.stderr.splitlines()[-1]
     assert result.returncode == 1
 
 

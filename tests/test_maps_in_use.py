@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -17,7 +18,9 @@ from typer.testing import CliRunner
 from pmasolve import (
     Box,
     FiniteDifference,
+    NewtonKrylov,
     Problem,
+    SemiDual,
     Torus,
     distances,
     embedding,
@@ -33,8 +36,10 @@ from pmasolve.cli.transport import _digits
 from pmasolve.machine import archives
 from pmasolve.maps.certificates import Interval
 from pmasolve.maps.files import GRIDS, METHODS, SPACES
+from pmasolve.maps.solvers import described
 
 LINE = Torus((128,))
+GAP = 1e-3
 SHIFTS = (0.0, 0.1, 0.25, 0.4)
 STACK = [1.5 + np.cos(TAU * (LINE.axis(0) - s)) for s in SHIFTS]
 
@@ -95,7 +100,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         read_array(tmp_path / "nowhere.png")
     monkeypatch.setitem(sys.modules, "h5py", None)
     monkeypatch.delitem(sys.modules, "pmasolve.problems.formats.hdf5", raising=False)
-    with pytest.raises(ValueError, match=r"pip install 'pmasolve\[hdf5\]'"):
+    with pytest.raises(ValueError, match=r"pip install '\.\[hdf5\]'"):
         read_array(tmp_path / "a.h5")
 
 
@@ -279,6 +284,38 @@ def test_distances_to_a_reference() -> None:
     np.testing.assert_allclose(found.w2**2, found.w2_squared)
 
 
+def test_solvers_are_told_apart_by_their_options() -> None:
+    """By defaults, constants, closures and globals; what a function counts for itself is no option."""
+    coarse, fine, calls = 1e-2, 1e-4, 0
+
+    def counted(problem):
+        nonlocal calls
+        calls += 1
+        return transport(problem, gap=coarse)
+
+    def with_default(problem, gap=1e-2):
+        return transport(problem, gap=gap)
+
+    makers = [
+        transport,
+        partial(transport, gap=coarse),
+        partial(transport, gap=fine),
+        lambda problem: transport(problem, gap=coarse),
+        lambda problem: transport(problem, gap=fine),
+        lambda problem: transport(problem, gap=0.3),
+        lambda problem: transport(problem, gap=GAP),
+        lambda problem: transport(problem, method=SemiDual()),
+        lambda problem: transport(problem, method=NewtonKrylov()),
+        with_default,
+        counted,
+    ]
+    words = [described(solve) for solve in makers]
+    assert len(set(words)) == len(words), words
+    counted(transport_problem(STACK[0], STACK[0]))
+    assert described(counted) == words[-1]
+    assert all(" at 0x" not in text for text in words)
+
+
 def test_pairs_resume_from_a_file(tmp_path: Path) -> None:
     path, count = tmp_path / "pairs", 0
 
@@ -299,7 +336,9 @@ def test_pairs_resume_from_a_file(tmp_path: Path) -> None:
     assert found.ok.all()
     assert np.all(np.diag(found.w2_squared) == 0)
     with pytest.raises(ValueError, match="other densities"):
-        pairwise(LINE, STACK[:3], path=path)
+        pairwise(LINE, STACK[:3], path=path, solve=solve)
+    with pytest.raises(ValueError, match=r"was solved by solve\(.*, now by transport: give another file"):
+        pairwise(LINE, STACK, path=path)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         pairwise(LINE, STACK, solve=lambda problem: pytest.fail("solved"), path=tmp_path / "nowhere" / "pairs.npz")
 

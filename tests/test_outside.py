@@ -212,15 +212,15 @@ def test_an_interruption_ends_all_pairs(tmp_path) -> None:
     """`transport` returns what it has: the pair was kept for solved, in the file too, and the next ones were begun."""
     line = pma.Torus((32,))
     stack = [1.5 + np.cos(2 * np.pi * (line.axis(0) - s)) for s in (0.0, 0.1, 0.25)]
-    path = tmp_path / "pairs.npz"
+    path, solve = tmp_path / "pairs.npz", interrupted_at(2)
     for act in (
-        lambda: pma.pairwise(line, stack, path=path, solve=interrupted_at(2)),
+        lambda: pma.pairwise(line, stack, path=path, solve=solve),
         lambda: pma.distances(line, stack, stack[0], solve=interrupted_at(2)),
         lambda: pma.embedding(line, stack[0], stack, solve=interrupted_at(2)),
     ):
         with pytest.raises(KeyboardInterrupt):
             act()
-    found = pma.pairwise(line, stack, path=path)
+    found = pma.pairwise(line, stack, path=path, solve=solve)
     assert found.ok.all()
     np.testing.assert_array_equal(found.w2, pma.pairwise(line, stack).w2)
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..calculus.operators import FiniteDifference, Fourier, Space
 from ..flows.monge_ampere import MongeAmpere
 from ..flows.trajectories import Flow
-from ..machine.arrays import Array
+from ..machine.arrays import Array, shown
 from ..problems.grids import Box, Grid, Torus
 from ..problems.images import read_array
 from ..problems.problem import Problem
@@ -47,7 +47,10 @@ def problem_of(config: Config) -> Problem:
     grid, tables = grid_of(config), (config.source, config.target)
     if all(table.potential is not None for table in tables):
         return Problem(grid, *(Formula(table.potential or "") for table in tables))
-    return Problem.from_densities(grid, *(_density_of_table(grid, table) for table in tables))
+    names = ("source", "target")
+    return Problem.from_densities(
+        grid, *(_density_of_table(grid, table, name) for table, name in zip(tables, names, strict=True))
+    )
 
 
 def initial_of(config: Config, grid: Grid) -> Array | None:
@@ -57,7 +60,7 @@ def initial_of(config: Config, grid: Grid) -> Array | None:
     return None if config.initial.formula is None else Formula(config.initial.formula)(*grid.points)
 
 
-def _density_of_table(grid: Grid, table: Density) -> Callable[..., Array] | Array:
+def _density_of_table(grid: Grid, table: Density, name: str) -> Callable[..., Array] | Array:
     """A density of any mass: a callable for formulas, an array for files."""
     if table.file is not None:
         return Reading(table.array, table.frame, table.floor, table.clip).of(table.file).values
@@ -65,8 +68,26 @@ def _density_of_table(grid: Grid, table: Density) -> Callable[..., Array] | Arra
         potential = Formula(table.potential)
         return lambda *points: np.exp(-potential(*points))
     density = Formula(table.formula or "")
-    lift = table.floor * float(np.max(density(*grid.points)))
+    lift = table.floor * float(np.max(_checked_values(density, grid, name)))
     return lambda *points: density(*points) + lift
+
+
+def _checked_values(density: Formula, grid: Grid, name: str) -> Array:
+    """The values of a density on the grid.
+
+    Raises
+    ------
+    ValueError : one that is not finite or negative somewhere, in the words of the file.
+    """
+    values, said = np.asarray(density(*grid.points)), f"{name}.formula = {shown(density.text)}"
+    if (bad := np.count_nonzero(~np.isfinite(values))) > 0:
+        raise ValueError(f"{said}: it is not finite at {bad} of {values.size} nodes")
+    if (bad := np.count_nonzero(values < 0)) > 0:
+        raise ValueError(
+            f"{said}: it is negative at {bad} of {values.size} nodes (least {values.min():.3g}), and a density is ≥ 0; "
+            "write maximum(…, 0), or potential = '…' for −log of the density"
+        )
+    return values
 
 
 def flow_of(config: Config, problem: Problem) -> Flow:

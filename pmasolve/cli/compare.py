@@ -31,7 +31,9 @@ def compare(
 
 def trajectory(path: Path) -> Trajectory:
     """A stored trajectory, with the formulas of its configuration if `pmasolve evolve` made it; or the run of a configuration."""
-    if path.suffix != ".npz":
+    if path.suffix not in (".npz", ".toml"):
+        raise ValueError(f"{path}: give a trajectory (.npz, what `pmasolve evolve` writes) or a configuration (.toml)")
+    if path.suffix == ".toml":
         settings = read(path)
         if settings.run is None:
             raise ValueError(f"{path}: run is missing: a table [run] with times = [0.01, 0.02]")

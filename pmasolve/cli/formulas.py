@@ -70,7 +70,8 @@ class Formula:
     def __call__(self, *points: ArrayLike) -> Any:
         """Values at points, one array for each coordinate."""
         names = {**CONSTANTS, **dict(zip(COORDINATES, points, strict=False))}
-        value = _value(self.tree, names, self.text)
+        with np.errstate(all="ignore"):  # what is not finite is said by whoever needs it finite
+            value = _value(self.tree, names, self.text)
         return value + 0.0 * np.asarray(points[0]) if points else value  # constants become arrays
 
 

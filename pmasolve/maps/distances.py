@@ -21,9 +21,10 @@ from ..problems.densities import negative_log
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED
 from ..problems.problem import Problem, checked_grid
+from .solvers import described
 from .transport import Transport, transport
 
-DISTANCES_FORMAT = "pmasolve distances 2"
+DISTANCES_FORMAT = "pmasolve distances 3"
 Solve = Callable[[Problem], Transport]
 
 
@@ -144,7 +145,7 @@ def pairwise(
     grid : torus or box, on whose nodes the densities are given.
     images : m densities of any mass, shape ``grid.shape`` each.
     solve : what solves one problem: `transport`, or it with options, ``lambda problem: transport(problem, gap=1e-4)``.
-    path : a file (.npz) that is written after each pair; a run that finds it there, for the same densities, goes on from it.
+    path : a file (.npz) that is written after each pair; a run that finds it there, for the same densities and ``solve``, goes on.
     progress : show a bar; by default on a terminal, once two seconds have passed.
 
     Returns
@@ -154,12 +155,12 @@ def pairwise(
     Raises
     ------
     ValueError : a density that is negative or not finite somewhere or zero everywhere, or of another shape; a file that belongs to
-        other densities or another grid: all said before anything is solved.
+        other densities, another grid or another ``solve``: all said before anything is solved.
     OSError : the file cannot be written: said before anything is solved.
 
     Notes
     -----
-    An interruption ends it all and loses the pair at work; ``path`` keeps the others.  ``solve`` is not compared with the file's.
+    An interruption ends it all and loses the pair at work; ``path`` keeps the others, with the name and the options of ``solve``.
 
     Examples
     --------
@@ -177,8 +178,8 @@ def pairwise(
     save: Callable[[], object] = _nowhere
     if path is not None:
         archives.check_writable(path)
-        _resume(archives.target_of(path), grid, stack, out)
-        save = partial(archives.write, path, _header(grid), {"images": stack, **vars(out)})
+        _resume(archives.target_of(path), grid, stack, solve, out)
+        save = partial(archives.write, path, _header(grid, solve), {"images": stack, **vars(out)})
     left = [
         ((i, j), stack[i], stack[j]) for i, j in combinations(range(len(stack)), 2) if np.isnan(out.w2_squared[i, j])
     ]
@@ -277,15 +278,20 @@ def _nowhere() -> None:
     """Keep no file."""
 
 
-def _header(grid: Grid) -> dict[str, object]:
-    return {"format": DISTANCES_FORMAT, "grid": [type(grid).__name__, list(grid.lengths)]}
+def _header(grid: Grid, solve: Solve) -> dict[str, object]:
+    kind = [type(grid).__name__, list(grid.lengths)]
+    return {"format": DISTANCES_FORMAT, "grid": kind, "solve": described(solve)}
 
 
-def _resume(path: Path, grid: Grid, stack: Array, out: Distances) -> None:
+def _resume(path: Path, grid: Grid, stack: Array, solve: Solve, out: Distances) -> None:
     if not path.exists():
         return
     header, arrays = archives.read(path, DISTANCES_FORMAT, ("images", *vars(out)))
-    if header != _header(grid) or not np.array_equal(arrays["images"], stack):
+    now = _header(grid, solve)
+    if header["grid"] == now["grid"] and header["solve"] != now["solve"] and np.array_equal(arrays["images"], stack):
+        was, is_ = (str(words["solve"])[:80] for words in (header, now))
+        raise ValueError(f"{path} was solved by {was}, now by {is_}: give another file, or the same solve")
+    if header != now or not np.array_equal(arrays["images"], stack):
         raise ValueError(f"{path} belongs to other densities or another grid: give another file, or remove it")
     for name, values in vars(out).items():
         values[...] = arrays[name]

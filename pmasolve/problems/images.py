@@ -12,6 +12,7 @@ import numpy as np
 
 from ..machine.archives import BadFile, reading
 from ..machine.arrays import Array
+from ..machine.extras import installing
 from .formats.samples import Choice, Samples
 
 # reader: suffixes, how files begin, and the library of an extra
@@ -109,7 +110,7 @@ def _reader(file: Path) -> ModuleType:
         if kind not in LIBRARIES:
             raise
         library, extra = LIBRARIES[kind]
-        raise BadFile(f"{file}: files of this kind need {library}: pip install 'pmasolve[{extra}]'") from None
+        raise BadFile(f"{file}: files of this kind need {library}: {installing(extra)}") from None
 
 
 def _kind(file: Path) -> str:

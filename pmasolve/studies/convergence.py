@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..flows.trajectories import Trajectory, followed
-from ..machine.arrays import Array, shown
+from ..machine.arrays import Array, number, real, shown
 from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.grids import Cloud, Grid
 
@@ -213,11 +213,19 @@ class Study:
 
     @classmethod
     def over(cls, parameter: str, values: Sequence[float], errors_at: Callable[[float], Mapping[str, float]]) -> Study:
-        """Run ``errors_at(value)`` for every value, coarse to fine."""
-        points = np.asarray(values, dtype=np.float64)
+        """Run ``errors_at(value)`` for every value, coarse to fine.
+
+        Raises
+        ------
+        ValueError : values that are not positive and decreasing; errors that are negative, complex or no numbers (NaN says that
+            there is none), or of other names than at the first value.
+        """
+        points = real(values, parameter)
         if points.ndim != 1 or points.size < 2 or np.any(np.diff(points) >= 0) or points[-1] <= 0:
             raise ValueError(f"{parameter}={values}: give at least two positive values, decreasing")
-        rows = [errors_at(float(value)) for value in points]
+        rows: list[dict[str, float]] = []
+        for value in points.tolist():
+            rows.append(_checked_errors(f"{parameter}={value:g}", errors_at(value), rows[0] if rows else None))
         return cls(parameter, points, {name: np.array([row[name] for row in rows]) for name in rows[0]})
 
     def orders(self, norm: str) -> Array:
@@ -235,6 +243,19 @@ class Study:
             columns[name] = errors
             columns[f"order({name})"] = np.concatenate([[np.nan], self.orders(name)])
         return format_table(columns)
+
+
+def _checked_errors(where: str, errors: Mapping[str, float], first: Mapping[str, float] | None) -> dict[str, float]:
+    """Errors ≥ 0 by name, the names being those of the first value."""
+    if not isinstance(errors, Mapping) or (first is not None and errors.keys() != first.keys()):
+        names = ", ".join(first) if first else "sup"
+        raise ValueError(f"{where} gave {shown(errors)}: give errors by name, the same at each value ({names})")
+    out = {name: number(error, f"the error {name} at {where}") for name, error in errors.items()}
+    if negative := [name for name, error in out.items() if error < 0]:
+        raise ValueError(
+            f"the error {negative[0]} at {where} is {out[negative[0]]:.3g}: errors are ≥ 0, take its absolute value"
+        )
+    return out
 
 
 def running_orders(values: Array, errors: Array) -> Array:

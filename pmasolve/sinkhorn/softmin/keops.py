@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...machine.arrays import Array
+from ...machine.extras import extra, installing
 from .nodes import Geometry, Nodes, exponents, geometry, reflections
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 BACKENDS = {"auto": "auto", "cpu": "CPU", "cuda": "GPU"}
 KEOPS_REMEDY = (
-    "install pykeops (pip install 'pmasolve[keops]') and a C++ compiler (g++ or clang++ on the PATH, or named by CXX), "
+    f"install the extra keops ({installing('keops')}) and a C++ compiler (g++ or clang++ on the PATH, or named by CXX), "
     "clear the KeOps cache (pykeops.clean_pykeops()), or use the engine Blockwise(), which needs neither"
 )
 TARGETS_CHECKED = 16  # targets summed again in double precision, to measure what single precision reached
@@ -204,7 +205,9 @@ def compiling() -> FileLock:
     """
     folder = Path(os.environ.get("KEOPS_CACHE_FOLDER") or Path.home() / ".cache")
     folder.mkdir(parents=True, exist_ok=True)
-    return importlib.import_module("filelock").FileLock(folder / "pmasolve-keops.lock", is_singleton=True)
+    with extra("keops"):
+        locks = importlib.import_module("filelock")
+    return locks.FileLock(folder / "pmasolve-keops.lock", is_singleton=True)
 
 
 @cache
@@ -222,7 +225,7 @@ def why_not() -> str | None:
         pykeops()
         config = importlib.import_module("keopscore.config").config
     except Exception as error:  # a missing package, but also a missing library, or a cache folder that is read-only
-        return f"pykeops does not import ({type(error).__name__}: {error}); {KEOPS_REMEDY}"
+        return f"it does not import ({type(error).__name__}: {error}); {KEOPS_REMEDY}"
     compiler = config.get_cxx_compiler()
     if compiler is None or shutil.which(shlex.split(compiler)[0]) is None:
         return f"it finds no C++ compiler (CXX={os.environ.get('CXX', '')!r}); {KEOPS_REMEDY}"
