@@ -1,4 +1,4 @@
-"""Regret of `choose_eps`: its error over the best error of any gauge at any rung it walked, for each data set and family.
+"""Regret of `choose_eps`: its error over the best of any gauge at any rung (walked, and one more), for each data set and family.
 
     python benchmarks/choose_eps.py [n] [first seed] [seeds] [halvings] [family ...]        for example: 500 0 7 3
 
@@ -15,7 +15,8 @@ from scipy.special import ndtr
 from scipy.stats import norm
 
 import pmasolve as pma
-from pmasolve.samples.choosing import Fit, Units
+from pmasolve.samples.fits import AtFixedPoint
+from pmasolve.samples.units import Units
 
 Array = np.ndarray
 GAUGES = (pma.SELF, pma.PLAIN, pma.AFFINE)
@@ -86,8 +87,9 @@ def regret(name: str, n: int, seed: int, halvings: int) -> tuple[float, float, p
     problem, exact = pma.Problem.from_samples(x, y), truth(z)
     found = pma.choose_eps(problem, halvings=halvings)
     units = Units.of(problem)
-    fit = Fit(units.problem, None, GAUGES)
-    every = [_rms(units.back(move(z)) - exact) for eps in found.curve.eps for move in fit.at(eps).values()]
+    fit = AtFixedPoint(units.problem)
+    ladder = [*found.curve.eps, found.curve.eps[-1] / 2]
+    every = [_rms(units.back(fit.map(gauge, eps)(z)) - exact) for eps in ladder for gauge in GAUGES]
     return _rms(found.map(z) - exact), min(every), found
 
 

@@ -1,0 +1,166 @@
+"""The cross-fit risk of entropic maps on a ladder of ε.
+
+Samples are halved at random, x = A ∪ B and y = A ∪ B, and maps T_A, T_B fitted to both halves at every ε of a ladder.  At points z
+of the sample
+
+    risk = ⟨T_A − R_A, T_B − R_B⟩ + ¼ |T_A − T_B|²,
+
+R_A, R_B the self gauge's maps at a much smaller ε: A and B are independent, so that the first term has the expectation of the
+squared bias of T against R, without the noise; the second is the variance of the map of the whole sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from ..machine.arrays import Array
+from ..problems.outcomes import REACHED, Outcome
+from ..problems.problem import Problem
+from ..sinkhorn.gauges import PLAIN, SELF
+from .fits import COMPARED, AtFixedPoint, AtTime, Candidate, Fit, Order
+from .units import massive, variance
+
+RUNGS, COARSEST = 12, 16.0  # of the ladder at the fixed point: from 16 s² by halves, s² the mean variance of x
+STEPS = 7  # of the ladder at time t: ε = t, t/2, …, t/64
+FINE = 8.0  # no reference is coarser than s²/8, or t/16: a coarse one is as biased as what it judges
+BEYOND = 2  # the reference lies so many rungs below the best, and ends the walk of the self gauge
+RISEN = 1.5  # times its least: a risk that is larger, so many rungs below it, has risen clearly
+
+
+class Walk:
+    """The ladder walked from above: maps of both halves of every halving at points of the sample, and their risks.
+
+    The self gauge goes first, until the reference lies `BEYOND` rungs below its best; the plain map of the fixed point comes with
+    it.  Other gauges are left where their risk has risen clearly.
+    """
+
+    def __init__(
+        self, problem: Problem, t: float | None, gauges: Sequence[Candidate], halvings: int, points: int, seed: int
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        (x, a), (y, b) = massive(problem)
+        self.gauges = gauges
+        at = rng.permutation(len(x))[:points]
+        self.z, self.weights = x[at], a[at] / a[at].sum()
+        top, rungs = (COARSEST * variance(x, a), RUNGS) if t is None else (t, STEPS)
+        self.ladder = [top / 2**j for j in range(rungs)]
+        self.floor = round(np.log2(COARSEST * FINE if t is None else 2 * FINE))
+        self.halves = [halves(rng, (x, a), (y, b)) for _ in range(halvings)]
+        self.fits: list[list[Fit]] = [[fit_of(half, t) for half, _ in pair] for pair in self.halves]
+        self.images: list[list[list[dict[str, Array]]]] = []  # rung, halving, half, gauge
+        self._walk(PLAIN if t is None else None)
+
+    def _walk(self, free: Candidate | None) -> None:
+        for rung in range(len(self.ladder)):
+            self.images.append([[{} for _ in pair] for pair in self.fits])
+            self._look(rung, SELF)
+            if free is not None:
+                self._look(rung, free)
+            if rung >= self.floor and rung >= self._best_own() + BEYOND:
+                break
+        for gauge in self.gauges:
+            for rung in range(len(self.images)):
+                self._look(rung, gauge)
+                if self._risen(gauge.name, rung):
+                    break
+
+    def _look(self, rung: int, gauge: Candidate) -> None:
+        """The images of z by all fits, where they are not known yet."""
+        for pair, found in zip(self.fits, self.images[rung], strict=True):
+            for fit, known in zip(pair, found, strict=True):
+                if gauge.name not in known:
+                    known[gauge.name] = fit.image(gauge, self.ladder[rung], self.z, known)
+
+    def _risen(self, name: str, rung: int) -> bool:
+        risks = [self._risk(name, j, self.reference) for j in range(rung + 1)]
+        best = int(np.argmin(risks))
+        return rung >= best + BEYOND and risks[rung] > max(RISEN * risks[best], 0.0)
+
+    @cached_property
+    def reference(self) -> int:
+        """The rung whose maps of the self gauge stand for the truth."""
+        return self._reference(self._best_own())
+
+    def best(self) -> tuple[Candidate, int]:
+        """Gauge and rung of the least risk."""
+        risks = {(gauge, j): risk for gauge in self.gauges for j, risk in enumerate(self.risks(gauge))}
+        return min((key for key, risk in risks.items() if not np.isnan(risk)), key=lambda key: risks[key])
+
+    def risks(self, gauge: Candidate) -> Array:
+        """Estimated mean squared error at every rung, (m,); NaN where the gauge was left."""
+        return self._over_rungs(gauge, lambda j: self._risk(gauge.name, j, self.reference))
+
+    def noises(self, gauge: Candidate) -> Array:
+        """The variance in the risk at every rung, (m,); NaN where the gauge was left."""
+        return self._over_rungs(
+            gauge, lambda j: float(np.mean([self._noise(A[gauge.name], B[gauge.name]) for A, B in self.images[j]]))
+        )
+
+    def affine_alone(self) -> tuple[float, float]:
+        """Risk and noise of the affine map between the fitted normals."""
+        risks, noises = [], []
+        for pair, (A, B) in zip(self.fits, self.images[self.reference], strict=True):
+            one, other = (fit.affine(self.z) for fit in pair if isinstance(fit, AtFixedPoint))
+            noises.append(self._noise(one, other))
+            risks.append(self._dot(one - A[SELF.name], other - B[SELF.name]) + noises[-1])
+        return float(np.mean(risks)), float(np.mean(noises))
+
+    def whole(self, problem: Problem, t: float | None, rung: int, marginal: float) -> Fit:
+        """The maps of the whole samples, begun with what the halves of the first halving found at a rung."""
+        fit = fit_of(problem, t, marginal)
+        parts = [(order, part) for (_, order), part in zip(self.halves[0], self.fits[0], strict=True)]
+        fit.begin(self.ladder[rung], parts)
+        return fit
+
+    @property
+    def passes(self) -> float:
+        """Work so far, in passes over all pairs of the whole sample; a half has a quarter of them."""
+        return sum(fit.work.passes for pair in self.fits for fit in pair) / 4
+
+    @property
+    def outcome(self) -> Outcome:
+        """The first outcome of a fit that is not ok, if there is one."""
+        return next((fit.work.outcome for pair in self.fits for fit in pair if not fit.work.outcome.ok), REACHED)
+
+    def _over_rungs(self, gauge: Candidate, what: Callable[[int], float]) -> Array:
+        rungs = range(len(self.images))
+        return np.array([what(j) if gauge.name in self.images[j][0][0] else np.nan for j in rungs])
+
+    def _best_own(self) -> int:
+        """The rung of the self gauge's least risk, against a reference that follows it."""
+        best = 0
+        for _ in range(3):
+            reference = self._reference(best)
+            best = min(range(len(self.images)), key=lambda j: self._risk(SELF.name, j, reference))
+        return best
+
+    def _reference(self, best: int) -> int:
+        return min(len(self.images) - 1, max(best + BEYOND, self.floor))
+
+    def _risk(self, name: str, rung: int, reference: int) -> float:
+        total = 0.0
+        for (A, B), (a, b) in zip(self.images[rung], self.images[reference], strict=True):
+            total += self._dot(A[name] - a[SELF.name], B[name] - b[SELF.name]) + self._noise(A[name], B[name])
+        return total / len(self.fits)
+
+    def _noise(self, a: Array, b: Array) -> float:
+        return self._dot(a - b, a - b) / 4
+
+    def _dot(self, a: Array, b: Array) -> float:
+        return float(self.weights @ np.sum(a * b, axis=1))
+
+
+def fit_of(problem: Problem, t: float | None, marginal: float = COMPARED) -> Fit:
+    """The maps of one pair of samples: at the fixed point, or at time t."""
+    return AtFixedPoint(problem, marginal) if t is None else AtTime(problem, t, marginal)
+
+
+def halves(rng: np.random.Generator, *sides: tuple[Array, Array]) -> list[tuple[Problem, Order]]:
+    """Both halves of each side at random, with their weights, and which points of x each has."""
+    orders = [rng.permutation(len(points)) for points, _ in sides]
+    parts = [[order[: len(order) // 2] for order in orders], [order[len(order) // 2 :] for order in orders]]
+    (x, a), (y, b) = sides
+    return [(Problem.from_samples(x[i], y[j], a[i], b[j]), i) for i, j in parts]

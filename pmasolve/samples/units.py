@@ -1,0 +1,60 @@
+"""Samples brought to one scale: points without mass left out, y centred on x and dilated to its spread, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..machine.arrays import Array
+from ..problems.grids import Cloud
+from ..problems.problem import Problem
+
+FLAT = 1e-12  # of the largest coordinate: a spread below it is none
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """The problem with y centred on x and dilated to its mean variance, points without mass left out, and the way back."""
+
+    problem: Problem
+    centre: Array
+    shift: Array
+    ratio: float
+
+    @classmethod
+    def none(cls, problem: Problem) -> Units:
+        """All as it is: the flow from |x|²/2 does not commute with dilations of y."""
+        (x, a), (y, b) = massive(problem)
+        zero = np.zeros(x.shape[1])
+        return cls(Problem.from_samples(x, y, a, b), zero, zero, 1.0)
+
+    @classmethod
+    def of(cls, problem: Problem) -> Units:
+        """The optimal map commutes with translations and dilations of y."""
+        (x, a), (y, b) = massive(problem)
+        centre, shift = a @ x, b @ y
+        spreads = [float(np.sqrt(variance(p, w))) for p, w in ((x, a), (y, b))]
+        for name, points, spread in (("x", x, spreads[0]), ("y", y, spreads[1])):
+            if not spread > FLAT * np.max(np.abs(points)):
+                raise ValueError(
+                    f"all points of {name} are equal: the only map is a constant or a translation, without any ε"
+                )
+        ratio = spreads[1] / spreads[0]
+        return cls(Problem.from_samples(x, (y - shift) / ratio + centre, a, b), centre, shift, ratio)
+
+    def back(self, mapped: Array) -> Array:
+        """Points of the centred and dilated y in the units of y."""
+        return self.shift + self.ratio * (mapped - self.centre)
+
+
+def variance(points: Array, weights: Array) -> float:
+    """The mean over the coordinates of the variance of weighted points (n, dim)."""
+    return float(weights @ np.mean((points - weights @ points) ** 2, axis=1))
+
+
+def massive(problem: Problem) -> list[tuple[Array, Array]]:
+    """Points and weights of both sides, without the points that have no mass."""
+    clouds = [nodes for nodes in (problem.domain, problem.codomain) if isinstance(nodes, Cloud)]
+    kept = [(cloud, np.asarray(cloud.weights)) for cloud in clouds]
+    return [(cloud.points[weights > 0], weights[weights > 0]) for cloud, weights in kept]
