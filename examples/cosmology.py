@@ -1,9 +1,15 @@
-"""Reconstruction in a periodic box: particles moved by a Gaussian random field, and their displacement back from the density.
+"""
+Reconstruction in a periodic box
+================================
 
-    python examples/cosmology.py [points of an axis, several if wanted; 32 unless given] [figure, which is drawn if given]
+Particles moved by a Gaussian random field, and their displacement back from the density. From a shell:
+
+``python examples/cosmology.py [points of an axis, several if wanted; 32 unless given] [figure,
+which is written if given]``
 
 While no two streams of particles cross, the displacement and x together are the gradient of a convex potential, the
-optimal map from the uniform density (Frisch, Matarrese, Mohayaee, Sobolevski, Nature 417 (2002), arXiv astro-ph/0109483).
+optimal map from the uniform density (Frisch, Matarrese, Mohayaee, Sobolevski, Nature 417 (2002),
+arXiv astro-ph/0109483).
 """
 
 import sys

@@ -7,6 +7,7 @@ import runpy
 from pathlib import Path
 from xml.etree import ElementTree
 
+import matplotlib.pyplot as plt
 import pytest
 from typer.testing import CliRunner
 
@@ -15,21 +16,26 @@ from pmasolve.cli.app import app
 from pmasolve.cli.formulas import FUNCTIONS
 
 ROOT = Path(__file__).parent.parent
-DOCS = [f"docs/{name}.md" for name in ("how-to-choose", "transport", "validation", "clouds", "denoising")]
+DOCS = [
+    f"docs/{name}.md"
+    for name in ("how-to-choose", "transport", "validation", "clouds", "denoising", "coming-from", "citing")
+]
 SNIPPETS = ["README.md", "CONTRIBUTING.md", *DOCS]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted([*(ROOT / "examples").glob("*.py"), *(ROOT / "docs" / "start").glob("*.py")])
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) >= 3
+    assert len(EXAMPLES) >= 18
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = path.read_text(encoding="utf-8")
-    assert "\nassert " in source, "an example asserts one number"
+    assert "\nassert " in source or "\n    assert " in source, "an example asserts one number"
+    assert "figure = " in source or "plt.subplots" in source, "and shows a picture"
     monkeypatch.setattr("sys.argv", [str(path)])
     runpy.run_path(str(path), run_name="__main__")
+    plt.close("all")
 
 
 def test_figures_of_the_docs() -> None:

@@ -16,7 +16,7 @@ from ..problems.grids import Cloud, Grid
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Errors between two trajectories, one row for each common time; constants of the potentials are removed.
+    """Errors between two trajectories, one row for each time; constants of the potentials are removed.
 
     Attributes
     ----------
