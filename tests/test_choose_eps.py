@@ -36,7 +36,7 @@ def rms(difference) -> float:
 
 def test_the_risk_is_that_of_the_two_halves(rng):
     x, y = sampled(rng)
-    walk = Walk(pma.Problem.from_samples(x, y), None, ALL, 2, 50, 0)
+    walk = Walk(Units.of(pma.Problem.from_samples(x, y)), None, ALL, 2, 50, 0)
     j, ref, expected = 3, walk.reference, []
     for halving in range(2):
         (A, B), (a, b) = walk.images[j][halving], walk.images[ref][halving]
@@ -230,13 +230,13 @@ def test_searches_begin_where_those_before_them_ended(rng):
         run = pma.schroedinger(problem, eps, start=u, marginal=fits.COMPARED, gauge=pma.SELF)
         u, spent = run.u, spent + 2 * run.iterations
     own = sum(pma.self_potential(problem.mu, eps, tolerance=fits.COMPARED).half_steps for eps in ladder)
-    print(walked.work.passes, spent, own)
-    assert walked.work.passes < 0.8 * (spent + own)
+    print(walked.work.pairs / 200**2, spent, own)
+    assert walked.work.pairs / 200**2 < 0.8 * (spent + own)
     assert rms(maps[0] - run.function.map(z)) < 3e-3
     again = AtFixedPoint(problem)
     again.begin(ladder[-1], [(np.arange(200), walked)])
     assert rms(again.map(pma.SELF, ladder[-1])(z) - maps[0]) < 3e-3
-    assert again.work.passes <= 4
+    assert again.work.pairs / 200**2 <= 4
 
 
 def test_at_time_t_the_maps_are_those_of_the_flow(rng):

@@ -1,8 +1,8 @@
-"""Problem: two densities e^{−f} and e^{−g} on one domain, or two weighted clouds of points."""
+"""Problem: two densities e^{−f} and e^{−g} on one domain, two weighted clouds of points, or one of each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -15,45 +15,16 @@ from .densities import (
     Function,
     Interpolation,
     Spline,
-    from_density_formula,
-    from_density_samples,
     from_formula,
     from_samples,
     on_grid,
 )
 from .grids import Box, Cloud, Grid, Torus
+from .measures import Measure as Measure
+from .measures import Unknown as Unknown
+from .measures import counted, from_density, measure_words, semi_discrete
 
 SPLINE = Spline()
-
-
-@dataclass(frozen=True, eq=False)
-class Measure:
-    """A probability measure on nodes: exp(log_density) times the weight ``cell`` that the quadrature gives every node.
-
-    On a grid log_density = −f and ``cell`` = h^d; on a cloud log_density = log weights (−inf for none) and ``cell`` = 1.
-    """
-
-    nodes: Grid | Cloud
-    log_density: Array = field(repr=False)
-    cell: float
-
-    def integral(self, values: Array) -> float:
-        """∫ values dμ; nodes without mass do not count, whatever their value."""
-        mass = np.exp(self.log_density)
-        return float(np.sum(np.multiply(mass, values, out=np.zeros(mass.shape), where=mass > 0))) * self.cell
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """The negative log-density of samples: not known, so that asking for it is a ``ValueError``."""
-
-    name: str
-
-    def __call__(self, points: Array) -> Array:
-        raise ValueError(
-            f"the density of the {self.name} is not known: the problem was made from samples, which carry weights only; "
-            "use Sinkhorn in the plain or the self gauge, or estimate densities on a grid and use Problem.from_densities"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +74,20 @@ class Problem:
 
     @classmethod
     def from_densities(
-        cls, domain: Grid, mu: Formula | ArrayLike, nu: Formula | ArrayLike, *, interpolation: Interpolation = SPLINE
+        cls,
+        domain: Grid,
+        mu: Formula | ArrayLike | Cloud,
+        nu: Formula | ArrayLike | Cloud,
+        *,
+        interpolation: Interpolation = SPLINE,
     ) -> Problem:
-        """The problem of two densities ≥ 0, arrays on the grid or vectorised callables, of any positive mass.
+        """The problem of two densities ≥ 0, arrays on the grid or callables, of any positive mass; or of a density and samples.
+
+        One of the two may be samples, ``Cloud(y)`` or ``Cloud(y, weights)``: semi-discrete transport.  The density then stands as
+        weighted points, the nodes of the grid (spacing h ≲ √ε) with the masses of its quadrature; potentials on its side have the
+        shape (domain.size,).  On a torus the samples take its periods; a box is a window of ℝᵈ, without walls, and samples may lie
+        outside.  Sinkhorn in the plain and the self gauge, `schroedinger`, plans and `choose_eps` (which halves the samples alone)
+        take such problems; files keep the weighted points.
 
         Array-valued densities are composed with x + ∇u by ``interpolation`` of −log ν, splines of degree 5 (order 6) unless given.
         Where a density vanishes f or g is +∞ and ``vanishing`` is True: `transport` and Sinkhorn in the plain gauge take that,
@@ -113,16 +95,21 @@ class Problem:
 
         Raises
         ------
-        ValueError : a density that is negative or not finite somewhere, or zero everywhere.
+        ValueError : a density that is negative or not finite somewhere, or zero everywhere; samples on both sides, of another
+            dimension or of other periods.
 
         Examples
         --------
         >>> problem = Problem.from_densities(Torus((8,)), np.ones(8), lambda y: 2 + np.sin(2 * np.pi * y))
         >>> bool(np.all(problem.f == 0))
         True
+        >>> Problem.from_densities(Box((32,)), lambda x: 1 + x, Cloud([[0.2], [0.9]]))
+        <Problem: a density and samples, 32 points in 1 dimension and 2 points in 1 dimension>
         """
         checked_grid(domain)
-        source, target = (_from_density(domain, d, name, interpolation) for d, name in ((mu, "mu"), (nu, "nu")))
+        if isinstance(mu, Cloud) or isinstance(nu, Cloud):
+            return assembled(*semi_discrete(domain, mu, nu, interpolation))
+        source, target = (from_density(domain, d, name, interpolation) for d, name in ((mu, "mu"), (nu, "nu")))
         return assembled(domain, domain, source, target)
 
     @classmethod
@@ -166,7 +153,9 @@ class Problem:
     def __repr__(self) -> str:
         if self.has_densities:
             return f"<Problem: two densities on {self.domain.words}>"
-        return f"<Problem: samples, {self.domain.words} and {self.codomain.words}>"
+        between = f"{self.domain.words} and {self.codomain.words}"
+        kinds = ["samples" if sampled else "a density" for sampled in self.sampled]
+        return f"<Problem: {'samples' if all(self.sampled) else ' and '.join(kinds)}, {between}>"
 
     def summary(self) -> str:
         """What is given, on a page of at most 80 columns: the nodes, and how far the densities or the weights vary.
@@ -178,15 +167,20 @@ class Problem:
           source  2 points in 1 dimension, masses from 0.5 to 0.5
           target  1 point in 1 dimension, masses from 1 to 1
         """
-        facts = {"source": _measure_words(self.mu), "target": _measure_words(self.nu)}
+        facts = {"source": measure_words(self.mu), "target": measure_words(self.nu)}
         if isinstance(self.domain, Grid):
             facts = {"sides": numbers(self.domain.lengths), **facts}
         return sheet(repr(self), facts)
 
     @property
     def has_densities(self) -> bool:
-        """Whether f and g are known: not for samples."""
-        return not isinstance(self.source.at, Unknown)
+        """Whether f and g are known, and live on a grid: not for samples."""
+        return not any(self.sampled)
+
+    @property
+    def sampled(self) -> tuple[bool, bool]:
+        """Whether source and target are samples, whose densities are not known."""
+        return isinstance(self.source.at, Unknown), isinstance(self.target.at, Unknown)
 
     @property
     def extent(self) -> float:
@@ -203,22 +197,22 @@ class Problem:
     @cached_property
     def mu(self) -> Measure:
         """The source as a measure on the nodes of ``domain``."""
-        return Measure(self.domain, -self.f, self.domain.cell) if self.has_densities else _counted(self.domain)
+        return Measure(self.domain, -self.f, self.domain.cell) if self.has_densities else counted(self.domain)
 
     @cached_property
     def nu(self) -> Measure:
         """The target as a measure on the nodes of ``codomain``."""
-        return Measure(self.codomain, -self.g, self.codomain.cell) if self.has_densities else _counted(self.codomain)
+        return Measure(self.codomain, -self.g, self.codomain.cell) if self.has_densities else counted(self.codomain)
 
     @cached_property
     def f(self) -> Array:
-        """f at the nodes of the grid, of its shape."""
-        return self.source.at(self.domain.points)
+        """f at the nodes of the source, of their shape."""
+        return self.source(self.domain)
 
     @cached_property
     def g(self) -> Array:
-        """g at the nodes of the grid, of its shape."""
-        return self.target.at(self.domain.points)
+        """g at the nodes of the target, of their shape."""
+        return self.target(self.codomain)
 
     @property
     def vanishing(self) -> bool:
@@ -256,15 +250,6 @@ def assembled(domain: Grid | Cloud, codomain: Grid | Cloud, source: Function, ta
     return problem
 
 
-def _measure_words(measure: Measure) -> str:
-    """What varies over the nodes of a measure, and how far."""
-    values = np.exp(measure.log_density)
-    extent = f"from {values.min():.3g} to {values.max():.3g}"
-    if isinstance(measure.nodes, Cloud):
-        return f"{measure.nodes.words}, masses {extent}"
-    return f"density {extent}"
-
-
 def checked(problem: Problem) -> Problem:
     """The problem, where it is one.
 
@@ -277,11 +262,6 @@ def checked(problem: Problem) -> Problem:
     return problem
 
 
-def _counted(cloud: Cloud) -> Measure:
-    with np.errstate(divide="ignore"):
-        return Measure(cloud, np.log(cloud.weights), 1.0)
-
-
 def _cloud(points: ArrayLike, weights: ArrayLike | None, period: float | tuple[float, ...] | None, name: str) -> Cloud:
     try:
         return Cloud(points, weights, period)
@@ -291,12 +271,6 @@ def _cloud(points: ArrayLike, weights: ArrayLike | None, period: float | tuple[f
 
 def _density(domain: Grid, f: Formula | ArrayLike, name: str, interpolation: Interpolation) -> Function:
     return from_formula(domain, f, name) if callable(f) else from_samples(domain, f, name, interpolation)
-
-
-def _from_density(domain: Grid, density: Formula | ArrayLike, name: str, interpolation: Interpolation) -> Function:
-    if callable(density):
-        return from_density_formula(domain, density, name)
-    return from_density_samples(domain, density, name, interpolation)
 
 
 def checked_grid(domain: Grid, name: str = "domain") -> Grid:

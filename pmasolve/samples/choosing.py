@@ -135,7 +135,8 @@ def choose_eps(
 
     Parameters
     ----------
-    problem : samples in ℝᵈ (`Problem.from_samples`), weighted or not, at least 8 on each side.
+    problem : samples in ℝᵈ (`Problem.from_samples`), weighted or not, at least 8 on each side; or a density and samples
+        (`Problem.from_densities` with a `Cloud`), of which the samples alone are halved.
     t : the time of the flow from |x|²/2; None for the fixed point, the optimal map.
     gauges : candidates among `SELF`, `PLAIN` and, at the fixed point, `AFFINE`; at finite t the last is left out.
     halvings : random halvings that the risk is averaged over, ≥ 1.
@@ -176,10 +177,10 @@ def choose_eps(
     _admit(problem, t, halvings, points)
     units = Units.of(problem) if t is None else Units.none(problem)
     kept = _candidates(t, gauges)
-    walk = Walk(units.problem, t, kept, halvings, points, seed)
+    walk = Walk(units, t, kept, halvings, points, seed)
     gauge, rung = walk.best()
     eps, scale = walk.ladder[rung], units.ratio**2
-    fit = walk.whole(units.problem, t, rung, FINAL)
+    fit = walk.whole(rung, FINAL)
     fitted = fit.map(gauge, eps)
     curve = Curve(
         np.array(walk.ladder[: len(walk.images)]),
@@ -196,7 +197,7 @@ def choose_eps(
         _root(curve.risk[gauge.name][rung], curve.noise[gauge.name][rung]),
         curve,
         units.ratio * _root(*walk.affine_alone()) if t is None else None,
-        walk.passes + fit.work.passes,
+        (walk.pairs + fit.work.pairs) / (units.problem.domain.size * units.problem.codomain.size),
         next((o for o in (fit.work.outcome, walk.outcome) if not o.ok), _ended(rung, len(walk.ladder))),
         lambda z: units.back(fitted(z)),
     )

@@ -21,7 +21,7 @@ from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
 from ..sinkhorn.gauges import PLAIN, SELF
 from .fits import COMPARED, AtFixedPoint, AtTime, Candidate, Fit, Order
-from .units import massive, variance
+from .units import Units, massive, variance
 
 RUNGS, COARSEST = 12, 16.0  # of the ladder at the fixed point: from 16 s² by halves, s² the mean variance of x
 STEPS = 7  # of the ladder at time t: ε = t, t/2, …, t/64
@@ -38,17 +38,16 @@ class Walk:
     """
 
     def __init__(
-        self, problem: Problem, t: float | None, gauges: Sequence[Candidate], halvings: int, points: int, seed: int
+        self, units: Units, t: float | None, gauges: Sequence[Candidate], halvings: int, points: int, seed: int
     ) -> None:
         rng = np.random.default_rng(seed)
-        (x, a), (y, b) = massive(problem)
-        self.gauges = gauges
-        at = rng.permutation(len(x))[:points]
-        self.z, self.weights = x[at], a[at] / a[at].sum()
+        (x, a), (y, b) = massive(units.problem)
+        self.units, self.t, self.gauges = units, t, gauges
+        self.z, self.weights = drawn(rng, x, a, points, units.sampled[0])
         top, rungs = (COARSEST * variance(x, a), RUNGS) if t is None else (t, STEPS)
         self.ladder = [top / 2**j for j in range(rungs)]
         self.floor = round(np.log2(COARSEST * FINE if t is None else 2 * FINE))
-        self.halves = [halves(rng, (x, a), (y, b)) for _ in range(halvings)]
+        self.halves = [halves(rng, (x, a), (y, b), sampled=units.sampled) for _ in range(halvings)]
         self.fits: list[list[Fit]] = [[fit_of(half, t) for half, _ in pair] for pair in self.halves]
         self.images: list[list[list[dict[str, Array]]]] = []  # rung, halving, half, gauge
         self._walk(PLAIN if t is None else None)
@@ -108,17 +107,17 @@ class Walk:
             risks.append(self._dot(one - A[SELF.name], other - B[SELF.name]) + noises[-1])
         return float(np.mean(risks)), float(np.mean(noises))
 
-    def whole(self, problem: Problem, t: float | None, rung: int, marginal: float) -> Fit:
+    def whole(self, rung: int, marginal: float) -> Fit:
         """The maps of the whole samples, begun with what the halves of the first halving found at a rung."""
-        fit = fit_of(problem, t, marginal)
+        fit = fit_of(self.units.problem, self.t, marginal)
         parts = [(order, part) for (_, order), part in zip(self.halves[0], self.fits[0], strict=True)]
         fit.begin(self.ladder[rung], parts)
         return fit
 
     @property
-    def passes(self) -> float:
-        """Work so far, in passes over all pairs of the whole sample; a half has a quarter of them."""
-        return sum(fit.work.passes for pair in self.fits for fit in pair) / 4
+    def pairs(self) -> float:
+        """Work so far: pairs of points that were summed over."""
+        return sum(fit.work.pairs for pair in self.fits for fit in pair)
 
     @property
     def outcome(self) -> Outcome:
@@ -158,9 +157,23 @@ def fit_of(problem: Problem, t: float | None, marginal: float = COMPARED) -> Fit
     return AtFixedPoint(problem, marginal) if t is None else AtTime(problem, t, marginal)
 
 
-def halves(rng: np.random.Generator, *sides: tuple[Array, Array]) -> list[tuple[Problem, Order]]:
-    """Both halves of each side at random, with their weights, and which points of x each has."""
-    orders = [rng.permutation(len(points)) for points, _ in sides]
-    parts = [[order[: len(order) // 2] for order in orders], [order[len(order) // 2 :] for order in orders]]
+def halves(
+    rng: np.random.Generator, *sides: tuple[Array, Array], sampled: tuple[bool, bool] = (True, True)
+) -> list[tuple[Problem, Order]]:
+    """Both halves at random of each side that is sampled, with their weights, and which points of x each has."""
+    parts = []
+    for (points, _), random in zip(sides, sampled, strict=True):
+        order = rng.permutation(len(points)) if random else np.arange(len(points))
+        middle = len(order) // 2
+        parts.append((order[:middle], order[middle:]) if random else (order, order))
     (x, a), (y, b) = sides
-    return [(Problem.from_samples(x[i], y[j], a[i], b[j]), i) for i, j in parts]
+    return [(Problem.from_samples(x[i], y[j], a[i], b[j]), i) for i, j in zip(*parts, strict=True)]
+
+
+def drawn(rng: np.random.Generator, x: Array, a: Array, points: int, sampled: bool) -> tuple[Array, Array]:
+    """Some points of x and their weights: drawn evenly of samples, by their mass of the nodes of a density."""
+    if sampled or len(x) <= points:
+        at = rng.permutation(len(x))[:points]
+        return x[at], a[at] / a[at].sum()
+    at = rng.choice(len(x), points, p=a)
+    return x[at], np.full(points, 1 / points)

@@ -35,14 +35,14 @@ OWN = 1.0  # residual of self-potentials over ε, for each unit of marginal erro
 
 @dataclass
 class Work:
-    """Passes over all pairs of one problem so far, and the first outcome that was not ok."""
+    """Pairs of points summed over so far, and the first outcome that was not ok."""
 
-    passes: float = 0.0
+    pairs: float = 0.0
     outcome: Outcome = REACHED
 
-    def note(self, outcome: Outcome, passes: float) -> None:
-        """Count, and keep the outcome if none before it failed."""
-        self.passes += passes
+    def note(self, outcome: Outcome, passes: float, *sides: int) -> None:
+        """Count passes over all pairs of so many points, and keep the outcome if none before it failed."""
+        self.pairs += passes * float(np.prod(sides))
         self.outcome = self.outcome if not self.outcome.ok else outcome
 
 
@@ -151,14 +151,14 @@ class AtFixedPoint:
         start = self.carried[name].start(eps, self.carried[SELF.name])
         run = schroedinger(problem, eps, start=start, marginal=self.marginal, progress=False)
         self.carried[name].keep(eps, run.u)
-        self.work.note(run.outcome, 2 * run.iterations)
+        self.work.note(run.outcome, 2 * run.iterations, problem.domain.size, problem.codomain.size)
         return run.plan.phi
 
     def _own(self, eps: float) -> Potential:
         start = self.carried[SELF.name].start(eps)
         found = self_potential(self.problem.mu, eps, start=start, tolerance=OWN * self.marginal)
         self.carried[SELF.name].keep(eps, found.u)
-        self.work.note(found.outcome, found.half_steps)
+        self.work.note(found.outcome, found.half_steps, found.u.size, found.u.size)
         return found.function
 
 
@@ -177,7 +177,7 @@ class AtTime:
         own = self._own(eps) if gauge.needs_own else None
         initial = None if own is None else gauge.own_source * own.u
         run = evolve(Sinkhorn(self.problem, eps), [self.t], initial=initial, progress=False)
-        self.work.note(run.outcome, 2 * round(self.t / eps))
+        self.work.note(run.outcome, 2 * round(self.t / eps), self.problem.domain.size, self.problem.codomain.size)
         phi = as_function(run)
         move = phi if own is None else Debiased(phi, own.function, gauge.own_returned)
         return lambda z: move.map(Cloud(z))
@@ -193,5 +193,5 @@ class AtTime:
     def _own(self, eps: float) -> SelfPotential:
         found = self_potential(self.problem.mu, eps, start=self.carried.start(eps), tolerance=OWN * self.marginal)
         self.carried.keep(eps, found.u)
-        self.work.note(found.outcome, found.half_steps)
+        self.work.note(found.outcome, found.half_steps, found.u.size, found.u.size)
         return found

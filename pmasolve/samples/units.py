@@ -15,19 +15,23 @@ FLAT = 1e-12  # of the largest coordinate: a spread below it is none
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """The problem with y centred on x and dilated to its mean variance, points without mass left out, and the way back."""
+    """The problem with y centred on x and dilated to its mean variance, points without mass left out, and the way back.
+
+    ``sampled`` tells which sides are samples; the points of the other stand for a density that is known, and are not halved.
+    """
 
     problem: Problem
     centre: Array
     shift: Array
     ratio: float
+    sampled: tuple[bool, bool] = (True, True)
 
     @classmethod
     def none(cls, problem: Problem) -> Units:
         """All as it is: the flow from |x|²/2 does not commute with dilations of y."""
         (x, a), (y, b) = massive(problem)
         zero = np.zeros(x.shape[1])
-        return cls(Problem.from_samples(x, y, a, b), zero, zero, 1.0)
+        return cls(Problem.from_samples(x, y, a, b), zero, zero, 1.0, problem.sampled)
 
     @classmethod
     def of(cls, problem: Problem) -> Units:
@@ -41,7 +45,8 @@ class Units:
                     f"all points of {name} are equal: the only map is a constant or a translation, without any ε"
                 )
         ratio = spreads[1] / spreads[0]
-        return cls(Problem.from_samples(x, (y - shift) / ratio + centre, a, b), centre, shift, ratio)
+        scaled = Problem.from_samples(x, (y - shift) / ratio + centre, a, b)
+        return cls(scaled, centre, shift, ratio, problem.sampled)
 
     def back(self, mapped: Array) -> Array:
         """Points of the centred and dilated y in the units of y."""

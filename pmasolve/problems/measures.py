@@ -1,0 +1,116 @@
+"""Measures on nodes, by their log-densities: densities on a grid and weighted points in one form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..machine.arrays import Array, shown
+from .densities import Formula, Function, Interpolation, from_density_formula, from_density_samples
+from .grids import Box, Cloud, Grid
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A probability measure on nodes: exp(log_density) times the weight ``cell`` that the quadrature gives every node.
+
+    On a grid log_density = −f and ``cell`` = h^d; on a cloud log_density = log weights (−inf for none) and ``cell`` = 1.
+    """
+
+    nodes: Grid | Cloud
+    log_density: Array = field(repr=False)
+    cell: float
+
+    def integral(self, values: Array) -> float:
+        """∫ values dμ; nodes without mass do not count, whatever their value."""
+        mass = np.exp(self.log_density)
+        return float(np.sum(np.multiply(mass, values, out=np.zeros(mass.shape), where=mass > 0))) * self.cell
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The negative log-density of samples: not known, so that asking for it is a ``ValueError``."""
+
+    name: str
+
+    def __call__(self, points: Array) -> Array:
+        raise ValueError(
+            f"the density of the {self.name} is not known: the problem was made from samples, which carry weights only; "
+            "use Sinkhorn in the plain or the self gauge, or estimate densities on a grid and use Problem.from_densities"
+        )
+
+
+def counted(cloud: Cloud) -> Measure:
+    """The measure of a cloud's weights."""
+    with np.errstate(divide="ignore"):
+        return Measure(cloud, np.log(cloud.weights), 1.0)
+
+
+def measure_words(measure: Measure) -> str:
+    """What varies over the nodes of a measure, and how far."""
+    values = np.exp(measure.log_density)
+    extent = f"from {values.min():.3g} to {values.max():.3g}"
+    if isinstance(measure.nodes, Cloud):
+        return f"{measure.nodes.words}, masses {extent}"
+    return f"density {extent}"
+
+
+def from_density(domain: Grid, density: Formula | ArrayLike, name: str, interpolation: Interpolation) -> Function:
+    """−log of a density ≥ 0, a formula or values on the grid, normalised."""
+    if callable(density):
+        return from_density_formula(domain, density, name)
+    return from_density_samples(domain, density, name, interpolation)
+
+
+def semi_discrete(
+    domain: Grid, mu: Formula | ArrayLike | Cloud, nu: Formula | ArrayLike | Cloud, interpolation: Interpolation
+) -> tuple[Cloud, Cloud, Function, Function]:
+    """Points of both sides and their densities, of which one is unknown.
+
+    Raises
+    ------
+    ValueError : samples on both sides, or of another space than the grid's.
+    """
+    if isinstance(mu, Cloud) and isinstance(nu, Cloud):
+        raise ValueError("mu and nu are both samples: use Problem.from_samples(x, y), which needs no grid")
+    clouds, densities = [], []
+    for given, name in ((mu, "source"), (nu, "target")):
+        if isinstance(given, Cloud):
+            clouds.append(_beside(given, domain, name))
+            densities.append(Function(domain.dim, Unknown(name)))
+        else:
+            densities.append(from_density(domain, given, name, interpolation))
+            clouds.append(_quadrature(domain, densities[-1]))
+    return (*clouds, *densities)
+
+
+def _quadrature(domain: Grid, density: Function) -> Cloud:
+    """A density as weighted points: the nodes of its grid, with the masses of the quadrature; on a torus with its periods.
+
+    A box has no walls here: its nodes stand for a density in ℝᵈ, and points outside of it are points like others.
+    """
+    columns = domain.placed().columns
+    return Cloud(columns.T, np.exp(-density.at(columns)) * domain.cell, _period(domain))
+
+
+def _beside(samples: Cloud, domain: Grid, name: str) -> Cloud:
+    """Samples in the space of a grid: with the periods of a torus.
+
+    Raises
+    ------
+    ValueError : another dimension; periods other than those of the torus, or any with a box.
+    """
+    if samples.dim != domain.dim:
+        raise ValueError(f"{name} has points of dimension {samples.dim}, the grid {domain.dim}: they must agree")
+    period = _period(domain)
+    if samples.period not in (None, period):
+        raise ValueError(
+            f"{name} has period={shown(samples.period)}, the grid {shown(period)}: leave it out, the grid tells it"
+        )
+    return Cloud(samples.points, samples.weights, period)
+
+
+def _period(domain: Grid) -> tuple[float, ...] | None:
+    return None if isinstance(domain, Box) else domain.lengths
