@@ -9,13 +9,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import pmasolve as pma
-from pmasolve.sinkhorn.conventions import Potentials, from_pot, to_pot
+from pmasolve.sinkhorn.conventions import Pot, Potentials
 
 rng = np.random.default_rng(0)
 x, y = rng.random((60, 2)), rng.random((50, 2)) ** 1.5
 problem = pma.Problem.from_samples(x, y)
 found = pma.schroedinger(problem, eps=0.02)
-theirs = to_pot(problem, Potentials(found.u, found.v, found.eps))
+theirs = Pot.of(problem, Potentials(found.u, found.v, found.eps))
 assert theirs.reg == 0.04
 
 # %%
@@ -27,7 +27,7 @@ assert np.abs(plan.sum(1) - 1 / 60).max() < 1e-6
 
 # %%
 # And back: a start from which nothing is left to do.
-assert pma.schroedinger(problem, 0.02, start=from_pot(problem, theirs).u).iterations == 1
+assert pma.schroedinger(problem, 0.02, start=theirs.ours(problem).u).iterations == 1
 picture, axis = plt.subplots(figsize=(4, 3), layout="constrained")
 picture.colorbar(axis.imshow(plan, cmap="magma"), ax=axis, label="mass")
 axis.set(xlabel="j", ylabel="i")
