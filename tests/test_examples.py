@@ -20,7 +20,7 @@ DOCS = [
     f"docs/{name}.md"
     for name in ("how-to-choose", "transport", "validation", "clouds", "denoising", "coming-from", "citing")
 ]
-SNIPPETS = ["README.md", "CONTRIBUTING.md", *DOCS]
+SNIPPETS = ["README.md", "CONTRIBUTING.md", "paper/paper.md", *DOCS]
 EXAMPLES = sorted([*(ROOT / "examples").glob("*.py"), *(ROOT / "docs" / "start").glob("*.py")])
 
 
@@ -55,6 +55,22 @@ def test_snippets_of(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     namespace: dict[str, object] = {}
     for snippet in snippets:
         exec(snippet, namespace)  # one after the other, as a reader would
+
+
+def test_the_paper_cites_what_its_bibliography_has() -> None:
+    text, works = ((ROOT / "paper" / name).read_text(encoding="utf-8") for name in ("paper.md", "paper.bib"))
+    cited = set(re.findall(r"@([A-Z][A-Za-z]+\d{4})", text))
+    assert len(cited) > 8
+    assert cited == set(re.findall(r"^@\w+\{(\w+),", works, flags=re.MULTILINE))
+
+
+def test_the_paper_quotes_the_measured_tables() -> None:
+    """Ratios in the paper are those of docs/speed.md."""
+    text, speed = ((ROOT / name).read_text(encoding="utf-8") for name in ("paper/paper.md", "docs/speed.md"))
+    quoted = re.findall(r"(\d+) to (\d+)\s*(?:times|,)", text.split("# State of the field")[1].split("# Design")[0])
+    assert len(quoted) >= 6
+    numbers = set(re.findall(r"\d+", speed))
+    assert not {number for pair in quoted for number in pair} - numbers
 
 
 def test_the_command_line_in_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
