@@ -19,7 +19,8 @@ How does a density flow to another?
     MongeAmpere                 the parabolic Monge–Ampère equation; LinearisedMongeAmpere: its first-order corrector
     Sinkhorn                    exact iterates, with a Gauge: PLAIN, SYMMETRIC, SELF, FORWARD; corrected, Richardson: higher orders
     as_function → Debiased      the map out of sample, in the self gauge (self_potential → SelfPotential) or the plain one
-    MirrorDescent               any step sizes: ConstantSteps, HarmonicSteps, square_root_steps, logarithmic_steps
+    MirrorDescent               explicit steps of any sizes: ConstantSteps, HarmonicSteps, square_root_steps, logarithmic_steps
+    BregmanProximal             implicit steps of any length; GrowingSteps: a road to the Brenier map
     FokkerPlanck, JKO           the gradient flows that the theory compares with
     mirror, particles           the mirror flow by itself; the McKean–Vlasov diffusion
     Fourier, FiniteDifference   derivatives in space

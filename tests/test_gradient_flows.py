@@ -11,6 +11,7 @@ from cases import T1_START, T2_START, TAU, t2
 from pmasolve import (
     JKO,
     Box,
+    BregmanProximal,
     ConstantSteps,
     FiniteDifference,
     FokkerPlanck,
@@ -141,7 +142,13 @@ def test_a_potential_that_is_not_found_ends_the_run(make, line: Problem, monkeyp
 
 
 @pytest.mark.parametrize(
-    "make", [FokkerPlanck, lambda p: JKO(p, 0.01), lambda p: MirrorDescent(p, ConstantSteps(0.01))]
+    "make",
+    [
+        FokkerPlanck,
+        lambda p: JKO(p, 0.01),
+        lambda p: MirrorDescent(p, ConstantSteps(0.01)),
+        lambda p: BregmanProximal(p, 0.1),
+    ],
 )
 def test_densities_are_needed_everywhere(make) -> None:
     with pytest.raises(ValueError, match="density of the source is not known"):

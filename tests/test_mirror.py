@@ -8,7 +8,7 @@ from cases import T1_START, T2_START, TAU, t1, t2
 
 from pmasolve import FokkerPlanck, MirrorDescent, MongeAmpere, Problem, Torus, evolve, mirror
 from pmasolve.flows.mirror import Law, along, entropy, relative_entropy, target_law
-from pmasolve.flows.mirror_descent import ConstantSteps
+from pmasolve.flows.schedules import ConstantSteps
 
 
 @pytest.mark.parametrize(("problem", "start"), [(t1(48), T1_START), (t2(32), T2_START)])

@@ -17,6 +17,7 @@ from pmasolve import (
     SELF,
     SYMMETRIC,
     Box,
+    BregmanProximal,
     ConstantSteps,
     FiniteDifference,
     FokkerPlanck,
@@ -159,13 +160,12 @@ def test_every_ok_iterate_is_sound(parts, eps: float, which: int) -> None:
 
 
 @settings(deadline=None, max_examples=12, derandomize=True)
-@given(ROUGH, st.sampled_from([1 / 16, 1 / 128]), st.integers(0, 2))
+@given(ROUGH, st.sampled_from([1 / 16, 1 / 128]), st.integers(0, 3))
 def test_every_ok_state_of_the_other_flows_is_sound(parts, step: float, which: int) -> None:
     problem = drawn(*parts)
-    flow = (JKO(problem, step), FokkerPlanck(problem), MirrorDescent(problem, ConstantSteps(step / 256), modes=3))[
-        which
-    ]
-    told(evolve(flow, [step, 2 * step] if which < 2 else flow.times(2), throw=False))
+    descent = MirrorDescent(problem, ConstantSteps(step / 256), modes=3)
+    flow = (JKO(problem, step), FokkerPlanck(problem), BregmanProximal(problem, 16 * step), descent)[which]
+    told(evolve(flow, flow.times(2) if which > 1 else [step, 2 * step], throw=False))
 
 
 def told(run: Trajectory) -> None:

@@ -141,12 +141,14 @@ STEPS = st.sampled_from(
 OBJECTIVES = st.sampled_from(
     [pma.KL(), pma.CHI_SQUARED, pma.AlphaDivergence(0.0), pma.JensenShannon(), pma.Entropy(), pma.Relaxed(1.5)]
 )
+GROWING = st.sampled_from([pma.GrowingSteps(0.01), pma.GrowingSteps(0.01, 2.0), pma.GrowingSteps(0.01, 2.0, 1.0)])
 FLOWS = {
     pma.MongeAmpere: {"objective": OBJECTIVES, "rtol": TOLERANCES, "space": SPACES},
     pma.FokkerPlanck: {"rtol": TOLERANCES, "space": SPACES},
     pma.LinearisedMongeAmpere: {"direction": st.sampled_from([X, X + 1e-9, 2 * X]), "rtol": TOLERANCES, "space": SPACES},
     pma.JKO: {"step": EPSILONS, "space": SPACES, "interpolation": SPLINES},
     pma.MirrorDescent: {"schedule": STEPS, "space": SPACES, "modes": st.sampled_from([None, 3, 4])},
+    pma.BregmanProximal: {"step": EPSILONS | STEPS | GROWING, "objective": OBJECTIVES, "space": SPACES},
     pma.Sinkhorn: {"eps": EPSILONS, "gauge": GAUGES, "softmin": ENGINES, "space": SPACES, "quadrature": QUADRATURES},
     pma.Richardson: {"eps": EPSILONS, "levels": st.integers(1, 4), "gauge": EVEN, "softmin": ENGINES, "quadrature": QUADRATURES},
 }  # fmt: skip

@@ -32,6 +32,7 @@ from . import (
     metric,
     one_step,
     principles,
+    proximal,
     relatives,
     schedule_bounds,
     schedules,
@@ -40,6 +41,7 @@ from . import (
     symmetric,
     three_ways,
     value,
+    work,
 )
 from .claims import ClaimModule, Level, Result, Row
 
@@ -68,6 +70,8 @@ CLAIMS: tuple[ClaimModule, ...] = (
     examples,
     schedules,
     schedule_bounds,
+    proximal,
+    work,
     mckean_vlasov,
     relatives,
     inexact_jko,

@@ -27,7 +27,7 @@ from .trajectories import Flow
 PACKAGE = __name__.split(".")[0]
 OTHERS = {
     "Spectral": "problems.interpolation",
-    "Halved": "flows.mirror_descent",
+    "Halved": "flows.schedules",
     "AxisMethod": "sinkhorn.softmin.separable",
 }
 GRIDS: Mapping[str, type[Grid]] = {"Torus": Torus, "Box": Box}

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, gmres
 
 from ..calculus.operators import Fourier, Space
 from ..machine.arrays import Array, positive
@@ -24,13 +23,12 @@ from ..problems.problem import Problem, checked
 from ..problems.times import admit_multiples
 from . import densities_as_states
 from .densities_as_states import brenier_potential, starting_law
-from .reading import OPERATORS, Linearisation, OnGrid, linearise_at
+from .implicit import ImplicitStep
+from .reading import OPERATORS, OnGrid
 from .refinement import by_refinement
 from .trajectories import ErrorEstimate, Trajectory
 
 UNSOLVED = STALLED.advising("Newton's method did not solve the JKO step; take a shorter step or a finer grid")
-NEWTON, HALVINGS = 30, 12  # limits
-SOLVED, ENOUGH = 1e-14, 1e-10  # rms of hA(w) − w, in units of the mean squared period: aimed at, accepted
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,25 +104,25 @@ class JKO:
 
     def advance(self, state: JKOState, until: float) -> JKOState:
         """One minimising movement."""
-        back = _Step(
-            self, Problem(self.problem.domain, self.problem.f, -state.log_density, interpolation=self.interpolation)
-        )
-        w, residual, newton = back.solve()
-        if not residual <= ENOUGH * back.scale:
+        domain = self.problem.domain
+        back = Problem(domain, self.problem.f, -state.log_density, interpolation=self.interpolation)
+        found = ImplicitStep(back, self.operators, self.step).solve(np.zeros(domain.shape), 0.0)
+        if not found.solved:
             return replace(state, outcome=UNSOLVED)
-        k, log_density, grid = state.k + 1, w / self.step - self.problem.f, self.problem.domain
+        k, w, grid = state.k + 1, found.u, domain
+        log_density = w / self.step - self.problem.f
         density = np.exp(log_density)
         record = {
-            "newton": float(newton),
-            "residual": residual,
+            "newton": float(found.newton),
+            "residual": found.residual,
             "mass": grid.integral(density),
             "kl": grid.integral(density * w) / self.step,
             "distance": np.sqrt(grid.integral(density * np.sum(self.operators.gradient(w) ** 2, axis=0))),
         }
         t = until if k >= round(until / self.step) else k * self.step
         arrived = t >= until
-        u, found = brenier_potential(self.problem, self.operators, log_density) if arrived else (None, REACHED)
-        return JKOState(k, t, log_density, u, found, record)
+        u, outcome = brenier_potential(self.problem, self.operators, log_density) if arrived else (None, REACHED)
+        return JKOState(k, t, log_density, u, outcome, record)
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
         """Distance from Fokker–Planck.  Time: by halving the step, order 1.  Space: that run on a grid refined twice.
@@ -133,56 +131,3 @@ class JKO:
         each on 1 and 2^dim times the points.
         """
         return by_refinement(trajectory, replace(self, step=self.step / 2), 2.0)
-
-
-class _Step:
-    """w = hA(w) between e^{−f} and ρ_k, by Newton's method with GMRES."""
-
-    def __init__(self, flow: JKO, problem: Problem) -> None:
-        self.h, self.operators, self.problem = flow.step, flow.operators, problem
-        self.scale = float(np.mean(np.square(problem.domain.lengths)))
-
-    def solve(self) -> tuple[Array, float, int]:
-        """w, the rms of hA(w) − w, Newton steps."""
-        w = np.zeros(self.problem.domain.shape)
-        here, residual = self._at(w)
-        for count in range(NEWTON):
-            size = _rms(residual)
-            if size <= SOLVED * self.scale:
-                return w, size, count
-            step, t = self._newton(here, residual), 1.0
-            for _ in range(HALVINGS):
-                new, r = self._at(w + t * step)
-                if new.convex and _rms(r) < size:
-                    break
-                t *= 0.5
-            else:
-                return w, size, count  # rounding, or no descent
-            w, here, residual = w + t * step, new, r
-        return w, _rms(residual), NEWTON
-
-    def _at(self, w: Array) -> tuple[Linearisation, Array]:
-        here = linearise_at(self.problem, self.operators, w)
-        return here, self.h * here.speed - w if here.convex else np.full(w.shape, np.inf)
-
-    def _newton(self, here: Linearisation, residual: Array) -> Array:
-        """(1 − h𝓛) δ = residual, preconditioned by (1 − hāΔ)⁻¹."""
-        shape, transform = residual.shape, self.operators.transform
-        damping = 1.0 + self.h * here.diffusion[2] * self.operators.symbol
-
-        def times(v: Array) -> Array:
-            v = v.reshape(shape)
-            return (v - self.h * here.times(transform.forward(v))).ravel()
-
-        def precondition(r: Array) -> Array:
-            smooth = transform.forward(r.reshape(shape)) / damping
-            return transform.derivative(smooth, (0,) * len(shape), np.empty(shape)).ravel()
-
-        n = residual.size
-        A, M = (LinearOperator((n, n), act, dtype=np.float64) for act in (times, precondition))
-        delta, _ = gmres(A, residual.ravel(), rtol=1e-6, M=M, restart=30, maxiter=5)
-        return delta.reshape(shape)
-
-
-def _rms(values: Array) -> float:
-    return float(np.sqrt(np.mean(values**2)))

@@ -11,134 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
 from ..calculus.operators import Fourier, Space
-from ..machine.arrays import Array, integer, number, positive, shown
+from ..machine.arrays import Array, integer
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, Outcome
 from ..problems.problem import Problem, checked
 from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, convexity, linearise_at, lost, need_convex
 from .refinement import by_refinement, on_finer_grid
+from .schedules import Halved, Schedule, checked_schedule, steps_until, times_of
 from .trajectories import ErrorEstimate, Trajectory
 
 MASS_REMEDY = "refine the grid, or smooth the densities"
-
-
-class Schedule(Protocol):
-    """Step sizes η_k, k = 0, 1, …, of mirror descent."""
-
-    def __call__(self, k: int) -> float:
-        """η_k > 0 of step k."""
-        ...
-
-
-@dataclass(frozen=True)
-class ConstantSteps:
-    """Constant steps η_k = eta of `MirrorDescent`: the average of KL over T steps is O(1/T).
-
-    Parameters
-    ----------
-    eta : η > 0.
-
-    Raises
-    ------
-    ValueError : a step that is not positive and finite.
-
-    Examples
-    --------
-    >>> ConstantSteps(0.1)(7)
-    0.1
-    """
-
-    eta: float
-
-    def __post_init__(self) -> None:
-        positive(self.eta, "eta", "steps")
-
-    def __call__(self, k: int) -> float:
-        return self.eta
-
-
-@dataclass(frozen=True)
-class HarmonicSteps:
-    """Steps η_k = scale/(k + 1) of `MirrorDescent`: the Bregman divergence is O(log T/T).
-
-    Parameters
-    ----------
-    scale : M/λ for D²φ ≤ M and a λ-strongly convex −log of the reference density.
-
-    Raises
-    ------
-    ValueError : a scale that is not positive and finite.
-
-    Examples
-    --------
-    >>> HarmonicSteps(2.0)(3)
-    0.5
-    """
-
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        positive(self.scale, "scale", "steps")
-
-    def __call__(self, k: int) -> float:
-        return self.scale / (k + 1)
-
-
-def square_root_steps(count: int) -> ConstantSteps:
-    """Constant steps η = T^{−1/2} of `MirrorDescent`: the last iterate has KL O(T^{−1/2}).
-
-    Parameters
-    ----------
-    count : T ≥ 1, the number of steps that will be taken.
-
-    Returns
-    -------
-    `ConstantSteps`.
-
-    Examples
-    --------
-    >>> square_root_steps(100)
-    ConstantSteps(eta=0.1)
-    """
-    return ConstantSteps(integer(count, "count") ** -0.5)
-
-
-def logarithmic_steps(count: int, scale: float = 1.0) -> ConstantSteps:
-    """Constant steps η = scale·log T/T of `MirrorDescent`: the Bregman divergence is O(log T/T).
-
-    Parameters
-    ----------
-    count : T ≥ 2, the number of steps that will be taken.
-    scale : M/λ for D²φ ≤ M and a λ-strongly convex −log of the reference density.
-
-    Returns
-    -------
-    `ConstantSteps`.
-
-    Raises
-    ------
-    ValueError : T = 1, whose step would be 0.
-
-    Examples
-    --------
-    >>> float(logarithmic_steps(100).eta.round(6))
-    0.046052
-    """
-    return ConstantSteps(number(scale, "scale") * np.log(integer(count, "count", 2)) / count)
-
-
-@dataclass(frozen=True)
-class Halved:
-    """Each step of a schedule taken as two halves: what errors in η are estimated by."""
-
-    schedule: Schedule
-
-    def __call__(self, k: int) -> float:
-        return 0.5 * self.schedule(k // 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,10 +89,7 @@ class MirrorDescent:
     def __post_init__(self) -> None:
         if self.modes is not None:
             integer(self.modes, "modes")
-        if not callable(self.schedule):
-            raise ValueError(
-                f"schedule={shown(self.schedule)}: give ConstantSteps(eta), or another function k ↦ η_k > 0"
-            )
+        checked_schedule(self.schedule)
         checked(self.problem).need_positive("mirror descent")
 
     reading = cached_property(OnGrid.of)
@@ -215,7 +97,7 @@ class MirrorDescent:
 
     def times(self, count: int) -> Array:
         """η_0, η_0 + η_1, …: the times of the first ``count`` iterates, the ones that can be asked for."""
-        return np.cumsum([positive(self.schedule(k), f"schedule({k})", "steps") for k in range(count)])
+        return times_of(self.schedule, count)
 
     @cached_property
     def _limits(self) -> list[float]:
@@ -231,23 +113,12 @@ class MirrorDescent:
     def admit(self, times: Array) -> None:
         """Refuse times that no iterate has."""
         for t in times:
-            self._count(float(t))
-
-    def _count(self, t: float) -> int:
-        """k with η_0 + … + η_{k−1} = t."""
-        k, reached = 0, 0.0
-        while reached < t * (1 - 1e-12):
-            before, reached, k = reached, reached + positive(self.schedule(k), f"schedule({k})", "steps"), k + 1
-        if abs(reached - t) > 1e-9 * t:
-            raise ValueError(
-                f"t={t:g} is no sum of the first steps; the nearest are {before:.17g} and {reached:.17g}; see times(count)"
-            )
-        return k
+            steps_until(self.schedule, float(t))
 
     def resume(self, potential: Array, t: float) -> DescentState:
         """φ_k with t the sum of the first k steps; the certificate starts again."""
         low, here = need_convex(self.operators, potential), linearise_at(self.problem, self.operators, potential)
-        return DescentState(self._count(t), t, potential, here, self._energy(potential, here), low)
+        return DescentState(steps_until(self.schedule, t), t, potential, here, self._energy(potential, here), low)
 
     def advance(self, state: DescentState, until: float) -> DescentState:
         """One step; the last state stays where convexity would be lost."""

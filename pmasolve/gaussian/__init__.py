@@ -13,5 +13,6 @@ from .gradient_flows import heat as heat
 from .gradient_flows import jko as jko
 from .normal import Normal as Normal
 from .pair import Pair as Pair
+from .proximal import bregman_proximal as bregman_proximal
 from .quadratic import Quadratic as Quadratic
 from .quadratic import negative_log as negative_log
