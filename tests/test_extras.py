@@ -43,6 +43,7 @@ EXTRAS = (
     "PIL",
     "h5py",
     "finufft",
+    "ot",
     "pykeops",
     "filelock",
     "jinja2",

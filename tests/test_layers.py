@@ -87,7 +87,7 @@ def test_no_cycles() -> None:
 
 
 # Files that import inside a function, because what they import is heavy or an extra; their docstrings say so.
-LATE = {"machine/progress.py": {"_bar"}, "studies/scaling.py": {"report"}}
+LATE = {"machine/progress.py": {"_bar"}, "maps/simplex.py": {"_pot"}, "studies/scaling.py": {"report"}}
 
 
 @pytest.mark.parametrize("name", TREES)
@@ -184,6 +184,7 @@ def test_optional_libraries_have_one_importer_each() -> None:
     owners = {
         "sksundae": "flows.integrator",
         "matplotlib": "studies.figures",
+        "ot": "maps.simplex",
         "pykeops": "sinkhorn.softmin.keops",
         "filelock": "sinkhorn.softmin.keops",
         "ducc0": "calculus.series",

@@ -92,12 +92,12 @@ def c_transform(grid: Grid, F: Array) -> Array:
     quanta = Quanta.of(grid, float(np.max(np.abs(F))))
     values = -np.ceil((F + OUT * np.abs(F)) / quanta.unit).astype(np.int64)
     for j in reversed(range(grid.dim)):
-        values = _pass(values.reshape(-1, grid.shape[j]), quanta.A[j], not grid.reflects)
+        values = lowest(values.reshape(-1, grid.shape[j]), quanta.A[j], not grid.reflects)
     G = values.reshape(grid.shape) * quanta.unit
     return G - OUT * np.abs(G)
 
 
-def _pass(lines: Integers, A: int, periodic: bool) -> Integers:
+def lowest(lines: Integers, A: int, periodic: bool) -> Integers:
     """The transform along the last axis of (R, n), transposed: (n, R)."""
     rows, n = lines.shape
     out = np.empty((n, rows), dtype=np.int64)
