@@ -7,6 +7,10 @@ them (POT's sparse network simplex) has potentials, whose exact conjugate v_j = 
 bound.  Pairs of negative slack come in, and again: every round is the optimum of more pairs, so that it ends.  What knows the
 points (a grid, a cloud) answers three questions, see `Costs`.  The library is imported when a problem is solved.
 
+The simplex gets the slacks in place of the costs: the optimum is the same, and what is tight is taken first (9.7 s without, 0.13 s
+with that at 10⁵ pairs of 2·10⁴ points).  Where the pairs admit no coupling the rest stays away at a price (one more point on each
+side), which rises until all has gone.
+
 Bounds count roundings, those of masses too, which are within `GIVEN` of what they stand for.  Below: products, added up exactly
 (math.fsum), are each off by some 2⁻⁵³ of their moduli.  Above: where the coupling's marginals, summed with twice the digits, are
 not a and b, less is sent, and the rest goes anywhere, at the greatest cost at most.
@@ -31,9 +35,12 @@ from ..machine.extras import extra
 ULP = 2.0**-53
 GIVEN = 2 * ULP  # relative: masses as floats against those that they stand for, normalised
 PIVOTS = 1 << 40  # of one simplex: no limit
-WIDENED = 4  # doublings of the slack where the pairs admit no coupling; then a staircase is added
-ROUNDS = 64  # of a simplex each
 NEAR, AT_ONCE = 64, 16  # pairs at most for each point at first, and of those that come in: of least slack
+ROUNDS = 64  # of a simplex each
+OPTIMAL = 1  # POT's result code
+AWAY, DEARER = 8.0, 8.0  # the price of staying away, in units of the first slack, and by what it rises
+LIGHT = 2.0**-6  # the total mass: POT takes sums for equal, and artificial arcs for empty, at 1e-14
+UNMET = 2.0**-46  # of the mass: left by roundings
 
 Indices = NDArray[np.int64]
 
@@ -52,7 +59,7 @@ class Arcs:
         return self.rows.size
 
     def joined(self, other: Arcs, width: int) -> Arcs:
-        """These and those of another that are not among them; columns are below ``width``."""
+        """All arcs of both, each once; columns are below ``width``."""
         keys = np.concatenate([self.rows * width + self.columns, other.rows * width + other.columns])
         _, first = np.unique(keys, return_index=True)
         parts = ((self.rows, other.rows), (self.columns, other.columns), (self.costs, other.costs))
@@ -74,19 +81,20 @@ class Costs(Protocol):
     def conjugate(self, u: Array) -> Array:
         """v_j = min_i c_ij − u_i, rounded downwards: u_i + v_j ≤ c_ij in real numbers."""
 
+    def back(self, v: Array) -> Array:
+        """u_i = min_j c_ij − v_j, rounded downwards likewise."""
+
     def below(self, u: Array, level: Array, most: int) -> Arcs:
         """The pairs with c_ij − u_i ≤ level_j, of each column the ``most`` least."""
-
-    def between(self, rows: Indices, columns: Indices) -> Array:
-        """c_ij of some pairs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Basic:
-    """Optimum among some arcs: the arcs that carry mass and how much, and the potentials of the basis."""
+    """Optimum among some arcs: those that carry mass and how much, the mass that stays away, and the potentials of the basis."""
 
     used: Arcs
     flow: Array
+    away: float
     u: Array
     v: Array
 
@@ -130,7 +138,7 @@ def optimum(
     a, b : positive masses (n,), (m,) of sum 1 up to roundings, see `GIVEN`.
     costs : see `Costs`.
     u : (n,) any numbers; the nearer to an optimal potential, the fewer pairs.
-    slack : the first pairs are those with c_ij − u_i − u^c_j ≤ slack; doubled where they admit no coupling.
+    slack : the first pairs are those with c_ij − u_i − u^c_j ≤ slack.
     accept : whether bounds (lower, upper) are near enough: ends earlier.
     told : is told rounds, pairs and bounds.
     most : pairs beyond which no more come in; then ``exact`` is False.
@@ -143,29 +151,22 @@ def optimum(
     ------
     ModuleNotFoundError : POT is not installed.
     """
-    arcs, best = costs.below(u, costs.conjugate(u) + slack, NEAR), _Bounds(a, b, costs)
-    basic = simplex(a, b, arcs)
-    for _ in range(WIDENED):
-        if basic is not None:
-            break
-        slack *= 2
-        arcs = costs.below(u, costs.conjugate(u) + slack, NEAR)
-        basic = simplex(a, b, arcs)
-    if basic is None:
-        arcs = arcs.joined(staircase(a, b, costs), b.size)
-        basic = simplex(a, b, arcs)
-    assert basic is not None, "a staircase is a coupling"
-    rounds = 1
+    v, price = costs.conjugate(u), AWAY * slack
+    u = costs.back(v)
+    arcs, best, rounds = costs.below(u, v + slack, NEAR), _Bounds(a, b, costs), 0
     while True:
-        v = best.take(basic)
+        basic, rounds = simplex(a, b, arcs, (u, v), price), rounds + 1
+        u, v = best.take(basic)
         told(rounds, arcs.size, best.lower, best.upper)
         new = costs.below(basic.u, basic.v - costs.step, AT_ONCE)
-        joined = arcs.joined(new, b.size)
-        if joined.size == arcs.size or rounds == ROUNDS or joined.size > most or accept(best.lower, best.upper):
-            return best.optimum(basic, v, new.size == 0, rounds, arcs.size)
-        arcs, rounds = joined, rounds + 1
-        basic = simplex(a, b, arcs)
-        assert basic is not None, "more pairs admit what fewer did"
+        before, arcs = arcs.size, arcs.joined(new, b.size)
+        exact = new.size == 0 and basic.away <= UNMET
+        if exact or rounds == ROUNDS or arcs.size > most or accept(best.lower, best.upper):
+            return best.optimum(basic, exact, rounds, before)
+        if arcs.size == before:
+            price *= DEARER
+            if price > DEARER * AWAY * (costs.farthest + slack):
+                return best.optimum(basic, exact, rounds, before)
 
 
 class _Bounds:
@@ -176,20 +177,20 @@ class _Bounds:
         self.lower, self.upper = -np.inf, np.inf
         self.pair: tuple[Array, Array] | None = None
 
-    def take(self, basic: Basic) -> Array:
-        """Bounds of a basis; returns the conjugate of its u."""
+    def take(self, basic: Basic) -> tuple[Array, Array]:
+        """Bounds of a basis; returns the feasible pair of its u."""
         v = self.costs.conjugate(basic.u)
         lower = dual_bound(self.a, self.b, basic.u, v)
         if lower > self.lower:
             self.lower, self.pair = lower, (basic.u, v)
         self.upper = min(self.upper, coupling_bound(self.a, self.b, basic.used, basic.flow, self.costs))
-        return v
+        return basic.u, v
 
-    def optimum(self, basic: Basic, v: Array, exact: bool, rounds: int, arcs: int) -> Optimum:
-        """The last coupling, the best pair; at an optimum the last pair, which belongs to the coupling."""
-        u, v = (basic.u, v) if exact or self.pair is None else self.pair
+    def optimum(self, basic: Basic, exact: bool, rounds: int, arcs: int) -> Optimum:
+        """The last coupling and the best pair."""
+        assert self.pair is not None
         coupling = coo_array((basic.flow, (basic.used.rows, basic.used.columns)), (self.a.size, self.b.size))
-        return Optimum(coupling, u, v, self.lower, self.upper, exact, rounds, arcs)
+        return Optimum(coupling, *self.pair, self.lower, self.upper, exact, rounds, arcs)
 
 
 def dual_bound(a: Array, b: Array, u: Array, v: Array) -> float:
@@ -228,38 +229,31 @@ def _add(index, flow, total, small):
         total[i] = s
 
 
-def simplex(a: Array, b: Array, arcs: Arcs) -> Basic | None:
-    """The optimum among the arcs, by POT; None where they admit no coupling.
+def simplex(a: Array, b: Array, arcs: Arcs, pair: tuple[Array, Array], price: float) -> Basic:
+    """The optimum among the arcs, by POT, where mass may stay away at this price; c_ij − u_i − v_j ≥ 0 for the pair.
 
-    Costs and masses are brought to order 1 by powers of 2: its tolerances are absolute.
+    Costs are brought to order 1 by a power of 2, masses to `LIGHT`: its tolerances are absolute.
     """
-    if arcs.size == 0:
-        return None
-    scale = 2.0 ** -np.frexp(np.max(np.abs(arcs.costs)))[1]
-    total = 2.0 ** a.size.bit_length()
-    matrix = coo_array((arcs.costs * scale, (arcs.rows, arcs.columns)), (a.size, b.size))
+    (n, m), (u, v) = (a.size, b.size), pair
+    rows = np.concatenate([arcs.rows, np.arange(n + 1), np.full(m, n)])
+    columns = np.concatenate([arcs.columns, np.full(n + 1, m), np.arange(m)])
+    dear = np.full(n + m + 1, price)
+    dear[n] = 0.0  # what stays on both sides
+    slacks = np.concatenate([(arcs.costs - u[arcs.rows]) - v[arcs.columns], dear])
+    scale = 2.0 ** -np.frexp(np.max(slacks))[1]
+    matrix = coo_array((slacks * scale, (rows, columns)), (n + 1, m + 1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what it warns of is looked at
-        plan, found = _pot().emd(a * total, b * total, matrix, numItermax=PIVOTS, log=True, center_dual=False)
-    if found["result_code"] != 1:  # OPTIMAL
-        return None
-    keep = plan.data > 0
-    rows, columns = plan.coords[0][keep].astype(np.int64), plan.coords[1][keep].astype(np.int64)
-    u, v = _closed_up(found["u"] / scale, found["v"] / scale, 2 * float(np.max(arcs.costs)))
-    return Basic(Arcs(rows, columns, _looked_up(arcs, rows, columns, b.size)), plan.data[keep] / total, u, v)
-
-
-def _closed_up(u: Array, v: Array, widest: float) -> tuple[Array, Array]:
-    """Potentials with no gap wider than this in the values of u and −v together: it says that no arcs go one way across it.
-
-    A basis that falls into parts joins them by artificial arcs of huge costs.  No mass goes across such a gap, as
-    u_i − (−v_j) = c_ij where it does; what was feasible stays so.
-    """
-    values = np.concatenate([u, -v])
-    order = np.argsort(values)
-    gaps = np.diff(values[order], prepend=values[order[0]])
-    values[order] -= np.cumsum(np.maximum(gaps - widest, 0.0))
-    return values[: u.size], -values[u.size :]
+        masses = (np.append(mass, 1.0) * LIGHT for mass in (a, b))
+        plan, found = _pot().emd(*masses, matrix, numItermax=PIVOTS, log=True, center_dual=False)
+    assert found["result_code"] == OPTIMAL, "there is a coupling: all stay away"
+    rows, columns = (index.astype(np.int64) for index in plan.coords)
+    real = (rows < n) & (columns < m) & (plan.data > 0)
+    away = float(np.sum(plan.data[(rows == n) & (columns < m)])) / LIGHT
+    rows, columns = rows[real], columns[real]
+    used = Arcs(rows, columns, _looked_up(arcs, rows, columns, m))
+    # the pair is feasible: where potentials differ from it, by the price at most, exactness of whole numbers is kept
+    return Basic(used, plan.data[real] / LIGHT, away, u + found["u"][:n] / scale, v + found["v"][:m] / scale)
 
 
 def _looked_up(arcs: Arcs, rows: Indices, columns: Indices, width: int) -> Array:
@@ -267,17 +261,6 @@ def _looked_up(arcs: Arcs, rows: Indices, columns: Indices, width: int) -> Array
     keys = arcs.rows * width + arcs.columns
     order = np.argsort(keys)
     return arcs.costs[order[np.searchsorted(keys, rows * width + columns, sorter=order)]]
-
-
-def staircase(a: Array, b: Array, costs: Costs) -> Arcs:
-    """Pairs that carry a coupling: both measures taken in their order, n + m − 1 of them and some beside, against rounding."""
-    ends = [np.cumsum(mass) / np.sum(mass) for mass in (a, b)]
-    cuts = np.sort(np.concatenate(ends))
-    i, j = (np.minimum(np.searchsorted(end, cuts), end.size - 1) for end in ends)
-    i, j = np.concatenate([i, np.minimum(i + 1, a.size - 1), i]), np.concatenate([j, j, np.minimum(j + 1, b.size - 1)])
-    keys = np.unique(i * b.size + j)
-    rows, columns = keys // b.size, keys % b.size
-    return Arcs(rows, columns, costs.between(rows, columns))
 
 
 def _pot() -> Any:

@@ -54,7 +54,6 @@ class Whole:
     A: tuple[int, ...]
     fine: int
     rounding: float
-    step: float = 1.0
 
     @classmethod
     def of(cls, grid: Grid, mu: Array, nu: Array) -> Whole:
@@ -70,6 +69,11 @@ class Whole:
         room = 2**INTEGER // (8 * max(grid.shape) * RANGE * _farthest(grid, A))
         fine = min(1 << max(room.bit_length() - 1, 0), FINE)
         return cls(grid, *(np.flatnonzero(mass > 0) for mass in (mu, nu)), unit, A, fine, rounding)
+
+    @property
+    def step(self) -> float:
+        """The least difference of potentials."""
+        return 1.0 / self.fine
 
     @property
     def farthest(self) -> float:
@@ -95,15 +99,6 @@ class Whole:
             return Arcs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
         x, y, costs = stages.pairs(levels, slack, most)
         return Arcs(self._numbers[x], np.searchsorted(self.targets, y), costs / self.fine)
-
-    def between(self, rows: Indices, columns: Indices) -> Array:
-        """C of some pairs."""
-        total = np.zeros(rows.size, np.int64)
-        ends = [np.unravel_index(nodes, self.grid.shape) for nodes in (self.sources[rows], self.targets[columns])]
-        for a, n, x, y in zip(self.A, self.grid.shape, *ends, strict=True):
-            k = np.abs(x - y)
-            total += a * (k if self.grid.reflects else np.minimum(k, n - k)) ** 2
-        return total.astype(np.float64)
 
     @cached_property
     def _turned(self) -> Whole:
