@@ -165,7 +165,8 @@ def test_the_end_of_the_ladder_is_said(rng):
 def test_what_it_says_and_draws(rng):
     found = pma.choose_eps(pma.Problem.from_samples(*sampled(rng, 40, 40)), halvings=1)
     assert "affine map between the fitted normals alone" in found.summary()
-    assert len(found.plot().axes) == 1
+    assert found.plot().axes[0].get_xlabel() == "ε"
+    assert len(found.plot().axes) == 2  # and where the points go
     assert set(found.curve.risk) == set(found.curve.noise) == {"self", "plain", "affine"}
     assert all(noise.shape == found.curve.eps.shape for noise in found.curve.noise.values())
 

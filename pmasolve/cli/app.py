@@ -13,7 +13,7 @@ with extra("cli"):
     from typer.core import TyperGroup
     from typer.main import get_command
 
-COMMANDS = ("evolve", "compare", "study", "transport", "denoising", "validate", "warmup")
+COMMANDS = ("evolve", "compare", "study", "transport", "clouds", "denoising", "validate", "warmup")
 
 
 class Commands(TyperGroup):

@@ -19,7 +19,7 @@ import numpy as np
 from ..machine.arrays import Array
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
-from ..sinkhorn.gauges import PLAIN, SELF
+from ..sinkhorn.gauges import SELF
 from .fits import COMPARED, AtFixedPoint, AtTime, Candidate, Fit, Order
 from .units import Units, massive, variance
 
@@ -50,14 +50,12 @@ class Walk:
         self.halves = [halves(rng, (x, a), (y, b), sampled=units.sampled) for _ in range(halvings)]
         self.fits: list[list[Fit]] = [[fit_of(half, t) for half, _ in pair] for pair in self.halves]
         self.images: list[list[list[dict[str, Array]]]] = []  # rung, halving, half, gauge
-        self._walk(PLAIN if t is None else None)
+        self._walk()
 
-    def _walk(self, free: Candidate | None) -> None:
+    def _walk(self) -> None:
         for rung in range(len(self.ladder)):
             self.images.append([[{} for _ in pair] for pair in self.fits])
             self._look(rung, SELF)
-            if free is not None:
-                self._look(rung, free)
             if rung >= self.floor and rung >= self._best_own() + BEYOND:
                 break
         for gauge in self.gauges:

@@ -6,7 +6,7 @@ which is cheap (half steps that contract by ⅓).  What is left changes little, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -55,8 +55,8 @@ class Fit(Protocol):
         """The map of a gauge, for points (n, dim)."""
         ...
 
-    def image(self, gauge: Candidate, eps: float, z: Array, known: Mapping[str, Array]) -> Array:
-        """Where it takes z, (n, dim), which may follow from images by other gauges that are known, by name."""
+    def image(self, gauge: Candidate, eps: float, z: Array, known: dict[str, Array]) -> Array:
+        """Where it takes z, (n, dim), from images by other gauges that are known, by name; what is found on the way is added."""
         ...
 
     def begin(self, eps: float, parts: Sequence[tuple[Order, Fit]]) -> None:
@@ -120,10 +120,12 @@ class AtFixedPoint:
         plain, added = self._potential(PLAIN.name, eps), self._added(gauge, eps)
         return lambda z: plain.map(Cloud(z)) + added(z)
 
-    def image(self, gauge: Candidate, eps: float, z: Array, known: Mapping[str, Array]) -> Array:
-        """Where it takes z: from the plain image where that is known."""
+    def image(self, gauge: Candidate, eps: float, z: Array, known: dict[str, Array]) -> Array:
+        """Where it takes z: from the plain image, which is added to what is known."""
         added = self._added(gauge, eps)(z)
-        return (known[PLAIN.name] if PLAIN.name in known else self._potential(PLAIN.name, eps).map(Cloud(z))) + added
+        if PLAIN.name not in known:
+            known[PLAIN.name] = self._potential(PLAIN.name, eps).map(Cloud(z))
+        return known[PLAIN.name] + added
 
     def begin(self, eps: float, parts: Sequence[tuple[Order, Fit]]) -> None:
         """Take the potentials at ε of parts of the points, each at those it has, to begin with."""
@@ -182,7 +184,7 @@ class AtTime:
         move = phi if own is None else Debiased(phi, own.function, gauge.own_returned)
         return lambda z: move.map(Cloud(z))
 
-    def image(self, gauge: Candidate, eps: float, z: Array, known: Mapping[str, Array]) -> Array:
+    def image(self, gauge: Candidate, eps: float, z: Array, known: dict[str, Array]) -> Array:
         """Where it takes z; images by other gauges tell nothing."""
         return self.map(gauge, eps)(z)
 

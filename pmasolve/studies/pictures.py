@@ -60,16 +60,25 @@ def _(thing: Study, slopes: tuple[float, ...] = ()) -> Figure:
 
 @draw.register
 def _(thing: EpsChoice) -> Figure:
-    curve, names = thing.curve, list(thing.curve.risk)
-    with panels(1) as (figure, (axis,)):
-        for color, name in zip(OKABE_ITO, names, strict=False):
-            shown = np.where(curve.risk[name] > 0, curve.risk[name], np.nan)
-            axis.loglog(curve.eps, np.sqrt(shown), "o-", color=color, label=name)
-            axis.loglog(curve.eps, np.sqrt(curve.noise[name]), ":", color=color)
-        axis.plot([thing.eps], [thing.error], "k*", markersize=12, label="chosen")
-        axis.set(title="Estimated RMS error of the map (dotted: noise)", xlabel="ε", ylabel="error")
-        axis.legend()
+    domain, codomain = thing.problem.domain, thing.problem.codomain
+    with panels(2 if domain.dim < 3 else 1) as (figure, axes):
+        _draw_risks(axes[0], thing)
+        if isinstance(domain, Cloud) and isinstance(codomain, Cloud) and domain.dim < 3:
+            _draw_arrows(axes[1], domain, codomain, thing.map(domain.points))
+            axes[1].set(title="the map")
     return figure
+
+
+def _draw_risks(axis: Axes, found: EpsChoice) -> None:
+    """Estimated error against ε in every gauge, the noise in it, and the choice."""
+    curve, names = found.curve, list(found.curve.risk)
+    for color, name in zip(OKABE_ITO, names, strict=False):
+        shown = np.where(curve.risk[name] > 0, curve.risk[name], np.nan)
+        axis.loglog(curve.eps, np.sqrt(shown), "o-", color=color, label=name)
+        axis.loglog(curve.eps, np.sqrt(curve.noise[name]), ":", color=color)
+    axis.plot([found.eps], [found.error], "k*", markersize=12, label="chosen")
+    axis.set(title="Estimated RMS error of the map (dotted: noise)", xlabel="ε", ylabel="error")
+    axis.legend()
 
 
 @draw.register

@@ -1,0 +1,104 @@
+"""pmasolve clouds: the map between two samples, with ε and gauge chosen from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from ..machine.archives import whole
+from ..machine.arrays import Array
+from ..problems.images import read_array
+from ..problems.problem import Problem
+from ..samples.choosing import EpsChoice, choose_eps
+from ..studies.figures import save_figure
+from .door import AsJson, door, say, undone
+from .inputs import check_outputs
+
+FORMATS, TABLES = (".svg", ".pdf"), (".csv", ".npy")
+
+
+def clouds(
+    x: Annotated[Path, typer.Argument(help="points, one a row: what read_array reads", show_default=False)],
+    y: Annotated[Path, typer.Argument(help="points of the target, of as many columns", show_default=False)],
+    t: Annotated[float | None, typer.Option(help="time of the flow from the identity; else the optimal map")] = None,
+    at: Annotated[Path | None, typer.Option(help="points to be mapped; else x")] = None,
+    out: Annotated[Path | None, typer.Option(help="the file for the mapped points (.csv or .npy)")] = None,
+    figure: Annotated[Path | None, typer.Option(help="the file for a figure (.svg or .pdf)")] = None,
+    halvings: Annotated[int, typer.Option(help="random halvings that the choice of ε rests on", min=1)] = 3,
+    seed: Annotated[int, typer.Option(help="of the halvings", min=0)] = 0,
+    array: Annotated[str | None, typer.Option(help="which array of files that hold several")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the map between two samples, at the ε and in the gauge that the samples themselves choose, and its estimated error."""
+    with door():
+        for name, path, suffixes in (("figure", figure, FORMATS), ("out", out, TABLES)):
+            if path is not None and path.suffix not in suffixes:
+                raise ValueError(f"{name}={path}: give a name that ends with {' or '.join(suffixes)}")
+        check_outputs((out, figure), (x, y, at))
+        problem = Problem.from_samples(points_of(x, array), points_of(y, array))
+        z = points_of(x if at is None else at, array)
+        if z.shape[1] != problem.domain.dim:
+            raise ValueError(f"{at} has points of {z.shape[1]} columns: the samples have {problem.domain.dim} columns")
+        found = choose_eps(problem, t, halvings=halvings, seed=seed)
+        image, written = found.map(z), []
+        if out is not None:
+            written.append(_kept(image, out))
+        if figure is not None:
+            written += save_figure(found.plot(), figure.with_suffix(""), formats=[figure.suffix[1:]])
+        moved = float(np.sqrt(np.mean(np.sum((image - z) ** 2, axis=1))))
+        say(_words(found, z, moved, written), _record(found, z, moved, written), as_json)
+        if not found.outcome.ok:
+            undone(found.outcome)
+
+
+def points_of(path: Path, name: str | None = None) -> Array:
+    """Points in a file, (n, dim); one column is points on a line.
+
+    Raises
+    ------
+    ValueError : an array of another number of axes, with the file's name.
+    """
+    values = read_array(path, name)
+    if values.ndim not in (1, 2):
+        raise ValueError(f"{path} has shape {values.shape}: give points as rows, (n, dim)")
+    return values[:, None] if values.ndim == 1 else values
+
+
+def _kept(image: Array, out: Path) -> Path:
+    """The mapped points in a file, whole or not at all."""
+    with whole(out) as stream:
+        np.save(stream, image) if out.suffix == ".npy" else np.savetxt(stream, image, delimiter=",", fmt="%.17g")
+    return out
+
+
+def _words(found: EpsChoice, z: Array, moved: float, written: list[Path]) -> str:
+    return "\n".join(
+        [
+            found.summary(),
+            f"  moved    {moved:.6g}, the root of the mean squared distance that {len(z)} points go",
+            *(str(path) for path in written),
+        ]
+    )
+
+
+def _record(found: EpsChoice, z: Array, moved: float, written: list[Path]) -> dict[str, object]:
+    return {
+        "outcome": found.outcome.name,
+        "ok": found.outcome.ok,
+        "samples": [found.problem.domain.size, found.problem.codomain.size],
+        "dim": found.problem.domain.dim,
+        "t": found.t,
+        "eps": found.eps,
+        "gauge": found.gauge.name,
+        "k": found.k,
+        "error": found.error,
+        "affine_error": found.affine_error,
+        "moved": moved,
+        "mapped": len(z),
+        "passes": found.half_steps,
+        "curve": {"eps": found.curve.eps, "risk": found.curve.risk, "noise": found.curve.noise},
+        "written": written,
+    }
