@@ -17,12 +17,13 @@ What is the optimal map, and what does it cost?
 How does a density flow to another?
     evolve, resume → Trajectory run any flow to given times; Event, Stopped, Outcome: how runs end; save, load
     MongeAmpere                 the parabolic Monge–Ampère equation; LinearisedMongeAmpere: its first-order corrector
+    SinkhornFlow                Sinkhorn in continuous time
     Sinkhorn                    exact iterates, with a Gauge: PLAIN, SYMMETRIC, SELF, FORWARD; corrected, Richardson: higher orders
     as_function → Debiased      the map out of sample, in the self gauge (self_potential → SelfPotential) or the plain one
     MirrorDescent               explicit steps of any sizes: ConstantSteps, HarmonicSteps, square_root_steps, logarithmic_steps
     BregmanProximal             implicit steps of any length; GrowingSteps: a road to the Brenier map
     FokkerPlanck, JKO           the gradient flows that the theory compares with
-    mirror, particles           the mirror flow by itself; the McKean–Vlasov diffusion
+    mirror, particles           the mirror flow by itself; the McKean–Vlasov diffusion; euclidean: mirror flows in ℝᵈ
     Fourier, FiniteDifference   derivatives in space
 
 What is entropic transport at one ε?

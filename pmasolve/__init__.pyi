@@ -40,6 +40,7 @@ from .maps.transport import Transport as Transport
 from .maps.transport import transport as transport
 
 # flows: the protocol, the loop, the PDE and the flows that it is compared with
+from .flows import euclidean as euclidean
 from .flows import mirror as mirror
 from .flows import particles as particles
 from .flows.files import load as load
@@ -65,6 +66,7 @@ from .flows.trajectories import Trajectory as Trajectory
 from .sinkhorn import conventions as conventions
 from .sinkhorn.brenier import Brenier as Brenier
 from .sinkhorn.brenier import brenier as brenier
+from .sinkhorn.continuous import SinkhornFlow as SinkhornFlow
 from .sinkhorn.fixed_points import SinkhornNewton as SinkhornNewton
 from .sinkhorn.gauges import FORWARD as FORWARD
 from .sinkhorn.gauges import Gauge as Gauge

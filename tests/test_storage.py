@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 import pmasolve as pma
@@ -133,7 +133,7 @@ SPACES = st.sampled_from([pma.Fourier(), pma.FiniteDifference(2), pma.FiniteDiff
 SPLINES = st.sampled_from([pma.Spline(3), pma.Spline(5), Spectral(), Spectral(1e-10)])
 ENGINES = st.sampled_from([None, pma.Dense(), pma.Dense(pairs=10**6), pma.Separable(), pma.Separable(AxisMethod.TILES)])
 GAUGES = st.sampled_from([pma.PLAIN, pma.SYMMETRIC, pma.SELF, pma.FORWARD, replace(pma.SYMMETRIC, order=1)])
-EVEN = st.sampled_from([pma.SYMMETRIC, pma.SELF])
+EVEN = st.sampled_from([pma.SYMMETRIC, pma.SELF, pma.PLAIN])
 QUADRATURES = st.sampled_from([1e-12, 1e-10, 1.0])
 STEPS = st.sampled_from(
     [pma.ConstantSteps(0.01), pma.ConstantSteps(0.02), pma.HarmonicSteps(0.01), pma.HarmonicSteps()]
@@ -142,15 +142,29 @@ OBJECTIVES = st.sampled_from(
     [pma.KL(), pma.CHI_SQUARED, pma.AlphaDivergence(0.0), pma.JensenShannon(), pma.Entropy(), pma.Relaxed(1.5)]
 )
 GROWING = st.sampled_from([pma.GrowingSteps(0.01), pma.GrowingSteps(0.01, 2.0), pma.GrowingSteps(0.01, 2.0, 1.0)])
+MOSTLY_KL = st.sampled_from([pma.KL(), pma.KL(), pma.CHI_SQUARED, pma.Relaxed(1.5)])
 FLOWS = {
     pma.MongeAmpere: {"objective": OBJECTIVES, "rtol": TOLERANCES, "space": SPACES},
-    pma.FokkerPlanck: {"rtol": TOLERANCES, "space": SPACES},
-    pma.LinearisedMongeAmpere: {"direction": st.sampled_from([X, X + 1e-9, 2 * X]), "rtol": TOLERANCES, "space": SPACES},
+    pma.FokkerPlanck: {"objective": OBJECTIVES, "rtol": TOLERANCES, "space": SPACES},
+    pma.LinearisedMongeAmpere: {
+        "direction": st.sampled_from([X, X + 1e-9, 2 * X]), "objective": OBJECTIVES,
+        "ratio": st.sampled_from([None, 0.0, 0.5, 1.0]), "rtol": TOLERANCES, "space": SPACES,
+    },
+    pma.SinkhornFlow: {
+        "eps": EPSILONS, "objective": OBJECTIVES, "softmin": ENGINES, "space": SPACES, "quadrature": QUADRATURES,
+        "rtol": TOLERANCES,
+    },
     pma.JKO: {"step": EPSILONS, "space": SPACES, "interpolation": SPLINES},
-    pma.MirrorDescent: {"schedule": STEPS, "space": SPACES, "modes": st.sampled_from([None, 3, 4])},
+    pma.MirrorDescent: {"schedule": STEPS, "objective": OBJECTIVES, "space": SPACES, "modes": st.sampled_from([None, 3, 4])},
     pma.BregmanProximal: {"step": EPSILONS | STEPS | GROWING, "objective": OBJECTIVES, "space": SPACES},
-    pma.Sinkhorn: {"eps": EPSILONS, "gauge": GAUGES, "softmin": ENGINES, "space": SPACES, "quadrature": QUADRATURES},
-    pma.Richardson: {"eps": EPSILONS, "levels": st.integers(1, 4), "gauge": EVEN, "softmin": ENGINES, "quadrature": QUADRATURES},
+    pma.Sinkhorn: {
+        "eps": EPSILONS, "gauge": GAUGES, "objective": MOSTLY_KL, "step": st.sampled_from([None, None, 2.0**-12, 2.0**-13]),
+        "softmin": ENGINES, "space": SPACES, "quadrature": QUADRATURES,
+    },
+    pma.Richardson: {
+        "eps": EPSILONS, "levels": st.integers(1, 4), "gauge": EVEN, "objective": MOSTLY_KL, "softmin": ENGINES,
+        "quadrature": QUADRATURES,
+    },
 }  # fmt: skip
 ONCE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -163,22 +177,31 @@ def at_rest(flow, times=(0.25,), outcome=REACHED, t=None):
     return pma.Trajectory(flow, np.array(times, dtype=float), potentials, outcome, latest, zero)
 
 
+def valid(kind, options):
+    """The flow; draws that it refuses, as another objective in a gauge of order 2, do not count."""
+    try:
+        return kind(PROBLEM, **options)
+    except ValueError:
+        reject()
+
+
 def same(a, b):
     return np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
 
 
 @pytest.mark.parametrize("kind", FLOWS)
 @given(data=st.data())
-@settings(max_examples=20, parent=ONCE)
+@settings(max_examples=30, parent=ONCE)
 def test_any_single_changed_parameter_is_refused_by_its_name(kind, data, tmp_path):
     options = {name: data.draw(values, name) for name, values in FLOWS[kind].items()}
-    assert set(options) == set(descriptions.parameters(kind(PROBLEM, **options))), "a parameter that no test changes"
+    assert set(options) == set(descriptions.parameters(valid(kind, options))), "a parameter that no test changes"
     path = pma.save(at_rest(kind(PROBLEM, **options)), tmp_path / "run.npz")
     assert pma.load(path, kind(PROBLEM, **options)).outcome == REACHED
     name = data.draw(st.sampled_from(sorted(options)))
     other = data.draw(FLOWS[kind][name].filter(lambda value: not same(value, options[name])), "other")
+    changed = valid(kind, {**options, name: other})
     with pytest.raises(ValueError, match=rf"[(; ]{name}(:| differs)"):
-        pma.load(path, kind(PROBLEM, **{**options, name: other}))
+        pma.load(path, changed)
 
 
 @pytest.mark.parametrize("kind", FLOWS)
@@ -186,7 +209,7 @@ def test_any_single_changed_parameter_is_refused_by_its_name(kind, data, tmp_pat
 @settings(max_examples=10, parent=ONCE)
 def test_the_file_alone_gives_the_flow_back(kind, data, tmp_path):
     options = {name: data.draw(values, name) for name, values in FLOWS[kind].items()}
-    path = pma.save(at_rest(kind(PROBLEM, **options)), tmp_path / "run.npz")
+    path = pma.save(at_rest(valid(kind, options)), tmp_path / "run.npz")
     back = pma.load(path).flow
     assert type(back) is kind
     assert all(same(getattr(back, name), value) for name, value in options.items())

@@ -11,6 +11,7 @@ import pytest
 from cases import T1_START
 
 from pmasolve import (
+    CHI_SQUARED,
     FORWARD,
     JKO,
     PLAIN,
@@ -28,6 +29,7 @@ from pmasolve import (
     Problem,
     Richardson,
     Sinkhorn,
+    SinkhornFlow,
     Stopped,
     Torus,
     Trajectory,
@@ -61,6 +63,9 @@ FLOWS = {
     "Sinkhorn, self": lambda p: Sinkhorn(p, EPS, gauge=SELF),
     "Sinkhorn, forward": lambda p: Sinkhorn(p, EPS, gauge=FORWARD),
     "Sinkhorn, dense": lambda p: Sinkhorn(p, EPS, softmin=Dense()),
+    "Sinkhorn, other objective": lambda p: Sinkhorn(p, EPS, objective=CHI_SQUARED),
+    "Sinkhorn, shorter steps": lambda p: Sinkhorn(p, EPS, step=EPS / 2),
+    "SinkhornFlow": lambda p: SinkhornFlow(p, EPS),
     "Richardson": lambda p: Richardson(p, EPS, levels=2),
     "MirrorDescent": lambda p: MirrorDescent(p, ConstantSteps(EPS), modes=4),
     "BregmanProximal": lambda p: BregmanProximal(p, EPS),
@@ -68,7 +73,7 @@ FLOWS = {
     "JKO": lambda p: JKO(p, EPS),
     "Euler of CONTRIBUTING": lambda p: EULER(p, EPS / 64),
 }
-ADAPTIVE = {"MongeAmpere", "LinearisedMongeAmpere", "FokkerPlanck"}  # in time: CVODE
+ADAPTIVE = {"MongeAmpere", "LinearisedMongeAmpere", "FokkerPlanck", "SinkhornFlow"}  # in time
 TIMES = [2 * EPS, 5 * EPS, 16 * EPS]
 
 

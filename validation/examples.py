@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pmasolve.flows.mirror import QUADRATIC, QUARTIC, RECIPROCAL
+from pmasolve.flows.euclidean import QUADRATIC, QUARTIC, RECIPROCAL
 from pmasolve.gaussian import ClosedForm, Normal, Pair, Quadratic, entropy_mirror_flow, fokker_planck, heat, jko
 
 from .claims import AtMost, Check, Claim, Level
@@ -54,7 +54,7 @@ def euclidean() -> Rows:
         ("u = x⁴", QUARTIC, lambda t: np.sqrt(1 - t / 6)),
         ("u = 1/x", RECIPROCAL, lambda t: (1 + 1.5 * t) ** (-1 / 3)),
     ):
-        found = flow.solve(np.array(TIMES))
+        found = flow.flow([1.0], TIMES).points[:, 0]
         rows |= {f"{name}, t = {t:g}": (float(x), float(printed(t))) for t, x in zip(TIMES, found, strict=True)}
     return against(rows, source="slides on arXiv 2504.09279, Euclidean mirror flows", printed=True)
 

@@ -132,6 +132,11 @@ class Evolution:
             change *= self.slope
         self._write(change, out)
 
+    def forcing(self, speed: Array, ratio: float) -> Array:
+        """State of (1 − ratio·h′)𝓛v, from that of h′𝓛v."""
+        values = self.values(speed)
+        return self.vector((1.0 / self.slope - ratio) * values)
+
     def precondition(self, r: Array, gamma: float, out: Array) -> None:
         """s(1 − γāΔ)⁻¹ r with ā the mean eigenvalue of h′G⁻¹.
 

@@ -1,7 +1,9 @@
-"""The Fokker–Planck equation ∂ₜρ = div(ρ∇(f + log ρ)), the Wasserstein gradient flow of KL(· | e^{−f}), as a flow.
+"""The Fokker–Planck equation ∂ₜρ = div(ρ∇(f + log ρ)), the Wasserstein gradient flow of KL(· | e^{−f}), and its relatives.
 
 In z = ρe^{f/2} it is ∂ₜz = Δz − Vz with V = e^{f/2}Δe^{−f/2}, self-adjoint.  With the grid's own Δ in V, e^{−f/2} is stationary to
 rounding and the mass ∑ρh^d, its product with z, is conserved; the Krylov solver spoils it by less than the tolerance.
+The gradient flow of another objective, ∂ₜρ = div(ρ∇h(s)), s = f + log ρ, is div(e^{−f}∇P(s)) with the pressure P′ = h′e^s, and so
+∂ₜz = (Δ − V)(e^{−f/2}P(s)): the same operator, of a function of z at each point.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import numpy as np
 
 from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array
-from ..problems.outcomes import POSITIVITY_LOST, REACHED, REFUSED, Outcome
+from ..problems.objectives import KL, Divergence, checked_objective, is_identity, value_of
+from ..problems.outcomes import NOT_PARABOLIC, POSITIVITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem, checked
 from . import densities_as_states
 from .densities_as_states import brenier_potential, starting_law
@@ -23,15 +26,25 @@ from .reading import OPERATORS, OnGrid
 from .refinement import by_refinement
 from .trajectories import ErrorEstimate, Trajectory
 
+RELATIVE_ENTROPY = KL()
+TINY = 1e-300  # below any z that is not refused
+
 
 class SymmetrisedSystem:
-    """∂ₜz = Δz − Vz as a `System` in orthonormal coefficients; states that are not positive are refused."""
+    """∂ₜz = (Δ − V)q(z) as a `System` in orthonormal coefficients; q = z for KL.  States that are not positive are refused.
 
-    def __init__(self, problem: Problem, operators: Operators) -> None:
+    With μ the reference of the objective, e^{−f} or the uniform law, z = ρ/√μ and q = √μ P(s), s = log(z/√μ).
+    """
+
+    def __init__(self, problem: Problem, operators: Operators, objective: Divergence = RELATIVE_ENTROPY) -> None:
         self.operators, self.transform, self.shape = operators, operators.transform, problem.domain.shape
-        self.root = np.exp(-0.5 * problem.f)
+        self.objective, self.linear = objective, is_identity(objective)
+        self.refusal: Outcome = POSITIVITY_LOST  # why the last state was refused
+        flat = np.full(self.shape, problem.domain.volume**-0.5)
+        self.root = flat if objective.uniform else np.exp(-0.5 * problem.f)
         self.V = self._values(-operators.symbol * self.transform.forward(self.root)) / self.root
         self.level = float(np.mean(self.V))
+        self._slope, self._mean = 1.0, 1.0  # h′, and its mean, at the state last linearised
 
     def vector(self, values: Array) -> Array:
         """State of z given on the grid."""
@@ -45,28 +58,45 @@ class SymmetrisedSystem:
         return self.transform.derivative(coefficients, (0,) * len(self.shape), np.empty(self.shape))
 
     def derivative(self, y: Array, out: Array) -> bool:
-        """Δz − Vz, unless ρ is not positive."""
+        """(Δ − V)q(z), unless ρ is not positive or h does not increase."""
         z = self.values(y)
-        admissible = bool(z.min() > 0)
-        if admissible:
+        if not z.min() > 0:
+            self.refusal = POSITIVITY_LOST
+            return False
+        if self.linear:
             self._apply(y, z, out)
-        return admissible
+            return True
+        ratio = np.log(z / self.root)
+        with np.errstate(over="ignore"):
+            q = self.root * self.objective.pressure(ratio)
+        if not np.min(self.objective.dh(ratio)) > 0 or not np.isfinite(q).all():
+            self.refusal = NOT_PARABOLIC
+            return False
+        self._apply(self.vector(q), q, out)
+        return True
 
     def _apply(self, y: Array, z: Array, out: Array) -> None:
         diffused = self.transform.as_vector(self.operators.symbol * self.transform.as_coefficients(y))
         np.subtract(-diffused, self.vector(self.V * z), out=out)
 
     def linearise(self, y: Array) -> None:
-        """Nothing to do: the equation is linear."""
+        """h′ at the state; KL's equation is linear."""
+        if not self.linear:
+            self._slope = self.objective.dh(np.log(np.maximum(self.values(y), TINY) / self.root))
+            self._mean = float(np.mean(self._slope))
 
     def jacobian_times(self, v: Array, out: Array) -> None:
-        """Δv − Vv."""
-        self._apply(v, self.values(v), out)
+        """(Δ − V)(h′v)."""
+        values = self.values(v)
+        if not self.linear:
+            values *= self._slope
+            v = self.vector(values)
+        self._apply(v, values, out)
 
     def precondition(self, r: Array, gamma: float, out: Array) -> None:
-        """(1 − γ(Δ − V̄))⁻¹ r."""
+        """(1 − γh̄′(Δ − V̄))⁻¹ r."""
         c, solved = self.transform.as_coefficients(r), self.transform.as_coefficients(out)
-        np.divide(c, 1.0 + gamma * (self.operators.symbol + self.level), out=solved)
+        np.divide(c, 1.0 + gamma * self._mean * (self.operators.symbol + self.level), out=solved)
         self.transform.keep_redundant(solved, c)
 
 
@@ -87,11 +117,14 @@ class FokkerPlanckState:
 class FokkerPlanck:
     """∂ₜρ = div(ρ∇(f + log ρ)) from ρ₀ = (∇φ₀*)_# e^{−g}; adaptive in time (CVODE), conservative, positive.
 
+    For another objective ∂ₜρ = div(ρ∇h(f + log ρ)), its gradient flow in W₂; `MongeAmpere` has its mirror flow.
+
     The trajectory's potentials are the Brenier potentials from ρ_t to e^{−g}; ``fields["log_density"]`` is log ρ_t itself.
 
     Parameters
     ----------
     problem : densities on a torus or a box, 1 to 3 dimensions; on a box f's even extension should be smooth.
+    objective : what falls; `KL()` unless given, `AlphaDivergence`, `JensenShannon()`, `Entropy()` (the heat equation), `Objective`.
     space : `Fourier()` or `FiniteDifference(order)`.
     rtol : tolerance on z = ρe^{f/2}, root mean square over the grid, of one step; between 1e-13 and 1e-2.
 
@@ -102,7 +135,7 @@ class FokkerPlanck:
     Notes
     -----
     A step that makes ρ negative somewhere is shrunk.  Records of each step: ``dt``, ``derivatives``, ``jacobian_products``,
-    ``mass`` ∫ρ, ``kl`` = KL(ρ | e^{−f}).  Where `transport` fails the run
+    ``mass`` ∫ρ, ``kl`` = KL(ρ | e^{−f}), ``value`` = F(ρ).  Where `transport` fails the run
     ends with its advice.  Cost: two transforms for each right-hand side; one `transport` for each requested time.
 
     References
@@ -119,11 +152,13 @@ class FokkerPlanck:
     """
 
     problem: Problem
+    objective: Divergence = field(default=KL(), kw_only=True)
     space: Space = field(default=Fourier(), kw_only=True)
     rtol: float = field(default=1e-9, kw_only=True)
 
     def __post_init__(self) -> None:
         admit_tolerance(self.rtol)
+        checked_objective(self.objective)
         checked(self.problem).need_positive("Fokker–Planck with a Brenier potential")
 
     reading = cached_property(OnGrid.of)
@@ -133,7 +168,7 @@ class FokkerPlanck:
 
     def resume(self, potential: Array, t: float) -> FokkerPlanckState:
         """The state at time t: the law ρ_t of a potential."""
-        system = SymmetrisedSystem(self.problem, self.operators)
+        system = SymmetrisedSystem(self.problem, self.operators, self.objective)
         log_density = starting_law(self.problem, self.operators, potential)
         y = system.vector(np.exp(log_density) / system.root)
         return FokkerPlanckState(Integrator(system, y, self.rtol, t), system, log_density, potential, t)
@@ -142,9 +177,9 @@ class FokkerPlanck:
         """One step of the integrator, or the interpolant at ``until``; a density that is not positive ends the run."""
         integrator, before = state.integrator, state.integrator.reached
         integrator.advance(until)
-        state.outcome = POSITIVITY_LOST if integrator.outcome == REFUSED else integrator.outcome
+        state.outcome = state.system.refusal if integrator.outcome == REFUSED else integrator.outcome
         if state.outcome.ok:
-            density = state.system.values(integrator.y) * state.system.root  # ρ = z e^{−f/2}
+            density = state.system.values(integrator.y) * state.system.root  # ρ = z√μ
             if density.min() > 0:  # the integrator tests the states it tries, not those that it returns
                 state.t, state.u, state.log_density = integrator.t, None, np.log(density)
             else:
@@ -156,12 +191,15 @@ class FokkerPlanck:
 
     def _record(self, state: FokkerPlanckState, dt: float) -> dict[str, float]:
         counts, density, grid = state.integrator.counts, np.exp(state.log_density), self.problem.domain
+        A = state.log_density + self.problem.f
+        mass, kl = grid.integral(density), grid.integral(density * A)
         return {
             "dt": dt,
             "derivatives": counts.derivatives,
             "jacobian_products": counts.jacobian_products,
-            "mass": grid.integral(density),
-            "kl": grid.integral(density * (state.log_density + self.problem.f)),
+            "mass": mass,
+            "kl": kl,
+            "value": value_of(self.objective, self.problem, A, kl, mass),
         }
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:

@@ -1,4 +1,4 @@
-"""The linearised flow ∂ₜw = 𝓛_{φ_t} w, integrated together with PMA.
+"""The linearised flow ∂ₜw = 𝓛_{φ_t} w, or h′𝓛w, integrated together with PMA, or with ∂ₜφ = h(A(φ)).
 
 𝓛_φ w = ρ⁻¹ div(ρ G⁻¹∇w) = tr(G⁻¹D²w) − ∇g(∇φ)·∇w is the derivative of φ ↦ f − g(∇φ) + log det D²φ.  Constants and ∂ₜφ_t are
 solutions; w with w₀ = r₀ + f/2 gives Sinkhorn's first-order corrector r_t = w_t − f/2.
@@ -13,8 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from ..calculus.operators import Fourier, Space
-from ..machine.arrays import Array
-from ..problems.objectives import Divergence
+from ..machine.arrays import Array, number
+from ..problems.objectives import KL, Divergence
 from ..problems.outcomes import Outcome
 from ..problems.problem import Problem, checked
 from .monge_ampere import Evolution, MongeAmpere, MongeAmpereState, local_tolerance, take_step, unfolded
@@ -23,10 +23,14 @@ from .trajectories import ErrorEstimate, Trajectory
 
 
 class LinearisedEvolution:
-    """PMA and its linearisation as one `System`; the state is that of u followed by that of w."""
+    """The equation and its linearisation as one `System`; the state is that of u followed by that of w, and of z with a ``ratio``.
 
-    def __init__(self, base: Evolution) -> None:
-        self.base = base
+    ∂ₜw = h′𝓛w and ∂ₜz = h′𝓛(z + A − ratio·h(A)).
+    """
+
+    def __init__(self, base: Evolution, ratio: float | None = None) -> None:
+        self.base, self.ratio = base, ratio
+        self.parts = 2 if ratio is None else 3
 
     @property
     def here(self) -> Linearisation | None:
@@ -44,25 +48,35 @@ class LinearisedEvolution:
         return self.base.refusal
 
     def derivative(self, y: Array, out: Array) -> bool:
-        """A(φ) and 𝓛w at a state, written to ``out``; False where φ is not convex."""
-        (u, w), (speed, change) = np.split(y, 2), np.split(out, 2)
+        """h(A(φ)), h′𝓛w and h′𝓛(z + A − ratio·h(A)) at a state, written to ``out``; False where φ is not admissible."""
+        (u, w, *z), (speed, change, *forced) = np.split(y, self.parts), np.split(out, self.parts)
         admissible = self.base.derivative(u, speed)
         if admissible:
             self.base.jacobian_times(w, change)
+            for field_, rate in zip(z, forced, strict=True):
+                assert self.here is not None
+                source = self.base.vector(self.here.speed)
+                self.base.jacobian_times(field_ + source - self.ratio * speed, rate)
         return admissible
 
     def linearise(self, y: Array) -> None:
-        """Both blocks on the diagonal are 𝓛."""
-        self.base.linearise(y[: y.size // 2])
+        """All blocks on the diagonal are h′𝓛."""
+        self.base.linearise(y[: y.size // self.parts])
 
     def jacobian_times(self, v: Array, out: Array) -> None:
-        """The block that feels the change of 𝓛 with u is left out: below the diagonal, it costs Newton one iteration at most."""
-        for part, result in zip(np.split(v, 2), np.split(out, 2), strict=True):
-            self.base.jacobian_times(part, result)
+        """Of what lies below the diagonal, z's forcing by 𝓛δu is kept, of fourth order in δu; how 𝓛 changes with u is left out.
+
+        What is left out costs Newton one iteration at most.
+        """
+        (du, dw, *dz), (speed, change, *forced) = np.split(v, self.parts), np.split(out, self.parts)
+        self.base.jacobian_times(du, speed)
+        self.base.jacobian_times(dw, change)
+        for field_, rate in zip(dz, forced, strict=True):
+            self.base.jacobian_times(field_ + self.base.forcing(speed, self.ratio), rate)
 
     def precondition(self, r: Array, gamma: float, out: Array) -> None:
-        """The preconditioner of PMA, applied to each of the two blocks."""
-        for part, result in zip(np.split(r, 2), np.split(out, 2), strict=True):
+        """The preconditioner of PMA, applied to each of the blocks."""
+        for part, result in zip(np.split(r, self.parts), np.split(out, self.parts), strict=True):
             self.base.precondition(part, gamma, result)
 
 
@@ -70,15 +84,26 @@ class LinearisedEvolution:
 class LinearisedMongeAmpere:
     """PMA and ∂ₜw = 𝓛_{φ_t} w together; the trajectory's ``fields["w"]`` holds w at the requested times.
 
+    For another objective ∂ₜφ = h(A) with ∂ₜw = h′(A)𝓛w.  With ``ratio`` = θ there is a second field, ``fields["z"]``:
+    ∂ₜz = h′𝓛(z + A − θh(A)), z₀ = 0.
+
     Parameters
     ----------
     problem : densities on a torus or a box.
     direction : w₀ on the grid.
-    space, rtol : as in `MongeAmpere`; the tolerance controls u and w alike.
+    objective : what falls, and so h, as in `MongeAmpere`.
+    ratio : θ = η/ε in [0, 1] of the scheme whose error z is for: 1 for Sinkhorn's own step, 0 for `SinkhornFlow`; without it
+        there is no z, which is 0 for KL with θ = 1.
+    space, rtol : as in `MongeAmpere`; the tolerance controls u, w and z alike.
+
+    Notes
+    -----
+    The first-order corrector of φ ← φ + η h((S_ε φ − φ)/ε), started at φ̃₀ + εr₀: φ_{t/η} = φ̃_t + ε r_t + O(ε²) with
+    r_t = w_t − f/2 + ½z_t and w₀ = r₀ + f/2 (docs/theory.md).  `corrector` reads r off a trajectory.
 
     References
     ----------
-    The corrector r_t = w_t − f/2 with w₀ = r₀ + f/2 of Sinkhorn's iterates φ_{t/ε} = φ̃_t + ε r_t + O(ε²).
+    Derived for this package; PMA as the limit: Berman, arXiv 1712.03082, and Deb, Kim, Pal, Schiebinger, arXiv 2307.16421.
 
     Examples
     --------
@@ -86,21 +111,28 @@ class LinearisedMongeAmpere:
     >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
     >>> evolve(LinearisedMongeAmpere(problem, problem.f / 2), times=[0.01]).fields["w"].shape
     (1, 32)
+    >>> run = evolve(LinearisedMongeAmpere(problem, problem.f / 2, ratio=0.5), times=[0.01])
+    >>> run.flow.corrector(run, 0).shape
+    (32,)
     """
 
     problem: Problem
     direction: Array = field(repr=False)
+    objective: Divergence = field(default=KL(), kw_only=True)
+    ratio: float | None = field(default=None, kw_only=True)
     space: Space = field(default=Fourier(), kw_only=True)
     rtol: float = field(default=1e-8, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "direction", checked(self.problem).domain.values(self.direction, "direction"))
+        if self.ratio is not None and not 0 <= number(self.ratio, "ratio") <= 1:
+            raise ValueError(f"ratio={self.ratio}: η/ε is in [0, 1]; 0 is the Sinkhorn flow, 1 Sinkhorn's own step")
         _ = self.flow
 
     @cached_property
     def flow(self) -> MongeAmpere:
         """`MongeAmpere`, the flow that is linearised."""
-        return MongeAmpere(self.problem, space=self.space, rtol=self.rtol)
+        return MongeAmpere(self.problem, objective=self.objective, space=self.space, rtol=self.rtol)
 
     @property
     def reading(self) -> OnGrid:
@@ -113,8 +145,11 @@ class LinearisedMongeAmpere:
         """The state at t = 0: u₀ and w₀."""
         base = self.flow.resume(initial, 0.0).evolution
         assert isinstance(base, Evolution)
-        y = np.concatenate([base.vector(initial), base.vector(self.direction)])
-        return MongeAmpereState.of(LinearisedEvolution(base), y, local_tolerance(self.rtol) * base.scale, 0.0)
+        parts = [initial, self.direction, *([np.zeros_like(initial)] if self.ratio is not None else [])]
+        y = np.concatenate([base.vector(part) for part in parts])
+        return MongeAmpereState.of(
+            LinearisedEvolution(base, self.ratio), y, local_tolerance(self.rtol) * base.scale, 0.0
+        )
 
     def resume(self, potential: Array, t: float) -> MongeAmpereState:
         """w is not known from the potential alone."""
@@ -129,8 +164,14 @@ class LinearisedMongeAmpere:
         return self._part(state, 0)
 
     def fields(self, state: MongeAmpereState) -> Mapping[str, Array]:
-        """What the state carries besides: ``w`` on the grid."""
-        return {"w": self._part(state, 1)}
+        """What the state carries besides: ``w`` on the grid, and ``z`` where there is a ratio."""
+        second = {} if self.ratio is None else {"z": self._part(state, 2)}
+        return {"w": self._part(state, 1), **second}
+
+    def corrector(self, trajectory: Trajectory, i: int) -> Array:
+        """r = w − f/2 + ½z at ``times[i]`` of a trajectory of this flow, on the grid; z = 0 without a ratio."""
+        z = trajectory.fields["z"][i] if "z" in trajectory.fields else 0.0
+        return trajectory.fields["w"][i] - 0.5 * self.problem.f + 0.5 * z
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
         """Of the potentials, as `MongeAmpere.error_estimate`."""
@@ -138,4 +179,4 @@ class LinearisedMongeAmpere:
 
     def _part(self, state: MongeAmpereState, i: int) -> Array:
         assert isinstance(state.evolution, LinearisedEvolution)
-        return state.evolution.base.values(np.split(state.y, 2)[i])
+        return state.evolution.base.values(np.split(state.y, state.evolution.parts)[i])

@@ -195,6 +195,7 @@ def _visit(flow: Flow, times: Array, events: Sequence[Event], log: _Log, show: S
         log.potentials.append(flow.potential(log.state))
         log.fields.append(fields_of(flow, log.state))
 
+    outcome = REACHED
     try:
         for until in times:
             _, outcome = reach(flow, log.state, float(until), note)
@@ -205,7 +206,7 @@ def _visit(flow: Flow, times: Array, events: Sequence[Event], log: _Log, show: S
                 return outcome
     except KeyboardInterrupt:
         return INTERRUPTED
-    return REACHED
+    return outcome  # REACHED, which may have a remark
 
 
 def _joined(old: Trajectory, new: Trajectory) -> dict[str, Array]:

@@ -9,81 +9,37 @@ for F = KL(· | e^{−f}) it is the parabolic Monge–Ampère flow (Deb, Kim, Pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.integrate import solve_ivp
 
 from ..calculus.hessians import apply
 from ..calculus.operators import Fourier, Operators, Space
-from ..machine.arrays import Array, real
+from ..machine.arrays import Array
 from ..maps.displacement import Displacement
 from ..maps.transport import transport
 from ..problems.densities import Interpolation, Spline
+from ..problems.objectives import KL, Divergence, checked_objective, log_ratio, value
 from ..problems.problem import Problem
 from .densities_as_states import between
+from .protocol import objective_of
 from .reading import Linearisation, linearise_at
 from .trajectories import Trajectory
 
 FOURIER = Fourier()
 
-# First variation δF/δρ at a law, on the grid, up to a constant.
-Variation = Callable[["Law"], Array]
-
-
-def relative_entropy(law: Law) -> Array:
-    """First variation of F = KL(ρ | e^{−f}) at a law: δF/δρ = f + log ρ.
-
-    Parameters
-    ----------
-    law : ρ, with its problem.
-
-    Returns
-    -------
-    δF/δρ on the grid, up to a constant, of its shape.
-
-    Examples
-    --------
-    >>> from pmasolve import Problem, Torus
-    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
-    >>> bool(np.allclose(relative_entropy(Law(problem, np.zeros(32))), problem.f))  # ρ = e^{−g} = 1
-    True
-    """
-    return law.problem.f + law.log_density
-
-
-def entropy(law: Law) -> Array:
-    """First variation of F = ∫ρ log ρ at a law: δF/δρ = log ρ.
-
-    Parameters
-    ----------
-    law : ρ.
-
-    Returns
-    -------
-    log ρ on the grid, of its shape.
-
-    Examples
-    --------
-    >>> from pmasolve import Problem, Torus
-    >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
-    >>> bool(np.allclose(entropy(Law(problem, np.zeros(32))), 0))  # ρ = e^{−g} = 1
-    True
-    """
-    return law.log_density
-
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """ρ = (∇φ*)_# e^{−g} of a potential on the grid, and its mirror geometry.
+    """ρ = (∇φ*)_# e^{−g} of a potential on the grid, its mirror geometry, and how it moves to make an objective fall.
 
     Parameters
     ----------
     problem : densities on a torus or a box.
     potential : u with φ = |x|²/2 + u strictly convex.
+    objective : F, for `value`, `velocity`, `dissipation` and the rates; `KL()` unless given, `AlphaDivergence`, `Entropy()`, ….
     space : derivatives.
     interpolation : of maps between nodes, for `lot`.
 
@@ -102,11 +58,13 @@ class Law:
 
     problem: Problem
     potential: Array = field(repr=False)
+    objective: Divergence = field(default=KL(), kw_only=True)
     space: Space = field(default=Fourier(), kw_only=True)
     interpolation: Interpolation = field(default=Spline(5), kw_only=True)
 
     def __post_init__(self) -> None:
         self.problem.need_positive("mirror geometry")
+        checked_objective(self.objective)
         object.__setattr__(self, "potential", self.problem.domain.values(self.potential, "potential"))
         if not self._here.convex:
             raise ValueError(
@@ -115,8 +73,8 @@ class Law:
 
     @classmethod
     def of(cls, trajectory: Trajectory, i: int) -> Law:
-        """The law at ``trajectory.times[i]``, of any flow on a grid."""
-        return cls(trajectory.flow.problem, trajectory.potentials[i])
+        """The law at ``trajectory.times[i]``, of any flow on a grid, with the flow's objective."""
+        return cls(trajectory.flow.problem, trajectory.potentials[i], objective=objective_of(trajectory.flow))
 
     @cached_property
     def operators(self) -> Operators:
@@ -161,30 +119,48 @@ class Law:
         """∫ values dρ of values at the nodes."""
         return self.problem.domain.integral(values * self.density)
 
-    def velocity(self, variation: Variation = relative_entropy) -> Array:
+    @cached_property
+    def variation(self) -> Array:
+        """δF/δρ = h(s) at the nodes, s the log of ρ over the reference: f + log ρ for KL, log ρ + log |X| for the entropy."""
+        return self.objective.h(log_ratio(self.objective, self.problem, self._here.speed))
+
+    @property
+    def value(self) -> float:
+        """F(ρ) = ∫Φ d(reference), ≥ 0."""
+        return value(self.objective, self.problem, self._here.speed)
+
+    def downhill(self, values: Array) -> Array:
+        """−(D²φ)⁻¹∇values of a function on the grid, a field (dim, *shape): the way down in the mirror's metric."""
+        return -apply(self._here.inverse, self.operators.gradient(values))
+
+    def velocity(self) -> Array:
         """The velocity v = −(D²φ)⁻¹∇δF/δρ of the mirror flow of F, a field (dim, *shape)."""
-        return -apply(self._here.inverse, self.operators.gradient(variation(self)))
+        return self.downhill(self.variation)
 
-    def speed(self, variation: Variation = relative_entropy) -> float:
+    def speed(self) -> float:
         """‖v‖_{L²(ρ)} = lim LOT(ρ_{t+h}, ρ_t)/h, the metric derivative in linearised transport."""
-        return float(np.sqrt(self.mean(np.sum(self.velocity(variation) ** 2, axis=0))))
+        return float(np.sqrt(self.mean(np.sum(self.velocity() ** 2, axis=0))))
 
-    def mirror_rate(self, variation: Variation = relative_entropy) -> Array:
+    def mirror_rate(self) -> Array:
         """∂ₜρ as the mirror coordinate has it: ρ𝓛[∂ₜu] with ∂ₜu = δF/δρ."""
-        return self.density * self._here.times(self.operators.transform.forward(variation(self)))
+        return self.density * self._here.times(self.operators.transform.forward(self.variation))
 
-    def primal_rate(self, variation: Variation = relative_entropy) -> Array:
+    def primal_rate(self) -> Array:
         """∂ₜρ as the continuity equation has it: −div(ρv)."""
-        flux = self.density * self.velocity(variation)
+        flux = self.density * self.velocity()
         return -sum(self.operators.gradient(component)[i] for i, component in enumerate(flux))
 
-    def dissipation(self, variation: Variation = relative_entropy) -> float:
+    def dissipation(self) -> float:
         """−dF/dt = ∫∇δF/δρ·(D²φ)⁻¹∇δF/δρ dρ along the mirror flow of F."""
-        return self.mean(-np.sum(self.velocity(variation) * self.operators.gradient(variation(self)), axis=0))
+        return self.mean(-np.sum(self.velocity() * self.operators.gradient(self.variation), axis=0))
+
+    def wasserstein_dissipation(self) -> float:
+        """−dF/dt = ∫|∇δF/δρ|² dρ along the Wasserstein gradient flow of F, `FokkerPlanck`."""
+        return self.mean(np.sum(self.operators.gradient(self.variation) ** 2, axis=0))
 
     @property
     def kl(self) -> float:
-        """KL(ρ | e^{−f}), the objective of PMA."""
+        """KL(ρ | e^{−f}) = ∫ρ(f + log ρ), whatever the objective."""
         return self.mean(self._here.speed)
 
     @property
@@ -252,7 +228,7 @@ def target_law(problem: Problem, *, space: Space = FOURIER) -> Law:
 
 
 def along(trajectory: Trajectory, goal: Law | None = None) -> Mapping[str, Array]:
-    """Distances from ρ_t to e^{−f} along a trajectory of any flow on a grid; cost: one `transport` for each time.
+    """The objective, and distances from ρ_t to e^{−f}, along a trajectory of any flow on a grid; one `transport` for each time.
 
     Parameters
     ----------
@@ -262,7 +238,8 @@ def along(trajectory: Trajectory, goal: Law | None = None) -> Mapping[str, Array
     Returns
     -------
     Columns (m,), one number for each time, by name: ``kl``, ``reverse_kl``, ``jeffreys``, ``bregman`` = B_G(e^{−f} | ρ_t), ``lot``,
-    ``wasserstein``, ``speed`` = ‖v_t‖ (of KL) and ``dissipation``.
+    ``wasserstein``; and of the mirror flow of the flow's objective F (KL where it has none) ``value`` = F(ρ_t), ``speed`` = ‖v_t‖
+    and ``dissipation`` = −dF/dt.
 
     Raises
     ------
@@ -288,45 +265,9 @@ def along(trajectory: Trajectory, goal: Law | None = None) -> Mapping[str, Array
                 "bregman": law.bregman(goal),
                 "lot": law.lot(goal),
                 "wasserstein": law.wasserstein(goal),
+                "value": law.value,
                 "speed": law.speed(),
                 "dissipation": law.dissipation(),
             }
         )
     return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
-
-
-@dataclass(frozen=True)
-class EuclideanMirror:
-    """The mirror flow d/dt u'(x) = −F'(x) on the half-line x > 0, F = x²/2, from x(0) = 1.
-
-    Attributes
-    ----------
-    hessian : u''.
-    exact : the solution in closed form.
-
-    Examples
-    --------
-    >>> bool(np.allclose(QUADRATIC.solve([0.5, 1.0]), QUADRATIC.exact(np.array([0.5, 1.0])), rtol=1e-10))
-    True
-    """
-
-    hessian: Callable[[Array], Array]
-    exact: Callable[[Array], Array]
-
-    def solve(self, times: ArrayLike, rtol: float = 1e-12) -> Array:
-        """x at increasing times by Dormand and Prince's method of order 8."""
-        t = real(times, "times")
-        found = solve_ivp(
-            lambda _, x: -x / self.hessian(x), (0, t[-1]), [1.0], method="DOP853", t_eval=t, rtol=rtol, atol=1e-14
-        )
-        return found.y[0]
-
-
-QUADRATIC = EuclideanMirror(lambda x: np.ones_like(x), lambda t: np.exp(-t))
-"""u = x²/2, the gradient flow: e^{−t}."""
-
-QUARTIC = EuclideanMirror(lambda x: 12 * x**2, lambda t: np.sqrt(np.maximum(1 - t / 6, 0)))
-"""u = x⁴: (1 − t/6)₊^½, at rest after t = 6."""
-
-RECIPROCAL = EuclideanMirror(lambda x: 2 / x**3, lambda t: (1 + 1.5 * t) ** (-1 / 3))
-"""u = 1/x: (1 + 3t/2)^{−1/3}."""

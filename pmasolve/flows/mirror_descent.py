@@ -14,8 +14,10 @@ from functools import cached_property
 
 import numpy as np
 
+from ..calculus.hessians import eigenvalue_range
 from ..calculus.operators import Fourier, Space
 from ..machine.arrays import Array, integer
+from ..problems.objectives import KL, Divergence, checked_objective, log_ratio, value_of
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, Outcome
 from ..problems.problem import Problem, checked
 from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, convexity, linearise_at, lost, need_convex
@@ -43,13 +45,14 @@ class DescentState:
 
 @dataclass(frozen=True, eq=False)
 class MirrorDescent:
-    """Explicit Euler of PMA with the steps of a schedule; t is the sum of the steps taken.
+    """Explicit Euler of PMA, or of ∂ₜφ = h(A(φ)), with the steps of a schedule; t is the sum of the steps taken.
 
     Parameters
     ----------
     problem : densities on a torus or a box: reference e^{−f}, target e^{−g}.
     schedule : step sizes: `ConstantSteps`, `HarmonicSteps`, `square_root_steps(T)`, `logarithmic_steps(T, scale)`, or any
         k ↦ η_k > 0.
+    objective : what falls, and so the direction h(A); `KL()` unless given.
     space : derivatives.
     modes : K: keep only wavenumbers |k_j| ≤ 2πK/L_j of each step; all that the grid has unless given.
 
@@ -60,14 +63,14 @@ class MirrorDescent:
 
     Notes
     -----
-    A step loses two derivatives, so that it is stable only while η ≤ 2 inf D²φ/∑(2πK/L_j)², see `cfl`: with all modes of an
-    n-grid that is O(n⁻²).  Fewer modes allow longer steps; a step that loses convexity ends the run with an outcome that
+    A step loses two derivatives, so that it is stable only while η ≤ 2 inf D²φ/∑(2πK/L_j)² (for KL), see `cfl`: with all modes
+    of an n-grid that is O(n⁻²).  Fewer modes allow longer steps; a step that loses convexity ends the run with an outcome that
     names the bound.  Sinkhorn is the implicit counterpart without such a bound.
 
     Records of each step, with d the direction taken, ρ = (∇φ*)_# e^{−g}, B the Bregman divergence of e^{−g} and the samples:
-    ``eta``, ``kl`` = KL(samples | e^{−g}), ``reverse_kl``, ``pairing`` = ∫d (dρ − e^{−f}) = kl + reverse_kl up to projection,
-    ``mass`` ∫ρ_{k+1}, ``bregman_drop`` = B_k − B_{k+1}, ``remainder`` = (η/2m_{k+1})∫|∇d|²dρ, and the two sides of
-    pairing − remainder ≤ bregman_drop/η ≤ pairing: ``lower_slack`` and ``upper_slack``, both ≥ 0; ``certificate`` =
+    ``eta``, ``kl`` = KL(samples | e^{−g}), ``reverse_kl``, ``value`` = F(ρ), ``pairing`` = ∫d (dρ − e^{−f}), for KL kl + reverse_kl
+    up to projection, ``mass`` ∫ρ_{k+1}, ``bregman_drop`` = B_k − B_{k+1}, ``remainder`` = (η/2m_{k+1})∫|∇d|²dρ, and the two sides
+    of pairing − remainder ≤ bregman_drop/η ≤ pairing: ``lower_slack`` and ``upper_slack``, both ≥ 0; ``certificate`` =
     B_0 − B_T + ∑η·remainder − ∑η·pairing ≥ 0.
     Cost: that of one right-hand side of `MongeAmpere` for each step.
 
@@ -83,6 +86,7 @@ class MirrorDescent:
 
     problem: Problem
     schedule: Schedule
+    objective: Divergence = field(default=KL(), kw_only=True)
     space: Space = field(default=Fourier(), kw_only=True)
     modes: int | None = field(default=None, kw_only=True)
 
@@ -90,6 +94,7 @@ class MirrorDescent:
         if self.modes is not None:
             integer(self.modes, "modes")
         checked_schedule(self.schedule)
+        checked_objective(self.objective)
         checked(self.problem).need_positive("mirror descent")
 
     reading = cached_property(OnGrid.of)
@@ -107,8 +112,10 @@ class MirrorDescent:
         return [min(pair) for pair in zip(largest, kept, strict=True)]
 
     def cfl(self, u: Array) -> float:
-        """2 inf D²φ/∑(2πK/L_j)², the longest step that damps the shortest waves."""
-        return 2 * convexity(self.operators, u)[0] / sum(k**2 for k in self._limits)
+        """2/sup(h′G⁻¹)/∑(2πK/L_j)², G = D²φ, for KL 2 inf D²φ/∑…: the longest step that damps the shortest waves."""
+        here = linearise_at(self.problem, self.operators, u)
+        slope = self.objective.dh(log_ratio(self.objective, self.problem, here.speed))
+        return 2 / eigenvalue_range(slope * here.inverse)[1] / sum(k**2 for k in self._limits)
 
     def admit(self, times: Array) -> None:
         """Refuse times that no iterate has."""
@@ -122,7 +129,8 @@ class MirrorDescent:
 
     def advance(self, state: DescentState, until: float) -> DescentState:
         """One step; the last state stays where convexity would be lost."""
-        eta, direction = self.schedule(state.k), self._kept(state.here.speed)
+        eta, drive = self.schedule(state.k), self._drive(state.here)
+        direction = self._kept(drive)
         u = state.u + eta * direction
         low, here = convexity(self.operators, u)[0], linearise_at(self.problem, self.operators, u)
         if not (low > 0 and here.convex):
@@ -136,6 +144,9 @@ class MirrorDescent:
         record |= {"certificate": certificate, "mass": mass}
         t = until if abs(t - until) <= 1e-9 * until else t
         return DescentState(state.k + 1, t, u, here, energy, low, REACHED, record, certificate)
+
+    def _drive(self, here: Linearisation) -> Array:
+        return self.objective.h(log_ratio(self.objective, self.problem, here.speed))
 
     def _kept(self, values: Array) -> Array:
         """Without the wavenumbers beyond ``modes``."""
@@ -156,12 +167,13 @@ class MirrorDescent:
         """Both sides of the evolution variational inequality at step k."""
         grid, speed = self.problem.domain, state.here.speed
         rho, reference = np.exp(state.here.log_density), np.exp(-self.problem.f)
-        slope = np.sum(self.operators.gradient(direction) ** 2, axis=0)
+        slope, reverse = np.sum(self.operators.gradient(direction) ** 2, axis=0), grid.integral(speed * rho)
         pairing, remainder = grid.integral(direction * (rho - reference)), eta / (2 * low) * grid.integral(slope * rho)
         return {
             "eta": eta,
             "kl": -grid.integral(speed * reference),
-            "reverse_kl": grid.integral(speed * rho),
+            "reverse_kl": reverse,
+            "value": value_of(self.objective, self.problem, speed, reverse, grid.integral(rho)),
             "pairing": pairing,
             "remainder": remainder,
             "bregman_drop": drop,

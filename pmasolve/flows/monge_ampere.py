@@ -12,7 +12,7 @@ import numpy as np
 from ..calculus.hessians import density_sums
 from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array, having
-from ..problems.objectives import KL, Divergence, checked_objective, log_ratio, value
+from ..problems.objectives import KL, Divergence, checked_objective, log_ratio, value_of
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem, checked
 from .evolution import Evolution
@@ -198,15 +198,14 @@ def step_record(state: MongeAmpereState, dt: float) -> dict[str, float]:
     objective, mass, kl = state.evolution.objective, sums.mass * cell, sums.entropy * cell
     drive = objective.h(log_ratio(objective, here.problem, here.speed))
     if drive is here.speed:  # KL: all is known from the sums
-        mean, low, high, fallen = sums.total / drive.size, sums.low, sums.high, kl - mass + 1.0
+        mean, low, high = sums.total / drive.size, sums.low, sums.high
     else:
         mean, low, high = float(np.mean(drive)), float(np.min(drive)), float(np.max(drive))
-        fallen = value(objective, here.problem, here.speed)
     return {
         **work,
         "min_eigenvalue": 1.0 / here.diffusion[1],
         "mass": mass,
         "kl": kl,
-        "value": fallen,
+        "value": value_of(objective, here.problem, here.speed, kl, mass),
         "speed": max(high - mean, mean - low),
     }

@@ -156,7 +156,8 @@ def drift_of(law: Law, reduced: bool = True) -> Array:
     Parameters
     ----------
     law : ρ with its potential.
-    reduced : the first form, without ρ; otherwise the second.
+    reduced : the first form, without ρ; otherwise the second.  For the law's objective in general −(D²φ)⁻¹∇(h(f + log ρ) + g(∇φ)),
+        or −(D²φ)⁻¹∇h(f + log ρ) − ∇g(∇φ).
 
     Returns
     -------
@@ -170,7 +171,7 @@ def drift_of(law: Law, reduced: bool = True) -> Array:
     (1, 32)
     """
     if reduced:
-        return law.velocity(lambda here: here.problem.f + here.log_det)
+        return law.downhill(law.variation + law.log_det - law.log_density)
     return law.velocity() - law.target_slope
 
 

@@ -1,6 +1,6 @@
 """The flow protocol: what a flow must know, what it may know besides, and the only loop over its steps.
 
-A flow is four members.  Six more are optional; what stands in for them where a flow has none is said here and nowhere else.
+A flow is four members.  Seven more are optional; what stands in for them where a flow has none is said here and nowhere else.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from ..calculus.operators import Fourier, Space
 from ..machine.arrays import Array
+from ..problems.objectives import KL, Divergence
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
 from .reading import OnGrid
@@ -38,12 +39,13 @@ class State(Protocol):
 
 
 class Flow(Protocol):
-    """A flow of potentials over a problem: four members, and up to six more that have defaults.
+    """A flow of potentials over a problem: four members, and up to seven more that have defaults.
 
     Optional members, each with what stands in for it:
 
     admit(times) : raises ``ValueError`` for times that the flow cannot visit exactly; every time can be visited.
     start(initial) : the state at t = 0 from u₀ on the grid; ``resume(initial, 0.0)``.
+    objective : what falls along it, a `problems.objectives.Divergence`; KL.
     reading : `Reading`; derivatives on the grid by the flow's ``space``, by `Fourier()` if it has none.
     fields(state) : other functions on the grid that the flow carries along, by name; none.
     report : what ran so far, for `Trajectory.provenance`: engines, passes, certificates; nothing.
@@ -96,6 +98,11 @@ def reading_of(flow: Flow) -> Reading:
     return _optional(flow, "reading", None) or OnGrid(flow.problem, space)
 
 
+def objective_of(flow: Flow) -> Divergence:
+    """What falls along the flow; KL(ρ | e^{−f}) unless it says otherwise."""
+    return _optional(flow, "objective", KL())
+
+
 def fields_of(flow: Flow, state: Any) -> Mapping[str, Array]:
     """Other functions that the flow carries along, by name."""
     return _optional(flow, "fields", lambda state: {})(state)
@@ -136,7 +143,7 @@ def reach(
     while state.t < until and outcome == REACHED:
         state = flow.advance(state, until)
         happened = note(state)
-        outcome = state.outcome if not state.outcome.ok else happened
+        outcome = happened if state.outcome == REACHED != happened else state.outcome  # which may have a remark
     return state, outcome
 
 

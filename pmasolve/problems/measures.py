@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,8 +26,12 @@ class Measure:
 
     def integral(self, values: Array) -> float:
         """∫ values dμ; nodes without mass do not count, whatever their value."""
-        mass = np.exp(self.log_density)
+        mass = self._mass
         return float(np.sum(np.multiply(mass, values, out=np.zeros(mass.shape), where=mass > 0))) * self.cell
+
+    @cached_property
+    def _mass(self) -> Array:
+        return np.exp(self.log_density)
 
 
 @dataclass(frozen=True)

@@ -318,9 +318,16 @@ def speed_and_slope(objective: Divergence, s: Array) -> tuple[Array, Array | flo
         return objective.h(s), objective.dh(s)
 
 
+def is_identity(objective: Divergence) -> bool:
+    """Whether h(s) = s: KL and the entropy, whose flows have shorter roads."""
+    probe = np.ones(1)
+    return objective.h(probe) is probe
+
+
 def integrand(objective: Divergence, s: Array) -> Array:
-    """Φ(e^s) = e^s h(s) − P(s) ≥ 0."""
-    return np.exp(s) * objective.h(s) - objective.pressure(s)
+    """Φ(e^s) = e^s h(s) − P(s) ≥ 0, not finite where that is beyond the floats."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.exp(s) * objective.h(s) - objective.pressure(s)
 
 
 def value(objective: Divergence, problem: Problem, A: Array) -> float:
@@ -336,6 +343,11 @@ def value(objective: Divergence, problem: Problem, A: Array) -> float:
     """
     phi = integrand(objective, log_ratio(objective, problem, A))
     return problem.domain.integral(phi) / problem.domain.volume if objective.uniform else problem.mu.integral(phi)
+
+
+def value_of(objective: Divergence, problem: Problem, A: Array, kl: float, mass: float) -> float:
+    """F(ρ) where KL = ∫ρA and ∫ρ are known already, from which KL's own follows at once."""
+    return kl - mass + 1.0 if objective == KL() else value(objective, problem, A)
 
 
 def _power(a: float, s: Array) -> Array:

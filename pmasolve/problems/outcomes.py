@@ -48,6 +48,7 @@ NOT_PARABOLIC = Outcome(
     "h of the objective does not increase, or is beyond the floats, on the values of log(ρ/reference) that the flow meets: "
     "start nearer to the solution, or take an objective with h' > 0 there",
 )
+UNSTABLE_STEP = Outcome("unstable step", False, "the step amplifies what it should damp; take a shorter one")
 POSITIVITY_LOST = Outcome(
     "positivity lost",
     False,

@@ -21,6 +21,7 @@ from ..flows.loop import evolve
 from ..flows.reading import OPERATORS, convexity
 from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
 from ..machine.arrays import Array, having, number, positive
+from ..problems.objectives import KL, Divergence
 from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
 from ..problems.problem import Problem, checked
 from ..problems.times import admit_multiples
@@ -30,6 +31,7 @@ from .readings import Reading, reading, resolution
 from .self_potential import Debiased, SelfPotential, self_potential
 from .softmin.default import default_engine
 from .softmin.protocol import Kernel, Softmin
+from .steps import Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,7 @@ class SinkhornState:
     v: Array | None
     outcome: Outcome = REACHED
     record: Mapping[str, float] = field(default_factory=dict)
+    steepest: float = 0.0  # greatest (η/ε)h′ of all steps so far
 
 
 DIGITS = 2.0**-53  # of the squared extent: rounding of the largest cost
@@ -49,13 +52,16 @@ DIGITS = 2.0**-53  # of the squared extent: rounding of the largest cost
 
 @dataclass(frozen=True, eq=False)
 class Sinkhorn:
-    """Exact Sinkhorn iterates on a grid or on clouds of points, φ_k at t = kε.
+    """Exact Sinkhorn iterates on a grid or on clouds of points, φ_k at t = kε; and their relatives φ + η h((S_ε φ − φ)/ε), t = kη.
 
     Parameters
     ----------
     problem : densities on a torus or a box, or weighted samples (`Problem.from_samples`).
     eps : regularisation ε > 0 for the cost ½|x−y|², which is also the time step (for the cost |x−y|² it is half of its ε).
     gauge : `PLAIN`, `SYMMETRIC`, `SELF` or `FORWARD`; for samples, whose f is not known, `PLAIN` or `SELF`.
+    objective : what falls, and so h: the iterates follow ∂ₜφ = h(A(φ)), as `MongeAmpere` with this objective, to first order in
+        ε.  `KL()`, for which h(s) = s, `AlphaDivergence`, `JensenShannon()`, `Entropy()` (for densities), `Relaxed`, `Objective`.
+    step : η, 0 < η ≤ ε, the time step; ε unless given.  Towards 0 it is `SinkhornFlow`.
     softmin : the engine of the log-sums; unless given `softmin.Separable()` on grids, `softmin.Blockwise()` on clouds.
     space : derivatives of potentials on grids, for maps, densities and the test of resolution; clouds use conditional means.
     quadrature : largest relative quadrature error exp(−2π²ε/(h² max(φ″, 1/φ″))) accepted; where the start or a requested
@@ -65,13 +71,16 @@ class Sinkhorn:
     Raises
     ------
     ValueError : ε that is not positive and finite, or below 2⁻⁵³ of the squared extent; a gauge that needs f for a problem made of
-        samples.
+        samples; a step that is not in (0, ε]; a gauge other than `PLAIN` with another objective or step, for which it is wrong.
 
     Notes
     -----
-    Records of each step: ``marginal_error`` = ∫|p_X − e^{−f}| with p_X = e^{−f} exp((φ_k − φ_{k−1})/ε), ``mass`` = ∫p_X (1 up
-    to rounding), ``fastest`` and ``slowest`` the sup and inf of (φ_k − φ_{k−1})/ε, which decrease and increase with k,
-    ``speed`` its distance from its mean.
+    Records of each step: ``marginal_error`` = ∫|p_X − e^{−f}| with p_X = e^{−f} exp((S_ε φ_{k−1} − φ_{k−1})/ε), ``mass`` = ∫p_X (1
+    up to rounding), ``value`` = F(p_X), ``fastest`` and ``slowest`` the sup and inf of (φ_k − φ_{k−1})/η, which decrease and
+    increase with k, ``speed`` its distance from its mean; for another objective or step also ``steepest``, the greatest (η/ε)h′.
+    Where that is at most 1 steps do not expand sup distances; up to 2 they are stable, and the outcome says so; beyond, the run
+    ends with "unstable step" and the step that is safe.  Their half step ``v`` is that of φ_k itself: on clouds the map is the
+    plan's, E[y|x] = ∇S_ε(φ_k), as φ_k is known at the nodes only.
     What is returned is looked at: a map x + ∇u that folds, as φ_k + (ε/2)f may where ε is large, ends the run with the outcome
     "convexity lost", a density whose mass on the grid is off by 5 % with "unresolved", both with an ε or a gauge that works.
     Rounding of a potential limits every log-sum to about osc(u)/ε · 10⁻¹⁶.
@@ -81,15 +90,20 @@ class Sinkhorn:
 
     Examples
     --------
-    >>> from pmasolve import Problem, Torus, evolve
+    >>> from pmasolve import CHI_SQUARED, Problem, Torus, evolve
     >>> problem = Problem(Torus((64,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
     >>> evolve(Sinkhorn(problem, 1e-3), times=[0.01]).records["t"].size
     10
+    >>> run = evolve(Sinkhorn(problem, 1e-3, step=5e-4, objective=CHI_SQUARED), times=[0.01])
+    >>> run.records["t"].size, bool(run.records["value"][-1] < run.records["value"][0])
+    (20, True)
     """
 
     problem: Problem
     eps: float = None  # type: ignore[assignment]  # refused, with where to find one
     gauge: Gauge = field(default=PLAIN, kw_only=True)
+    objective: Divergence = field(default=KL(), kw_only=True)
+    step: float | None = field(default=None, kw_only=True)
     softmin: Softmin | None = field(default=None, kw_only=True)
     space: Space = field(default=Fourier(), kw_only=True)
     quadrature: float = field(default=1e-12, kw_only=True)
@@ -110,6 +124,7 @@ class Sinkhorn:
             raise ValueError(
                 f"eps={self.eps:.3g}: costs over ε have no digits left after the point; take at least {least:.3g}"
             )
+        self.stepping.admit_gauge(self.gauge)
         if not self.gauge.needs_density:
             return
         if not self.problem.has_densities:
@@ -119,6 +134,11 @@ class Sinkhorn:
                 "Problem.from_densities"
             )
         self.problem.need_positive(f"the gauge {self.gauge.name!r}")
+
+    @cached_property
+    def stepping(self) -> Step:
+        """The steps φ ← φ + η h((S_ε φ − φ)/ε) of this flow."""
+        return Step(self.problem, self.eps, self.eps if self.step is None else self.step, self.objective)
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -153,7 +173,7 @@ class Sinkhorn:
         return self_potential(self.problem.nu, self.eps, self.softmin)
 
     def function(self, v: Array) -> Potential | Debiased:
-        """What is returned as a function of any points, from the half step v before it.
+        """What is returned as a function of any points, from the half step v before it; with another objective or step S_ε(φ_k).
 
         Raises
         ------
@@ -173,14 +193,14 @@ class Sinkhorn:
         return reading(self.problem, self.space, self.function)
 
     def admit(self, times: Array) -> None:
-        """Refuse times that are not multiples of ε: rounding k = t/ε would cost a whole order."""
-        admit_multiples(times, self.eps, "eps")
+        """Refuse times that are not multiples of the step: rounding k = t/ε would cost a whole order."""
+        admit_multiples(times, self.stepping.length, "eps" if self.step is None else "step")
 
     def start(self, initial: Array) -> SinkhornState:
         """The state at t = 0: φ₀ of the chosen gauge from u₀."""
         self.reading.admit(initial)
         u = self._plus(initial, self.gauge.source, self.gauge.own_source)
-        outcome = self._verdict(initial, initial)
+        outcome = self.verdict(initial, initial)
         if self.gauge.density:
             u = u + self.eps * self.gauge.density * self.reading.log_density(initial)
         if self.gauge.needs_own and outcome.ok:
@@ -188,8 +208,8 @@ class Sinkhorn:
         return SinkhornState(0, 0.0, u, None, outcome)
 
     def resume(self, potential: Array, t: float) -> SinkhornState:
-        """φ_k with k = t/ε from what `potential` returned."""
-        return SinkhornState(round(t / self.eps), t, self.iterate_of(potential), None)
+        """φ_k with k = t/η from what `potential` returned."""
+        return SinkhornState(round(t / self.stepping.length), t, self.iterate_of(potential), None)
 
     def half_step(self, u: Array) -> Array:
         """v with ψ = |y|²/2 + v, from φ = |x|²/2 + u: v = ε log ∫exp(−|x−y|²/2ε − u/ε − f) dx."""
@@ -202,18 +222,25 @@ class Sinkhorn:
     def advance(self, state: SinkhornState, until: float) -> SinkhornState:
         """One iteration φ ↦ ψ ↦ φ: two passes of the engine."""
         v = self.half_step(state.u)
-        u = self.half_step_back(v)
-        k, record = state.k + 1, self._record((u - state.u) / self.eps)
-        arrived = k >= round(until / self.eps)
+        image = self.half_step_back(v)
+        taken, k, eta = self.stepping.take(state.u, image), state.k + 1, self.stepping.length
+        record = self.stepping.record((image - state.u) / self.eps, taken.drive)
+        if not self.stepping.whole:
+            record["steepest"] = taken.steepest
         if not np.isfinite(record["mass"]):
             return replace(state, outcome=NOT_FINITE, record=record)
-        outcome = self._verdict(u, self.returned(u)) if arrived else REACHED
-        return SinkhornState(k, until if arrived else k * self.eps, u, v, outcome, record)
+        if not taken.outcome.ok:
+            return replace(state, outcome=taken.outcome, record=record)
+        arrived, steepest = k >= round(until / eta), max(state.steepest, taken.steepest)
+        outcome = self.verdict(taken.u, self.returned(taken.u), steepest) if arrived else REACHED
+        return SinkhornState(k, until if arrived else k * eta, taken.u, v, outcome, record, steepest)
 
-    def _verdict(self, u: Array, returned: Array) -> Outcome:
-        """Whether the nodes resolve ε for φ_k, and what is returned has a map and a density."""
+    def verdict(self, u: Array, returned: Array, steepest: float = 0.0) -> Outcome:
+        """Whether the nodes resolve ε for φ_k, and what is returned has a map and a density; a remark on steps that expand."""
         found = resolution(self.reading, u, self.eps, self.quadrature)
-        return self.reading.inspect(returned, self.quadrature, lambda: self._remedy(u, returned)) if found.ok else found
+        if found.ok:
+            found = self.reading.inspect(returned, self.quadrature, lambda: self._remedy(u, returned))
+        return self.stepping.remark(steepest) if found.ok else found
 
     def _remedy(self, u: Array, returned: Array) -> str:
         """For a potential that folds or loses mass.  D²φ_k is a covariance over ε, positive; what the gauge adds shrinks with ε."""
@@ -249,7 +276,12 @@ class Sinkhorn:
         return (self.half_step(self.half_step_back(v)) - v) / self.eps + self.problem.nu.log_density
 
     def fields(self, state: SinkhornState) -> Mapping[str, Array]:
-        """``v`` of the half step before the potential, ψ_k = |y|²/2 + v on the target nodes; NaN at the start, before any."""
+        """``v`` of the half step before the potential, ψ_k = |y|²/2 + v on the target nodes; NaN at the start, before any.
+
+        With another objective or step φ_k is no half step's image, and ``v`` is the half step of φ_k, by one more pass.
+        """
+        if not self.stepping.whole:
+            return {"v": self.half_step(state.u)}
         return {"v": np.full(self.problem.codomain.shape, np.nan) if state.v is None else state.v}
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
@@ -257,32 +289,22 @@ class Sinkhorn:
 
         The quadrature estimate is 2t·exp(−2π²ε/(h² max(φ″, 1/φ″))).  Cost: twice that of the trajectory.
         """
+        space = self.quadrature_error(trajectory)
+        halved = replace(self, eps=self.eps / 2, step=None if self.step is None else self.step / 2, quadrature=1.0)
+        finer = evolve(halved, trajectory.times, initial=trajectory.initial)
+        distances = sup_distances(self.problem.domain, trajectory.potentials, finer.potentials)
+        return ErrorEstimate(trajectory.times, distances / (1.0 - 0.5**self.gauge.order), space)
+
+    def quadrature_error(self, trajectory: Trajectory) -> Array:
+        """2t·exp(−2π²ε/(h² max(φ″, 1/φ″))) at a trajectory's times, for the stiffest of its potentials; refused for samples."""
         if not self.problem.has_densities:
             raise ValueError(
                 "errors against PMA need densities, and samples carry weights only; see Plan.duality_gap for the plan's own"
             )
         stiffest = max(self.reading.stiffness(u) for u in trajectory.potentials)
-        finer = evolve(replace(self, eps=self.eps / 2, quadrature=1.0), trajectory.times, initial=trajectory.initial)
-        distances = sup_distances(self.problem.domain, trajectory.potentials, finer.potentials)
-        return ErrorEstimate(
-            trajectory.times,
-            distances / (1.0 - 0.5**self.gauge.order),
-            2 * trajectory.times * np.exp(-2 * np.pi**2 * self.eps / stiffest),
-        )
+        return 2 * trajectory.times * np.exp(-2 * np.pi**2 * self.eps / stiffest)
 
     def _plus(self, u: Array, f: float, own: float) -> Array:
         """u + ε f·(this factor) + u_ff·(the other)."""
         u = u + self.eps * f * self.problem.f if f else u
         return u + own * self.own.u if own else u
-
-    def _record(self, speed: Array) -> dict[str, float]:
-        domain, mu = self.problem.domain, self.problem.mu
-        with np.errstate(over="ignore"):  # where there is no mass, the ratio of masses may be anything
-            ratio = np.expm1(speed)
-        return {
-            "marginal_error": mu.integral(np.abs(ratio)),
-            "mass": 1.0 + mu.integral(ratio),
-            "fastest": float(speed.max()),
-            "slowest": float(speed.min()),
-            "speed": domain.sup(domain.centred(speed)),
-        }

@@ -14,13 +14,14 @@ from functools import cached_property
 import numpy as np
 
 from ..flows.loop import evolve
-from ..flows.protocol import reach
+from ..flows.protocol import objective_of, reach
 from ..flows.trajectories import ErrorEstimate, Trajectory, followed, sup_distances
 from ..machine.arrays import Array, having, integer
 from ..machine.speaking import count
+from ..problems.objectives import KL, Divergence, checked_objective
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem, checked
-from .gauges import GAUGES, SYMMETRIC, Gauge, second_order
+from .gauges import GAUGES, PLAIN, SYMMETRIC, Gauge, second_order
 from .iteration import Sinkhorn, SinkhornState
 from .readings import Reading
 from .softmin.protocol import Softmin
@@ -93,19 +94,21 @@ class RichardsonState:
 
 @dataclass(frozen=True, eq=False)
 class Richardson:
-    """Sinkhorn in a gauge of order 2 on the ladder ε, ε/2, …, ε/2^{levels−1}, extrapolated: order 2·levels in ε.
+    """Sinkhorn on the ladder ε, ε/2, …, ε/2^{levels−1}, extrapolated: order 2·levels in ε, for other objectives than KL levels.
 
     Parameters
     ----------
     problem : densities on a torus or a box.
     eps : the largest ε; requested times are its multiples.
     levels : runs of the ladder, ≥ 1; the finest has ε/2^{levels−1} and must be resolved by the grid.
-    gauge : `SYMMETRIC`, or `SELF`: both have errors in even powers of ε.
+    gauge : `SYMMETRIC`, or `SELF`: both have errors in even powers of ε.  `PLAIN` for other objectives.
+    objective : what falls; only KL's iterates have a gauge with even powers, and all powers of ε are extrapolated for the others.
     softmin : the engine of the log-sums; the domain's own unless given.
 
     Raises
     ------
-    ValueError : a gauge of order 1; samples, whose noise extrapolation amplifies: take one run of `Sinkhorn` with gauge=SELF.
+    ValueError : a gauge of order 1 with KL, one of order 2 with another objective; samples, whose noise extrapolation amplifies:
+        take one run of `Sinkhorn` with gauge=SELF.
 
     Notes
     -----
@@ -126,18 +129,28 @@ class Richardson:
     eps: float
     levels: int = field(default=2, kw_only=True)
     gauge: Gauge = field(default=SYMMETRIC, kw_only=True)
+    objective: Divergence = field(default=KL(), kw_only=True)
     softmin: Softmin | None = field(default=None, kw_only=True)
     quadrature: float = field(default=1e-12, kw_only=True)
 
     def __post_init__(self) -> None:
         integer(self.levels, "levels")
-        need_even_powers(checked(self.problem), self.gauge)
+        if checked_objective(self.objective) == KL():
+            need_even_powers(checked(self.problem), self.gauge)
+        else:
+            need_densities(checked(self.problem), self.gauge)
         _ = self.ladder
+
+    @property
+    def power(self) -> int:
+        """Of ε, whose multiples alone occur in the errors: 2 for KL in its gauges, 1 for other objectives."""
+        return 2 if self.objective == KL() else 1
 
     @cached_property
     def ladder(self) -> tuple[Sinkhorn, ...]:
         """The Sinkhorn flows with ε, ε/2, …, coarse to fine."""
-        first = Sinkhorn(self.problem, self.eps, gauge=self.gauge, softmin=self.softmin, quadrature=self.quadrature)
+        given = {"softmin": self.softmin, "quadrature": self.quadrature}
+        first = Sinkhorn(self.problem, self.eps, gauge=self.gauge, objective=self.objective, **given)
         return tuple(replace(first, eps=self.eps / 2**level) for level in range(self.levels))
 
     @property
@@ -173,13 +186,16 @@ class Richardson:
         if outcome.ok and t >= until:
             finest = self.ladder[-1]
             outcome = finest.reading.inspect(
-                extrapolate(self._potentials(states)), finest.quadrature, lambda: LADDER_REMEDY
+                self._extrapolated(self._potentials(states)), finest.quadrature, lambda: LADDER_REMEDY
             )
         return RichardsonState(t, states, outcome, {"error_estimate": self._last_change(states)})
 
     def potential(self, state: RichardsonState) -> Array:
         """The extrapolated potential u at the state's time, on the grid."""
-        return extrapolate(self._potentials(state.ladder))
+        return self._extrapolated(self._potentials(state.ladder))
+
+    def _extrapolated(self, potentials: list[Array]) -> Array:
+        return extrapolate(potentials, power=self.power)
 
     def _last_change(self, states: tuple[SinkhornState, ...]) -> float:
         """sup distance between extrapolations with and without the finest run; NaN with one level."""
@@ -187,7 +203,7 @@ class Richardson:
         if self.levels < 2:
             return float("nan")
         grid = self.problem.domain
-        return grid.sup(grid.centred(extrapolate(potentials) - extrapolate(potentials[:-1])))
+        return grid.sup(grid.centred(self._extrapolated(potentials) - self._extrapolated(potentials[:-1])))
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
         """Time: the recorded distance between the last two extrapolations.  Space: of the quadrature with the least ε."""
@@ -203,6 +219,11 @@ def need_even_powers(problem: Problem, gauge: Gauge) -> None:
     """Refuse what extrapolation in ε² makes no sense for: gauges of order 1, and samples."""
     if having(gauge, "order", "gauge", GAUGES).order < 2:
         raise ValueError(f"gauge={gauge.name!r} has odd powers of ε, which extrapolation keeps: take SYMMETRIC or SELF")
+    need_densities(problem, gauge)
+
+
+def need_densities(problem: Problem, gauge: Gauge) -> None:
+    """Refuse samples, whose noise extrapolation amplifies."""
     if not checked(problem).has_densities:
         raise ValueError(
             f"gauge={gauge.name!r} extrapolated over samples, which carry weights but no density e^(−f), amplifies their noise: "
@@ -210,18 +231,20 @@ def need_even_powers(problem: Problem, gauge: Gauge) -> None:
         )
 
 
-def extrapolate(values: Sequence[Array], epsilons: Sequence[float] | None = None, at: float = 0.0) -> Array:
+def extrapolate(
+    values: Sequence[Array], epsilons: Sequence[float] | None = None, at: float = 0.0, power: int = 2
+) -> Array:
     """The polynomial in ε² through values at ``epsilons``, unless given 1, ½, ¼, …, taken at another ε, the limit 0 (Lagrange).
 
-    Even powers up to ε^{2(n−1)} are exact with n values.
+    Even powers up to ε^{2(n−1)} are exact with n values; with ``power`` 1 it is a polynomial in ε, exact up to ε^{n−1}.
 
     Examples
     --------
     >>> float(extrapolate([np.array(3.0 + 4.0), np.array(3.0 + 1.0)]))  # 3 + 4ε²
     3.0
     """
-    nodes = np.square(0.5 ** np.arange(len(values)) if epsilons is None else np.array(epsilons))
-    weights = [np.prod([(at**2 - b) / (a - b) for b in nodes if b != a]) for a in nodes]
+    nodes = np.power(0.5 ** np.arange(len(values)) if epsilons is None else np.array(epsilons), power)
+    weights = [np.prod([(at**power - b) / (a - b) for b in nodes if b != a]) for a in nodes]
     return np.tensordot(weights, np.stack(values), axes=1)
 
 
@@ -280,6 +303,9 @@ def cross_check(trajectory: Trajectory, eps: float, *, levels: int = 4) -> Cross
     True
     """
     problem = followed(trajectory).flow.problem
-    other = evolve(Richardson(problem, eps, levels=levels), trajectory.times, initial=trajectory.initial)
+    objective = objective_of(followed(trajectory).flow)
+    gauge = SYMMETRIC if objective == KL() else PLAIN
+    ladder = Richardson(problem, eps, levels=levels, gauge=gauge, objective=objective)
+    other = evolve(ladder, trajectory.times, initial=trajectory.initial)
     distance = sup_distances(problem.domain, trajectory.potentials, other.potentials)
     return CrossCheck(trajectory.times, distance, other.error_estimate().total)
