@@ -40,7 +40,7 @@ How far apart are they, and of which order?
     compare → Comparison        errors between two runs; cross_check: by a solver that shares nothing but the grid
     Study, Band                 observed orders and verdicts
     scaling_study → Scaling     orders of Sinkhorn on your own densities, by ScalingMethod, with a report
-    plot_orders, plot_trajectory, plot_transport, save_figure, latex_table   for papers
+    plot_orders, plot_trajectory, plot_transport, save_figure, save_film, latex_table   for papers
 
 What is the answer where it is known?
     gaussian                    closed forms between normal distributions

@@ -102,14 +102,15 @@ from .studies.convergence import Band as Band
 from .studies.convergence import Comparison as Comparison
 from .studies.convergence import Study as Study
 from .studies.convergence import compare as compare
-from .studies.figures import plot_orders as plot_orders
-from .studies.figures import plot_trajectory as plot_trajectory
-from .studies.figures import plot_transport as plot_transport
+from .studies.curves import plot_orders as plot_orders
 from .studies.figures import save_figure as save_figure
+from .studies.films import save_film as save_film
+from .studies.runs import plot_trajectory as plot_trajectory
 from .studies.scaling import Scaling as Scaling
-from .studies.scaling import ScalingMethod as ScalingMethod
 from .studies.scaling import scaling_study as scaling_study
+from .studies.scaling_runs import ScalingMethod as ScalingMethod
 from .studies.tables import latex_table as latex_table
+from .studies.transports import plot_transport as plot_transport
 
 __version__: str
 __all__: list[str]

@@ -24,8 +24,9 @@ from pmasolve import (
     plot_trajectory,
     save_figure,
 )
+from pmasolve.studies.curves import MARKERS
 from pmasolve.studies.entries import Entry, Section
-from pmasolve.studies.figures import MARKERS, OKABE_ITO, svg
+from pmasolve.studies.figures import OKABE_ITO, svg
 from pmasolve.studies.tables import latex
 
 TAU = 2 * np.pi
@@ -38,13 +39,19 @@ def lines(axis) -> list:
 
 
 def test_orders_are_drawn_on_logarithmic_labelled_axes_with_reference_slopes() -> None:
-    (axis,) = plot_orders({"Sinkhorn": STUDY}, norms=("sup", "gradient"), slopes=(1, 2)).axes
-    assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
-    assert (axis.get_xlabel(), axis.get_ylabel()) == ("ε", "error")
-    assert [line.get_label() for line in lines(axis)] == ["Sinkhorn, sup", "Sinkhorn, gradient"]
-    for line, order in zip((line for line in axis.get_lines() if line.get_linestyle() == ":"), (1, 2), strict=True):
-        x, y = line.get_data()
+    """A panel for each norm; the slope is drawn below the curve that has it, in its colour, and named at its fine end."""
+    axes = plot_orders({"Sinkhorn": STUDY}, norms=("sup", "gradient"), slopes=(1, 2)).axes
+    for axis, order, left in zip(axes, (2, 1), ("sup |u − ũ|", "sup |∇u − ∇ũ|"), strict=True):
+        assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
+        assert (axis.get_xlabel(), axis.get_ylabel()) == ("ε", left)
+        (curve,), (dotted,) = lines(axis), [line for line in axis.get_lines() if line.get_linestyle() == ":"]
+        x, y = dotted.get_data()
         assert np.log(y[0] / y[-1]) / np.log(x[0] / x[-1]) == pytest.approx(order)
+        (name,) = axis.texts
+        assert name.get_text() == f"slope {order}"
+        assert name.get_color() == dotted.get_color() == curve.get_color()
+        assert name.xy == (x[-1], y[-1])
+        assert np.all(y < curve.get_ydata())
 
 
 def test_curves_differ_in_colour_and_in_marker() -> None:
@@ -72,11 +79,10 @@ def test_a_trajectory_is_drawn_and_saved_as_svg_and_pdf(dim: int, tmp_path: Path
     assert page.read_bytes().startswith(b"%PDF")
 
 
-def test_three_dimensions_are_refused_with_a_remedy() -> None:
-    problem = Problem(Torus((8, 8, 8)), lambda x, y, z: 0 * x, lambda x, y, z: 0 * x)
-    u = np.zeros((1, 8, 8, 8))
-    flow = Trajectory(MongeAmpere(problem), np.array([0.01]), u, Outcome("made up", True), (0.01, u[0]), u[0])
-    with pytest.raises(ValueError, match="slice"):
+def test_a_run_without_times_is_not_drawn() -> None:
+    problem, u = Problem(Torus((8,)), np.zeros(8), np.zeros(8)), np.zeros(8)
+    flow = Trajectory(MongeAmpere(problem), np.empty(0), np.empty((0, 8)), Outcome("made up", False), (0.0, u), u)
+    with pytest.raises(ValueError, match=r"no times \(made up"):
         plot_trajectory(flow)
 
 
@@ -98,6 +104,19 @@ def test_latex_has_one_row_for_each_value() -> None:
     assert rows[5].endswith(r"& -- \\")
     assert rows[6].endswith(r"& 2.00 \\")
     assert r"\caption{Sinkhorn}" in rows
+
+
+def test_studies_stand_side_by_side() -> None:
+    """One table for a paper: ε as a power of two, error and order of each method, a block for each norm."""
+    text = latex_table({"plain": STUDY, "symmetric": STUDY}, norms=("sup", "gradient"), caption="C", label="tab:o")
+    rows = [line for line in text.splitlines() if line.startswith("$2^")]
+    assert [row.split(" & ")[0] for row in rows] == ["$2^{-6}$", "$2^{-7}$", "$2^{-8}$"] * 2
+    assert rows[2] == r"$2^{-8}$ & $4.58 \cdot 10^{-5}$ & 2.00 & $4.58 \cdot 10^{-5}$ & 2.00 \\"
+    assert r"\multicolumn{2}{c}{plain} & \multicolumn{2}{c}{symmetric} \\" in text
+    assert text.splitlines()[-3:] == [r"\caption{C}", r"\label{tab:o}", r"\end{table}"]
+    other = Study.over("eps", [0.5, 0.25], lambda e: {"sup": e})
+    with pytest.raises(ValueError, match="other parameters or values"):
+        latex_table({"plain": STUDY, "other": other})
 
 
 def test_pyplot_is_never_imported() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from pmasolve import PLAIN, Problem, Scaling, ScalingMethod, Torus, scaling_study
-from pmasolve.studies.scaling import METHODS, PLAIN_METHOD
+from pmasolve.studies.scaling_runs import METHODS, PLAIN_METHOD
 
 TAU = 2 * np.pi
 EPS = [1 / 128, 1 / 256, 1 / 512]
@@ -69,9 +70,41 @@ def test_the_report_is_that_of_the_suite(study: Scaling, tmp_path: Path) -> None
     assert all(words in page for words in ("<title>My densities", "order (sup)", "symmetric", "64 points"))
     assert page.count("<svg") == 1
     assert "mutation" not in page
+    table = (tmp_path / "mine" / "tables.tex").read_text("utf-8")
+    assert table.count(r"\begin{table}") == 1
+    assert r"\multicolumn{2}{c}{Richardson}" in table
+    assert table.count("$2^{-9}$ & ") == 2
     (record,) = json.loads((tmp_path / "mine" / "results.json").read_text("utf-8"))["claims"]
     assert record["holds"] is True
     assert record["checks"][1]["errors"]["sup"] == study.studies["symmetric"].errors["sup"].tolist()
+
+
+def test_the_report_can_be_repeated(study: Scaling, tmp_path: Path) -> None:
+    """Settings, versions, both densities' hashes, the total time and what the user says of them, in the page and beside it."""
+    script = "mu = 1 + 0.3*cos(2*pi*x)  # <my file>"
+    page = study.report(tmp_path, configuration=script).read_text("utf-8")
+    record = json.loads((tmp_path / "results.json").read_text("utf-8"))
+    again = record["repeat"]
+    assert again["configuration"] == script
+    assert "&lt;my file&gt;" in page
+    hashes = [hashlib.sha256(values.astype("<f8").tobytes()).hexdigest() for values in (PROBLEM.f, PROBLEM.g)]
+    assert list(again["sha256"].values()) == hashes
+    assert all(text in page for text in hashes)
+    assert again["settings"]["rtol"] == 1e-11
+    assert again["settings"]["methods"] == [f"{m.name}: gauge {m.gauge.name}, levels {m.levels}" for m in METHODS]
+    assert again["reference"]["in_space"]["sup"] == study.in_space["sup"]
+    assert record["seconds"] == pytest.approx(sum(study.seconds.values()))  # that of the reference was left out
+    assert {"numpy", "pmasolve", "python"} <= record["versions"].keys()
+
+
+def test_the_picture_has_both_errors_and_the_references_own(study: Scaling) -> None:
+    axes = study.plot().axes
+    assert [axis.get_ylabel() for axis in axes] == ["sup |u − ũ|", "sup |∇u − ∇ũ|"]
+    for axis, norm in zip(axes, ("sup", "gradient"), strict=True):
+        lines = {line.get_label(): line.get_ydata() for line in axis.get_lines()}
+        np.testing.assert_array_equal(lines["Richardson"], study.studies["Richardson"].errors[norm])
+        assert lines["error of the reference"][0] == study.floor[norm]
+        assert [text.get_text() for text in axis.texts] == ["slope 1", "slope 2", "slope 4"]
 
 
 def test_what_cannot_be_studied_is_refused_before_any_work() -> None:

@@ -172,13 +172,19 @@ def test_a_picture(things: dict[str, object]) -> None:
         assert escape(thing.summary()) in html
 
 
-def test_what_cannot_be_drawn_is_told_in_words() -> None:
-    """In three dimensions a notebook has the page alone, and ``plot`` says why."""
+def test_what_cannot_be_drawn_is_told_in_words(things: dict[str, object]) -> None:
+    """A notebook has the page alone, and ``plot`` says why."""
+    plan = things["Plan"]
+    assert plan._repr_html_() == f"<div><pre>{escape(plan.summary())}</pre></div>"
+    with pytest.raises(ValueError, match="clouds in two dimensions or more"):
+        plan.plot()
+
+
+def test_three_dimensions_are_drawn_by_a_plane() -> None:
     cube = Problem(Torus((8,) * 3), np.zeros((8,) * 3), np.zeros((8,) * 3))
     for thing in (transport(cube), evolve(MongeAmpere(cube), [0.01])):
-        assert thing._repr_html_() == f"<div><pre>{escape(thing.summary())}</pre></div>"
-        with pytest.raises(ValueError, match="3 dimensions"):
-            thing.plot()
+        assert "z = 0.5" in thing.plot().axes[0].get_title()
+        assert thing._repr_html_().count("<svg") == 1
 
 
 def test_pictures_are_imported_when_asked_for() -> None:

@@ -151,7 +151,7 @@ def test_what_a_map_between_voids_does(kind, tmp_path: Path) -> None:
     assert np.array_equal(again.map, T.map)
     assert np.array_equal(again.undefined, T.undefined)
     assert np.allclose(again.inverse(y), T.inverse(y))
-    assert len(plot_transport(T).axes) == 3
+    assert len(plot_transport(T).axes) == 5  # with two colour bars
 
 
 def test_images_need_not_be_positive() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pmasolve.studies.entries import Section
-from pmasolve.studies.pages import draw, put
+from pmasolve.studies.pages import drawing_of, put
 from pmasolve.studies.tables import finest, markdown
 
 from .claims import Claim, ClaimModule
@@ -38,7 +38,7 @@ def write(root: Path, modules: Sequence[ClaimModule], results: Mapping[str, Sect
         *(
             put(figures / f"{name}.svg", drawing.svg)
             for name in PICTURED
-            if (section := results.get(name)) is not None and (drawing := draw(section)) is not None
+            if (section := results.get(name)) is not None and (drawing := drawing_of(section)) is not None
         ),
     ]
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import cast
 
-from pmasolve.studies.pages import draw
+from pmasolve.studies.pages import drawing_of
 
 from . import suite
 from .claims import ClaimModule, Level, Result, Row
@@ -40,7 +40,7 @@ class Job:
 def measure(job: Job, note: Note = lambda row: None) -> Done:
     """Run one claim and draw its figure."""
     found = section(suite.run(job.module, job.level, note))
-    return Done(found, draw(found), job.key)
+    return Done(found, drawing_of(found), job.key)
 
 
 def measure_named(name: str, level: Level, key: str, foreign: bool) -> Done:

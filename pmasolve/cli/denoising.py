@@ -14,8 +14,7 @@ from ..studies.figures import save_figure
 from ..studies.scales import gallery as write_gallery
 from ..studies.scales import plot_complexity
 from .door import AsJson, door, say
-
-FORMATS = (".svg", ".pdf")
+from .inputs import check_figure
 
 
 def denoising(
@@ -25,7 +24,7 @@ def denoising(
     count: Annotated[int, typer.Option(help="how many r", min=2)] = 12,
     draws: Annotated[int, typer.Option(help="draws of Y at every r", min=2)] = 1024,
     seed: Annotated[int, typer.Option(help="of the draws")] = 0,
-    figure: Annotated[Path | None, typer.Option(help="the file for a figure (.svg or .pdf)")] = None,
+    figure: Annotated[Path | None, typer.Option(help="the file for a figure (.png, .svg or .pdf)")] = None,
     gallery: Annotated[Path | None, typer.Option(help="a folder for figures 1 to 11 of arXiv 2411.01629")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -41,14 +40,13 @@ def denoising(
 
 
 def _measure(data: Path, snr: np.ndarray, draws: int, seed: int, figure: Path | None, as_json: bool) -> None:
-    if figure is not None and figure.suffix not in FORMATS:
-        raise ValueError(f"figure={figure}: give a name that ends in {' or '.join(FORMATS)}")
+    check_figure(figure)
     law = Points(np.load(data, allow_pickle=False))
     found = complexity(law, snr, draws=draws, seed=seed)
     known = resolution(law, snr, draws=draws, seed=seed)
     written = []
     if figure is not None:
-        written = save_figure(plot_complexity(found), figure.with_suffix(""), formats=[figure.suffix[1:]])
+        written = save_figure(plot_complexity(found), figure)
     say(_words(law, found, known, written), _record(law, found, known, written), as_json)
 
 

@@ -14,6 +14,7 @@ from ..machine import archives
 from ..machine.arrays import Array, number
 from ..problems.formats.samples import Samples
 from ..problems.images import read_samples
+from ..studies.figures import FORMATS
 
 HELD = 20  # arrays of the grid that a run holds at least
 
@@ -117,6 +118,17 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | None])
             archives.check_writable(path)
             if path.exists() and any(given is not None and given.exists() and path.samefile(given) for given in inputs):
                 raise ValueError(f"{path} is one of the densities: give another name, it would be overwritten")
+
+
+def check_figure(figure: Path | None) -> None:
+    """Refuse now the name of a figure that could not be written after the work.
+
+    Raises
+    ------
+    ValueError : another ending than those of figures.
+    """
+    if figure is not None and figure.suffix[1:] not in FORMATS:
+        raise ValueError(f"figure={figure}: give a name that ends with .{', .'.join(FORMATS)}")
 
 
 def check_memory(shape: Sequence[int]) -> None:

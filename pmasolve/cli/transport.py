@@ -15,11 +15,10 @@ from ..maps.transport import Transport
 from ..maps.transport import transport as solve
 from ..problems.grids import Box, Torus
 from ..problems.problem import Problem
-from ..studies import figures as report
+from ..studies.figures import save_figure
+from ..studies.transports import plot_transport
 from .door import AsJson, door, say, undone
-from .inputs import Reading, check_outputs, lengths_of
-
-FORMATS = (".svg", ".pdf")
+from .inputs import Reading, check_figure, check_outputs, lengths_of
 
 
 def transport(
@@ -28,7 +27,7 @@ def transport(
     ],
     target: Annotated[Path, typer.Argument(help="the same, of the same shape", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="the file for the map (.npz)")] = None,
-    figure: Annotated[Path | None, typer.Option(help="the file for a figure (.svg or .pdf), 2D")] = None,
+    figure: Annotated[Path | None, typer.Option(help="the file for a figure (.png, .svg or .pdf)")] = None,
     periodic: Annotated[bool, typer.Option("--periodic", help="on a torus; otherwise in a box")] = False,
     floor: Annotated[float, typer.Option(help="added to both, in units of their largest values", min=0.0)] = 0.0,
     gap: Annotated[float, typer.Option(help="relative width of the certified interval that is good enough")] = 1e-3,
@@ -40,18 +39,13 @@ def transport(
 ) -> None:
     """Find the optimal map between two densities and what it costs; the longest side has length 1 unless lengths are given."""
     with door():
-        if figure is not None and figure.suffix not in FORMATS:
-            raise ValueError(f"figure={figure}: give a name that ends with {' or '.join(FORMATS)}")
+        check_figure(figure)
         check_outputs((out and archives.target_of(out), figure), (source, target))
         problem = _problem_of_files((source, target), Reading(array, frame, floor, clip), lengths, periodic)
-        if figure is not None and problem.domain.dim != 2:
-            raise ValueError(
-                f"figure={figure}: {source} has {problem.domain.dim} axes, figures are drawn in 2D; leave it out"
-            )
         T = solve(problem, gap=gap)
         written = [] if out is None else [save_map(T, out)]
         if figure is not None:
-            written += report.save_figure(report.plot_transport(T), figure.with_suffix(""), formats=[figure.suffix[1:]])
+            written += save_figure(plot_transport(T), figure)
         say(_map_words(T, written), _map_record(T, written), as_json)
         if not T.outcome.ok:
             undone(T.outcome)

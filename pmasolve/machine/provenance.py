@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import numpy as np
+
+from .arrays import Array
 
 PACKAGES = ("numpy", "scipy", "numba", "scikit-sundae", "matplotlib", "ducc0")
 
@@ -45,6 +50,18 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "absent"
+
+
+def digest(values: Array | bytes) -> str:
+    """SHA-256 of the bytes of a file, or of float64 values in C order and little-endian: what was computed with, in 64 letters.
+
+    Examples
+    --------
+    >>> digest(np.zeros(2))[:8], digest(bytes(16))[:8]
+    ('374708ff', '374708ff')
+    """
+    raw = values if isinstance(values, bytes) else np.ascontiguousarray(values, dtype="<f8").tobytes()
+    return hashlib.sha256(raw).hexdigest()
 
 
 def machine() -> str:

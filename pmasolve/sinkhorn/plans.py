@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..flows.trajectories import Trajectory, followed
 from ..machine.arrays import Array, shown
-from ..machine.speaking import sheet
+from ..machine.speaking import drawn, page, sheet
 from ..problems.points import Points, given, rows
 from ..problems.problem import Measure, Problem, checked
 from .potentials import Potential, half_step
@@ -84,6 +84,13 @@ class Plan:
 
     def __repr__(self) -> str:
         return f"<Plan at ε = {self.eps:.6g}, {self.problem.domain.words} to {self.problem.codomain.words}>"
+
+    def _repr_html_(self) -> str:
+        return page(self)
+
+    def plot(self) -> Any:
+        """Some points of a cloud, joined with the targets that get most of their mass: a matplotlib ``Figure``, for clouds only."""
+        return drawn(self)
 
     def summary(self) -> str:
         """Cost, entropic value with its bounds, mass and marginals, on a page of at most 80 columns; five passes of the engine."""

@@ -22,7 +22,8 @@ from .tables import cells, comma_separated, latex
 with extra("report"):
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from .figures import pdf, plot_section, svg
+    from .curves import plot_section
+    from .figures import Figure, pdf, svg
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,14 @@ class Drawing:
     pdf: bytes
 
 
-def draw(section: Section) -> Drawing | None:
+def drawing_of(section: Section) -> Drawing | None:
     """The figure of a section; None where there is nothing to draw."""
-    if (figure := plot_section(section)) is None:
-        return None
+    figure = plot_section(section)
+    return None if figure is None else draw(figure)
+
+
+def draw(figure: Figure) -> Drawing:
+    """A figure in both forms."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # it is settled now, and costs more than the drawing
     return Drawing(svg(figure), pdf(figure))
@@ -72,7 +77,13 @@ def prepare(directory: Path) -> None:
 
 
 def write(
-    page: Page, sections: Sequence[Section], directory: Path, *, drawings: Mapping[str, str], more: Mapping[str, Any]
+    page: Page,
+    sections: Sequence[Section],
+    directory: Path,
+    *,
+    drawings: Mapping[str, str],
+    more: Mapping[str, Any],
+    tables: str | None = None,
 ) -> Path:
     """Write report.html, results.json, results.csv and tables.tex into a directory that exists; the path of the page.
 
@@ -81,18 +92,19 @@ def write(
     page : title and words.
     sections : in order.
     drawings : <svg> elements by section name.
-    more : goes into the head of results.json, and of the page where it knows the word: "level".
+    more : goes into the head of results.json, and of the page where it knows the word: "level", "seconds".
+    tables : content of tables.tex; one table for each entry unless given.
 
     Raises
     ------
     OSError : the directory cannot be written.
     """
-    about = {**more, **provenance(sections)}
+    about = {**provenance(sections), **more}
     record = {**about, "claims": [to_json(section) for section in sections]}
     contents = {  # all are made before the first is written
         "results.json": json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False),
         "results.csv": comma_separated(sections),
-        "tables.tex": latex(sections),
+        "tables.tex": latex(sections) if tables is None else tables + "\n",
         "report.html": html(page, sections, about, drawings),
     }
     return [put(directory / name, content) for name, content in contents.items()][-1]

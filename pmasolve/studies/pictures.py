@@ -13,17 +13,24 @@ from ..maps.distances import Distances
 from ..maps.transport import Transport
 from ..problems.grids import Cloud, Grid
 from ..samples.choosing import EpsChoice
+from ..sinkhorn.plans import Plan
 from ..sinkhorn.schroedinger import Schroedinger
 from .convergence import Study
-from .figures import OKABE_ITO, Axes, Curve, Figure, Panel, panels, plot_panels, plot_trajectory, plot_transport, svg
+from .curves import NORMS, Curve, Panel, plot_panels
+from .fields import View
+from .figures import OKABE_ITO, Axes, Figure, colour_bar, legend_below, panels, svg
+from .runs import draw_clouds, plot_trajectory, projected
+from .scaling import Scaling
+from .transports import plot_transport
 
-POINTS_DRAWN = 400  # points of a cloud that are drawn
 PICTURE_WIDTH = 520  # pixels: the width of a picture in a notebook
+PLAN_ROWS = 60  # source points of a coupling that are joined with their targets
+STRONG = 3  # targets of each of them
 
 
 @singledispatch
 def draw(thing: object, **options: Any) -> Figure:
-    """The picture of a trajectory, a transport map, a study, distances or Schrödinger potentials.
+    """The picture of a trajectory, a transport map, a study, distances, Schrödinger potentials or a coupling of clouds.
 
     Raises
     ------
@@ -43,29 +50,42 @@ def inline(thing: object) -> str:
 
 
 @draw.register
-def _(thing: Trajectory, i: int = -1) -> Figure:
-    return _of_clouds(thing, i) if isinstance(thing.flow.problem.domain, Cloud) else plot_trajectory(thing, i)
+def _(thing: Trajectory, i: int = -1, **options: Any) -> Figure:
+    return plot_trajectory(thing, i, **options)
 
 
 @draw.register
-def _(thing: Transport, lines: int = 24) -> Figure:
-    return plot_transport(thing, lines)
+def _(thing: Transport, lines: int = 24, **options: Any) -> Figure:
+    return plot_transport(thing, lines, **options)
 
 
 @draw.register
 def _(thing: Study, slopes: tuple[float, ...] = ()) -> Figure:
     curves = [Curve(norm, thing.values, errors) for norm, errors in thing.errors.items()]
-    return plot_panels([Panel("", thing.parameter, curves)], slopes=slopes)
+    return plot_panels([Panel("", thing.parameter, curves)], slopes=slopes, columns=1)
+
+
+@draw.register
+def _(thing: Scaling) -> Figure:
+    slopes = [method.order for method in thing.methods]
+    drawn = []
+    for norm in ("sup", "gradient"):
+        curves = [Curve(name, study.values, study.errors[norm]) for name, study in thing.studies.items()]
+        own = Curve("error of the reference", curves[0].values, np.full(curves[0].values.size, thing.floor[norm]), True)
+        drawn.append(Panel("", "eps", [*curves, own], NORMS[norm]))
+    return plot_panels(drawn, slopes=slopes, columns=1)
 
 
 @draw.register
 def _(thing: EpsChoice) -> Figure:
     domain, codomain = thing.problem.domain, thing.problem.codomain
-    with panels(2 if domain.dim < 3 else 1) as (figure, axes):
+    clouds = isinstance(domain, Cloud) and isinstance(codomain, Cloud)
+    with panels(2 if clouds else 1) as (figure, axes):
         _draw_risks(axes[0], thing)
-        if isinstance(domain, Cloud) and isinstance(codomain, Cloud) and domain.dim < 3:
-            _draw_arrows(axes[1], domain, codomain, thing.map(domain.points))
-            axes[1].set(title="the map")
+        if clouds:
+            draw_clouds(axes[1], domain, codomain, thing.map(domain.points))
+            axes[1].set(title=f"the map{projected(domain)}")
+        legend_below(figure, 4)
     return figure
 
 
@@ -77,8 +97,7 @@ def _draw_risks(axis: Axes, found: EpsChoice) -> None:
         axis.loglog(curve.eps, np.sqrt(shown), "o-", color=color, label=name)
         axis.loglog(curve.eps, np.sqrt(curve.noise[name]), ":", color=color)
     axis.plot([found.eps], [found.error], "k*", markersize=12, label="chosen")
-    axis.set(title="Estimated RMS error of the map (dotted: noise)", xlabel="ε", ylabel="error")
-    axis.legend()
+    axis.set(title="RMS error of the map (dotted: noise)", xlabel="ε", ylabel="estimated error")
 
 
 @draw.register
@@ -88,14 +107,15 @@ def _(thing: Distances) -> Figure:
             _draw_pairs(axis, thing)
         else:
             _draw_row(axis, thing)
+            legend_below(figure, 3)
     return figure
 
 
 def _draw_pairs(axis: Axes, found: Distances) -> None:
     image = axis.imshow(found.w2, cmap="cividis", vmin=0.0)
-    axis.set(title="$W_2$ between pairs", xlabel="density", ylabel="density")
+    axis.set(xlabel="density", ylabel="density")
     axis.locator_params(integer=True)
-    axis.figure.colorbar(image, ax=axis, shrink=0.85)
+    colour_bar(axis, image, "$W_2$")
 
 
 def _draw_row(axis: Axes, found: Distances) -> None:
@@ -108,23 +128,42 @@ def _draw_row(axis: Axes, found: Distances) -> None:
         axis.plot(n[~found.ok], found.w2[~found.ok], "x", color=OKABE_ITO[1], label="not ok")
     axis.set(title="$W_2$ to the reference", xlabel="density", ylim=(0, None))
     axis.locator_params(axis="x", integer=True)
-    axis.legend(loc="best")
 
 
 @draw.register
 def _(thing: Schroedinger) -> Figure:
-    domain = thing.flow.problem.domain
-    with panels(2 if domain.dim < 3 else 1) as (figure, axes):
+    problem = thing.flow.problem
+    with panels(2, tall=0.8) as (figure, axes):
         _draw_annealing(axes[0], thing)
-        match domain:
-            case Cloud() if domain.dim < 3:
-                _draw_arrows(axes[1], domain, thing.flow.problem.codomain, thing.map)
-            case Grid() if domain.dim == 1:
-                _draw_potentials(axes[1], domain.axis(0), thing)
-            case Grid() if domain.dim == 2:
-                image = axes[1].pcolormesh(*domain.points, thing.u, cmap="cividis", shading="nearest", rasterized=True)
-                axes[1].set(title="potential u", xlabel="x", ylabel="y", aspect="equal")
-                figure.colorbar(image, ax=axes[1], shrink=0.85)
+        match problem.domain:
+            case Cloud() as cloud:
+                draw_clouds(axes[1], cloud, problem.codomain, thing.map)
+                axes[1].set(title=f"map{projected(cloud)}")
+            case Grid(dim=1) as grid:
+                _draw_potentials(axes[1], grid.axis(0), thing)
+            case Grid():
+                view = View.of(problem)
+                view.field(axes[1], thing.u - np.min(thing.u), f"potential u − min u{view.where}")
+        legend_below(figure, 4)
+    return figure
+
+
+@draw.register
+def _(thing: Plan) -> Figure:
+    """Some points of a cloud, each joined with the targets that get most of its mass."""
+    source, target = thing.problem.domain, thing.problem.codomain
+    if not (isinstance(source, Cloud) and source.dim > 1):
+        raise ValueError("a coupling is drawn for clouds in two dimensions or more: for others take rows of Plan.rows")
+    some = np.linspace(0, source.size - 1, min(source.size, PLAN_ROWS)).astype(int)
+    rows = thing.rows(some)
+    with panels(1, tall=0.9) as (figure, (axis,)):
+        for node, row in zip(some, rows, strict=True):
+            for j in np.argsort(row)[-STRONG:]:
+                ends = np.stack([source.points[node, :2], target.points[j, :2]])
+                axis.plot(*ends.T, color="0.5", linewidth=0.6 * row[j] / row.max(), zorder=0)
+        draw_clouds(axis, source, target)
+        axis.set(title=f"coupling, ε = {thing.eps:.3g}{projected(source)}")
+        legend_below(figure)
     return figure
 
 
@@ -132,7 +171,6 @@ def _draw_potentials(axis: Axes, x: Array, found: Schroedinger) -> None:
     axis.plot(x, found.u - np.mean(found.u), color=OKABE_ITO[0], label="u")
     axis.plot(x, found.v - np.mean(found.v), color=OKABE_ITO[1], linestyle="--", label="v")
     axis.set(title="potentials, means removed", xlabel="x")
-    axis.legend(loc="best")
 
 
 def _draw_annealing(axis: Axes, found: Schroedinger) -> None:
@@ -147,35 +185,3 @@ def _draw_annealing(axis: Axes, found: Schroedinger) -> None:
         axis.semilogy(records["iterations"][here], records["marginal_error"][here], ".-", color=color, label=label)
         axis.semilogy(records["iterations"][newton], records["marginal_error"][newton], "D", color=color, markersize=4)
     axis.set(title="marginal error (diamonds: Newton)", xlabel="iterations spent")
-    axis.legend(loc="best")
-
-
-def _of_clouds(trajectory: Trajectory, i: int) -> Figure:
-    """Where the points of a cloud go."""
-    domain, codomain = trajectory.flow.problem.domain, trajectory.flow.problem.codomain
-    if domain.dim > 2:
-        raise ValueError(
-            f"clouds in {domain.dim} dimensions: pictures are drawn in 1 or 2; plot columns of trajectory.map(i)"
-        )
-    with panels(1) as (figure, (axis,)):
-        _draw_arrows(axis, domain, codomain, trajectory.map(i))
-        axis.set(title=f"t = {trajectory.times[i]:.3g}")
-    return figure
-
-
-def _draw_arrows(axis: Axes, source: Cloud, target: Cloud, image: Array) -> None:
-    """Points of both clouds and where the first go; in one dimension the graph of the map."""
-    if source.dim == 1:
-        order = np.argsort(source.points[:, 0])
-        axis.plot(source.points[order, 0], image[order, 0], ".", color=OKABE_ITO[0], markersize=2)
-        axis.set(xlabel="x", ylabel="map")
-        return
-    some = np.linspace(0, source.size - 1, min(source.size, POINTS_DRAWN)).astype(int)
-    others = np.linspace(0, target.size - 1, min(target.size, POINTS_DRAWN)).astype(int)
-    axis.scatter(*target.points[others].T, s=6, color=OKABE_ITO[1], linewidths=0, label="target")
-    axis.scatter(*source.points[some].T, s=6, color=OKABE_ITO[0], linewidths=0, label="source")
-    start, step = source.points[some], image[some] - source.points[some]
-    axis.quiver(*start.T, *step.T, angles="xy", scale_units="xy", scale=1, width=0.0025, color="0.4", alpha=0.6)
-    axis.set(aspect="equal")
-    axis.margins(0.05)
-    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -13,7 +13,8 @@ from ..samples import denoising as dn
 from ..samples.denoising.complexity import Complexity
 from ..samples.denoising.distances import probabilities, quantiles
 from ..samples.denoising.sources import Source
-from .figures import Figure, Line, Lines, plot_lines, svg
+from .curves import Line, Lines, plot_lines
+from .figures import Figure, svg
 from .pages import prepare, put
 
 SNR = np.geomspace(0.1, 20.0, 40)

@@ -8,68 +8,31 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..calculus.resampling import resample
-from ..flows.loop import evolve
-from ..flows.monge_ampere import MongeAmpere
-from ..flows.reading import inspect
-from ..flows.refinement import on_finer_grid
-from ..flows.trajectories import Stopped, Trajectory
 from ..machine.arrays import positive, real
-from ..machine.progress import Show, progress_bar
-from ..machine.speaking import numbers, sheet
+from ..machine.progress import progress_bar
+from ..machine.provenance import digest
+from ..machine.speaking import drawn, numbers, page, sheet
 from ..problems.problem import Problem, checked
-from ..sinkhorn.gauges import PLAIN, SYMMETRIC, Gauge
 from ..sinkhorn.iteration import Sinkhorn
-from ..sinkhorn.richardson import extrapolate
 from .convergence import Study, compare
 from .entries import Entry, Section, entry_of
+from .scaling_runs import METHODS, Runs, ScalingMethod, limits
+from .tables import latex_table
 
 T = TypeVar("T")
 CLEAR = 3.0  # errors count that exceed the reference's own error so many times
-LOOSER = 10.0  # the tolerance of the second reference, whose distance from the first is that error
 DEMANDED = ("sup", "gradient")
 ROUNDING_LEVEL = 1e-9  # an error in space below this is rounding, whatever that in time is
 REFINE = (
     "The grid limits it: refine the grid; kinks and jumps of the densities break the expansion in ε, so smooth them"
 )
-
-
-@dataclass(frozen=True)
-class ScalingMethod:
-    """A way to follow PMA by Sinkhorn: runs with ε, ε/2, …, ε/2^(levels−1) in a gauge, extrapolated.
-
-    Attributes
-    ----------
-    name : in tables.
-    gauge : `PLAIN`, or `SYMMETRIC` as extrapolation needs it.
-    levels : 1 for no extrapolation.
-    order : in ε, expected for smooth densities.
-    within : largest distance of an observed order that is accepted: a tenth of the order, for ε that are small enough.
-
-    Examples
-    --------
-    >>> [method.name for method in METHODS], RICHARDSON_METHOD.order
-    (['plain', 'symmetric', 'Richardson'], 4.0)
-    """
-
-    name: str
-    gauge: Gauge
-    levels: int
-    order: float
-    within: float
-
-
-PLAIN_METHOD = ScalingMethod("plain", PLAIN, 1, 1.0, 0.1)
-SYMMETRIC_METHOD = ScalingMethod("symmetric", SYMMETRIC, 1, 2.0, 0.2)
-RICHARDSON_METHOD = ScalingMethod("Richardson", SYMMETRIC, 2, 4.0, 0.4)
-METHODS = (PLAIN_METHOD, SYMMETRIC_METHOD, RICHARDSON_METHOD)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +48,7 @@ class Scaling:
     in_time, in_space : estimated errors of the reference itself, by norm: against a run at ten times its tolerance, and against
         one on twice the points along each axis.
     seconds : time of each method, the reference's by its name "reference".
+    settings : what `scaling_study` was called with, in numbers and words.
 
     Examples
     --------
@@ -102,6 +66,7 @@ class Scaling:
     in_time: Mapping[str, float]
     in_space: Mapping[str, float]
     seconds: Mapping[str, float]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def floor(self) -> Mapping[str, float]:
@@ -120,6 +85,26 @@ class Scaling:
         words = {True: "as expected", False: "not as expected", None: "undecided"}
         verdicts = ", ".join(f"{method.name} {words[self.verdict(method)]}" for method in self.methods)
         return f"<Scaling on {self.problem.domain.words} at t = {self.t:.6g}: {verdicts}>"
+
+    def _repr_html_(self) -> str:
+        return page(self)
+
+    def plot(self) -> Any:
+        """Errors of each method over ε, of the potentials above and of their gradients below, with the reference's own error.
+
+        Returns
+        -------
+        A matplotlib ``Figure``, not shown: notebooks show it, `save_figure` keeps it.
+        """
+        return drawn(self)
+
+    def latex(self, caption: str = "", label: str = "tab:orders") -> str:
+        """A LaTeX table (package booktabs): ε, then error and order of each method, for the potentials and for their gradients."""
+        words = caption or (
+            r"Sinkhorn's distance from the parabolic Monge--Amp\`ere flow at "
+            f"$t = {self.t:g}$ and its observed order in $\\varepsilon$."
+        )
+        return latex_table(self.studies, norms=DEMANDED, caption=words, label=label)
 
     def summary(self) -> str:
         """For each method its errors and orders, the reference's own error and the time, on a page of at most 80 columns."""
@@ -145,12 +130,15 @@ class Scaling:
         decided = [entry.holds for entry in entries if entry.holds is not None]
         grid, densities = self.problem.domain, (self.problem.f, self.problem.g)
         contrasts = " and ".join(f"{np.exp(np.ptp(density)):.3g}" for density in densities)
+        prints = ", ".join(f"{name} sha256 {digest(density)}" for name, density in zip("fg", densities, strict=True))
         facts = {
             "Source": "Berman, arXiv 1712.03082; Deb, Kim, Pal, Schiebinger, arXiv 2307.16421; docs/theory.md",
             "Expected": "; ".join(f"{m.name}: order {m.order:g} ± {m.within:g}" for m in self.methods),
             "Accepted": f"the last order of errors above {CLEAR:g} times the reference's own; orders are limits: take smaller ε",
             "Problem": f"{type(grid).__name__} of {' × '.join(map(str, grid.shape))} points, sides {grid.lengths}, "
             f"contrasts (greatest over least density) {contrasts}, t = {self.t:g}",
+            "Densities": f"e^{{−f}} and e^{{−g}}; values at the nodes: {prints}",
+            "Settings": ", ".join(f"{name} {value}" for name, value in self.settings.items()) or "not kept",
             "Reference": f"PMA by the PDE solver, {self.seconds['reference']:.1f} s; {self._own_error()}",
         }
         statement = "φ_{t/ε} → φ̃_t as ε → 0, where ∂ₜφ̃ = f − g(∇φ̃) + log det D²φ̃"
@@ -172,9 +160,20 @@ class Scaling:
         )
 
     def report(
-        self, directory: str | os.PathLike[str], *, title: str = "Sinkhorn against the Monge–Ampère flow"
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        title: str = "Sinkhorn against the Monge–Ampère flow",
+        configuration: str = "",
     ) -> Path:
         """Write report.html, results.json, results.csv, tables.tex and the figure orders.svg, orders.pdf; the path of the page.
+
+        Parameters
+        ----------
+        directory : made where it is missing.
+        title : of the page.
+        configuration : what the densities were made from, a formula, a file with its hash or a whole script; the page and
+            results.json hold it as it is, beside the settings, the hashes of both densities, versions and times.
 
         Raises
         ------
@@ -185,11 +184,25 @@ class Scaling:
 
         folder, section = Path(directory), self.section()
         prepare(folder)
-        drawing = draw(section)
-        assert drawing is not None
+        drawing = draw(self.plot())
         put(folder / "orders.svg", drawing.svg)
         put(folder / "orders.pdf", drawing.pdf)
-        return write(Page(title), [section], folder, drawings={section.name: drawing.svg}, more={})
+        more = {"seconds": sum(self.seconds.values()), "repeat": self.repeat(configuration)}
+        appendix = {"To repeat it": configuration} if configuration else None
+        svgs = {section.name: drawing.svg}
+        return write(Page(title, appendix=appendix), [section], folder, drawings=svgs, more=more, tables=self.latex())
+
+    def repeat(self, configuration: str = "") -> dict[str, Any]:
+        """What another needs to run it again: settings, grid, hashes of the densities, times, the reference's errors."""
+        grid = self.problem.domain
+        return {
+            "configuration": configuration,
+            "settings": dict(self.settings),
+            "grid": {"kind": type(grid).__name__, "shape": grid.shape, "lengths": grid.lengths},
+            "sha256": {"f": digest(self.problem.f), "g": digest(self.problem.g)},
+            "reference": {"in_time": dict(self.in_time), "in_space": dict(self.in_space)},
+            "seconds": dict(self.seconds),
+        }
 
 
 def scaling_study(
@@ -242,14 +255,21 @@ def scaling_study(
     seconds: dict[str, float] = {}
     total = t * (2 / eps[-1] + len(methods) * sum(1 / value for value in eps))  # in iterations, roughly
     with progress_bar("scaling study", total, progress) as show:
-        limit, looser, finer = _timed(seconds, "reference", lambda: _limits(problem, t, initial, rtol))
-        runs = _Runs(problem, t, initial, show)
+        limit, looser, finer = _timed(seconds, "reference", lambda: limits(problem, t, initial, rtol))
+        runs = Runs(problem, t, initial, show)
         studies = {
             method.name: _timed(seconds, method.name, lambda m=method: runs.study(m, eps, limit)) for method in methods
         }
-    return Scaling(
-        problem, t, studies, tuple(methods), *(compare(other, limit).last() for other in (looser, finer)), seconds
-    )
+    own = [compare(other, limit).last() for other in (looser, finer)]
+    settings = {
+        "ε": [float(value) for value in eps],
+        "t": float(t),
+        "rtol": rtol,
+        "u₀": "0" if initial is None else f"sha256 {digest(limit.initial)}",
+        "methods": [f"{m.name}: gauge {m.gauge.name}, levels {m.levels}" for m in methods],
+        "reference": repr(limit.flow),
+    }
+    return Scaling(problem, t, studies, tuple(methods), own[0], own[1], seconds, settings)
 
 
 def _check_study(problem: Problem, eps: Sequence[float], t: float) -> None:
@@ -270,47 +290,3 @@ def _timed(seconds: dict[str, float], name: str, work: Callable[[], T]) -> T:
     result = work()
     seconds[name] = time.perf_counter() - began
     return result
-
-
-def _limits(problem: Problem, t: float, initial: ArrayLike | None, rtol: float) -> tuple[Trajectory, ...]:
-    """The reference, one at a looser tolerance, and one on twice the points along each axis, read on the reference's grid."""
-    flows = [MongeAmpere(problem, rtol=tolerance) for tolerance in (rtol, LOOSER * rtol)]
-    tight, loose = (evolve(flow, [t], initial=initial, progress=False) for flow in flows)
-    grid, finer = problem.domain, on_finer_grid(flows[0])
-    start = resample(tight.initial, grid, finer.problem.domain)
-    fine = evolve(finer, [t], initial=start, progress=False).potentials
-    potentials = np.stack([resample(u, finer.problem.domain, grid) for u in fine])
-    return tight, loose, replace(tight, potentials=potentials)
-
-
-@dataclass(frozen=True, eq=False)
-class _Runs:
-    """Runs of Sinkhorn that methods share."""
-
-    problem: Problem
-    t: float
-    initial: ArrayLike | None
-    show: Show
-    done: dict[tuple[float, Gauge], Trajectory] = field(default_factory=dict)
-
-    def sinkhorn(self, eps: float, gauge: Gauge) -> Trajectory:
-        """The run with this ε, made once."""
-        if (eps, gauge) not in self.done:
-            flow = Sinkhorn(self.problem, eps, gauge=gauge)
-            self.done[eps, gauge] = evolve(flow, [self.t], initial=self.initial, progress=False)
-            self.show(sum(self.t / value for value, _ in self.done), {"eps": eps})
-        return self.done[eps, gauge]
-
-    def of(self, method: ScalingMethod, eps: float) -> Trajectory:
-        """What a method makes of the runs with ε, ε/2, …"""
-        ladder = [self.sinkhorn(eps / 2**level, method.gauge) for level in range(method.levels)]
-        potentials, flow = extrapolate([run.potentials for run in ladder]), ladder[-1].flow
-        found = inspect(self.problem, flow.operators, potentials[-1], lambda: "take smaller ε, or fewer levels")
-        run = replace(ladder[-1], potentials=potentials, outcome=found)
-        if not found.ok:
-            raise Stopped(run)
-        return run
-
-    def study(self, method: ScalingMethod, eps: Sequence[float], limit: Trajectory) -> Study:
-        """Errors of a method against PMA for each ε, as a `Study`."""
-        return Study.over("eps", eps, lambda value: compare(self.of(method, value), limit).last())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 
 import numpy as np
@@ -15,7 +15,12 @@ from .entries import Entry, Section
 
 SHOWN = 24  # rows of a table; files of data hold more
 LETTERS = {"eps": "ε"}
-LATEX = {"eps": r"$\varepsilon$", "rtol": "rtol"}
+SYMBOLS = {"eps": r"$\varepsilon$", "rtol": r"$\mathrm{rtol}$"}
+NORMS = {
+    "sup": r"$\sup|u-\tilde u|$",
+    "l2": r"$\|u-\tilde u\|_{L^2}$",
+    "gradient": r"$\sup|\nabla u-\nabla\tilde u|$",
+}
 NAMED = {"\\": "backslash", "~": "asciitilde", "^": "asciicircum"}
 ESCAPED = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {c: rf"\text{name}{{}}" for c, name in NAMED.items()})
 
@@ -37,60 +42,109 @@ def _order(order: float) -> str:
     return f"{order:.3f}" if np.isfinite(order) else ""
 
 
-def latex_table(study: Study, *, norms: Sequence[str] | None = None, caption: str = "") -> str:
-    r"""Values, errors and running orders as a LaTeX table (package booktabs).
+def latex_table(
+    study: Study | Mapping[str, Study], *, norms: Sequence[str] | None = None, caption: str = "", label: str = ""
+) -> str:
+    r"""Values, errors and running orders as a LaTeX table (package booktabs); several studies stand side by side.
 
     Parameters
     ----------
-    study : errors over a parameter.
-    norms : which errors, by name; all unless given.
-    caption : of the table.
+    study : errors over a parameter; or several over the same values of it, by the names that stand above their columns.
+    norms : which errors, by name; all unless given.  Of one study they are columns, of several blocks of rows.
+    caption, label : of the table; ``caption`` is LaTeX.
 
     Returns
     -------
-    LaTeX source, one line for each value of the parameter.
+    LaTeX source, one line for each value of the parameter, powers of two and fractions written as such.
 
     Raises
     ------
-    KeyError : a norm that the study has not.
+    KeyError : a norm that a study has not.
+    ValueError : studies of other parameters or values.
 
     Examples
     --------
-    >>> study = Study.over("h", [0.1, 0.05], lambda h: {"sup": h**2})
-    >>> print(latex_table(study).splitlines()[3])
-    $h$ & sup & order \\
+    >>> study = Study.over("h", [2.0**-4, 2.0**-5], lambda h: {"sup": h**2})
+    >>> print(latex_table({"central": study, "compact": study}, label="tab:h"))
+    \begin{table}\centering
+    \begin{tabular}{rrrrr}
+    \toprule
+     & \multicolumn{2}{c}{central} & \multicolumn{2}{c}{compact} \\
+    \cmidrule(lr){2-3} \cmidrule(lr){4-5}
+    $h$ & error & order & error & order \\
+    \midrule
+    $2^{-4}$ & $3.91 \cdot 10^{-3}$ & -- & $3.91 \cdot 10^{-3}$ & -- \\
+    $2^{-5}$ & $9.77 \cdot 10^{-4}$ & 2.00 & $9.77 \cdot 10^{-4}$ & 2.00 \\
+    \bottomrule
+    \end{tabular}
+    \label{tab:h}
+    \end{table}
     """
-    chosen = tuple(study.errors) if norms is None else norms
-    symbol = {"eps": r"\varepsilon", "rtol": r"\mathrm{rtol}"}.get(study.parameter, study.parameter)
-    head = [f"${symbol}$", *(word for norm in chosen for word in (norm, "order"))]
-    rows = []
-    for i, value in enumerate(study.values):
-        orders = {norm: f"{study.orders(norm)[i - 1]:.2f}" if i else "--" for norm in chosen}
-        rows.append(
-            [
-                _scientific(value),
-                *(cell for norm in chosen for cell in (_scientific(study.errors[norm][i]), orders[norm])),
-            ]
-        )
-    return _latex(head, rows, caption)
+    if isinstance(study, Study):
+        chosen = tuple(study.errors) if norms is None else tuple(norms)
+        head = [_symbol(study), *(word for norm in chosen for word in (tex(norm), "order"))]
+        return _latex([head], _rows([(study, norm) for norm in chosen]), caption, label=label)
+    first, *others = study.values()
+    if any(other.parameter != first.parameter or not np.array_equal(other.values, first.values) for other in others):
+        raise ValueError("the studies have other parameters or values: give one table for each")
+    return _side_by_side(study, tuple(first.errors) if norms is None else tuple(norms), caption, label)
 
 
-def _latex(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, columns: str = "") -> str:
-    body = [" & ".join(cells) + r" \\" for cells in rows]
-    return "\n".join(
+def _side_by_side(studies: Mapping[str, Study], norms: Sequence[str], caption: str, label: str) -> str:
+    """Two columns for each study, a block of rows for each norm."""
+    n = len(studies)
+    above = " & ".join(["", *(rf"\multicolumn{{2}}{{c}}{{{tex(name)}}}" for name in studies)])
+    rules = " ".join(rf"\cmidrule(lr){{{2 * k + 2}-{2 * k + 3}}}" for k in range(n))
+    head = [[f"{above} \\\\\n{rules}\n{_symbol(next(iter(studies.values())))}", *["error", "order"] * n]]
+    rows: list[Sequence[str]] = []
+    for norm in norms:
+        if len(norms) > 1:
+            rows.append(
+                [
+                    (r"\midrule" + "\n" if rows else "")
+                    + rf"\multicolumn{{{2 * n + 1}}}{{l}}{{{NORMS.get(norm, tex(norm))}}}"
+                ]
+            )
+        rows += _rows([(study, norm) for study in studies.values()])
+    return _latex(head, rows, caption, label=label)
+
+
+def _rows(columns: Sequence[tuple[Study, str]]) -> list[Sequence[str]]:
+    """For each value of the parameter the value, and the error and its order in each column."""
+    orders = [["--", *(f"{order:.2f}" for order in study.orders(norm))] for study, norm in columns]
+    return [
         [
-            r"\begin{table}",
-            rf"\begin{{tabular}}{{{columns or 'r' * len(head)}}}",
-            r"\toprule",
-            " & ".join(head) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            *([rf"\caption{{{caption}}}"] if caption else []),
-            r"\end{table}",
+            _parameter(value),
+            *(
+                cell
+                for (s, norm), order in zip(columns, orders, strict=True)
+                for cell in (_scientific(s.errors[norm][i]), order[i])
+            ),
         ]
-    )
+        for i, value in enumerate(columns[0][0].values)
+    ]
+
+
+def _symbol(study: Study) -> str:
+    return SYMBOLS.get(study.parameter, f"${study.parameter}$")
+
+
+def _parameter(value: float) -> str:
+    """A power of two or a fraction 1/n as such, else a power of ten."""
+    mantissa, exponent = np.frexp(value)
+    if mantissa == 0.5:
+        return f"$2^{{{exponent - 1}}}$"
+    n = round(1 / value)
+    return f"$1/{n}$" if n > 1 and abs(n * value - 1) < 1e-12 else _scientific(value)
+
+
+def _latex(
+    heads: Sequence[Sequence[str]], rows: Sequence[Sequence[str]], caption: str, columns: str = "", label: str = ""
+) -> str:
+    head, body = ([" & ".join(cells) + r" \\" for cells in lines] for lines in (heads, rows))
+    end = [*([rf"\caption{{{caption}}}"] if caption else []), *([rf"\label{{{label}}}"] if label else [])]
+    begin = [r"\begin{table}\centering", rf"\begin{{tabular}}{{{columns or 'r' * len(heads[0])}}}", r"\toprule"]
+    return "\n".join([*begin, *head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}", *end, r"\end{table}"])
 
 
 def _scientific(value: float) -> str:
@@ -105,14 +159,14 @@ def latex(sections: Sequence[Section]) -> str:
         for s in sections
     ]
     head = ["claim", "checks", "mutations caught", "verdict", "seconds"]
-    parts = [_latex(head, rows, "Verdicts", "lrrlr")]
+    parts = [_latex([head], rows, "Verdicts", "lrrlr")]
     for section in sections:
         for entry in section.entries:
             first, *rest = cells(entry)
-            heads = [LATEX.get(entry.parameter, tex(first[0])), *map(tex, first[1:])]
+            heads = [SYMBOLS.get(entry.parameter, tex(first[0])), *map(tex, first[1:])]
             caption = f"{tex(section.title)}: {tex(entry.label)}"
             lines = [[tex(line[0]), *map(_power_of_ten, line[1:])] for line in rest]
-            parts.append(_latex(heads, lines, caption, "l" + "r" * (len(first) - 1)))
+            parts.append(_latex([heads], lines, caption, "l" + "r" * (len(first) - 1)))
     return "\n\n".join(parts) + "\n"
 
 
