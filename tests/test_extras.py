@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -188,14 +189,38 @@ problem = pma.Problem.from_samples(np.linspace(0, 1, 40)[:, None], np.linspace(0
 pma.evolve(pma.Sinkhorn(problem, 1 / 8), [1 / 4])
 """
 
+GRIDS = """
+problem = pma.Problem(pma.Box((24,)), lambda x: 0.3 * np.cos(np.pi * x), lambda y: 0 * y)
+pma.transport(problem)
+pma.evolve(pma.MongeAmpere(problem), [0.01])
+pma.evolve(pma.Sinkhorn(problem, 1 / 8), [1 / 4])
+"""
+WARMUP = [sys.executable, "-m", "pmasolve", "warmup"]
+
 
 @pytest.mark.slow
 def test_after_a_warmup_first_calls_compile_nothing(tmp_path: Path) -> None:
-    """Clouds and maps in 1D; without the warm-up they do compile."""
+    """The command as it is called, in 1D; without the warm-up they do compile."""
     assert compiled_by(CLOUD, tmp_path / "cold")
-    warm = "from pmasolve.cli import warmup; warmup.KINDS = (warmup.clouds,); warmup.warmup([1], jobs=1)"
-    assert compiled_by(warm, tmp_path / "warm")
-    assert compiled_by(CLOUD, tmp_path / "warm") == []
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "warm")}
+    done = subprocess.run(
+        [*WARMUP, "--dim", "1", "--jobs", "2"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    assert compiled_by(CLOUD + GRIDS, tmp_path / "warm") == []
+
+
+def test_a_warmup_that_is_stopped_says_so_and_nothing_else(tmp_path: Path) -> None:
+    """Ctrl-C on a terminal goes to all processes: no traceback, no warning of semaphores, none left behind."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    run = subprocess.Popen([*WARMUP, "--jobs", "2"], env=environment, start_new_session=True, **pipes)
+    assert run.stdout is not None
+    assert "Ctrl-C" in run.stdout.readline()
+    os.killpg(run.pid, signal.SIGINT)
+    _, errors = run.communicate()  # until the last process that holds the pipe has ended
+    assert errors == "Error: stopped; what is compiled is kept, and the next warmup goes on from there\n"
+    assert run.returncode == 130
 
 
 def test_the_warmup_runs() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from itertools import product
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -22,10 +22,12 @@ from ..problems.grids import Box, Grid, Torus
 from ..problems.problem import Problem
 from ..sinkhorn.iteration import Sinkhorn
 from ..sinkhorn.schroedinger import schroedinger
+from .door import BROKEN_OFF, fail
 
 POINTS = {1: 64, 2: 32, 3: 16}  # of each axis, by dimension
 CLOUD = 600
 EPS = 1 / 16
+POLLED = 0.1  # seconds between two looks at the processes
 
 
 def smooth(dim: int, kind: type[Torus] | type[Box] = Torus) -> Problem:
@@ -73,11 +75,34 @@ def rough(dim: int) -> None:
 KINDS: tuple[Callable[[int], None], ...] = (clouds, rough, maps, equation, grids)
 
 
-def timed(kind: Callable[[int], None], dim: int) -> float:
-    """Seconds of a kind of problem, for the first time."""
+def timed(kind: Callable[[int], None], dims: Sequence[int]) -> float:
+    """Seconds of a kind of problem in these dimensions."""
     began = time.perf_counter()
-    kind(dim)
+    for dim in dims:
+        kind(dim)
     return time.perf_counter() - began
+
+
+def side_by_side(dims: Sequence[int], jobs: int) -> Iterator[tuple[str, float]]:
+    """Compile every kind in a process of its own, so many at a time; their names and seconds since the beginning, as they end.
+
+    The processes have a session of their own, so that Ctrl-C on a terminal comes to this one only, which ends them.
+    """
+    began, waiting, running = time.perf_counter(), list(KINDS), dict[str, subprocess.Popen[bytes]]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                name = waiting.pop(0).__name__
+                code = f"from {__name__} import {name}, timed; timed({name}, {list(dims)})"
+                running[name] = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+            time.sleep(POLLED)
+            for name in [name for name, process in running.items() if process.poll() is not None]:
+                del running[name]
+                yield name, time.perf_counter() - began
+    finally:
+        for process in running.values():
+            process.terminate()
+            process.wait()
 
 
 def warmup(
@@ -88,13 +113,15 @@ def warmup(
 
     It is kept beside the package, or in the folder NUMBA_CACHE_DIR.
     """
-    todo = list(product(KINDS, dim or (1, 2, 3)))
-    if jobs > 1:
-        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-            running = {pool.submit(timed, *job): job for job in todo}
-            for future in as_completed(running):
-                kind, dimension = running[future]
-                typer.echo(f"{kind.__name__} in {dimension}D: {future.result():.1f} s")
-    # Two processes that keep versions of one loop at the same moment keep one of them; here the other is made again.
-    seconds = sum(timed(*job) for job in todo)
-    typer.echo(f"all together from the cache: {seconds:.1f} s")
+    dims, before = dim or (1, 2, 3), signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if jobs > 1:
+            typer.echo(f"compiling in {min(jobs, len(KINDS))} processes; Ctrl-C stops, and keeps what is compiled")
+            for name, seconds in side_by_side(dims, jobs):
+                typer.echo(f"{name} after {seconds:.1f} s")
+        # Two processes that keep versions of one loop at the same moment keep one of them; here the other is made again.
+        typer.echo(f"all together from the cache: {sum(timed(kind, dims) for kind in KINDS):.1f} s")
+    except KeyboardInterrupt:
+        fail("stopped; what is compiled is kept, and the next warmup goes on from there", BROKEN_OFF)
+    finally:
+        signal.signal(signal.SIGTERM, before)
