@@ -84,7 +84,7 @@ def test_the_independent_certificate_agrees_and_catches_a_wrong_run(truth):
 @pytest.mark.parametrize("domain", [pma.Torus, pma.Box])
 @pytest.mark.parametrize("n", [8, 9])
 def test_resampling_is_exact_for_resolved_functions(domain, n):
-    from pmasolve.calculus.resampling import resample
+    from pmasolve.calculus.transforms import resample
 
     def u(x, y):
         return np.cos(TWO_PI * x) + 0.5 * np.cos(2 * TWO_PI * y)

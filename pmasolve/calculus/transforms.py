@@ -243,3 +243,10 @@ def transform_of(grid: Grid) -> Transform:
             return Transform(grid, Cosines(grid))
         case _:
             raise ValueError(f"{grid!r}: transforms need a Torus or a Box")
+
+
+def resample(values: Array, grid: Grid, target: Grid) -> Array:
+    """A trigonometric interpolant on another grid of the same domain, without the modes that one of the two does not resolve."""
+    here, there = transform_of(grid), transform_of(target)
+    modes = here.refined(here.forward(values), target, there.zeros())
+    return there.derivative(modes, (0,) * target.dim, np.empty(target.shape))

@@ -20,7 +20,7 @@ import numpy as np
 from ..machine.archives import BadFile
 from ..machine.arrays import Array, shown
 from ..problems.densities import Function, Spline, from_density_samples, from_samples
-from ..problems.grids import Box, Cloud, Grid, Torus
+from ..problems.grids import Box, Grid, Torus
 from ..problems.problem import Problem, assembled
 from .trajectories import Flow
 
@@ -73,7 +73,7 @@ def flow_description(flow: Flow) -> Description:
     problem = flow.problem
     settings = {name: _stored(value) for name, value in parameters(flow).items()}
     interpolations = [_interpolation(density) for density in (problem.source, problem.target)]
-    nodes = {"domain": _nodes(problem.domain), "codomain": _nodes(problem.codomain)}
+    nodes = {"domain": problem.domain.description, "codomain": problem.codomain.description}
     return {"type": type(flow).__name__, "fields": settings, "interpolations": interpolations, **nodes}
 
 
@@ -127,12 +127,6 @@ def made(description: Description, arrays: Mapping[str, Array]) -> Flow:
 
 def _stored(value: Any) -> Any:
     return {"stored": True} if isinstance(value, np.ndarray) else described(value)
-
-
-def _nodes(nodes: Grid | Cloud) -> Description:
-    if isinstance(nodes, Cloud):
-        return {"type": "Cloud", "size": nodes.size, "period": described(nodes.period)}
-    return {"type": type(nodes).__name__, "shape": list(nodes.shape), "lengths": list(nodes.lengths)}
 
 
 def _interpolation(density: Function) -> Description:

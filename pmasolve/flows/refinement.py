@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..calculus.resampling import resample
+from ..calculus.transforms import resample
 from ..machine.arrays import Array
 from .loop import evolve
 from .protocol import Flow

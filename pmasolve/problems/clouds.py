@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -115,6 +116,17 @@ class Cloud:
         """The periods of the torus that the points live on, (dim,); None in ℝᵈ."""
         return self.period
 
+    @property
+    def farthest(self) -> tuple[float, ...] | None:
+        """The largest distance along each axis, half a period; None in ℝᵈ."""
+        return None if self.period is None else tuple(0.5 * period for period in self.period)
+
+    def extent(self, other: Cloud) -> float:
+        """The largest distance along an axis: half a period, or the spread of this cloud and another."""
+        if self.farthest is not None:
+            return max(self.farthest)
+        return float(np.max(np.ptp(np.concatenate([self.points, other.points]), axis=0)))
+
     def placed(self) -> Places:
         """The points of the cloud as `Places`, for what evaluates at points."""
         return rows(self.points)
@@ -127,6 +139,21 @@ class Cloud:
         """In a few words: "400 points in 2 dimensions"."""
         where = "" if self.period is None else f", periods {shown(self.period)}"
         return f"{self.size} point{'s' * (self.size > 1)} in {self.dim} dimension{'s' * (self.dim > 1)}{where}"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a summary tells besides: nothing, its words say all."""
+        return {}
+
+    @property
+    def measured(self) -> str:
+        """What a measure has at the nodes: "400 points in 2 dimensions, masses"."""
+        return f"{self.words}, masses"
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The cloud in numbers, lists and words, for files that hold its points apart."""
+        return {"type": "Cloud", "size": self.size, "period": None if self.period is None else list(self.period)}
 
     @property
     def signature(self) -> Array:

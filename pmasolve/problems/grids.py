@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..machine.arrays import Array, real, shown
+from ..machine.speaking import numbers
 from ..machine.threads import blocks, each
 from .clouds import Cloud as Cloud
 from .clouds import finite
@@ -86,9 +87,13 @@ class Grid:
         return self.lengths
 
     @property
-    def extent(self) -> float:
-        """The largest distance along an axis: half a period, or a side of a box."""
-        return 0.5 * max(self.periods)
+    def farthest(self) -> tuple[float, ...]:
+        """The largest distance along each axis: half a period, or a side of a box."""
+        return tuple(0.5 * period for period in self.periods)
+
+    def extent(self, other: Grid | Cloud) -> float:
+        """The largest distance along an axis between nodes of this grid and of the other domain of a problem, the same grid."""
+        return max(self.farthest)
 
     @property
     def refined(self) -> Self:
@@ -128,6 +133,21 @@ class Grid:
     def words(self) -> str:
         """In a few words: "a torus of 64 × 64 points"."""
         return f"a {type(self).__name__.lower()} of {' × '.join(map(str, self.shape))} points"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a summary tells besides: the sides."""
+        return {"sides": numbers(self.lengths)}
+
+    @property
+    def measured(self) -> str:
+        """What a measure has at the nodes: "density"."""
+        return "density"
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The grid in numbers, lists and words, for files."""
+        return {"type": type(self).__name__, "shape": list(self.shape), "lengths": list(self.lengths)}
 
     def placed(self) -> Places:
         """The nodes of the grid as `Places`, a field, for what evaluates at points."""

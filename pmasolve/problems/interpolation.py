@@ -45,7 +45,7 @@ class Spectral:
         ------
         ValueError : a box.
         """
-        if not isinstance(grid, Torus):
+        if grid.reflects:
             raise ValueError(f"{grid!r}: Spectral needs a Torus; on a box use Spline(5)")
         modes = np.fft.fftshift(np.fft.fftn(samples)) / samples.size
         for axis, n in enumerate(samples.shape):

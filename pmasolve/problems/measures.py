@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array, shown
 from .densities import Formula, Function, Interpolation, from_density_formula, from_density_samples
-from .grids import Box, Cloud, Grid
+from .grids import Cloud, Grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +56,7 @@ def counted(cloud: Cloud) -> Measure:
 def measure_words(measure: Measure) -> str:
     """What varies over the nodes of a measure, and how far."""
     values = np.exp(measure.log_density)
-    extent = f"from {values.min():.3g} to {values.max():.3g}"
-    if isinstance(measure.nodes, Cloud):
-        return f"{measure.nodes.words}, masses {extent}"
-    return f"density {extent}"
+    return f"{measure.nodes.measured} from {values.min():.3g} to {values.max():.3g}"
 
 
 def from_density(domain: Grid, density: Formula | ArrayLike, name: str, interpolation: Interpolation) -> Function:
@@ -118,4 +115,4 @@ def _beside(samples: Cloud, domain: Grid, name: str) -> Cloud:
 
 
 def _period(domain: Grid) -> tuple[float, ...] | None:
-    return None if isinstance(domain, Box) else domain.lengths
+    return None if domain.reflects else domain.lengths

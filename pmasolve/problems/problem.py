@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array, shown
-from ..machine.speaking import numbers, sheet
+from ..machine.speaking import sheet
 from .densities import (
     Formula,
     Function,
@@ -167,10 +167,8 @@ class Problem:
           source  2 points in 1 dimension, masses from 0.5 to 0.5
           target  1 point in 1 dimension, masses from 1 to 1
         """
-        facts = {"source": measure_words(self.mu), "target": measure_words(self.nu)}
-        if isinstance(self.domain, Grid):
-            facts = {"sides": numbers(self.domain.lengths), **facts}
-        return sheet(repr(self), facts)
+        measures = {"source": measure_words(self.mu), "target": measure_words(self.nu)}
+        return sheet(repr(self), {**self.domain.facts, **measures})
 
     @property
     def has_densities(self) -> bool:
@@ -185,14 +183,7 @@ class Problem:
     @property
     def extent(self) -> float:
         """Length over which mass can move: half a period, a side, or the spread of both clouds."""
-        nodes = self.domain
-        if isinstance(nodes, Grid):
-            return nodes.extent
-        if nodes.period is not None:
-            return 0.5 * max(nodes.period)
-        assert isinstance(self.codomain, Cloud)
-        both = np.concatenate([nodes.points, self.codomain.points])
-        return float(np.max(np.ptp(both, axis=0)))
+        return self.domain.extent(self.codomain)  # pyright: ignore[reportArgumentType]  # both are grids, or both clouds
 
     @cached_property
     def mu(self) -> Measure:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..machine.arrays import Array
-from ..problems.grids import Box, Grid
 from ..problems.problem import Measure, Problem
 from .softmin.nodes import points
 
@@ -43,14 +42,14 @@ def slack(problem: Problem, eps: float, u: Array, v: Array) -> Slack:
     where a term matters, c ≤ |u| + |v| + ε log(1/weight), of mean ≤ log n.  Displacements d that are wrapped into a period L have
     the error 2⁻⁵³ L, their costs d²/2ε that of d L/ε.  Sums add 2⁻⁵³ for each term added one by one.
     """
-    nodes, size = problem.domain, max(problem.domain.size, problem.codomain.size)
+    dim, size = problem.domain.dim, max(problem.domain.size, problem.codomain.size)
     logs = [_largest(m.log_density + np.log(m.cell), m) for m in (problem.mu, problem.nu)]
     parts = (_largest(u, problem.mu) + _largest(v, problem.nu)) / eps + sum(logs) + np.log(size)
     wrapped = np.sqrt(2 * parts * _periods(problem) / eps)
-    along = sum(nodes.shape) if isinstance(nodes, Grid) else size
+    along = max(sum(problem.domain.shape), sum(problem.codomain.shape))  # axis by axis on grids
     terms = min(along, LONGEST_SUM) + along / LONGEST_SUM
     sums = UNIT * (min(size, PAIRWISE) + np.log2(size) + 2 * max(logs) + 8)
-    return Slack(UNIT * ((10 + 3 * nodes.dim) * parts + 3 * wrapped + terms) + sums, sums)
+    return Slack(UNIT * ((10 + 3 * dim) * parts + 3 * wrapped + terms) + sums, sums)
 
 
 def _largest(values: Array, measure: Measure) -> float:
@@ -59,9 +58,8 @@ def _largest(values: Array, measure: Measure) -> float:
 
 
 def _periods(problem: Problem) -> float:
-    """ΣL² of the periods, 0 in ℝᵈ."""
-    nodes = problem.domain
-    return float(np.sum(np.square(nodes.lengths if isinstance(nodes, Grid) else (nodes.period or ()))))
+    """ΣL² of the periods, of a box those of its reflections; 0 in ℝᵈ."""
+    return float(np.sum(np.square(problem.domain.periods or ())))
 
 
 def integral(measure: Measure, log_ratio: Array, values: Array, relative: float) -> tuple[float, float]:
@@ -131,12 +129,9 @@ def _product_cost(problem: Problem, e: _Missing, e2: _Missing, delta: float) -> 
     About the mean of e it is ½∫|x|² de + ½∫|y|² de′ − ∫x de·∫y de′/δ, and the last term is 0 for the mean of the true e; it is
     never more than the others together.
     """
-    nodes = problem.domain
-    if isinstance(nodes, Grid):
-        factor = 0.5 if isinstance(nodes, Box) else 0.125
-        return delta * factor * float(np.sum(np.square(nodes.lengths)))
-    if nodes.period is not None:
-        return delta * 0.125 * float(np.sum(np.square(nodes.period)))
+    farthest = problem.domain.farthest
+    if farthest is not None:
+        return delta * 0.5 * float(np.sum(np.square(farthest)))
     x, y, middle = points(problem.domain), points(problem.codomain), 0.5 * (e.least + e.most)
     centre = middle @ x / middle.sum()
     to_x, to_y = (np.sum((z - centre) ** 2, axis=1) for z in (x, y))

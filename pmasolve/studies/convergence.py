@@ -119,7 +119,7 @@ def _errors(domain: Grid | Cloud, a: Trajectory, b: Trajectory, i: int) -> dict[
         "sup": domain.sup(difference),
         "l2": domain.l2(difference),
         "gradient": domain.sup(a.map(i) - b.map(i)),
-        **(_of_densities(domain, a, b, i) if isinstance(domain, Grid) else {"density": np.nan, "kl": np.nan}),
+        **(_of_densities(domain, a, b, i) if a.flow.problem.has_densities else {"density": np.nan, "kl": np.nan}),
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..calculus.resampling import resample
+from ..calculus.transforms import resample
 from ..flows.loop import evolve
 from ..flows.monge_ampere import MongeAmpere
 from ..flows.reading import inspect
