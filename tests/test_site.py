@@ -93,4 +93,6 @@ def test_notebooks_run(site: Path, name: str) -> None:
     kernel = nbclient.NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": ROOT}}
     )
-    assert not [out for cell in kernel.execute().cells for out in cell.get("outputs", []) if out.output_type == "error"]
+    outputs = [out for cell in kernel.execute().cells for out in cell.get("outputs", [])]
+    assert not [out for out in outputs if out.output_type == "error"]
+    assert [out for out in outputs if "image/png" in out.get("data", {})]  # and show their figures

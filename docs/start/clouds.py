@@ -30,6 +30,7 @@ problem = pma.Problem.from_samples(x, y)
 chosen = pma.choose_eps(problem, halvings=1)
 print(chosen.summary())
 figure = chosen.plot()
+figure
 
 # %%
 # The map at new points

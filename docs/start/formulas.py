@@ -65,6 +65,7 @@ assert symmetric.verdict("sup", pma.Band(1.95, 2.05))
 # ----------
 # ``pma.save_figure(figure, "orders")`` writes it for a paper.
 figure = pma.plot_orders({"plain": plain, "symmetric": symmetric}, slopes=[1, 2])
+figure
 
 # %%
 # On your own densities all of this is one call with a report, ``pma.scaling_study``, or, from a shell with a TOML file,

@@ -36,6 +36,7 @@ assert T.interval.lower <= T.w2_squared <= T.interval.upper
 # ----
 # Source, target, and the image of a regular mesh under the map.
 figure = T.plot()
+figure
 
 # %%
 # Where no map exists

@@ -37,6 +37,15 @@ FOREIGN = (".jpg", ".jpeg", ".eps", ".ps", ".tif", ".tiff", ".webp", ".gif", ".m
 NO_TICKS = NullLocator()
 
 
+class Drawing(Figure):
+    """A figure that a notebook shows: it knows by itself only those of pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        out = BytesIO()
+        self.savefig(out, format="png", dpi=150)
+        return out.getvalue()
+
+
 @contextmanager
 def panels(
     columns: int, rows: int = 1, *, width: float | None = None, tall: float = 0.82
@@ -48,7 +57,7 @@ def panels(
     """
     wide = width or (COLUMN if columns == 1 else PAGE)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(wide, rows * tall * wide / columns), layout="constrained")
+        figure = Drawing(figsize=(wide, rows * tall * wide / columns), layout="constrained")
         yield figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
@@ -56,7 +65,7 @@ def panels(
 def mosaic(layout: str, *, width: float, height: float) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of panels as letters stand in the layout, "sm;st" for two rows; its axes in alphabetical order of the letters."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Drawing(figsize=(width, height), layout="constrained")
         axes = figure.subplot_mosaic(layout)
         yield figure, [axes[letter] for letter in sorted(axes)]
 
