@@ -16,6 +16,7 @@ What is the optimal map, and what does it cost?
 
 How does a density flow to another?
     evolve, resume → Trajectory run any flow to given times; Event, Stopped, Outcome: how runs end; save, load
+    on_step=                    told of every Step: SaveEvery, PlotEvery, StopWhen, or a function of your own
     MongeAmpere                 the parabolic Monge–Ampère equation; LinearisedMongeAmpere: its first-order corrector
     SinkhornFlow                Sinkhorn in continuous time
     Sinkhorn                    exact iterates, with a Gauge: PLAIN, SYMMETRIC, SELF, FORWARD; corrected, Richardson: higher orders

@@ -52,6 +52,9 @@ from .flows.loop import evolve as evolve
 from .flows.loop import resume as resume
 from .flows.mirror_descent import MirrorDescent as MirrorDescent
 from .flows.monge_ampere import MongeAmpere as MongeAmpere
+from .flows.trackers import SaveEvery as SaveEvery
+from .flows.trackers import Step as Step
+from .flows.trackers import StopWhen as StopWhen
 from .flows.proximal import BregmanProximal as BregmanProximal
 from .flows.schedules import ConstantSteps as ConstantSteps
 from .flows.schedules import GrowingSteps as GrowingSteps
@@ -110,6 +113,7 @@ from .studies.scaling import Scaling as Scaling
 from .studies.scaling import scaling_study as scaling_study
 from .studies.scaling_runs import ScalingMethod as ScalingMethod
 from .studies.tables import latex_table as latex_table
+from .studies.trackers import PlotEvery as PlotEvery
 from .studies.transports import plot_transport as plot_transport
 
 __version__: str

@@ -5,9 +5,8 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,10 @@ from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array, having, real, shown
 from ..machine.progress import Show, progress_bar
-from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
+from ..machine.provenance import versions
+from ..problems.outcomes import INTERRUPTED, LISTENER_FAILED, REACHED, UNDER_WAY, Outcome
 from .protocol import Flow, admit, columns, fields_of, reach, report_of, start
+from .trackers import ListenerFailed, OnStep, Step, asked, listeners
 from .trajectories import Event, Stopped, Trajectory, followed
 
 
@@ -26,6 +27,7 @@ def evolve(
     *,
     initial: ArrayLike | None = None,
     events: Sequence[Event] = (),
+    on_step: OnStep | Sequence[OnStep] = (),
     throw: bool = True,
     progress: bool | None = None,
 ) -> Trajectory:
@@ -37,8 +39,11 @@ def evolve(
     times : increasing, > 0 (0 is allowed first).
     initial : u₀ on the grid, shape ``problem.domain.shape``; 0 (the identity map) unless given.
     events : conditions on the record of a step that end the run; the state after that step is then the last entry.
+    on_step : told of every `Step`, one function or several: `SaveEvery`, `StopWhen`, `PlotEvery`, or your own; an `Outcome` that
+        it returns ends the run.
     throw : raise `Stopped` on an outcome that is not ok; with False return the trajectory so far.
-    progress : show a bar; by default on a terminal, once two seconds have passed.
+    progress : show a bar on a terminal once two seconds have passed, elsewhere a line every half minute on stderr; True: the first
+        line soon, False: nothing.
 
     Returns
     -------
@@ -47,7 +52,8 @@ def evolve(
     Raises
     ------
     ValueError : times that are not increasing or that the flow cannot visit; a start that is not finite or not convex.
-    Stopped : see ``throw``; its ``trajectory`` holds what was reached, also after an interruption from the keyboard.
+    Stopped : see ``throw``; its ``trajectory`` holds what was reached, also after an interruption from the keyboard, and where
+        ``on_step`` raised an error, which is the cause then.
 
     Examples
     --------
@@ -60,7 +66,8 @@ def evolve(
     admit(having(flow, "advance", "flow", "give a flow, for example MongeAmpere(problem)"), requested)
     domain = flow.problem.domain
     u = np.zeros(domain.shape) if initial is None else domain.values(initial, "initial")
-    return _run(flow, start(flow, u), u, requested, events, throw, progress)
+    log = _Log(flow, u, start(flow, u))
+    return _run(log, requested, events, listeners(on_step), throw, progress)
 
 
 def resume(
@@ -68,6 +75,7 @@ def resume(
     times: ArrayLike,
     *,
     events: Sequence[Event] = (),
+    on_step: OnStep | Sequence[OnStep] = (),
     throw: bool = True,
     progress: bool | None = None,
 ) -> Trajectory:
@@ -81,8 +89,11 @@ def resume(
     trajectory : interrupted, loaded from a file or complete.
     times : increasing, later than ``trajectory.latest[0]``.
     events : conditions on the record of a step that end the run; the state after that step is then the last entry.
+    on_step : told of every `Step`, one function or several: `SaveEvery`, `StopWhen`, `PlotEvery`, or your own; an `Outcome` that
+        it returns ends the run.
     throw : raise `Stopped` on an outcome that is not ok; with False return the trajectory so far.
-    progress : show a bar; by default on a terminal, once two seconds have passed.
+    progress : show a bar on a terminal once two seconds have passed, elsewhere a line every half minute on stderr; True: the first
+        line soon, False: nothing.
 
     Returns
     -------
@@ -105,21 +116,8 @@ def resume(
         raise ValueError(f"times={shown(times)}: the trajectory has reached t={t:g} already; ask for later times")
     flow = trajectory.flow
     admit(flow, requested)
-    new = _run(flow, flow.resume(potential, t), trajectory.initial, requested, events, False, progress)
-    joined = Trajectory(
-        flow,
-        np.concatenate([trajectory.times, new.times]),
-        np.concatenate([trajectory.potentials, new.potentials]),
-        new.outcome,
-        new.latest,
-        trajectory.initial,
-        _joined(trajectory, new),
-        {name: np.concatenate([trajectory.records.get(name, np.empty(0)), new.records[name]]) for name in new.records},
-        new.provenance,
-    )
-    if throw and not joined.outcome.ok:
-        raise Stopped(joined)
-    return joined
+    log = _Log(flow, trajectory.initial, flow.resume(potential, t), trajectory)
+    return _run(log, requested, events, listeners(on_step), throw, progress)
 
 
 def increasing(times: ArrayLike) -> Array:
@@ -138,88 +136,112 @@ def increasing(times: ArrayLike) -> Array:
 
 @dataclass
 class _Log:
-    """What survives an interruption."""
+    """What survives an interruption: a run under way, after an earlier one that it goes on from."""
 
+    flow: Flow
+    initial: Array
     state: Any
+    before: Trajectory | None = None
+    began: float = field(default_factory=time.perf_counter)
     times: list[float] = field(default_factory=list)
     potentials: list[Array] = field(default_factory=list)
     fields: list[Mapping[str, Array]] = field(default_factory=list)
     records: list[Mapping[str, float]] = field(default_factory=list)
+    failure: BaseException | None = None
+
+    def run(self, outcome: Outcome = UNDER_WAY) -> Trajectory:
+        """The trajectory as far as it got, with what was there before."""
+        shape = self.flow.problem.domain.shape
+        new = Trajectory(
+            self.flow,
+            np.array(self.times),
+            np.stack(self.potentials) if self.potentials else np.empty((0, *shape)),
+            outcome,
+            self._latest(),
+            self.initial,
+            {name: np.stack([row[name] for row in self.fields]) for name in (self.fields[0] if self.fields else ())},
+            columns(self.records),
+            _provenance(time.perf_counter() - self.began) | dict(report_of(self.flow)),
+        )
+        return new if self.before is None else _joined(self.before, new)
+
+    def _latest(self) -> tuple[float, Array]:
+        kept = self.times and self.times[-1] == self.state.t
+        return self.state.t, self.potentials[-1] if kept else self.flow.potential(self.state)
+
+    def keep(self) -> None:
+        """The state at a requested time."""
+        self.times.append(self.state.t)
+        self.potentials.append(self.flow.potential(self.state))
+        self.fields.append(fields_of(self.flow, self.state))
+
+    def step(self) -> Step:
+        """The last step, for those who look on."""
+        return Step(self.flow, self.state.t, self.records[-1], len(self.records), self.state, self.run)
 
 
 def _run(
-    flow: Flow,
-    state: Any,
-    initial: Array,
-    times: Array,
-    events: Sequence[Event],
-    throw: bool,
-    progress: bool | None,
+    log: _Log, times: Array, events: Sequence[Event], on_step: Sequence[OnStep], throw: bool, progress: bool | None
 ) -> Trajectory:
-    began, log = time.perf_counter(), _Log(state)
-    with progress_bar(type(flow).__name__, float(times[-1]), progress) as show:
-        outcome = _visit(flow, times, events, log, show)
-    shape = flow.problem.domain.shape
-    trajectory = Trajectory(
-        flow,
-        np.array(log.times),
-        np.stack(log.potentials) if log.potentials else np.empty((0, *shape)),
-        outcome,
-        _latest(flow, log),
-        initial,
-        {name: np.stack([fields[name] for fields in log.fields]) for name in (log.fields[0] if log.fields else ())},
-        columns(log.records),
-        _provenance(time.perf_counter() - began) | dict(report_of(flow)),
-    )
+    with progress_bar(type(log.flow).__name__, float(times[-1]), progress) as show:
+        outcome = _visit(log, times, events, on_step, show)
+    trajectory = log.run(outcome)
     if throw and not outcome.ok:
-        raise Stopped(trajectory)
+        raise Stopped(trajectory) from log.failure
     return trajectory
 
 
-def _latest(flow: Flow, log: _Log) -> tuple[float, Array]:
-    kept = log.times and log.times[-1] == log.state.t
-    return log.state.t, log.potentials[-1] if kept else flow.potential(log.state)
-
-
-def _visit(flow: Flow, times: Array, events: Sequence[Event], log: _Log, show: Show) -> Outcome:
+def _visit(log: _Log, times: Array, events: Sequence[Event], listening: Sequence[OnStep], show: Show) -> Outcome:
     def note(state: Any) -> Outcome:
-        """Record a step and show it; an event's outcome if one happened."""
+        """Record a step, show it, and ask who listens; the first outcome that somebody gives."""
         log.state = state
         log.records.append({"t": state.t, **state.record})
         show(state.t, state.record)
-        return next((event.outcome for event in events if event.happened(state.record)), REACHED)
-
-    def keep() -> None:
-        """The state at a requested time."""
-        log.times.append(log.state.t)
-        log.potentials.append(flow.potential(log.state))
-        log.fields.append(fields_of(flow, log.state))
+        ended = next((event.outcome for event in events if event.happened(state.record)), REACHED)
+        if ended != REACHED or not listening:
+            return ended
+        told = log.step()
+        return next((answer for listener in listening if (answer := asked(listener, told)) is not None), REACHED)
 
     outcome = REACHED
     try:
         for until in times:
-            _, outcome = reach(flow, log.state, float(until), note)
+            _, outcome = reach(log.flow, log.state, float(until), note)
             if not outcome.ok:
                 return outcome
-            keep()
+            log.keep()
             if outcome != REACHED:  # an event
                 return outcome
     except KeyboardInterrupt:
         return INTERRUPTED
+    except ListenerFailed as failed:
+        log.failure = failed.__cause__
+        return LISTENER_FAILED.advising(
+            f"{type(log.failure).__name__}: {log.failure}; resume goes on from the last step"
+        )
     return outcome  # REACHED, which may have a remark
 
 
-def _joined(old: Trajectory, new: Trajectory) -> dict[str, Array]:
-    if old.times.size == 0 or new.times.size == 0:
-        return dict(old.fields or new.fields)
-    return {name: np.concatenate([old.fields[name], new.fields[name]]) for name in new.fields if name in old.fields}
+def _joined(old: Trajectory, new: Trajectory) -> Trajectory:
+    """Both, one after the other."""
+    fields = dict(old.fields or new.fields)
+    if old.times.size and new.times.size:
+        fields = {
+            name: np.concatenate([old.fields[name], new.fields[name]]) for name in new.fields if name in old.fields
+        }
+    records = {name: np.concatenate([old.records.get(name, np.empty(0)), new.records[name]]) for name in new.records}
+    return replace(
+        new,
+        times=np.concatenate([old.times, new.times]),
+        potentials=np.concatenate([old.potentials, new.potentials]),
+        fields=fields,
+        records=records,
+    )
 
 
 @cache
 def _versions() -> dict[str, str]:
-    names = ("pmasolve", "numpy", "scipy", "numba", "scikit-sundae")
-    known = {name: version(name) for name in names}
-    return {**known, "python": platform.python_version(), "machine": platform.machine()}
+    return {**versions(), "machine": platform.machine()}
 
 
 def _provenance(seconds: float) -> dict[str, str | float]:

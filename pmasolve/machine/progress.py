@@ -1,6 +1,7 @@
-"""A progress bar for anything that takes more than two seconds on a terminal; the only importer of rich (extra ``cli``).
+"""Signs of life of anything that takes long: a bar on a terminal, a line every so often elsewhere; both on stderr.
 
-rich takes a tenth of a second to import and is an extra: it is imported when a bar is made.
+The only importer of rich (extra ``cli``), which takes a tenth of a second to import and is imported when a bar is made; a terminal
+without it gets the lines.
 """
 
 from __future__ import annotations
@@ -11,70 +12,153 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .extras import extra
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-PATIENCE = 2.0  # seconds without a sign of life
+PATIENCE = 2.0  # seconds without a sign of life on a terminal, and where somebody asked for one
+EVERY = 30.0  # seconds from line to line
+COLUMNS = 80
+clock = time.monotonic
 
 Show = Callable[[float, Mapping[str, float]], None]
 
-_LISTENER: ContextVar[Callable[[float], None]] = ContextVar("listener", default=lambda share: None)
+
+class Display(Protocol):
+    """What shows how far a task is: told after each of its steps, of shares of long ones in between, and of its end."""
+
+    def show(self, done: float, share: float, words: str) -> None:
+        """``done`` of the total, and a share of a pass beyond it; 1 where there is none."""
+        ...
+
+    def close(self) -> None:
+        """Leave the screen as it was."""
+        ...
+
+
+_LISTENER: ContextVar[Callable[[float], None] | None] = ContextVar("listener", default=None)
 
 
 def part(share: float) -> None:
-    """Tell the bar in charge, if there is one, what share of a long operation inside a step is done."""
-    _LISTENER.get()(share)
+    """Tell the display in charge, if there is one, what share of a long operation inside a step is done."""
+    if (listener := _LISTENER.get()) is not None:
+        listener(share)
 
 
 @contextmanager
 def progress_bar(title: str, total: float, wanted: bool | None, unit: str = "t") -> Iterator[Show]:
-    """Yield ``show(done, record)``; the bar appears after two seconds, on stderr, and only where somebody looks.
+    """Yield ``show(done, record)``.
 
-    Where nobody asked for it and rich is not installed there is none.
+    A bar appears on a terminal after two seconds; elsewhere a line is written every thirty seconds, the first after two where
+    ``wanted`` is True.  Nothing where it is False.  Inside another task this one is told as a share of a step of that.
     """
-    if wanted is False or (wanted is None and not (sys.stderr.isatty() and find_spec("rich"))):
+    if wanted is False:
         yield lambda done, record: None
         return
-    bar = _bar()
-    task = bar.add_task(title, total=total, note="", part="")
-    began, shown = time.perf_counter(), False
-
-    def appear() -> None:
-        """Start the bar once it is wanted or late."""
-        nonlocal shown
-        if not shown and (wanted or time.perf_counter() - began > PATIENCE):
-            bar.start()
-            shown = True
+    if _LISTENER.get() is not None:
+        yield lambda done, record: part(done / total if total > 0 else 1.0)
+        return
+    display = _display(title, total, bool(wanted))
+    done, words = 0.0, ""
 
     def inside(share: float) -> None:
-        """Note how much of a pass is done."""
-        appear()
-        bar.update(task, part=f" ({share:.0%} of a pass)" if share < 1 else "")
+        """Show how much of a pass is done."""
+        display.show(done, share, words)
 
-    def show(done: float, record: Mapping[str, float]) -> None:
+    def show(now: float, record: Mapping[str, float]) -> None:
         """Move on, with the record beside the bar."""
-        appear()
-        bar.update(
-            task, completed=done, note=f"{unit}={done:.4g} " + " ".join(f"{k}={v:.3g}" for k, v in record.items())
-        )
+        nonlocal done, words
+        done, words = now, " ".join([f"{unit}={now:.4g}", *(f"{name}={value:.3g}" for name, value in record.items())])
+        display.show(done, 1.0, words)
 
     token = _LISTENER.set(inside)
     try:
         yield show
     finally:
         _LISTENER.reset(token)
-        if shown:
-            bar.stop()
+        display.close()
 
 
-def _bar() -> Progress:
-    """Title, bar, where the run is, time gone and time left."""
+def _display(title: str, total: float, soon: bool) -> Display:
+    """A bar where it can be seen, else lines."""
+    if sys.stderr.isatty() and find_spec("rich"):
+        return _Bar(title, total)
+    return _Lines(title, total, PATIENCE if soon else EVERY)
+
+
+class _Bar:
+    """A bar of 80 columns with percentage, time left and the record as far as there is room; it leaves no trace."""
+
+    def __init__(self, title: str, total: float) -> None:
+        self.bar, self.began, self.shown = _rich(), clock(), False
+        self.task = self.bar.add_task(title, total=total, note="")
+
+    def show(self, done: float, share: float, words: str) -> None:
+        """Appear once two seconds are gone."""
+        if not self.shown and clock() - self.began > PATIENCE:
+            self.bar.start()
+            self.shown = True
+        self.bar.update(self.task, completed=done, note=words if share >= 1 else f"{share:.0%} of a step, {words}")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.shown:
+            self.bar.stop()
+
+
+class _Lines:
+    """A line on stderr when so many seconds are gone, and then every thirty."""
+
+    def __init__(self, title: str, total: float, first: float) -> None:
+        self.title, self.total, self.began = title, total, clock()
+        self.due = self.began + first
+
+    def show(self, done: float, share: float, words: str) -> None:
+        """Write a line if it is time for one."""
+        now = clock()
+        if now < self.due:
+            return
+        self.due = now + EVERY
+        gone, ready = now - self.began, done / self.total if self.total > 0 else 0.0
+        left = f", {_span(gone * (1 - ready) / ready)} left" if 0 < ready <= 1 else ""
+        within = "" if share >= 1 else f" + {share:.0%} of a step"
+        line = f"{self.title}: {ready:.0%}{within}, {_span(gone)} gone{left}; {words}"
+        print(line[: COLUMNS - 1].rstrip(), file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing is left behind."""
+
+
+def _span(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    Examples
+    --------
+    >>> _span(75), _span(7384)
+    ('1:15', '2:03:04')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _rich() -> Progress:
+    """Title, bar, percentage, time left, and what else there is room for."""
     with extra("cli"):
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}{task.fields[part]}"))
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.table import Column
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=16),
+        TaskProgressColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left", markup=False),
+        TextColumn(
+            "{task.fields[note]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        ),
+    )
+    return Progress(*columns, console=Console(stderr=True), transient=True, expand=True)

@@ -31,6 +31,8 @@ class Outcome:
 
 REACHED = Outcome("reached", True)
 INTERRUPTED = Outcome("interrupted", False, "stopped by the user; evolve again from the last potential for the rest")
+UNDER_WAY = Outcome("under way", False, "saved while it ran; resume goes on from the last step that was saved")
+LISTENER_FAILED = Outcome("on_step failed", False, "a function given as on_step raised an error")
 STEP_LIMIT = Outcome("step limit", False, "the steps allowed are spent; raise the limit, or start from what was found")
 STALLED = Outcome("stalled", False, "the error no longer falls; ask for less, or start nearer to the solution")
 REFUSED = Outcome("refused", False, "the system refused a state at every step size tried")
