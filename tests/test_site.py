@@ -78,9 +78,11 @@ def test_every_public_name_has_its_page(site: Path) -> None:
 
 
 def test_equations_are_typeset(site: Path) -> None:
-    pages = "".join(path.read_text("utf-8") for path in (site / "site" / "tutorials").glob("*.html"))
-    assert "<math" in pages
-    assert not re.search(r":math:|\$\$", pages)
+    theory = (site / "site" / "theory.html").read_text("utf-8")
+    assert theory.count("<math") > 10
+    assert "φ<sub>k</sub>" in theory
+    pages = [theory, *(path.read_text("utf-8") for path in (site / "site" / "tutorials").glob("*.html"))]
+    assert not re.search(r":math:|\$\$|e\^\{", "".join(pages))
 
 
 def test_there_are_tutorials() -> None:

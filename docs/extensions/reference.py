@@ -22,6 +22,9 @@ import pmasolve
 
 LISTS = ("Parameters", "Attributes", "Raises", "Methods", "Yields")
 SECTIONS = (*LISTS, "Returns", "Notes", "References", "Examples", "See Also", "Cost")
+VERBATIM = re.compile(r"(^```.*?^```|`[^`\n]+`|^\$\$.*?\$\$|\]\([^)\n]*\)|^ {4}.*?$)", re.MULTILINE | re.DOTALL)
+HIGH = re.compile(r"\^\{([^{}\n]+)\}")
+LOW = re.compile(r"_(?:\{([^{}\n]+)\}|(?<=\b[A-Za-zφψχργπμνη𝓛]_)([A-Za-zεφ]{1,2})\b)")
 MARKUP = re.compile(r"(``.+?``|`[^`]+`|[\^_]\{[^{}`]+\})")
 
 
@@ -29,6 +32,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Two hooks."""
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", format_docstring)
+    app.connect("source-read", raise_powers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -154,6 +158,14 @@ def members(module: object) -> list[str]:
         and (inspect.isclass(value) or inspect.isfunction(value))
         and value.__module__.startswith(module.__name__)
     ]
+
+
+def raise_powers(app: Sphinx, name: str, source: list[str]) -> None:
+    """In Markdown, where GitHub shows e^{−f} and φ_k as they are: high and low, but not in code and typeset formulas."""
+    if app.env.doc2path(name).suffix == ".md":
+        parts = VERBATIM.split(source[0])
+        parts[::2] = [LOW.sub(r"<sub>\1\2</sub>", HIGH.sub(r"<sup>\1</sup>", part)) for part in parts[::2]]
+        source[0] = "".join(parts)
 
 
 # --- Docstrings -------------------------------------------------------------------------------------------------------
