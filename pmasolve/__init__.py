@@ -37,6 +37,9 @@ At which noise is a law hard to learn?
     choose_eps → EpsChoice      ε and gauge from the samples themselves, with a third gauge, AFFINE (Affine)
     denoising                   the multi-scale complexity of samples, mixtures, densities; chains and noise schedules
 
+How far apart are samples?
+    optimal_coupling → OptimalCoupling   exact W₂ between weighted points, with bounds, and a sparse optimal coupling
+
 How far apart are they, and of which order?
     compare → Comparison        errors between two runs; cross_check: by a solver that shares nothing but the grid
     Study, Band                 observed orders and verdicts

@@ -99,6 +99,8 @@ from .samples.affine import AFFINE as AFFINE
 from .samples.affine import Affine as Affine
 from .samples.choosing import EpsChoice as EpsChoice
 from .samples.choosing import choose_eps as choose_eps
+from .samples.coupling import OptimalCoupling as OptimalCoupling
+from .samples.coupling import optimal_coupling as optimal_coupling
 
 # studies: errors, orders, verdicts and their reports
 from .studies.convergence import Band as Band
