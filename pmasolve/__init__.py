@@ -40,6 +40,12 @@ At which noise is a law hard to learn?
 How far apart are samples?
     optimal_coupling → OptimalCoupling   exact W₂ between weighted points, with bounds, and a sparse optimal coupling
 
+How do I sample a law that I have samples of, or the density of?
+    SampleProblem, Posterior    samples; a density known up to its constant
+    MongeAmpereSampler          the papers' explicit descent, by Logistic, ScoreMatching or Known log-ratios, in a Span
+    ImplicitSampler             Gauss–Newton on the likelihood, in LogSumExp potentials: what gives good samples
+    as_sampler → Sampler        sample, map, inverse, log_density, evidence; load_sampler
+
 How far apart are they, and of which order?
     compare → Comparison        errors between two runs; cross_check: by a solver that shares nothing but the grid
     Study, Band                 observed orders and verdicts

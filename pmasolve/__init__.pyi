@@ -102,6 +102,19 @@ from .samples.choosing import choose_eps as choose_eps
 from .samples.coupling import OptimalCoupling as OptimalCoupling
 from .samples.coupling import optimal_coupling as optimal_coupling
 
+from .samples.samplers.estimators import Known as Known
+from .samples.samplers.estimators import Logistic as Logistic
+from .samples.samplers.estimators import ScoreMatching as ScoreMatching
+from .samples.samplers.explicit import MongeAmpereSampler as MongeAmpereSampler
+from .samples.samplers.implicit import ImplicitSampler as ImplicitSampler
+from .samples.samplers.log_sum_exp import LogSumExp as LogSumExp
+from .samples.samplers.problems import Posterior as Posterior
+from .samples.samplers.problems import SampleProblem as SampleProblem
+from .samples.samplers.sampler import Sampler as Sampler
+from .samples.samplers.sampler import as_sampler as as_sampler
+from .samples.samplers.sampler import load_sampler as load_sampler
+from .samples.samplers.span import Span as Span
+
 # studies: errors, orders, verdicts and their reports
 from .studies.convergence import Band as Band
 from .studies.convergence import Comparison as Comparison

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..machine import archives
 from ..machine.archives import BadFile
-from ..machine.arrays import Array
+from ..machine.arrays import Array, having
 from ..problems.outcomes import Outcome
 from .descriptions import Description, differences, flow_arrays, flow_description, made
 from .trajectories import Flow, Trajectory, followed
@@ -42,6 +42,7 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     OSError : the folder does not exist or cannot be written.
+    ValueError : a run of a sampler, which is saved by ``as_sampler(run).save(path)``.
 
     Examples
     --------
@@ -54,6 +55,12 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     (array([0.01]), 1e-08)
     """
     t, latest = followed(trajectory).latest
+    having(
+        trajectory.flow.problem,
+        "mu",
+        "trajectory",
+        "it has no densities on nodes: save what it found, as_sampler(run).save(path)",
+    )
     arrays = {
         "times": trajectory.times,
         "potentials": trajectory.potentials,

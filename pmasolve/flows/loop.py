@@ -16,7 +16,7 @@ from ..machine.arrays import Array, having, real, shown
 from ..machine.progress import Show, progress_bar
 from ..machine.provenance import versions
 from ..problems.outcomes import INTERRUPTED, LISTENER_FAILED, REACHED, UNDER_WAY, Outcome
-from .protocol import Flow, admit, columns, fields_of, reach, report_of, start
+from .protocol import Flow, admit, columns, fields_of, reach, report_of, start, states_of
 from .trackers import ListenerFailed, OnStep, Step, asked, listeners
 from .trajectories import Event, Stopped, Trajectory, followed
 
@@ -37,7 +37,8 @@ def evolve(
     ----------
     flow : what to run.
     times : increasing, > 0 (0 is allowed first).
-    initial : u₀ on the grid, shape ``problem.domain.shape``; 0 (the identity map) unless given.
+    initial : u₀ on the grid, shape ``problem.domain.shape``; 0 (the identity map) unless given.  Of a sampler, its parameters less
+        those of its own start.
     events : conditions on the record of a step that end the run; the state after that step is then the last entry.
     on_step : told of every `Step`, one function or several: `SaveEvery`, `StopWhen`, `PlotEvery`, or your own; an `Outcome` that
         it returns ends the run.
@@ -64,8 +65,8 @@ def evolve(
     """
     requested = increasing(times)
     admit(having(flow, "advance", "flow", "give a flow, for example MongeAmpere(problem)"), requested)
-    domain = flow.problem.domain
-    u = np.zeros(domain.shape) if initial is None else domain.values(initial, "initial")
+    states = states_of(flow)
+    u = np.zeros(states.shape) if initial is None else states.values(initial, "initial")
     log = _Log(flow, u, start(flow, u))
     return _run(log, requested, events, listeners(on_step), throw, progress)
 
@@ -151,7 +152,7 @@ class _Log:
 
     def run(self, outcome: Outcome = UNDER_WAY) -> Trajectory:
         """The trajectory as far as it got, with what was there before."""
-        shape = self.flow.problem.domain.shape
+        shape = states_of(self.flow).shape
         new = Trajectory(
             self.flow,
             np.array(self.times),

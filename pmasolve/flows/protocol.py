@@ -1,6 +1,6 @@
 """The flow protocol: what a flow must know, what it may know besides, and the only loop over its steps.
 
-A flow is four members.  Seven more are optional; what stands in for them where a flow has none is said here and nowhere else.
+A flow is four members.  Eight more are optional; what stands in for them where a flow has none is said here and nowhere else.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ class State(Protocol):
 
 
 class Flow(Protocol):
-    """A flow of potentials over a problem: four members, and up to seven more that have defaults.
+    """A flow of potentials over a problem: four members, and up to eight more that have defaults.
 
     Optional members, each with what stands in for it:
 
     admit(times) : raises ``ValueError`` for times that the flow cannot visit exactly; every time can be visited.
     start(initial) : the state at t = 0 from u₀ on the grid; ``resume(initial, 0.0)``.
+    states : `States`, where its potentials live; the problem's domain.
     objective : what falls along it, a `problems.objectives.Divergence`; KL.
     reading : `Reading`; derivatives on the grid by the flow's ``space``, by `Fourier()` if it has none.
     fields(state) : other functions on the grid that the flow carries along, by name; none.
@@ -90,6 +91,33 @@ def admit(flow: Flow, times: Array) -> None:
 def start(flow: Flow, initial: Array) -> Any:
     """The flow's state at t = 0 from u₀ on the grid."""
     return _optional(flow, "start", lambda u: flow.resume(u, 0.0))(initial)
+
+
+class States(Protocol):
+    """Where potentials live: a domain, or anything else that is an array of one shape."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one potential."""
+        ...
+
+    @property
+    def words(self) -> str:
+        """For the one line of a trajectory."""
+        ...
+
+    def values(self, values: Any, name: str) -> Array:
+        """A start, checked; 0 is the flow's own."""
+        ...
+
+    def centred(self, u: Array) -> Array:
+        """A potential without what does not count."""
+        ...
+
+
+def states_of(flow: Flow) -> States:
+    """Where the flow's potentials live: what it says, or its problem's domain."""
+    return _optional(flow, "states", None) or flow.problem.domain
 
 
 def reading_of(flow: Flow) -> Reading:

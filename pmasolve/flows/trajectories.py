@@ -12,7 +12,7 @@ from ..machine.arrays import Array, shown
 from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.grids import Grid
 from ..problems.outcomes import REACHED, Outcome
-from .protocol import Flow, State, admit, columns, estimator_of, fields_of, reach, reading_of, start
+from .protocol import Flow, State, admit, columns, estimator_of, fields_of, reach, reading_of, start, states_of
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Trajectory:
     provenance: Mapping[str, str | float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        where = self.flow.problem.domain.words
+        where = states_of(self.flow).words
         times = f"{count(self.times.size, 'time')}" + (f" to t = {self.times[-1]:.6g}" if self.times.size else "")
         return f"<Trajectory of {type(self.flow).__name__} on {where}: {times}, {self.outcome.name}>"
 
@@ -185,7 +185,7 @@ class Trajectory:
     @property
     def centred(self) -> Array:
         """The potentials less their means, (m, *shape)."""
-        return np.stack([self.flow.problem.domain.centred(u) for u in self.potentials])
+        return np.stack([states_of(self.flow).centred(u) for u in self.potentials])
 
     def map(self, i: int) -> Array:
         """x + ∇u at the nodes at ``times[i]``: a field (dim, *shape), or (n, dim) at the points of a cloud."""

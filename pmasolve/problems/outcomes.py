@@ -57,3 +57,9 @@ POSITIVITY_LOST = Outcome(
     "the density fell to 0 at every step size tried: the grid does not resolve it; refine the grid or smooth the densities",
 )
 POTENTIAL_NOT_FOUND = Outcome("potential not found", False, "the density is known, but its Brenier potential is not")
+NO_DESCENT = Outcome("no descent", False, "no step lowers what is to be lowered; take shorter steps or another start")
+OVERFITTING = Outcome(
+    "overfitting", False, "points that were not fitted became less likely; take a smaller family or more points"
+)
+LOW_ESS = Outcome("low ess", False, "importance samples of the map are worth few exact ones; take a larger family")
+MODES_MISSED = Outcome("modes missed", False, "there are modes that the map does not reach; give a larger spread")

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from ..flows.protocol import states_of
 from ..flows.trajectories import Trajectory
 from ..machine.arrays import Array
 from ..maps.distances import Distances
 from ..maps.transport import Transport
 from ..problems.grids import Cloud, Grid
 from ..samples.choosing import EpsChoice
+from ..samples.samplers.parameters import Parameters
+from ..samples.samplers.sampler import Sampler
 from ..sinkhorn.plans import Plan
 from ..sinkhorn.schroedinger import Schroedinger
 from .convergence import Study
@@ -23,6 +26,7 @@ from .runs import draw_clouds, plot_trajectory, projected
 from .scaling import Scaling
 from .transports import plot_transport
 
+POINTS_SAMPLED = 4000  # of a sampler
 PICTURE_WIDTH = 520  # pixels: the width of a picture in a notebook
 PLAN_ROWS = 60  # source points of a coupling that are joined with their targets
 STRONG = 3  # targets of each of them
@@ -51,7 +55,25 @@ def inline(thing: object) -> str:
 
 @draw.register
 def _(thing: Trajectory, i: int = -1, **options: Any) -> Figure:
+    if isinstance(states_of(thing.flow), Parameters):
+        return _of_parameters(thing)
     return plot_trajectory(thing, i, **options)
+
+
+@draw.register
+def _(thing: Sampler) -> Figure:
+    x = thing.sample(POINTS_SAMPLED, 0)
+    with panels(1) as (figure, (axis,)):
+        if thing.dim == 1:
+            line = np.sort(x[:, 0])
+            axis.hist(line, bins=60, density=True, color=OKABE_ITO[1], label="samples")
+            axis.plot(line, np.exp(thing.log_density(line)), color=OKABE_ITO[0], label="density")
+            axis.legend(loc="best")
+        else:
+            axis.plot(x[:, 0], x[:, 1], ".", color=OKABE_ITO[0], markersize=2)
+            axis.set(aspect="equal", xlabel="x₁", ylabel="x₂")
+        axis.set(title=f"{len(x)} samples" + (", the first two coordinates" if thing.dim > 2 else ""))
+    return figure
 
 
 @draw.register
@@ -108,6 +130,17 @@ def _(thing: Distances) -> Figure:
         else:
             _draw_row(axis, thing)
             legend_below(figure, 3)
+    return figure
+
+
+def _of_parameters(run: Trajectory) -> Figure:
+    """What a sampler lowers, against its steps."""
+    with panels(1) as (figure, (axis,)):
+        names = [name for name in ("nll", "held_out", "kl", "reverse_kl") if name in run.records]
+        for color, name in zip(OKABE_ITO, names, strict=False):
+            axis.plot(run.records["t"], run.records[name], color=color, label=name)
+        axis.set(title="nats", xlabel="t")
+        axis.legend(loc="best")
     return figure
 
 

@@ -1,0 +1,258 @@
+"""Potentials ψ(y) = ½yᵀQy + c·y + ε log Σ_j exp((a_j·y − b_j)/ε): strictly convex by construction, all derivatives closed.
+
+The sum is Sinkhorn's half step on the m anchors a_j; as ε → 0 it becomes their upper envelope, which is dense in the convex
+functions.  With p_j ∝ exp((a_j·y − b_j)/ε), ā = Σp_j a_j, α_j = a_j − ā, C = Σp_j α_j α_jᵀ:
+
+    ∇ψ = Qy + c + ā,    D²ψ = Q + C/ε,    ∇tr(G D²ψ) = Σ p_j (α_jᵀGα_j) α_j/ε²    (G constant).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from ...machine.arrays import Array, integer, number
+from .potentials import Given
+
+FLOOR = 1e-3  # Q ⪰ FLOOR × spread of the data, so that every map has an inverse
+LEAST_START = 0.1  # the same of the first Q
+FULL = 12  # dimensions up to which all entries of Q are parameters; beyond, the diagonal in the eigenbasis of the covariance
+LARGEST_CHANGE = 0.5  # of log ε in one step
+
+
+@dataclass(frozen=True)
+class LogSumExp:
+    """Potentials ψ(y) = ½yᵀQy + c·y + ε log Σ_j exp((a_j·y − b_j)/ε) on m anchors, for `ImplicitSampler` and `MongeAmpereSampler`.
+
+    Strictly convex for all parameters, since Q ⪰ δI is kept; dense in the convex functions as m grows.  Parameters are the anchors,
+    their offsets, c, Q and ε: m(d+1) + d + 1 and d(d+1)/2 of Q, beyond 12 dimensions d (diagonal in the covariance's eigenbasis).
+
+    Parameters
+    ----------
+    anchors : m ≥ 1.
+    eps : ε at the start, in units of the data's spread.
+
+    Raises
+    ------
+    ValueError : no anchors, ε that is not positive.
+
+    Notes
+    -----
+    The sum is Sinkhorn's half step from m points.  The start: anchors at the centres of k-means (data), or at normal points
+    (posteriors); offsets so that cells are those of the centres; Q from the covariance around them.
+    Cost: nm exponentials for n points.
+
+    Examples
+    --------
+    >>> from pmasolve import SampleProblem
+    >>> problem = SampleProblem(np.random.default_rng(0).standard_normal((200, 2)))
+    >>> psi = LogSumExp(4).started(problem, seed=0)
+    >>> psi.params.size, bool(np.linalg.eigvalsh(psi.at(np.zeros((1, 2))).hessian).min() > 0)
+    (18, True)
+    """
+
+    anchors: int = 48
+    eps: float = 0.08
+
+    def __post_init__(self) -> None:
+        integer(self.anchors, "anchors")
+        if not 0 < number(self.eps, "eps") < np.inf:
+            raise ValueError(f"eps={self.eps}: give a positive number, in units of the data's spread, for example 0.08")
+
+    def started(self, problem: Given, seed: int) -> LogSumExpPotential:
+        """The first potential, from centres of the problem's data or of its prior knowledge."""
+        d = problem.dim
+        values, axes = np.linalg.eigh(problem.covariance)
+        spread = float(np.sqrt(values.mean()))
+        centres, masses, around = problem.anchors(self.anchors, seed)
+        a = centres - problem.mean
+        white = a @ (axes / values**0.25)  # |white|² = aᵀ Σ^{−½} a
+        eps = self.eps * spread
+        b = 0.5 * np.sum(white**2, axis=1) - eps * np.log(masses)
+        inner, turned = np.linalg.eigh(around)
+        Q = (turned * np.maximum(np.sqrt(np.maximum(inner, 0.0)), LEAST_START * spread)) @ turned.T
+        pairs = [(i, j) for i in range(d) for j in range(i, d if d <= FULL else i + 1)]
+        frame = np.eye(d) if d <= FULL else axes
+        basis = np.stack([_symmetric_unit(frame, i, j) for i, j in pairs])
+        if d > FULL:
+            Q = np.tensordot(np.sum(basis * Q, axis=(1, 2)), basis, 1)
+        return LogSumExpPotential(a, b, problem.mean.copy(), Q, eps, basis, FLOOR * spread)
+
+
+@dataclass(frozen=True, eq=False)
+class LogSumExpPotential:
+    """One member of the family.
+
+    Parameters
+    ----------
+    a, b, c, Q, eps : as in the formula: (m, d), (m,), (d,), (d, d), number.
+    basis : (k, d, d) symmetric matrices in whose span Q moves.
+    least : Q ⪰ least·I is kept.
+    """
+
+    a: Array = field(repr=False)
+    b: Array = field(repr=False)
+    c: Array = field(repr=False)
+    Q: Array = field(repr=False)
+    eps: float
+    basis: Array = field(repr=False)
+    least: float
+
+    @property
+    def dim(self) -> int:
+        """The dimension d."""
+        return self.a.shape[1]
+
+    @property
+    def params(self) -> Array:
+        """(p,): anchors, offsets, shift, coordinates of Q in the basis, log ε."""
+        norms = np.sum(self.basis**2, axis=(1, 2))
+        coordinates = np.sum(self.basis * self.Q, axis=(1, 2)) / norms
+        return np.concatenate([self.a.ravel(), self.b, self.c, coordinates, [np.log(self.eps)]])
+
+    @property
+    def width(self) -> int:
+        """Numbers in the largest array for each point."""
+        return self.a.size + self.dim**2 + len(self.basis)
+
+    @property
+    def groups(self) -> Array:
+        """One anchor with its offset together; c; Q; ε."""
+        m, d = self.a.shape
+        anchors = np.concatenate([np.repeat(np.arange(m), d), np.arange(m)])
+        return np.concatenate([anchors, np.full(d, m), np.full(len(self.basis), m + 1), [m + 2]])
+
+    @property
+    def kinds(self) -> Array:
+        """Anchors; offsets; the others each for themselves."""
+        m, d = self.a.shape
+        alone = np.arange(2, 3 + d + len(self.basis))
+        return np.concatenate([np.zeros(m * d, dtype=int), np.ones(m, dtype=int), alone])
+
+    def placed(self, theta: Array) -> LogSumExpPotential:
+        """The member with parameters θ (p,)."""
+        m, d = self.a.shape
+        a, b, c, q, eps = np.split(theta, np.cumsum([m * d, m, d, len(self.basis)]))
+        Q = np.tensordot(q, self.basis, 1)
+        return replace(self, a=a.reshape(m, d), b=b, c=c, Q=Q, eps=float(np.exp(eps[0])))
+
+    def moved(self, delta: Array) -> LogSumExpPotential:
+        """Parameters moved by (p,): log ε by no more than ½, and eigenvalues of Q below the floor lifted to it."""
+        step = delta.copy()
+        step[-1] = np.clip(step[-1], -LARGEST_CHANGE, LARGEST_CHANGE)
+        new = self.placed(self.params + step)
+        values, axes = np.linalg.eigh(new.Q)
+        return replace(new, Q=(axes * np.maximum(values, self.least)) @ axes.T) if values[0] < self.least else new
+
+    def at(self, y: Array) -> LogSumExpAt:
+        """Everything at points (n, d)."""
+        return LogSumExpAt(self, y)
+
+
+class LogSumExpAt:
+    """Values and derivatives at points y (n, d), each computed when it is first asked for."""
+
+    def __init__(self, psi: LogSumExpPotential, y: Array) -> None:
+        self.psi, self.y = psi, y
+        self.u = (y @ psi.a.T - psi.b) / psi.eps
+        top = self.u.max(axis=1, keepdims=True)
+        weights = np.exp(self.u - top)
+        total = weights.sum(axis=1, keepdims=True)
+        self.p = weights / total
+        self.log_sum = (np.log(total) + top)[:, 0]
+
+    def only(self, where: Array) -> LogSumExpAt:
+        """Some of the points, without computing anything again."""
+        part = object.__new__(LogSumExpAt)
+        part.psi, part.y, part.u, part.p = self.psi, self.y[where], self.u[where], self.p[where]
+        part.log_sum = self.log_sum[where]
+        return part
+
+    @cached_property
+    def value(self) -> Array:
+        """ψ, (n,)."""
+        psi, y = self.psi, self.y
+        return 0.5 * np.sum((y @ psi.Q) * y, axis=1) + y @ psi.c + psi.eps * self.log_sum
+
+    @cached_property
+    def mean(self) -> Array:
+        """ā, (n, d)."""
+        return self.p @ self.psi.a
+
+    @cached_property
+    def gradient(self) -> Array:
+        """∇ψ, (n, d)."""
+        return self.y @ self.psi.Q + self.psi.c + self.mean
+
+    @cached_property
+    def hessian(self) -> Array:
+        """D²ψ, (n, d, d)."""
+        psi = self.psi
+        squares = (self.p @ _squares(psi.a)).reshape(-1, psi.dim, psi.dim)
+        return psi.Q + (squares - self.mean[:, :, None] * self.mean[:, None, :]) / psi.eps
+
+    def tangent(self) -> Array:
+        """∂ψ/∂θ, (n, p)."""
+        psi, y, p = self.psi, self.y, self.p
+        entropy = self.log_sum - np.sum(p * self.u, axis=1)
+        quadratic = 0.5 * _forms(psi.basis, y, y)
+        anchors = (p[:, :, None] * y[:, None, :]).reshape(len(y), -1)
+        return np.hstack([anchors, -p, y, quadratic, psi.eps * entropy[:, None]])
+
+    def paired(self, r: Array, G: Array) -> Array:
+        """∂_θ(r·∇ψ(y) + tr(G D²ψ(y))) for vectors r (n, d) and symmetric matrices G (n, d, d) that do not move, (n, p)."""
+        psi, y, p, eps = self.psi, self.y, self.p, self.psi.eps
+        q, spread = self._quadratic(G)
+        along = r @ psi.a.T - np.sum(r * self.mean, axis=1)[:, None]
+        w = p * (along + (q - spread[:, None]) / eps)
+        images = np.matmul(psi.a - self.mean[:, None, :], G) * (2 / eps)  # (n, m, d)
+        images += r[:, None, :]
+        images *= p[:, :, None]
+        images += w[:, :, None] * (y / eps)[:, None, :]
+        quadratic = _forms(psi.basis, r, y) + G.reshape(len(y), -1) @ psi.basis.reshape(len(psi.basis), -1).T
+        log_eps = -np.sum(w * self.u, axis=1) - spread / eps
+        return np.hstack([images.reshape(len(y), -1), -w / eps, r, quadratic, log_eps[:, None]])
+
+    def paired_sum(self, r: Array, G: Array) -> Array:
+        """The sum of `paired` over the points, (p,), without the array (n, p)."""
+        psi, y, p, eps = self.psi, self.y, self.p, self.psi.eps
+        d = psi.dim
+        q, spread = self._quadratic(G)
+        along = r @ psi.a.T - np.sum(r * self.mean, axis=1)[:, None]
+        w = p * (along + (q - spread[:, None]) / eps)
+        met = (p.T @ G.reshape(len(y), -1)).reshape(-1, d, d)
+        images = np.matmul(met, psi.a[:, :, None])[:, :, 0] - p.T @ np.matmul(G, self.mean[:, :, None])[:, :, 0]
+        anchors = w.T @ y / eps + p.T @ r + (2 / eps) * images
+        quadratic = np.tensordot(psi.basis, r.T @ y + G.sum(axis=0), 2)
+        log_eps = -np.sum(w * self.u) - np.sum(spread) / eps
+        return np.concatenate([anchors.ravel(), -w.sum(axis=0) / eps, r.sum(axis=0), quadratic, [log_eps]])
+
+    def third(self, G: Array) -> Array:
+        """∇_y tr(G D²ψ(y)), (n, d)."""
+        q, spread = self._quadratic(G)
+        return (self.p * (q - spread[:, None])) @ self.psi.a / self.psi.eps**2
+
+    def _quadratic(self, G: Array) -> tuple[Array, Array]:
+        """q_j = α_jᵀGα_j, (n, m), and its mean Σp_j q_j, (n,)."""
+        a = self.psi.a
+        image = np.matmul(G, self.mean[:, :, None])[:, :, 0]
+        q = G.reshape(len(G), -1) @ _squares(a).T - 2 * image @ a.T + np.sum(image * self.mean, axis=1)[:, None]
+        return q, np.sum(self.p * q, axis=1)
+
+
+def _squares(a: Array) -> Array:
+    """a_j a_jᵀ as rows (m, d²)."""
+    return (a[:, :, None] * a[:, None, :]).reshape(len(a), -1)
+
+
+def _forms(basis: Array, r: Array, y: Array) -> Array:
+    """rᵀBy for each matrix of the basis, (n, k)."""
+    return (r[:, :, None] * y[:, None, :]).reshape(len(y), -1) @ basis.reshape(len(basis), -1).T
+
+
+def _symmetric_unit(frame: Array, i: int, j: int) -> Array:
+    """e_i e_jᵀ + e_j e_iᵀ in a frame, e_i e_iᵀ where i = j."""
+    unit = np.outer(frame[:, i], frame[:, j])
+    return unit if i == j else unit + unit.T

@@ -1,0 +1,276 @@
+"""A fitted sampler: samples, map, inverse, densities, evidence; files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...flows.trajectories import Trajectory, followed
+from ...machine import archives
+from ...machine.arrays import Array, having, integer
+from ...machine.speaking import drawn, page, sheet
+from ...problems.outcomes import LOW_ESS, MODES_MISSED, NOT_FINITE, REACHED, Outcome
+from ...problems.points import Points, given
+from .inversion import inverse
+from .laws import images, log_density_at
+from .log_sum_exp import LogSumExpPotential
+from .modes import Modes, missed
+from .objectives import evidence, log_ratio
+from .potentials import Parametric
+from .problems import Posterior
+from .reference import Nodes, Reference
+from .span import SpanPotential
+
+FORMAT = "pmasolve sampler 1"
+TOL = 1e-12
+FRESH = 8192
+ENOUGH_ESS = 0.1
+KINDS = {"LogSumExpPotential": LogSumExpPotential, "SpanPotential": SpanPotential}
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a map says of a posterior, at fresh points of the reference.
+
+    Attributes
+    ----------
+    kl, kl_error : KL(ρ|μ) with log Z from the same points, and its standard error.
+    log_z, log_z_error : log ∫e^{−f} by importance sampling, and its standard error.
+    ess : effective share of the importance samples, in (0, 1].
+    count : of fresh points.
+    modes : minima of f that were found and how the map covers them.
+    outcome : reached; "low ess" below a tenth, or "modes missed".
+    """
+
+    kl: float
+    kl_error: float
+    log_z: float
+    log_z_error: float
+    ess: float
+    count: int
+    modes: Modes = field(repr=False)
+    outcome: Outcome
+
+    def __repr__(self) -> str:
+        return (
+            f"<Evidence: KL = {self.kl:.4f} ± {self.kl_error:.4f}, log Z = {self.log_z:.4f} ± {self.log_z_error:.4f}, "
+            f"ESS {self.ess:.1%} of {self.count}, {self.outcome.name}>"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Sampler:
+    """The law ρ = (∇ψ)_# e^{−g} of a fitted potential.
+
+    Attributes
+    ----------
+    psi : the potential.
+    reference : e^{−g}.
+    outcome : how the run ended.
+
+    Notes
+    -----
+    ∇ψ is the optimal map from the reference to ρ for the cost |x−y|², as a gradient of a convex function.
+
+    Examples
+    --------
+    >>> from pmasolve import ConstantSteps, MongeAmpereSampler, SampleProblem, as_sampler, evolve
+    >>> problem = SampleProblem(3 + np.random.default_rng(0).standard_normal((500, 1)))
+    >>> flow = MongeAmpereSampler(problem, schedule=ConstantSteps(0.5))
+    >>> sampler = as_sampler(evolve(flow, flow.times(20)[-1:]))
+    >>> x = sampler.sample(1000, seed=1)
+    >>> bool(abs(x.mean() - 3) < 0.2), bool(np.allclose(sampler.map(sampler.inverse(x)), x))
+    (True, True)
+    """
+
+    psi: Parametric = field(repr=False)
+    reference: Reference = field(repr=False)
+    outcome: Outcome = REACHED
+
+    def __repr__(self) -> str:
+        p = self.psi.params.size
+        kind = type(self.psi).__name__.removesuffix("Potential")
+        return f"<Sampler in {self.dim} dimensions: {kind} of {p} parameters, {self.outcome.name}>"
+
+    def _repr_html_(self) -> str:
+        return page(self)
+
+    def summary(self) -> str:
+        """Family, outcome and moments on a page of at most 80 columns."""
+        x = self.sample(FRESH, 0)
+        return sheet(
+            repr(self),
+            {
+                "outcome": self.outcome,
+                "mean": ", ".join(f"{value:.3g}" for value in x.mean(axis=0)[:8]),
+                "deviations": ", ".join(f"{value:.3g}" for value in x.std(axis=0)[:8]),
+            },
+        )
+
+    def plot(self) -> Any:
+        """4000 samples: a histogram with the density in 1D, the first two coordinates otherwise.
+
+        Returns
+        -------
+        A matplotlib ``Figure``, not shown.
+        """
+        return drawn(self)
+
+    @property
+    def dim(self) -> int:
+        """The dimension d."""
+        return self.psi.dim
+
+    def sample(self, n: int, seed: int | np.random.Generator) -> Array:
+        """∇ψ at n independent points of the reference, (n, d); one seed, one answer."""
+        return images(self.psi, self.reference.sample(integer(n, "n", 0), seed))
+
+    def map(self, y: Points) -> Array:
+        """∇ψ(y), of the layout of y."""
+        where = given(y, self.dim)
+        return where.vectors(images(self.psi, np.ascontiguousarray(where.columns.T)).T)
+
+    def inverse(self, x: Points) -> Array:
+        """∇ψ*(x), by Newton's method with a line search on values, to 1e-12 of the points' size; NaN where there is none."""
+        where = given(x, self.dim)
+        return where.vectors(self._preimages(np.ascontiguousarray(where.columns.T)).T)
+
+    def log_density(self, x: Points) -> Array:
+        """log ρ(x) = −g(∇ψ*(x)) − log det D²ψ(∇ψ*(x)), exact; −∞ where x is no image."""
+        where = given(x, self.dim)
+        z = self._preimages(np.ascontiguousarray(where.columns.T))
+        found = np.isfinite(z).all(axis=1)
+        out = np.full(len(z), -np.inf)
+        out[found] = log_density_at(self.psi, self.reference, z[found])
+        return where.values(out)
+
+    def log_likelihood(self, x: Points) -> float:
+        """The mean of log ρ over points, such as held-out ones (nats)."""
+        return float(np.mean(self.log_density(x)))
+
+    def _preimages(self, x: Array) -> Array:
+        return inverse(self.psi, x, np.tile(self.reference.mean, (len(x), 1)), TOL)
+
+    def evidence(self, posterior: Posterior, count: int = FRESH, seed: int = 1) -> Evidence:
+        """KL, log Z and effective sample size at fresh points, and whether modes of the posterior are missed.
+
+        Parameters
+        ----------
+        posterior : f and its gradient.
+        count : fresh points of the reference.
+        seed : of the points and of the starts from which modes are looked for.
+
+        Returns
+        -------
+        `Evidence`.
+
+        Raises
+        ------
+        ValueError : a posterior in another dimension.
+        """
+        if having(posterior, "grad_f", "posterior", "give Posterior(f, grad_f, d)").dim != self.dim:
+            raise ValueError(f"a posterior in {posterior.dim} dimensions for a sampler in {self.dim}: they must agree")
+        y = self.reference.sample(count, seed)
+        h = log_ratio(self.psi, self.reference, posterior.f, y)
+        nodes = Nodes(y, np.full(count, 1.0 / count))
+        told = evidence(h, nodes)
+        weights = np.exp(-h - told["log_z"])
+        modes = missed(self.log_density, posterior, told["log_z"], seed)
+        outcome = _judged(told["ess"], modes)
+        errors = [float(np.std(values)) / np.sqrt(count) for values in (h + weights, weights)]
+        return Evidence(told["kl"], errors[0], told["log_z"], errors[1], told["ess"], count, modes, outcome)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the sampler to ``path`` (.npz, no pickles), whole or not at all; `load_sampler` reads it.
+
+        Raises
+        ------
+        OSError : the folder does not exist or cannot be written.
+        """
+        arrays = {f"psi:{part.name}": np.asarray(getattr(self.psi, part.name)) for part in fields(self.psi)}
+        arrays |= {"mean": self.reference.mean, "factor": self.reference.factor}
+        outcome = [self.outcome.name, self.outcome.ok, self.outcome.advice]
+        return archives.write(path, {"format": FORMAT, "psi": type(self.psi).__name__, "outcome": outcome}, arrays)
+
+
+def as_sampler(run: Trajectory, i: int | None = None) -> Sampler:
+    """The sampler that a run of `MongeAmpereSampler` or `ImplicitSampler` has found.
+
+    Parameters
+    ----------
+    run : what `evolve` returned, or `Stopped.trajectory`.
+    i : which of the requested times; the last step that was taken unless given.
+
+    Returns
+    -------
+    `Sampler`, with the run's outcome.
+
+    Raises
+    ------
+    ValueError : a run of another flow.
+
+    Examples
+    --------
+    >>> from pmasolve import ConstantSteps, MongeAmpereSampler, SampleProblem, evolve
+    >>> problem = SampleProblem(np.random.default_rng(0).standard_normal((200, 2)))
+    >>> flow = MongeAmpereSampler(problem, schedule=ConstantSteps(0.2))
+    >>> as_sampler(evolve(flow, flow.times(5)[-1:]))
+    <Sampler in 2 dimensions: Span of 5 parameters, reached>
+    """
+    flow = having(followed(run, "run").flow, "first", "run", "give a run of MongeAmpereSampler or ImplicitSampler")
+    u = run.latest[1] if i is None else run.potentials[i]
+    return Sampler(flow.first.placed(flow.first.params + u), flow.problem.reference, run.outcome)
+
+
+def load_sampler(path: str | os.PathLike[str]) -> Sampler:
+    """Read a sampler back.
+
+    Parameters
+    ----------
+    path : a file of `Sampler.save`.
+
+    Returns
+    -------
+    `Sampler`, equal in every array.
+
+    Raises
+    ------
+    FileNotFoundError : no such file.
+    ValueError : a damaged or foreign file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pmasolve import ConstantSteps, MongeAmpereSampler, SampleProblem, evolve
+    >>> problem = SampleProblem(np.random.default_rng(0).standard_normal((200, 2)))
+    >>> flow = MongeAmpereSampler(problem, schedule=ConstantSteps(0.2))
+    >>> sampler = as_sampler(evolve(flow, flow.times(5)[-1:]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = load_sampler(sampler.save(f"{folder}/sampler"))
+    >>> bool((again.sample(3, 0) == sampler.sample(3, 0)).all())
+    True
+    """
+    header, arrays = archives.read(path, FORMAT, ("mean", "factor"))
+    with archives.reading(path, "a pmasolve sampler"):
+        parts = {name.removeprefix("psi:"): value for name, value in arrays.items() if name.startswith("psi:")}
+        parts = {name: float(value) if value.ndim == 0 else value for name, value in parts.items()}
+        if not all(np.isfinite(value).all() for value in parts.values()):
+            raise archives.BadFile(f"{path} is damaged: it holds numbers that are not finite")
+        name, ok, advice = header["outcome"]
+        psi = KINDS[header["psi"]](**parts)
+        psi.at(np.zeros((1, psi.dim)))
+        return Sampler(psi, Reference(arrays["mean"], arrays["factor"]), Outcome(str(name), bool(ok), str(advice)))
+
+
+def _judged(ess: float, modes: Modes) -> Outcome:
+    if not np.isfinite(ess):
+        return NOT_FINITE
+    if not modes.covered:
+        return MODES_MISSED.advising(f"{modes.words}: give the posterior a larger spread, or take more anchors")
+    if ess < ENOUGH_ESS:
+        return LOW_ESS.advising(f"importance samples are worth {ess:.2g} of as many exact ones: take more anchors")
+    return REACHED

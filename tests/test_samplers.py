@@ -1,0 +1,319 @@
+"""Samplers: derivatives by differences, the Gaussian recursion, both sides of the inequality, densities, evidence, ends by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+import pmasolve as pma
+from pmasolve import (
+    Cloud,
+    ConstantSteps,
+    ImplicitSampler,
+    Known,
+    Logistic,
+    LogSumExp,
+    MongeAmpereSampler,
+    Posterior,
+    SampleProblem,
+    ScoreMatching,
+    Span,
+    Stopped,
+    as_sampler,
+    evolve,
+    load_sampler,
+    resume,
+)
+from pmasolve.gaussian import Normal
+from pmasolve.samples.samplers.objectives import Likelihood
+
+STEP = 1e-5
+
+
+def normals(d: int) -> tuple[Normal, Normal]:
+    """A target that is not diagonal, and a reference that is not standard."""
+    rng = np.random.default_rng(0)
+    Q = np.linalg.qr(rng.standard_normal((d, d)))[0]
+    target = Normal(0.5 * rng.standard_normal(d), (Q * np.linspace(0.5, 2.0, d)) @ Q.T)
+    return target, Normal(np.full(d, 0.3), np.diag(np.linspace(0.5, 1.5, d)))
+
+
+def posterior_of(law: Normal, reference: Normal | None = None) -> Posterior:
+    """A normal law as a density that is known."""
+    P = np.linalg.inv(law.cov)
+    return Posterior(lambda x: -law.log_density(Cloud(x)), lambda x: (x - law.mean) @ P, law.dim, reference=reference)
+
+
+def two_modes(n: int, seed: int) -> np.ndarray:
+    """½N(−2, ¼) + ½N(2, ¼)."""
+    rng = np.random.default_rng(seed)
+    return 0.5 * rng.standard_normal((n, 1)) + np.where(rng.random((n, 1)) < 0.5, -2.0, 2.0)
+
+
+def two_modes_log(x: np.ndarray) -> np.ndarray:
+    """The log-density of `two_modes`."""
+    parts = [-0.5 * ((x - mean) / 0.5) ** 2 - np.log(0.5 * np.sqrt(2 * np.pi)) for mean in (-2.0, 2.0)]
+    return logsumexp(np.array(parts), axis=0)[:, 0] - np.log(2)
+
+
+def differences(function, psi) -> np.ndarray:
+    """∂_θ by central differences, (n, p)."""
+    unit = STEP * np.eye(psi.params.size)
+    theta = psi.params
+    return np.stack(
+        [(function(psi.placed(theta + e)) - function(psi.placed(theta - e))) / (2 * STEP) for e in unit], -1
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted() -> pma.Sampler:
+    """Two modes on a line."""
+    flow = ImplicitSampler(SampleProblem(two_modes(2000, 21)), LogSumExp(8))
+    return as_sampler(evolve(flow, flow.times(30)[-1:]))
+
+
+@pytest.mark.parametrize("family", [LogSumExp(6, eps=0.5), Span(ridges=5)])
+@pytest.mark.parametrize("dim", [1, 3])
+def test_derivatives(family, dim: int) -> None:
+    """Closed forms against central differences, in the parameters and in y."""
+    rng = np.random.default_rng(5)
+    psi = family.started(SampleProblem(rng.standard_normal((200, dim)) * np.linspace(1, 2, dim)), 3)
+    psi = psi.moved(0.03 * rng.standard_normal(psi.params.size))
+    y, r, G = rng.standard_normal((4, dim)), rng.standard_normal((4, dim)), rng.standard_normal((4, dim, dim))
+    G = G + np.swapaxes(G, 1, 2)
+    here, unit = psi.at(y), STEP * np.eye(dim)
+
+    def met(other) -> np.ndarray:
+        """r·∇ψ + tr(G D²ψ)."""
+        at = other.at(y)
+        return np.sum(r * at.gradient, axis=1) + np.sum(G * at.hessian, axis=(1, 2))
+
+    def along(function) -> np.ndarray:
+        """∇_y by central differences, in the last axis."""
+        return np.stack([(function(psi.at(y + e)) - function(psi.at(y - e))) / (2 * STEP) for e in unit], axis=-1)
+
+    assert np.allclose(along(lambda at: at.value), here.gradient, atol=1e-7)
+    assert np.allclose(along(lambda at: at.gradient), here.hessian, atol=1e-7)
+    assert np.allclose(along(lambda at: np.sum(G * at.hessian, axis=(1, 2))), here.third(G), atol=1e-6)
+    assert np.allclose(differences(lambda other: other.at(y).value, psi), here.tangent(), atol=1e-7)
+    assert np.allclose(differences(met, psi), here.paired(r, G), atol=1e-6)
+    assert np.allclose(here.paired(r, G).sum(axis=0), here.paired_sum(r, G), atol=1e-11)
+    assert np.array_equal(here.only(np.array([2])).gradient, psi.at(y[[2]]).gradient)
+
+
+@pytest.mark.parametrize("problem", [SampleProblem(two_modes(60, 2)), posterior_of(normals(2)[0], normals(2)[1])])
+def test_slopes_of_the_objectives(problem) -> None:
+    """Minus the log-likelihood by implicit differentiation of the inverse, KL by hand, against differences of the values."""
+    flow = ImplicitSampler(problem, LogSumExp(3, eps=0.5))
+    objective, psi = flow._objectives[-1], flow.first
+    if isinstance(objective, Likelihood):
+        objective = replace(objective, tol=1e-13)
+    here = objective.measured(psi, None)
+    measured = differences(lambda other: np.array([objective.measured(other, here).value]), psi)[0]
+    assert np.allclose(objective.slope(here), measured, atol=1e-6 * np.abs(measured).max())
+
+
+@pytest.mark.parametrize("dim", [2, 10])
+def test_known_normals_follow_the_recursion(dim: int) -> None:
+    """P⁺ = P − η(PΣ⁻¹P − Θ⁻¹), m⁺ = m − ηPΣ⁻¹(m − a): to rounding, forty steps."""
+    target, reference = normals(dim)
+    problem, eta = posterior_of(target, reference), 0.2
+    flow = MongeAmpereSampler(problem, Span(), Known(), ConstantSteps(eta), nodes=512)
+    run = evolve(flow, flow.times(40)[-1:])
+    F, T = np.linalg.inv(target.cov), np.linalg.inv(reference.cov)
+    P, m = np.eye(dim), reference.mean
+    for _ in range(40):
+        P, m = P - eta * (P @ F @ P - T), m - eta * P @ F @ (m - target.mean)
+    here = as_sampler(run).psi.at(reference.mean[None])
+    print(f"d = {dim}: {np.abs(here.hessian[0] - P).max():.1e}, {np.abs(here.gradient[0] - m).max():.1e}")
+    assert np.abs(here.hessian[0] - P).max() < 1e-14
+    assert np.abs(here.gradient[0] - m).max() < 1e-14
+    assert run.records["ess"][-1] > 0.999
+    assert run.records["kl"][-1] < 1e-5
+
+
+@pytest.mark.parametrize("estimator", [Logistic(), ScoreMatching()])
+def test_normals_from_samples(estimator) -> None:
+    """The last KL is that of maximum likelihood on the same points; the inequality holds on both sides at every step."""
+    target, n = normals(2)[0], 4096
+    problem = SampleProblem(target.sample(n, np.random.default_rng(31)))
+    flow = MongeAmpereSampler(problem, Span(), estimator, ConstantSteps(0.2))
+    run = evolve(flow, flow.times(40)[-1:])
+    at = as_sampler(run).psi.at(np.zeros((1, 2)))
+    law = Normal(at.gradient[0], at.hessian[0] @ at.hessian[0])
+    print(f"{type(estimator).__name__}: KL {law.kl(target):.2e}, p/2n {5 / (2 * n):.2e}")
+    likely = Normal(problem.mean, np.cov(problem.data.T))
+    assert law.kl(target) < 1.2 * likely.kl(target)
+    records = run.records
+    for side in ("lower_slack", "upper_slack"):
+        assert np.all(records[side] > -1e-9)
+        assert np.all(records[side][:10] > 1e-6)
+    jeffreys = records["kl"] + records["reverse_kl"]
+    assert np.all(np.abs(jeffreys - records["pairing"]) <= 2 * records["error"] + 1e-6)
+    assert np.all(np.diff(records["certificate"]) > -1e-9)
+    assert np.allclose(np.diff(records["bregman"]), -records["bregman_drop"][:-1], atol=1e-9)
+
+
+def test_likelihood_and_density(fitted: pma.Sampler) -> None:
+    """Held-out likelihood near the entropy; the density has mass 1; samples and inverse belong to the map."""
+    x = two_modes(4000, 22)
+    entropy = -float(np.mean(two_modes_log(x)))
+    print(f"NLL {-fitted.log_likelihood(x):.4f}, entropy {entropy:.4f}")
+    assert -fitted.log_likelihood(x) < entropy + 0.03
+    line = np.linspace(-8, 8, 4001)
+    assert np.trapezoid(np.exp(fitted.log_density(line)), line) == pytest.approx(1.0, abs=1e-6)
+    drawn = fitted.sample(10_000, seed=4)
+    assert np.abs(fitted.map(fitted.inverse(drawn)) - drawn).max() < 1e-8
+    assert abs((drawn > 0).mean() - 0.5) < 0.03
+    assert np.array_equal(drawn, fitted.sample(10_000, seed=4))
+
+
+def test_plane_and_many_dimensions() -> None:
+    """A ring of modes in the plane beats the normal fit by a nat; one anchor in 100 dimensions is nearly the normal fit."""
+    rng = np.random.default_rng(3)
+    angle = rng.integers(0, 4, 1500) * np.pi / 2
+    x = 2 * np.c_[np.cos(angle), np.sin(angle)] + 0.25 * rng.standard_normal((1500, 2))
+    flow = ImplicitSampler(SampleProblem(x[:1000]), LogSumExp(16))
+    run = evolve(flow, flow.times(40)[-1:])
+    normal = Normal(x[:1000].mean(axis=0), np.cov(x[:1000].T))
+    assert as_sampler(run).log_likelihood(x[1000:]) > normal.log_density(x[1000:]).mean() + 1.0
+    assert set(run.records) == {"t", "nll", "held_out", "min_hessian", "damping", "drop"}
+    many = rng.standard_normal((700, 100)) * np.linspace(0.5, 2, 100)
+    flow = ImplicitSampler(SampleProblem(many[:500], held_out=0.0), LogSumExp(1))
+    found = as_sampler(evolve(flow, flow.times(2)[-1:]))
+    entropy = 50 * np.log(2 * np.pi * np.e) + np.log(np.linspace(0.5, 2, 100)).sum()
+    print(f"d = 100: NLL − H = {-found.log_likelihood(many[500:]) - entropy:.2f}")
+    assert -found.log_likelihood(many[500:]) < entropy + 10.0
+
+
+def test_posterior_with_two_modes() -> None:
+    """Tempered: KL and log Z at fresh points, equal masses; the same without a spread misses a mode and says so."""
+
+    def f(x: np.ndarray) -> np.ndarray:
+        return 3.0 - two_modes_log(x)
+
+    def grad_f(x: np.ndarray) -> np.ndarray:
+        return (x - 2 * np.tanh(8 * x)) / 0.25
+
+    problem = Posterior(f, grad_f, 1, spread=3.0)
+    flow = ImplicitSampler(problem, LogSumExp(16))
+    run = evolve(flow, flow.times(200)[-1:])
+    found = as_sampler(run).evidence(problem)
+    print(found)
+    assert found.outcome.ok
+    assert found.kl < 0.03
+    assert found.ess > 0.95
+    assert abs(found.log_z + 3.0) < 4 * found.log_z_error + 1e-3
+    assert abs((as_sampler(run).sample(20_000, 5) > 0).mean() - 0.5) < 0.02
+    one = Posterior(lambda x: f(x + 2), lambda x: grad_f(x + 2), 1)  # its mode at 0 is that from which is started
+    flow = ImplicitSampler(one, LogSumExp(1))
+    missing = as_sampler(evolve(flow, flow.times(20)[-1:])).evidence(one)
+    assert missing.outcome.name == "modes missed"
+    assert missing.ess > 0.9, "neither KL nor ESS can see what the map never reaches"
+    assert len(missing.modes.at) == 2
+
+
+def test_resume_and_times_between() -> None:
+    problem = SampleProblem(two_modes(500, 23))
+    flow = MongeAmpereSampler(problem, Span(), schedule=ConstantSteps(0.1))
+    whole = evolve(flow, flow.times(6)[[2, 5]])
+    first = evolve(flow, flow.times(3)[-1:])
+    both = resume(first, flow.times(6)[-1:])
+    assert np.abs(both.potentials - whole.potentials).max() < 1e-12
+    assert (
+        np.abs(whole.at(float(flow.times(4)[-1])).potentials[0] - evolve(flow, flow.times(4)[-1:]).potentials[0]).max()
+        < 1e-12
+    )
+    assert "parameters of a potential in 1 dimension" in repr(whole)
+    assert whole.map(0).shape == (1024, 1)
+    assert np.isfinite(whole.log_density(0)).all()
+    assert np.abs(whole.centred - whole.potentials).max() == 0
+    implicit = ImplicitSampler(problem, LogSumExp(4))
+    run = evolve(implicit, [3.0, 500.0])
+    assert run.times.tolist() == [3.0, 500.0]
+    assert run.records["t"].size < 100, "at rest no step is taken"
+    assert as_sampler(run, 0).psi.params.tolist() != as_sampler(run).psi.params.tolist()
+
+
+def test_pictures_and_pages(fitted: pma.Sampler) -> None:
+    flow = MongeAmpereSampler(SampleProblem(two_modes(100, 26)))
+    for thing in (fitted, evolve(flow, flow.times(2)[-1:])):
+        assert thing.plot().axes[0].has_data()
+        assert len(repr(thing)) < 400
+        assert max(map(len, thing.summary().splitlines())) <= 80
+        assert thing._repr_html_().count("<svg") == 1
+
+
+def test_files(fitted: pma.Sampler, tmp_path) -> None:
+    flow = MongeAmpereSampler(SampleProblem(two_modes(100, 26)))
+    with pytest.raises(ValueError, match=r"as_sampler\(run\).save"):
+        pma.save(evolve(flow, flow.times(1)), tmp_path / "run")
+    again = load_sampler(fitted.save(tmp_path / "sampler"))
+    assert np.array_equal(again.sample(5, 1), fitted.sample(5, 1))
+    assert again.outcome == fitted.outcome
+    (tmp_path / "torn.npz").write_bytes((tmp_path / "sampler.npz").read_bytes()[:500])
+    with pytest.raises(ValueError, match="torn"):
+        load_sampler(tmp_path / "torn.npz")
+
+
+def test_ends_by_name() -> None:
+    problem = SampleProblem(3 * np.random.default_rng(1).standard_normal((400, 1)))
+    flow = MongeAmpereSampler(problem, schedule=ConstantSteps(3.0))
+    with pytest.raises(Stopped, match=r"(convexity lost|no descent): step \d+ with η=3") as caught:
+        evolve(flow, flow.times(20)[-1:])
+    assert as_sampler(caught.value.trajectory).sample(3, 0).shape == (3, 1)
+    few = ImplicitSampler(SampleProblem(np.random.default_rng(2).standard_normal((80, 2)), held_out=0.4), LogSumExp(10))
+    run = evolve(few, few.times(60)[-1:], throw=False)
+    assert run.outcome.name == "overfitting"
+    assert run.records["nll"][-1] < run.records["held_out"][-1] - 0.3
+    held = as_sampler(run).log_likelihood(few._objectives[0].held)
+    assert -held <= run.records["held_out"].min() + 1e-9, "the best is kept"
+    hard = Posterior(
+        lambda x: 40 * np.abs(np.abs(x[:, 0]) - 4), lambda x: 40 * np.sign(np.abs(x) - 4) * np.sign(x), 1, spread=1.0
+    )
+    flow = ImplicitSampler(hard, LogSumExp(1))
+    assert evolve(flow, flow.times(200)[-1:], throw=False).outcome.name in {"low ess", "no descent"}
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (lambda x: SampleProblem([[1.0, np.nan], [0.0, 1.0], [2.0, 3.0]]), "1 of 3 points have NaN"),
+        (lambda x: SampleProblem(np.c_[x, np.ones(len(x))]), r"columns \[2\] are constant"),
+        (lambda x: SampleProblem(np.c_[x, x[:, 0] - x[:, 1]]), "plane of 2 of 3 dimensions"),
+        (lambda x: SampleProblem(x[:1]), "at least two points"),
+        (lambda x: SampleProblem(x, held_out=0.7), r"held_out=0.7: .* below ½"),
+        (lambda x: SampleProblem(x, reference=Normal([0.0], [[1.0]])), "gaussian.Normal in 2 dimensions"),
+        (lambda x: ImplicitSampler(SampleProblem(x), LogSumExp(64)), r"198 parameters for 90 different points"),
+        (
+            lambda x: ImplicitSampler(SampleProblem(np.repeat(x[:12], 20, axis=0)), LogSumExp(4)),
+            r"18 parameters for -?\d+ diff",
+        ),
+        (lambda x: MongeAmpereSampler(SampleProblem(x), Span(ridges=200)), "205 parameters for"),
+        (lambda x: LogSumExp(0), "anchors=0"),
+        (lambda x: LogSumExp(3, eps=-1.0), "eps=-1.0"),
+        (lambda x: Span(scales=(0.0,)), "scales="),
+        (lambda x: Posterior(lambda z: z, lambda z: z, 2), "f at three points of zeros"),
+        (lambda x: Posterior(lambda z: z[:, 0], lambda z: z, 2, spread=0.0), "spread=0.0"),
+        (lambda x: ImplicitSampler(Posterior(lambda z: -(z[:, 0] ** 2), lambda z: -2 * z, 1)), "curvature"),
+        (lambda x: evolve(MongeAmpereSampler(SampleProblem(x), estimator=Known()), [0.25]), "needs f"),
+        (lambda x: evolve(MongeAmpereSampler(SampleProblem(x)), [0.3]), "t=0.3 is no sum"),
+        (lambda x: evolve(ImplicitSampler(SampleProblem(x), LogSumExp(3)), [0.5]), "t=0.5 is not a multiple"),
+        (lambda x: MongeAmpereSampler(SampleProblem(x), estimator="logistic"), "estimator='logistic'"),
+        (lambda x: as_sampler(3), "run=3"),
+    ],
+)
+def test_mistake_is_named(act, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        act(np.random.default_rng(7).standard_normal((100, 2)))
+
+
+def test_duplicated_points_and_one_dimension() -> None:
+    """Each point twice is as each once: the density is that of the points, not of their copies."""
+    x = two_modes(300, 24)
+    flow = ImplicitSampler(SampleProblem(np.repeat(x, 2, axis=0), held_out=0.0), LogSumExp(4))
+    assert -as_sampler(evolve(flow, flow.times(20)[-1:])).log_likelihood(two_modes(2000, 25)) < 1.6
+    assert SampleProblem(x[:, 0]).dim == 1
