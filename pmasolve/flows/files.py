@@ -55,12 +55,8 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     (array([0.01]), 1e-08)
     """
     t, latest = followed(trajectory).latest
-    having(
-        trajectory.flow.problem,
-        "mu",
-        "trajectory",
-        "it has no densities on nodes: save what it found, as_sampler(run).save(path)",
-    )
+    remedy = "it has no densities on nodes: save what it found, as_sampler(run).save(path)"
+    having(trajectory.flow.problem, "mu", "trajectory", remedy)
     arrays = {
         "times": trajectory.times,
         "potentials": trajectory.potentials,
