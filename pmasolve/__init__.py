@@ -10,7 +10,7 @@ What is given
                                 Relaxed: on another clock
 
 What is the optimal map, and what does it cost?
-    transport → Transport       the map, W₂² and a certified interval; NewtonKrylov, SemiDual are its methods
+    transport → Transport       the map, W₂² and a certified interval; NewtonKrylov, SemiDual, Simplex are its methods
     distances, pairwise         of stacks of densities → Distances; embedding: linearised transport
     save_map, load_map          maps as files
 

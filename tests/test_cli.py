@@ -317,7 +317,7 @@ def test_transport_of_vanishing_densities_prints_strict_json(tmp_path: Path) -> 
     for path, disc in zip(paths, [(x - 0.4) ** 2 + y**2 < 0.2, (x - 0.6) ** 2 + (y - 0.5) ** 2 < 0.1], strict=True):
         np.save(path, disc.astype(float))
     record = json.loads(invoke("transport", *paths, "--gap", "0.05", "--json").output, parse_constant=pytest.fail)
-    assert record["method"] == "SemiDual"
+    assert record["method"] == "Simplex"
     assert record["min_eigenvalue"] is None
     assert record["ok"]
     assert "eigenvalue" not in invoke("transport", *paths, "--gap", "0.05").output

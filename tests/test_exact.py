@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import ot
 import pytest
+from scipy.ndimage import gaussian_filter
 from scipy.optimize import linprog
 from scipy.sparse import eye_array, kron, vstack
 
-from pmasolve import Box, Torus
+from pmasolve import Box, Problem, SemiDual, Simplex, Torus, load_map, save_map, transport
 from pmasolve.machine.arrays import Array
+from pmasolve.maps import exact
 from pmasolve.maps.semidual.arcs import Whole
 from pmasolve.maps.simplex import Arcs, Optimum, coupling_bound, dual_bound, optimum, simplex
 from pmasolve.problems.grids import Grid
@@ -107,7 +111,7 @@ def test_costs_and_pairs_are_those_of_the_dense_matrix(grid: Grid) -> None:
         assert np.array_equal(np.bincount(few.columns, minlength=v.size), np.minimum(wanted.sum(axis=0), 3))
 
 
-def check(grid: Grid, kind: str, seed: int) -> Optimum:
+def solve_and_check(grid: Grid, kind: str, seed: int) -> Optimum:
     """The optimum from no potential at all equals the linear program's, is a coupling, and its pair is feasible."""
     mu, nu = masses(grid, kind, np.random.default_rng(seed))
     whole, a, b = normalised(grid, mu, nu)
@@ -128,7 +132,7 @@ def check(grid: Grid, kind: str, seed: int) -> Optimum:
 @pytest.mark.parametrize("kind", KINDS)
 def test_random_problems_equal_the_linear_program(kind: str) -> None:
     for i, grid in enumerate(GRIDS[:6]):
-        check(grid, kind, i)
+        solve_and_check(grid, kind, i)
 
 
 @dataclass(frozen=True)
@@ -218,3 +222,117 @@ def test_bounds_notice_what_is_wrong() -> None:
     for shift in (0.0, 1e3, 1e9):
         assert dual_bound(a, a, np.full(2, shift), np.full(2, -shift)) <= 0
     assert dual_bound(a, a, np.array([0.3, 0.1]), np.zeros(2)) == pytest.approx(0.2, abs=1e-15)
+
+
+# ---- through the door ------------------------------------------------------------------------------------------------------------
+
+
+def value(grid: Grid, mu: Array, nu: Array) -> float:
+    """W₂² by a dense simplex."""
+    here, there = np.flatnonzero(mu), np.flatnonzero(nu)
+    a, b = mu.ravel()[here], nu.ravel()[there]
+    return by_simplex(distances(grid)[np.ix_(here, there)], a / a.sum(), b / b.sum())
+
+
+@pytest.mark.parametrize(("grid", "kind"), list(zip(GRIDS, (*KINDS, *KINDS[:3]), strict=True)), ids=str)
+def test_gap_0_is_exact(grid: Grid, kind: str, tmp_path: Path) -> None:
+    mu, nu = masses(grid, kind, np.random.default_rng(7))
+    T = transport(Problem.from_densities(grid, mu, nu), gap=0)
+    wanted = value(grid, mu, nu)
+    assert T.outcome.name == "exact", T.outcome
+    assert T.outcome.ok
+    assert T.gap <= 1e-12
+    assert T.w2_squared == pytest.approx(wanted, rel=1e-12)
+    assert T.interval.lower <= T.w2_squared <= T.interval.upper
+    P = T.coupling
+    assert np.allclose(P.sum(axis=1), mu.ravel() / mu.sum(), rtol=1e-13, atol=1e-17)
+    assert np.allclose(P.sum(axis=0), nu.ravel() / nu.sum(), rtol=1e-13, atol=1e-17)
+    assert P.multiply(distances(grid)).sum() == pytest.approx(wanted, rel=1e-12)
+    assert P.nnz < np.count_nonzero(mu) + np.count_nonzero(nu)
+    again = load_map(save_map(T, tmp_path / "map.npz"))
+    assert (again.coupling != P).nnz == 0
+    assert again.method == T.method == Simplex()
+
+
+def test_map_and_spread_are_those_of_the_coupling() -> None:
+    """A point in the middle of a torus sends its mass to two, across the wall and not."""
+    torus = Torus((8, 8))
+    mu, nu = np.zeros((2, 8, 8))
+    mu[0, 0] = 1
+    nu[2, 0], nu[7, 0] = 0.75, 0.25
+    T = transport(Problem.from_densities(torus, mu, nu), gap=0)
+    assert T.map[:, 0, 0].tolist() == [0.75 * 0.25 - 0.25 * 0.125, 0.0]
+    assert T.spread[0, 0] == pytest.approx(np.sqrt(0.75 * 0.25) * 0.375, rel=1e-12)
+    assert T.w2_squared == pytest.approx(0.75 * 0.0625 + 0.25 / 64, rel=1e-14)
+    assert T.coupling.shape == (64, 64)
+    assert T.coupling.nnz == 2
+
+
+def photographs(n: int) -> tuple[Array, Array]:
+    """Two rough positive images."""
+    rng = np.random.default_rng(11)
+    return tuple(0.05 + gaussian_filter(rng.random((n, n)), s, mode="wrap") ** 8 for s in (0.7, 2))
+
+
+def test_from_the_semi_dual_and_through_coarse_grids_it_is_one_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid, (mu, nu) = Torus((32, 32)), photographs(32)
+    problem = Problem.from_densities(grid, mu, nu)
+    coarse = transport(problem, gap=0)
+    monkeypatch.setattr(exact, "SMALL", 0)
+    fine = transport(problem, gap=0)
+    assert any("krylov" in record for record in fine.records)
+    assert not any("krylov" in record for record in coarse.records)
+    assert fine.outcome.name == coarse.outcome.name == "exact"
+    assert fine.w2_squared == pytest.approx(coarse.w2_squared, rel=1e-13)
+    assert fine.w2_squared == pytest.approx(value(grid, mu, nu), rel=1e-12)
+
+
+def test_what_the_semi_dual_leaves_the_simplex_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a gap that is narrower than any that ε of the order of h² can give; without POT that is said, and what to do."""
+    grid, (mu, nu) = Box((48, 48)), photographs(48)
+    mu[:3] = 0
+    problem = Problem.from_densities(grid, mu, nu)
+    T = transport(problem, gap=1e-9)
+    assert T.outcome.name == "reached"
+    assert T.gap <= 1e-9
+    left = transport(problem, gap=1e-9, method=SemiDual())
+    assert left.outcome.name == "gap not reached"
+    assert left.interval.lower <= T.interval.lower <= T.interval.upper <= left.interval.upper
+    monkeypatch.setitem(sys.modules, "ot", None)
+    without = transport(problem, gap=1e-9)
+    assert isinstance(without.method, SemiDual)
+    assert without.outcome.name == "gap not reached"
+    with pytest.raises(ModuleNotFoundError, match="exact"):
+        transport(problem, gap=0)
+
+
+def test_beyond_the_simplex_the_smallest_gap_is_said() -> None:
+    grid, (mu, nu) = Torus((48, 48)), photographs(48)
+    T = transport(Problem.from_densities(grid, mu, nu), gap=0, method=Simplex(nodes=1000))
+    assert T.outcome.name == "beyond the simplex"
+    assert not T.outcome.ok
+    assert 0 < T.gap < 0.1
+    assert "more than 1000 nodes" in T.outcome.advice
+    assert T.coupling is None
+
+
+def test_an_interruption_leaves_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid, (mu, nu) = Torus((48, 48)), photographs(48)
+
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exact, "optimum", interrupted)
+    for size, bound in ((exact.SMALL, 0.1), (10**6, np.inf)):
+        monkeypatch.setattr(exact, "SMALL", size)
+        T = transport(Problem.from_densities(grid, mu, nu), gap=0)
+        assert T.outcome.name == "interrupted"
+        assert T.gap <= bound
+
+
+def test_the_same_masses_stay() -> None:
+    mu = np.arange(64.0).reshape(8, 8)
+    T = transport(Problem.from_densities(Box((8, 8)), mu, mu), gap=0)
+    assert T.outcome.ok
+    assert T.w2_squared == 0
+    assert np.allclose(T.coupling.toarray(), np.diag(mu.ravel() / mu.sum()), rtol=1e-15)

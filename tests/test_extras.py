@@ -104,6 +104,7 @@ SAID = {
     "images": "open('a.png', 'w').close(); pma.read_array('a.png')",
     "hdf5": "open('a.h5', 'w').close(); pma.read_array('a.h5')",
     "spectral": "import pmasolve.problems.interpolation",
+    "exact": "box = pma.Box((8,)); pma.transport(pma.Problem.from_densities(box, box.axis(0), np.ones(8)), gap=0)",
     "keops": "x = pma.Problem.from_samples(*[np.eye(2)] * 2); pma.schroedinger(x, 0.1, softmin=pma.KeOps())",
     "report": "import pmasolve.studies.pages",
     "cli": "import runpy; runpy.run_module('pmasolve', run_name='__main__')",

@@ -153,8 +153,9 @@ def test_command_line(tmp_path: Path) -> None:
     assert "W2 = " in words.output
 
 
-def test_the_command_line_says_which_problem_it_solved(tmp_path: Path) -> None:
-    """Densities as functions, or masses of pixels; and what the grid leaves where the gap is out of reach."""
+def test_the_command_line_says_which_problem_it_solved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Densities as functions, or masses of pixels; and what the grid leaves where the gap is out of reach of the semi-dual."""
+    monkeypatch.setitem(sys.modules, "ot", None)  # no simplex
     rng = np.random.default_rng(5)
     x, y = Box((32, 32)).points
     arrays = {"smooth": 2 + np.cos(np.pi * x), "disc": (x - 0.5) ** 2 + y**2 < 0.2, "noise": rng.random((32, 32))}

@@ -270,7 +270,8 @@ def test_interruption_keeps_what_there_is(calls: int, name: str) -> None:
 
 MISTAKES = {
     "samples": (lambda: transport(Problem.from_samples([[0.1]], [[0.2]])), ["samples", "from_densities"]),
-    "gap": (lambda: transport(t2(8), gap=0.0), ["gap=0.0", "positive"]),
+    "gap": (lambda: transport(t2(8), gap=-0.1), ["gap=-0.1", "at least 0"]),
+    "gap of a method": (lambda: transport(t2(8), gap=0, method=NewtonKrylov()), ["gap=0", "Simplex()"]),
     "tolerance": (lambda: transport(t2(8), tolerance=2.0), ["tolerance=2.0", "below 1"]),
     "void": (
         lambda: transport(Problem.from_densities(Torus((8,)), np.arange(8) % 2, np.ones(8)), method=NewtonKrylov()),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from ..calculus.operators import FiniteDifference, Fourier
 from ..machine import archives
@@ -18,6 +19,7 @@ from ..problems.grids import Box, Grid, Torus
 from ..problems.outcomes import Outcome
 from ..problems.problem import Problem
 from .certificates import Interval
+from .exact import Simplex
 from .newton import NewtonKrylov
 from .semidual import SemiDual
 from .transport import Transport
@@ -26,7 +28,7 @@ MAP_FORMAT = "pmasolve map 1"
 GRIDS: dict[str, type[Grid]] = {"Torus": Torus, "Box": Box}
 SPACES: dict[str, type] = {"Fourier": Fourier, "FiniteDifference": FiniteDifference}
 NUMBERS = ("w2_squared", "residual", "worst", "min_eigenvalue")
-METHODS: dict[str, type] = {"NewtonKrylov": NewtonKrylov, "SemiDual": SemiDual}
+METHODS: dict[str, type] = {"NewtonKrylov": NewtonKrylov, "SemiDual": SemiDual, "Simplex": Simplex}
 
 
 def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
@@ -71,6 +73,9 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
     }
     arrays = {"potential": T.potential, "map": T.map, "source": np.exp(-T.problem.f), "target": np.exp(-T.problem.g)}
     arrays |= {name: values for name in ("barycentre", "spread") if (values := getattr(T, name)) is not None}
+    if T.coupling is not None:
+        pairs = T.coupling.tocoo()
+        arrays["coupling"] = np.stack([*pairs.coords, pairs.data])
     free = path if T.outcome.ok else archives.spared(path, lambda old: _holds_more(old, T))
     return archives.write(free, header, arrays)
 
@@ -116,13 +121,24 @@ def load_map(path: str | os.PathLike[str]) -> Transport:
             barycentre=arrays.get("barycentre"),
             spread=arrays.get("spread"),
             nodes=Interval(**header["nodes"]) if header.get("nodes") else None,
+            coupling=_coupling(grid, arrays.get("coupling")),
             **{name: number(header["numbers"][name], name) for name in NUMBERS},
         )
+
+
+def _coupling(grid: Grid, triples: Array | None) -> csr_array | None:
+    """The matrix of rows (x, y, mass)."""
+    if triples is None:
+        return None
+    x, y, mass = triples
+    return csr_array((mass, (x.astype(np.int64), y.astype(np.int64))), (grid.size, grid.size))
 
 
 def _check_map(path: str | os.PathLike[str], grid: Grid, arrays: Mapping[str, Array]) -> None:
     """That each array is one of finite numbers on the grid."""
     shapes = {"map": (grid.dim, *grid.shape), "barycentre": (grid.dim, *grid.shape)}
+    if "coupling" in arrays:
+        shapes["coupling"] = (3, arrays["coupling"].shape[-1])
     for name, values in arrays.items():
         if values.shape != shapes.get(name, grid.shape):
             raise BadFile(f"{path} is damaged: {name} has shape {values.shape}, and the grid {grid.shape}")

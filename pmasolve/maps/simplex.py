@@ -21,6 +21,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import fsum, nextafter
 from typing import Any, Protocol
 
@@ -106,6 +107,7 @@ class Optimum:
     coupling : P (n, m), sparse; at most n + m − 1 entries.
     u, v : potentials, u_i + v_j ≤ c_ij for all pairs in real numbers.
     lower, upper : bounds of the optimal cost, roundings counted.
+    missing : Σ|a − P 1| + Σ|b − Pᵀ 1|.
     exact : whether P is optimal: no pair has negative slack, so that only roundings lie between the bounds.
     rounds, arcs : simplices solved, pairs that the last one had.
     """
@@ -115,6 +117,7 @@ class Optimum:
     v: Array
     lower: float
     upper: float
+    missing: float
     exact: bool
     rounds: int
     arcs: int
@@ -189,8 +192,9 @@ class _Bounds:
     def optimum(self, basic: Basic, exact: bool, rounds: int, arcs: int) -> Optimum:
         """The last coupling and the best pair."""
         assert self.pair is not None
+        missing = differences(self.a, self.b, basic.used, basic.flow)
         coupling = coo_array((basic.flow, (basic.used.rows, basic.used.columns)), (self.a.size, self.b.size))
-        return Optimum(coupling, *self.pair, self.lower, self.upper, exact, rounds, arcs)
+        return Optimum(coupling, *self.pair, self.lower, self.upper, missing, exact, rounds, arcs)
 
 
 def dual_bound(a: Array, b: Array, u: Array, v: Array) -> float:
@@ -205,9 +209,14 @@ def dual_bound(a: Array, b: Array, u: Array, v: Array) -> float:
 def coupling_bound(a: Array, b: Array, arcs: Arcs, flow: Array, costs: Costs) -> float:
     """A number ≥ the optimal cost: that of the flow, and of mending its marginals."""
     products = flow * arcs.costs
-    missing = _difference(arcs.rows, flow, a) + _difference(arcs.columns, flow, b) + 2 * GIVEN
+    missing = differences(a, b, arcs, flow) + 2 * GIVEN
     rounded = (4 * ULP + costs.rounding) * float(np.sum(products))
     return nextafter(fsum(products) + rounded + missing * costs.farthest, np.inf)
+
+
+def differences(a: Array, b: Array, arcs: Arcs, flow: Array) -> float:
+    """Σ|a − P 1| + Σ|b − Pᵀ 1|, from above."""
+    return _difference(arcs.rows, flow, a) + _difference(arcs.columns, flow, b)
 
 
 def _difference(index: Indices, flow: Array, mass: Array) -> float:
@@ -261,6 +270,11 @@ def _looked_up(arcs: Arcs, rows: Indices, columns: Indices, width: int) -> Array
     keys = arcs.rows * width + arcs.columns
     order = np.argsort(keys)
     return arcs.costs[order[np.searchsorted(keys, rows * width + columns, sorter=order)]]
+
+
+def available() -> bool:
+    """Whether POT is installed."""
+    return find_spec("ot") is not None
 
 
 def _pot() -> Any:

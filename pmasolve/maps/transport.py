@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 
 from ..calculus.operators import FiniteDifference, Fourier, Space
 from ..machine.arrays import Array, having, number, shown
@@ -20,6 +21,7 @@ from ..problems.points import Points
 from ..problems.problem import Problem, checked
 from .certificates import Certificate, Interval, certify, splitting, walled
 from .displacement import QUINTIC, Displacement, Move, Tabulated, push
+from .exact import Simplex, between_nodes
 from .newton import NewtonKrylov, Solution, newton
 from .semidual import SemiDual, semidual
 from .semidual.c_transform import c_transform
@@ -30,7 +32,7 @@ DISCRETE = (
     "by less than a cell's diagonal"
 )
 NEARER = 0.5  # of the root of `splitting`: the error of a map by Newton that is better than the semi-dual's, which jumps by cells
-Method = NewtonKrylov | SemiDual
+Method = NewtonKrylov | SemiDual | Simplex
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +50,14 @@ class Transport:
     interval : bounds of W₂², and of which problem.
     min_eigenvalue : least eigenvalue of I + D²u, positive for a smooth map; NaN otherwise.
     outcome : named outcome with advice.
-    method : the options of the method that ran: `NewtonKrylov` for smooth, `SemiDual` for other maps.
+    method : the options of the method that ran: `NewtonKrylov` for smooth, `SemiDual` or `Simplex` for other maps.
     records : diagnostics of the steps, also of a method that gave up before.
-    barycentre : E[y|x] of the semi-dual's plan, (dim, *shape); None for a smooth map.
+    barycentre : E[y|x] of the plan, (dim, *shape); None for a smooth map.
     nodes : bounds of W₂² between the measures of the nodes, where the semi-dual ran but Newton's map is the nearer one; else None.
     spread : (E|y − barycentre|²)^½: where it is larger than some cells the mass of a node splits, so that no map is determined
         there and ``map`` is the mean of where it goes; of the order of a cell elsewhere.  None for a smooth map.
+    coupling : of `Simplex`, the masses P(x, y) that go from node x to node y, by flat indices: a sparse (N, N) of sum 1, its rows
+        one node's targets.  No more entries than nodes have mass, both sides together.  None for other methods.
 
     Examples
     --------
@@ -77,6 +81,7 @@ class Transport:
     barycentre: Array | None = None
     spread: Array | None = None
     nodes: Interval | None = None
+    coupling: csr_array | None = None
 
     def __repr__(self) -> str:
         return (
@@ -131,7 +136,7 @@ class Transport:
     @property
     def of_nodes(self) -> bool:
         """Whether the outcome is about the masses of the nodes, not about the densities as functions."""
-        return self.nodes is not None or isinstance(self.method, SemiDual)
+        return self.nodes is not None or isinstance(self.method, (SemiDual, Simplex))
 
     def discrete(self, gap: float = 1e-3, *, progress: bool | None = None) -> Interval:
         """An interval for the measures of the nodes, rigorous in float64, whatever method ran.
@@ -229,11 +234,13 @@ def transport(
     problem : densities on a torus or a box, 1, 2 or 3 dimensions.
     space : `Fourier()`, or `FiniteDifference(order)` for errors of that order.
     gap : relative width of the certified interval of W₂² that counts as solved; one narrower than `certificates.splitting`, which
-        the spacing leaves open, does too: ``outcome`` says so.
+        the spacing leaves open, does too: ``outcome`` says so.  0: the optimum between the masses of the nodes, by `Simplex`.
     tolerance : of Newton's method, on ∫|μ − ν(x+∇u) det(I+D²u)|.
-    method : `NewtonKrylov(…)` for smooth, positive densities or `SemiDual(…)` for any; unless given Newton is tried first, and
-        the semi-dual where a density vanishes or that interval is wider.  Newton's map is kept, with the interval of the nodes in
-        ``T.nodes``, where it is about nearer to that of the densities than cells let the semi-dual's be.  ``T.method`` tells.
+    method : `NewtonKrylov(…)` for smooth, positive densities, `SemiDual(…)` for any, `Simplex(…)` for any to the last digit.
+        Unless given Newton is tried first, and one of the others where a density vanishes or that interval is wider: the simplex
+        between few nodes (1600 of a side) and where the semi-dual does not reach the gap, if POT is installed.  Newton's map is
+        kept, with the interval of the nodes in ``T.nodes``, where it is about nearer to that of the densities than cells let the
+        others' be.  ``T.method`` tells.
     progress : show a bar; by default on a terminal, once two seconds have passed.
 
     Returns
@@ -242,7 +249,8 @@ def transport(
 
     Raises
     ------
-    ValueError : samples instead of densities, Newton for a density that vanishes, gap or tolerance that are not positive.
+    ValueError : samples instead of densities, Newton for a density that vanishes, a gap below 0, a tolerance that is not positive.
+    ModuleNotFoundError : gap=0 or `Simplex` without POT, ``pip install 'pmasolve[exact]'``.
 
     Notes
     -----
@@ -264,14 +272,14 @@ def transport(
     ('reached', True, (2, 64, 64))
     """
     _check_request(problem, space, gap, tolerance, method)
-    if isinstance(method, SemiDual) or (method is None and problem.vanishing):
-        return _rough(problem, gap, method or SemiDual(), progress)
+    if isinstance(method, (SemiDual, Simplex)) or (method is None and (problem.vanishing or gap == 0)):
+        return _rough(problem, gap, method, progress)
     if method is not None:
         problem.need_positive("Newton's method")
     T, error = _newton(problem, space, gap, tolerance, method or NewtonKrylov(), progress)
     if method is not None or T.outcome.ok or T.outcome == INTERRUPTED:
         return T
-    rough = _rough(problem, gap, SemiDual(), progress, T.records)
+    rough = _rough(problem, gap, None, progress, T.records)
     if error <= NEARER * np.sqrt(splitting(problem.domain)):
         return replace(T, nodes=rough.interval, outcome=_beside(T, rough, gap) if rough.outcome.ok else T.outcome)
     return T if not rough.outcome.ok and T.gap < rough.gap else rough
@@ -291,13 +299,13 @@ def _newton(
 def _rough(
     problem: Problem,
     gap: float,
-    settings: SemiDual,
+    method: SemiDual | Simplex | None,
     progress: bool | None,
     before: Sequence[Mapping[str, float]] = (),
 ) -> Transport:
-    """The semi-dual, certified by itself."""
+    """By what is certified by itself: the semi-dual or the simplex."""
     grid, mu = problem.domain, np.exp(-problem.f)
-    found = semidual(grid, mu, np.exp(-problem.g), settings, gap, progress)
+    found, settings = between_nodes(grid, mu, np.exp(-problem.g), gap, method, progress)
     return Transport(
         problem,
         found.potential,
@@ -312,6 +320,7 @@ def _rough(
         (*before, *found.records),
         np.where(mu > 0, found.barycentre, grid.points),
         np.where(mu > 0, found.spread, 0.0),
+        coupling=found.coupling,
     )
 
 
@@ -321,10 +330,14 @@ def _check_request(problem: Problem, space: Space, gap: float, tolerance: float,
             "samples carry weights but no density: estimate densities on a grid (Problem.from_densities), or use schroedinger"
         )
     having(space, "on", "space", "give Fourier(), or FiniteDifference(order)")
-    if not (method is None or isinstance(method, (NewtonKrylov, SemiDual))):
-        raise ValueError(f"method={shown(method)}: give NewtonKrylov(), SemiDual(), or None for both in turn")
-    if not (number(gap, "gap") > 0 and 0 < number(tolerance, "tolerance") < 1):
-        raise ValueError(f"gap={gap}, tolerance={tolerance}: both must be positive, the tolerance below 1")
+    if not (method is None or isinstance(method, (NewtonKrylov, SemiDual, Simplex))):
+        raise ValueError(f"method={shown(method)}: give NewtonKrylov(), SemiDual(), Simplex(), or None for all in turn")
+    if not (number(gap, "gap") >= 0 and 0 < number(tolerance, "tolerance") < 1):
+        raise ValueError(
+            f"gap={gap}, tolerance={tolerance}: the gap must be at least 0, the tolerance positive and below 1"
+        )
+    if gap == 0 and isinstance(method, (NewtonKrylov, SemiDual)):
+        raise ValueError("gap=0: that needs an optimal coupling; give method=Simplex(), or None")
 
 
 def _smooth(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from ...machine.arrays import Array, integer, number
 from ...machine.progress import progress_bar
@@ -25,6 +26,7 @@ CUBIC = Spline(3)
 WIDE = 16.0  # q on the coarsest grid at the start, where ε is of the order of the squared diameter
 
 
+GAP_NOT_REACHED = Outcome("gap not reached", False)
 EQUAL = Outcome("equal", True, "W₂ is below a tenth of the spacing; masses at nodes cannot tell these densities apart")
 ROUNDED = 2.0**-50  # what normalising takes from masses that are the same, of their sum
 IDENTICAL = Outcome("equal", True, "the masses of the nodes are the same: W₂ = 0")
@@ -81,6 +83,7 @@ class SemiDualResult:
     spread : (E|y − barycentre|²)^½ of the plan, 0 where there is no mass.
     outcome : `REACHED` if (upper − lower)/lower met the gap.
     records : one for each Newton step.
+    coupling : (N, N) by flat indices, of sum 1, where the simplex made one.
     """
 
     potential: Array
@@ -91,6 +94,7 @@ class SemiDualResult:
     spread: Array
     outcome: Outcome
     records: tuple[Mapping[str, float], ...] = field(default=())
+    coupling: csr_array | None = None
 
 
 @dataclass
@@ -136,7 +140,7 @@ def semidual(
     """
     records: list[Mapping[str, float]] = []
     best = _Best()
-    if (same := _identity(grid, mu, nu)) is not None:
+    if (same := identity(grid, mu, nu)) is not None:
         return same
     with progress_bar("semi-dual", float(grid.size), progress, "points") as show:
 
@@ -151,7 +155,7 @@ def semidual(
     return _semi_dual_result(grid, mu, nu / np.mean(nu), best, outcome, tuple(records))
 
 
-def _identity(grid: Grid, mu: Array, nu: Array) -> SemiDualResult | None:
+def identity(grid: Grid, mu: Array, nu: Array) -> SemiDualResult | None:
     """All left in place, if masses differ by their normalisation only; what rounding changes may cross the domain."""
     mu, nu = mu / np.sum(mu), nu / np.sum(nu)
     moved = float(np.sum(np.abs(mu - nu)))
@@ -165,7 +169,7 @@ def _identity(grid: Grid, mu: Array, nu: Array) -> SemiDualResult | None:
 def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: float, best: _Best, note: Note) -> Outcome:
     if start is not None:
         return _fine(masses, -start, settings, gap, best, note)
-    *coarse, finest = _cascade(masses, settings.coarsest)
+    *coarse, finest = cascade(masses, settings.coarsest)
     F: Array | None = None
     for masses, finer in pairwise([*coarse, finest]):
         F = _prolonged(masses.grid, finer.grid, _coarse(masses, F, settings, note))
@@ -212,15 +216,13 @@ def _shrinking(repair: Repair, lower: float, gap: float) -> float:
 
 
 def _too_wide(found: float, gap: float, least: float) -> Outcome:
-    return Outcome(
-        "gap not reached",
-        False,
+    return GAP_NOT_REACHED.advising(
         f"this grid leaves a gap of {found:.2g} > {gap:.2g} at q = {least:g}, and the bounds hold: ask for "
-        f"gap={_rounded(found):g}, refine the grid, or allow a smaller q by SemiDual(least=…)",
+        f"gap={rounded(found):g}, refine the grid, or allow a smaller q by SemiDual(least=…)",
     )
 
 
-def _rounded(gap: float) -> float:
+def rounded(gap: float) -> float:
     """Two digits, upwards."""
     if not np.isfinite(gap):
         return gap
@@ -232,7 +234,7 @@ def _eps(grid: Grid, q: float) -> float:
     return q**2 * float(np.prod(grid.spacing)) ** (2 / grid.dim)
 
 
-def _cascade(masses: Masses, coarsest: int) -> list[Masses]:
+def cascade(masses: Masses, coarsest: int) -> list[Masses]:
     """The measures on coarser and coarser grids, coarse to fine."""
     grids = [masses]
     while max(grids[0].grid.shape) > coarsest and min(grids[0].grid.shape) >= 8:
