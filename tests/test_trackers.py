@@ -50,6 +50,14 @@ def test_the_run_so_far_can_be_gone_on_with() -> None:
     assert kept["last"].records["t"].size == 6  # the old steps and the new ones
 
 
+def test_a_requested_time_is_part_of_the_run_so_far() -> None:
+    """Saved at the very step that reaches it, it was missing, and resume could not go back to it."""
+    runs = []
+    sinkhorn([2 * EPS, 3 * EPS], on_step=lambda step: runs.append(step.run()))
+    assert [run.times.size for run in runs] == [0, 1, 2]
+    assert runs[1].latest[0] == runs[1].times[-1] == 2 * EPS
+
+
 def test_a_run_is_saved_while_it_goes_on(tmp_path: Path) -> None:
     """Killed after the third of six steps, it is there up to the second."""
     path = tmp_path / "run.npz"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -39,6 +40,9 @@ def main(
         str | None, typer.Option(help="run on a Dask cluster instead: its scheduler's address, tcp://host:8786")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="run again what is in --out already")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print one JSON object at the end, all else on stderr")
+    ] = False,
     write_docs: Annotated[
         bool, typer.Option("--docs", help="write the claims into README.md, docs/verified.md and docs/figures")
     ] = False,
@@ -60,13 +64,22 @@ def main(
     jobs = [Job(module, level, fingerprint(module, level)) for module in modules]
     done = {} if fresh else stored(jobs, out)
     try:
-        code = run_all(jobs, out, Screen(Console()), done=done, processes=processes, scheduler=scheduler)
+        code = run_all(jobs, out, Screen(Console(stderr=as_json)), done=done, processes=processes, scheduler=scheduler)
     except ConnectionError as error:
         raise typer.BadParameter(str(error), param_hint="--scheduler") from error
+    if as_json:
+        typer.echo(json.dumps(verdicts(out)))
     if write_docs and code != INTERRUPTED:
         names = [module.CLAIM.name for module in suite.CLAIMS]
         docs.write(docs.ROOT, suite.CLAIMS, {name: kept(name, out) for name in names})
     raise typer.Exit(code)
+
+
+def verdicts(out: Path) -> dict[str, object]:
+    """What results.json says in short: whether all holds, each claim, and the page."""
+    results = json.loads((out / "results.json").read_text("utf-8"))
+    claims = {claim["name"]: claim["holds"] for claim in results["claims"]}
+    return {"ok": results["holds"], "claims": claims, "seconds": results["seconds"], "report": str(out / "report.html")}
 
 
 def stored(jobs: Sequence[Job], out: Path) -> dict[str, Section]:

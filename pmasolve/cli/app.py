@@ -13,7 +13,7 @@ with extra("cli"):
     from typer.core import TyperGroup
     from typer.main import get_command
 
-COMMANDS = ("evolve", "compare", "study", "transport", "clouds", "denoising", "validate", "warmup")
+COMMANDS = ("evolve", "compare", "study", "transport", "pairwise", "clouds", "denoising", "validate", "warmup")
 
 
 class Commands(TyperGroup):
@@ -38,7 +38,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: brackets mean tables of the file
-    add_completion=False,
+    add_completion=True,  # typer's own: --install-completion, --show-completion
 )
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from ..flows import files as storage
 from ..flows.trajectories import Trajectory
 from ..studies import convergence
+from ..studies.curves import Line, Lines, plot_lines
+from ..studies.figures import Figure, save_figure
 from .building import flow_of, problem_of
 from .config import Config, read
-from .door import AsJson, door, say
+from .door import AsJson, FigureFile, RecordFile, door, say
 from .evolve import CONFIG, started
+from .inputs import check_figure, check_outputs
 
 
 def compare(
@@ -21,12 +25,24 @@ def compare(
         Path, typer.Argument(help="a trajectory (.npz), or a configuration (.toml), which is run", show_default=False)
     ],
     b: Annotated[Path, typer.Argument(help="the same, what the first is compared with", show_default=False)],
+    figure: FigureFile = None,
+    out: RecordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the errors of one run against another at their common times: sup, L², gradient, log-density, KL."""
     with door():
+        check_figure(figure)
+        check_outputs((figure, out), (a, b))
         errors = convergence.compare(trajectory(a), trajectory(b))
-        say(str(errors), {"times": errors.times, **errors.columns()}, as_json)
+        written = [] if figure is None else save_figure(plot_errors(errors), figure)
+        record = {"times": errors.times, **errors.columns(), "written": written}
+        say("\n".join([str(errors), *map(str, written)]), record, as_json, out)
+
+
+def plot_errors(errors: convergence.Comparison) -> Figure:
+    """Each error over time."""
+    known = {name: column for name, column in errors.columns().items() if not np.isnan(column).all()}
+    return plot_lines([Lines("", "t", "error", [Line(name, errors.times, column) for name, column in known.items()])])
 
 
 def trajectory(path: Path) -> Trajectory:

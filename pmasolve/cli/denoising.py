@@ -8,23 +8,27 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from ..problems.images import read_array
 from ..samples.denoising import Complexity, Resolution, complexity, resolution
 from ..samples.denoising.points import Points
 from ..studies.figures import save_figure
 from ..studies.scales import gallery as write_gallery
 from ..studies.scales import plot_complexity
-from .door import AsJson, door, say
-from .inputs import check_figure
+from .door import AsJson, FigureFile, RecordFile, door, say
+from .inputs import check_figure, check_outputs
 
 
 def denoising(
-    data: Annotated[Path | None, typer.Argument(help="samples (n, d) or (n,), .npy", show_default=False)] = None,
+    data: Annotated[
+        Path | None, typer.Argument(help="samples (n, d) or (n,): what read_array reads", show_default=False)
+    ] = None,
     low: Annotated[float, typer.Option(help="least signal-to-noise ratio r, per unit of the data")] = 0.1,
     high: Annotated[float, typer.Option(help="largest r")] = 10.0,
     count: Annotated[int, typer.Option(help="how many r", min=2)] = 12,
     draws: Annotated[int, typer.Option(help="draws of Y at every r", min=2)] = 1024,
     seed: Annotated[int, typer.Option(help="of the draws")] = 0,
-    figure: Annotated[Path | None, typer.Option(help="the file for a figure (.png, .svg or .pdf)")] = None,
+    figure: FigureFile = None,
+    out: RecordFile = None,
     gallery: Annotated[Path | None, typer.Option(help="a folder for figures 1 to 11 of arXiv 2411.01629")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -36,18 +40,21 @@ def denoising(
             page = write_gallery(gallery)
             say(str(page), {"gallery": page}, as_json)
         elif data is not None:
-            _measure(data, np.geomspace(*_range(low, high), count), draws, seed, figure, as_json)
+            check_figure(figure)
+            check_outputs((figure, out), (data,))
+            found = _measure(data, np.geomspace(*_range(low, high), count), draws, seed, figure)
+            say(*found, as_json, out)
 
 
-def _measure(data: Path, snr: np.ndarray, draws: int, seed: int, figure: Path | None, as_json: bool) -> None:
-    check_figure(figure)
-    law = Points(np.load(data, allow_pickle=False))
+def _measure(data: Path, snr: np.ndarray, draws: int, seed: int, figure: Path | None) -> tuple[str, dict[str, object]]:
+    """What is printed, in words and as a record."""
+    law = Points(read_array(data))
     found = complexity(law, snr, draws=draws, seed=seed)
     known = resolution(law, snr, draws=draws, seed=seed)
     written = []
     if figure is not None:
         written = save_figure(plot_complexity(found), figure)
-    say(_words(law, found, known, written), _record(law, found, known, written), as_json)
+    return _words(law, found, known, written), _record(law, found, known, written)
 
 
 def _range(low: float, high: float) -> tuple[float, float]:

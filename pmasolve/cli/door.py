@@ -12,27 +12,39 @@ import numpy as np
 import typer
 
 from ..flows.trajectories import Stopped
+from ..machine.archives import whole
 from ..problems.outcomes import INTERRUPTED, Outcome
 
 REFUSED, UNDONE, BROKEN_OFF = 2, 1, 130  # exit codes: a wrong input, a run that did not get there, Ctrl-C
 
 ConfigFile = Annotated[Path, typer.Argument(help="a TOML file, see docs/validation.md", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object, for programs")]
+FigureFile = Annotated[Path | None, typer.Option(help="the file for a figure (.png, .svg or .pdf)")]
+RecordFile = Annotated[Path | None, typer.Option(help="a file for the JSON object that --json prints")]
 
 
 @contextmanager
-def door() -> Iterator[None]:
-    """Turn the errors of callers and of runs into a line on stderr and an exit code."""
+def door(interrupted: str = "interrupted: nothing was written, run it again") -> Iterator[None]:
+    """Turn the errors of callers and of runs into a line on stderr and an exit code; ``interrupted`` is said after Ctrl-C."""
     try:
         yield
     except Stopped as stopped:
         undone(stopped.trajectory.outcome, str(stopped))
+    except KeyboardInterrupt:
+        fail(interrupted, BROKEN_OFF)
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error), REFUSED)
+        fail(_system_words(error), REFUSED)
     except MemoryError as error:
         fail(f"the arrays do not fit into memory ({error}): take fewer points", REFUSED)
-    except ValueError as error:
+    except (ValueError, ModuleNotFoundError) as error:
         fail(str(error), REFUSED)
+
+
+def _system_words(error: OSError) -> str:
+    """What the system says, with the file and without its number."""
+    if error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def undone(outcome: Outcome, words: str = "") -> None:
@@ -46,9 +58,13 @@ def fail(words: str, code: int) -> None:
     raise typer.Exit(code)
 
 
-def say(words: str, record: Mapping[str, Any], as_json: bool) -> None:
-    """Print the words, or the record in their place; what is not finite becomes null."""
-    typer.echo(json.dumps(_plain(record), ensure_ascii=False, allow_nan=False) if as_json else words)
+def say(words: str, record: Mapping[str, Any], as_json: bool, out: Path | None = None) -> None:
+    """Print the words, or the record in their place, which ``out`` gets in any case; what is not finite becomes null."""
+    text = json.dumps(_plain(record), ensure_ascii=False, allow_nan=False)
+    if out is not None:
+        with whole(out) as stream:
+            stream.write(f"{text}\n".encode())
+    typer.echo(text if as_json else words)
 
 
 def _plain(value: Any) -> Any:

@@ -11,14 +11,18 @@ import typer
 
 from ..flows import files as storage
 from ..flows import loop
+from ..flows.trackers import OnStep, SaveEvery
 from ..flows.trajectories import Trajectory
 from ..machine import archives
 from ..problems.outcomes import INTERRUPTED
 from ..studies.convergence import format_table
+from ..studies.figures import check_film, save_figure
+from ..studies.films import save_film
+from ..studies.runs import plot_trajectory
 from .building import flow_of, initial_of, problem_of
 from .config import Config, Run, read
-from .door import AsJson, ConfigFile, door, say, undone
-from .inputs import check_outputs
+from .door import AsJson, ConfigFile, FigureFile, door, say, undone
+from .inputs import check_figure, check_outputs
 
 CONFIG = "config"  # the configuration in a stored trajectory's provenance
 
@@ -27,24 +31,35 @@ def evolve(
     config: ConfigFile,
     out: Annotated[Path | None, typer.Option(help="the file for the trajectory, in place of run.out")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the file of a run that was interrupted")] = False,
+    save_every: Annotated[
+        float, typer.Option(help="seconds from one saving of the run so far to the next", min=1.0)
+    ] = 60.0,
+    figure: FigureFile = None,
+    film: Annotated[
+        Path | None, typer.Option(help="the densities over time as a film (.gif, .mp4), or as pictures: name-00.png, …")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the flow of [flow] to the times of [run] and save the trajectory, also one that was interrupted."""
-    with door():
+    with door("interrupted before the first step: nothing was written, run it again"):
+        check_figure(figure)
+        if film is not None:
+            check_film(film)
         settings = read(config)
         if settings.run is None:
             raise ValueError(f"{config}: run is missing: a table [run] with times = [0.01, 0.02]")
         target = out or settings.run.out
         read_from = (settings.source.file, settings.target.file, settings.initial.file)
-        check_outputs((archives.target_of(target),), read_from)
-        trajectory = resumed(settings, settings.run, target) if resume else started(settings, settings.run)
+        check_outputs((archives.target_of(target), figure, film), read_from)
+        keep = SaveEvery(target, seconds=save_every, notes={CONFIG: settings.model_dump_json()})
+        trajectory = resumed(settings, settings.run, target, keep) if resume else started(settings, settings.run, keep)
         path = storage.save(signed(trajectory, settings), target)
         outcome = trajectory.outcome
-        say(
-            f"{outcome}\n{_table(trajectory)}\n{_where(path, target)}",
-            {"outcome": outcome.name, "ok": outcome.ok, "times": trajectory.times, "out": path, **_last(trajectory)},
-            as_json,
-        )
+        drawn = save_figure(plot_trajectory(trajectory), figure) if figure and trajectory.times.size else []
+        drawn += save_film(trajectory, film) if film and trajectory.times.size else []
+        record = {"outcome": outcome.name, "ok": outcome.ok, "times": trajectory.times, "out": path, "written": drawn}
+        words = [str(outcome), _table(trajectory), _where(path, target), *map(str, drawn)]
+        say("\n".join(filter(None, words)), record | _last(trajectory), as_json)
         if outcome == INTERRUPTED:
             undone(outcome, f"interrupted: {path} keeps what was reached, and --resume goes on from there")
         if not outcome.ok:
@@ -57,13 +72,14 @@ def _where(path: Path, wanted: Path) -> str:
     return str(path) if path == wanted else f"{path} (not {wanted}, which holds more and is kept)"
 
 
-def started(settings: Config, run: Run) -> Trajectory:
+def started(settings: Config, run: Run, *on_step: OnStep) -> Trajectory:
     """The trajectory of a configuration, as far as it got."""
     flow = flow_of(settings, problem_of(settings))
-    return loop.evolve(flow, run.times, initial=initial_of(settings, flow.problem.domain), throw=False)
+    start = initial_of(settings, flow.problem.domain)
+    return loop.evolve(flow, run.times, initial=start, on_step=on_step, throw=False)
 
 
-def resumed(settings: Config, run: Run, path: Path) -> Trajectory:
+def resumed(settings: Config, run: Run, path: Path, *on_step: OnStep) -> Trajectory:
     """The rest of a stored trajectory; itself if it is complete."""
     stored = storage.load(path, flow_of(settings, problem_of(settings)))
     start, t = initial_of(settings, stored.flow.problem.domain), stored.latest[0]
@@ -76,7 +92,7 @@ def resumed(settings: Config, run: Run, path: Path) -> Trajectory:
             "run it without --resume, to another file, or take Trajectory.at(t) in Python"
         )
     rest = [time for time in run.times if time > t]
-    return loop.resume(stored, rest, throw=False) if rest else stored
+    return loop.resume(stored, rest, on_step=on_step, throw=False) if rest else stored
 
 
 def signed(trajectory: Trajectory, settings: Config) -> Trajectory:

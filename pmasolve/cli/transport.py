@@ -15,10 +15,11 @@ from ..maps.transport import Transport
 from ..maps.transport import transport as solve
 from ..problems.grids import Box, Torus
 from ..problems.problem import Problem
-from ..studies.figures import save_figure
+from ..studies.figures import check_film, save_figure
+from ..studies.films import save_film
 from ..studies.transports import plot_transport
-from .door import AsJson, door, say, undone
-from .inputs import Reading, check_figure, check_outputs, lengths_of
+from .door import AsJson, FigureFile, door, say, undone
+from .inputs import Reading, check_figure, check_memory, check_outputs, lengths_of
 
 
 def transport(
@@ -27,7 +28,11 @@ def transport(
     ],
     target: Annotated[Path, typer.Argument(help="the same, of the same shape", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="the file for the map (.npz)")] = None,
-    figure: Annotated[Path | None, typer.Option(help="the file for a figure (.png, .svg or .pdf)")] = None,
+    figure: FigureFile = None,
+    film: Annotated[
+        Path | None, typer.Option(help="McCann's path as a film (.gif, .mp4) or as pictures: path-00.png, …")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(help="of the path, to frames-00.png, … without --film", min=2)] = None,
     periodic: Annotated[bool, typer.Option("--periodic", help="on a torus; otherwise in a box")] = False,
     floor: Annotated[float, typer.Option(help="added to both, in units of their largest values", min=0.0)] = 0.0,
     gap: Annotated[float, typer.Option(help="relative width of the certified interval that is good enough")] = 1e-3,
@@ -39,13 +44,18 @@ def transport(
 ) -> None:
     """Find the optimal map between two densities and what it costs; the longest side has length 1 unless lengths are given."""
     with door():
+        film = film or (frames and Path("frames.png")) or None
         check_figure(figure)
-        check_outputs((out and archives.target_of(out), figure), (source, target))
+        if film is not None:
+            check_film(film)
+        check_outputs((out and archives.target_of(out), figure, film), (source, target))
         problem = _problem_of_files((source, target), Reading(array, frame, floor, clip), lengths, periodic)
         T = solve(problem, gap=gap)
         written = [] if out is None else [save_map(T, out)]
         if figure is not None:
             written += save_figure(plot_transport(T), figure)
+        if film is not None:
+            written += save_film(T, film, frames=frames)
         say(_map_words(T, written), _map_record(T, written), as_json)
         if not T.outcome.ok:
             undone(T.outcome)
@@ -54,6 +64,7 @@ def transport(
 def _problem_of_files(files: tuple[Path, Path], reading: Reading, lengths: str | None, periodic: bool) -> Problem:
     samples = [(path, reading.of(path)) for path in files]
     (_, mu), (_, nu) = samples
+    check_memory(mu.values.shape)
     grid = (Torus if periodic else Box)(mu.values.shape, lengths_of(lengths, samples))
     return Problem.from_densities(grid, mu.values, nu.values)
 

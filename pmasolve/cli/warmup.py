@@ -22,7 +22,7 @@ from ..problems.grids import Box, Grid, Torus
 from ..problems.problem import Problem
 from ..sinkhorn.iteration import Sinkhorn
 from ..sinkhorn.schroedinger import schroedinger
-from .door import BROKEN_OFF, fail
+from .door import BROKEN_OFF, AsJson, RecordFile, door, fail, say
 
 POINTS = {1: 64, 2: 32, 3: 16}  # of each axis, by dimension
 CLOUD = 600
@@ -108,19 +108,32 @@ def side_by_side(dims: Sequence[int], jobs: int) -> Iterator[tuple[str, float]]:
 def warmup(
     dim: Annotated[list[int] | None, typer.Option(help="only this dimension; may be given twice", min=1, max=3)] = None,
     jobs: Annotated[int, typer.Option(help="processes side by side", min=1)] = os.cpu_count() or 1,
+    out: RecordFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compile what first calls of transport, MongeAmpere and Sinkhorn need in 1D to 3D, so that they start at once.
 
     It is kept beside the package, or in the folder NUMBA_CACHE_DIR.
     """
     dims, before = dim or (1, 2, 3), signal.signal(signal.SIGTERM, signal.default_int_handler)
+    after: dict[str, float] = {}
     try:
         if jobs > 1:
-            typer.echo(f"compiling in {min(jobs, len(KINDS))} processes; Ctrl-C stops, and keeps what is compiled")
+            typer.echo(
+                f"compiling in {min(jobs, len(KINDS))} processes; Ctrl-C stops, and keeps what is compiled", err=as_json
+            )
             for name, seconds in side_by_side(dims, jobs):
-                typer.echo(f"{name} after {seconds:.1f} s")
+                after[name] = seconds
+                typer.echo(f"{name} after {seconds:.1f} s", err=as_json)
         # Two processes that keep versions of one loop at the same moment keep one of them; here the other is made again.
-        typer.echo(f"all together from the cache: {sum(timed(kind, dims) for kind in KINDS):.1f} s")
+        cached = sum(timed(kind, dims) for kind in KINDS)
+        with door():
+            say(
+                f"all together from the cache: {cached:.1f} s",
+                {"after": after, "cached": cached, "dims": dims},
+                as_json,
+                out,
+            )
     except KeyboardInterrupt:
         fail("stopped; what is compiled is kept, and the next warmup goes on from there", BROKEN_OFF)
     finally:

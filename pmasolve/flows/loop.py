@@ -171,7 +171,9 @@ class _Log:
         return self.state.t, self.potentials[-1] if kept else self.flow.potential(self.state)
 
     def keep(self) -> None:
-        """The state at a requested time."""
+        """The state at a requested time, once."""
+        if self.times and self.times[-1] == self.state.t:
+            return
         self.times.append(self.state.t)
         self.potentials.append(self.flow.potential(self.state))
         self.fields.append(fields_of(self.flow, self.state))
@@ -201,6 +203,8 @@ def _visit(log: _Log, times: Array, events: Sequence[Event], listening: Sequence
         ended = next((event.outcome for event in events if event.happened(state.record)), REACHED)
         if ended != REACHED or not listening:
             return ended
+        if state.t == until and state.outcome.ok:
+            log.keep()  # who saves the run now saves this time too
         told = log.step()
         return next((answer for listener in listening if (answer := asked(listener, told)) is not None), REACHED)
 

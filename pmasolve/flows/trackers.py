@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,7 @@ class SaveEvery:
     ----------
     path : of the file (.npz), as for `save`: one that holds more is kept, and the run goes beside it.
     steps, seconds : how often; once a minute unless given.
+    notes : words that the file's provenance gets, by name.
 
     Raises
     ------
@@ -174,14 +176,23 @@ class SaveEvery:
     'under way'
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, steps: int | None = None, seconds: float | None = None) -> None:
-        self.path, self.every = path, Every(steps, 60.0 if steps is None and seconds is None else seconds)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        steps: int | None = None,
+        seconds: float | None = None,
+        notes: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.path, self.notes = path, notes
+        self.every = Every(steps, 60.0 if steps is None and seconds is None else seconds)
         archives.check_writable(archives.target_of(path))
 
     def __call__(self, step: Step) -> None:
         """Save if it is time."""
         if self.every.due(step.count):
-            save(step.run(), self.path)
+            run = step.run()
+            save(replace(run, provenance={**run.provenance, **self.notes}), self.path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..flows.trajectories import Trajectory, followed
 from ..machine.arrays import Array, number, real, shown
-from ..machine.speaking import count, drawn, numbers, page, sheet
+from ..machine.speaking import WIDTH, count, drawn, numbers, page, sheet
 from ..problems.grids import Cloud, Grid
 
 
@@ -265,7 +265,10 @@ def running_orders(values: Array, errors: Array) -> Array:
 
 
 def format_table(columns: Mapping[str, Array]) -> str:
-    """Plain aligned text; orders with three decimals, all else with three significant digits."""
+    """Plain aligned text of at most 80 columns; orders with three decimals, all else with three significant digits.
+
+    What does not fit stands below, with the first column again.
+    """
 
     def cell(name: str, value: float) -> str:
         if np.isnan(value):
@@ -274,7 +277,11 @@ def format_table(columns: Mapping[str, Array]) -> str:
 
     texts = {name: [cell(name, float(value)) for value in column] for name, column in columns.items()}
     widths = {name: max(len(name), *(len(text) for text in column)) for name, column in texts.items()}
-    lines = ["  ".join(name.rjust(widths[name]) for name in texts)]
-    for i in range(len(next(iter(texts.values())))):
-        lines.append("  ".join(texts[name][i].rjust(widths[name]) for name in texts))
-    return "\n".join(lines)
+    first, *others = texts
+    blocks = [[first]]
+    for name in others:
+        if sum(widths[n] + 2 for n in [*blocks[-1], name]) > WIDTH + 2:
+            blocks.append([first])
+        blocks[-1].append(name)
+    rows = [{name: name for name in texts}, *({n: t[i] for n, t in texts.items()} for i in range(len(texts[first])))]
+    return "\n\n".join("\n".join("  ".join(row[n].rjust(widths[n]) for n in names) for row in rows) for names in blocks)
