@@ -8,17 +8,19 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from pmasolve.cli import config
-from pmasolve.cli.app import app
+from pmasolve.cli.app import COMMANDS, app
 from pmasolve.cli.formulas import FUNCTIONS
 
 ROOT = Path(__file__).parent.parent
 DOCS = [
     f"docs/{name}.md"
-    for name in ("how-to-choose", "transport", "validation", "clouds", "denoising", "coming-from", "citing")
+    for name in ("how-to-choose", "transport", "validation", "clouds", "denoising", "coming-from", "citing", "pictures")
 ]
 SNIPPETS = ["README.md", "CONTRIBUTING.md", "paper/paper.md", *DOCS]
 EXAMPLES = sorted([*(ROOT / "examples").glob("*.py"), *(ROOT / "docs" / "start").glob("*.py")])
@@ -85,6 +87,23 @@ def test_the_command_line_in_the_docs(tmp_path: Path, monkeypatch: pytest.Monkey
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, result.output
     assert Path("pair-study/report.html").exists()
+
+
+def test_the_commands_of_the_page_on_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is run on three small images, and every option of any command that draws or writes is named."""
+    monkeypatch.chdir(tmp_path)
+    x, y = np.meshgrid(np.linspace(0, 1, 24), np.linspace(0, 1, 24))
+    for name, centre in zip("abc", (0.4, 0.5, 0.6), strict=True):
+        density = 120 + 80 * np.exp(-8 * ((x - centre) ** 2 + (y - 0.5) ** 2))
+        Image.fromarray(density.round().astype(np.uint8)).save(f"{name}.png")
+    text = (ROOT / "docs" / "shell.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    for command in commands.splitlines():
+        program, *arguments = command.split()
+        assert program == "pmasolve"
+        result = CliRunner().invoke(app, [*arguments, "--gap", "0.2"])
+        assert result.exit_code == 0, result.output
+    assert {f"pmasolve {name}" for name in COMMANDS} <= set(re.findall(r"pmasolve \w+", text))
 
 
 def test_the_docs_name_every_key_and_function_of_a_configuration() -> None:
