@@ -26,6 +26,10 @@ def study() -> Scaling:
 
 def test_each_method_has_its_order(study: Scaling) -> None:
     print(study)
+    rows = str(study).splitlines()
+    assert rows[0].split() == ["sup", "plain", "order", "symmetric", "order", "Richardson", "order"]
+    assert float(rows[2].split()[3]) == pytest.approx(study.studies["symmetric"].errors["sup"][1], rel=1e-2)
+    assert max(map(len, rows)) <= 80
     orders = {method.name: study.studies[method.name].orders("sup")[-1] for method in METHODS}
     assert orders["plain"] == pytest.approx(1, abs=0.05)
     assert orders["symmetric"] == pytest.approx(2, abs=0.05)
@@ -91,7 +95,7 @@ def test_the_report_can_be_repeated(study: Scaling, tmp_path: Path) -> None:
     assert list(again["sha256"].values()) == hashes
     assert all(text in page for text in hashes)
     assert again["settings"]["rtol"] == 1e-11
-    assert again["settings"]["methods"] == [f"{m.name}: gauge {m.gauge.name}, levels {m.levels}" for m in METHODS]
+    assert again["settings"]["methods"] == [f"{m.name} ({m.gauge.name} gauge, levels {m.levels})" for m in METHODS]
     assert again["reference"]["in_space"]["sup"] == study.in_space["sup"]
     assert record["seconds"] == pytest.approx(sum(study.seconds.values()))  # that of the reference was left out
     assert {"numpy", "pmasolve", "python"} <= record["versions"].keys()

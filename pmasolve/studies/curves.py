@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..machine.arrays import Array
-from .convergence import Study
+from .convergence import Study, running_orders
 from .entries import Section
 from .figures import COLUMN, DASHES, NO_TICKS, OKABE_ITO, PAGE, Axes, Figure, legend_below, panels
 
@@ -188,8 +188,8 @@ def _tick(value: float) -> str:
 
 def _reference(axis: Axes, curves: Sequence[Curve], slope: float, looks: Mapping[str, dict[str, Any]]) -> bool:
     """A dotted line of the given slope below the curve whose order is nearest to it, named in its colour; whether there is one."""
-    nearest = min(curves, key=lambda curve: abs(_overall_order(curve) - slope), default=None)
-    if nearest is None or abs(_overall_order(nearest) - slope) > 0.5:
+    nearest = min(curves, key=lambda curve: _away(curve, slope), default=None)
+    if nearest is None or _away(nearest, slope) > 0.5:
         return False
     values, errors = nearest.values, nearest.errors
     line = BELOW * errors[-1] * (values / values[-1]) ** slope
@@ -203,7 +203,9 @@ def _reference(axis: Axes, curves: Sequence[Curve], slope: float, looks: Mapping
     return True
 
 
-def _overall_order(curve: Curve) -> float:
+def _away(curve: Curve, slope: float) -> float:
+    """How far the slope is from the curve's order, over all or over the last two values, whichever is nearer."""
+    ends = (0, -2) if curve.values.size > 1 else (0,)
     with np.errstate(divide="ignore", invalid="ignore"):
-        order = np.log(curve.errors[0] / curve.errors[-1]) / np.log(curve.values[0] / curve.values[-1])
-    return float(order) if np.isfinite(order) else np.inf
+        orders = [running_orders(curve.values[[i, -1]], curve.errors[[i, -1]])[0] for i in ends]
+    return min((abs(float(order) - slope) for order in orders if np.isfinite(order)), default=np.inf)

@@ -15,15 +15,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import positive, real
 from ..machine.progress import progress_bar
 from ..machine.provenance import digest
 from ..machine.speaking import drawn, numbers, page, sheet
-from ..problems.problem import Problem, checked
-from ..sinkhorn.iteration import Sinkhorn
+from ..problems.problem import Problem
 from .convergence import Study, compare
 from .entries import Entry, Section, entry_of
-from .scaling_runs import METHODS, Runs, ScalingMethod, limits
+from .scaling_runs import METHODS, Runs, ScalingMethod, check_study, limits
 from .tables import latex_table
 
 T = TypeVar("T")
@@ -122,7 +120,17 @@ class Scaling:
         return "its own error: " + "; ".join(parts) + (f". {REFINE}" if coarse else "")
 
     def __str__(self) -> str:
-        return "\n\n".join(f"{name}\n{study.table()}" for name, study in self.studies.items())
+        return "\n\n".join(self._table(norm) for norm in DEMANDED)
+
+    def _table(self, norm: str) -> str:
+        """Errors of one kind with their orders, the methods side by side, in at most 80 columns for up to three of them."""
+        names = list(self.studies)
+        lines = [f"{norm:<11}" + "".join(f"{name:>12}{'order':>8}" for name in names)]
+        orders = {name: ["", *(f"{order:.3f}" for order in self.studies[name].orders(norm))] for name in names}
+        for i, eps in enumerate(self.studies[names[0]].values):
+            cells = (f"{self.studies[name].errors[norm][i]:>12.2e}{orders[name][i]:>8}" for name in names)
+            lines.append(f"{eps:<11.6g}" + "".join(cells))
+        return "\n".join(lines)
 
     def section(self) -> Section:
         """All methods as one section of a report."""
@@ -138,7 +146,7 @@ class Scaling:
             "Problem": f"{type(grid).__name__} of {' × '.join(map(str, grid.shape))} points, sides {grid.lengths}, "
             f"contrasts (greatest over least density) {contrasts}, t = {self.t:g}",
             "Densities": f"e^{{−f}} and e^{{−g}}; values at the nodes: {prints}",
-            "Settings": ", ".join(f"{name} {value}" for name, value in self.settings.items()) or "not kept",
+            "Settings": "; ".join(f"{name} = {_listed(value)}" for name, value in self.settings.items()) or "not kept",
             "Reference": f"PMA by the PDE solver, {self.seconds['reference']:.1f} s; {self._own_error()}",
         }
         statement = "φ_{t/ε} → φ̃_t as ε → 0, where ∂ₜφ̃ = f − g(∇φ̃) + log det D²φ̃"
@@ -251,7 +259,7 @@ def scaling_study(
     >>> study.studies["symmetric"].orders("sup").round(1)
     array([2., 2.])
     """
-    _check_study(problem, eps, t)
+    check_study(problem, eps, t)
     seconds: dict[str, float] = {}
     total = t * (2 / eps[-1] + len(methods) * sum(1 / value for value in eps))  # in iterations, roughly
     with progress_bar("scaling study", total, progress) as show:
@@ -266,23 +274,14 @@ def scaling_study(
         "t": float(t),
         "rtol": rtol,
         "u₀": "0" if initial is None else f"sha256 {digest(limit.initial)}",
-        "methods": [f"{m.name}: gauge {m.gauge.name}, levels {m.levels}" for m in methods],
+        "methods": [f"{m.name} ({m.gauge.name} gauge, levels {m.levels})" for m in methods],
         "reference": repr(limit.flow),
     }
     return Scaling(problem, t, studies, tuple(methods), own[0], own[1], seconds, settings)
 
 
-def _check_study(problem: Problem, eps: Sequence[float], t: float) -> None:
-    if not checked(problem).has_densities:
-        raise ValueError("the problem is made of samples, which PMA has no solver for: give densities on a grid")
-    values = real(eps, "eps")
-    if values.ndim != 1 or values.size < 2 or np.any(np.diff(values) >= 0):
-        raise ValueError(
-            f"eps={eps}: an order needs at least two values, decreasing, for example [1/256, 1/512, 1/1024]"
-        )
-    positive(t, "t", "the time of comparison", "1/32")
-    for value in eps:
-        Sinkhorn(problem, value).admit(np.array([t]))
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _timed(seconds: dict[str, float], name: str, work: Callable[[], T]) -> T:

@@ -14,8 +14,9 @@ from ..flows.monge_ampere import MongeAmpere
 from ..flows.reading import inspect
 from ..flows.refinement import on_finer_grid
 from ..flows.trajectories import Stopped, Trajectory
+from ..machine.arrays import positive, real
 from ..machine.progress import Show
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from ..sinkhorn.gauges import PLAIN, SYMMETRIC, Gauge
 from ..sinkhorn.iteration import Sinkhorn
 from ..sinkhorn.richardson import extrapolate
@@ -53,6 +54,20 @@ PLAIN_METHOD = ScalingMethod("plain", PLAIN, 1, 1.0, 0.1)
 SYMMETRIC_METHOD = ScalingMethod("symmetric", SYMMETRIC, 1, 2.0, 0.2)
 RICHARDSON_METHOD = ScalingMethod("Richardson", SYMMETRIC, 2, 4.0, 0.4)
 METHODS = (PLAIN_METHOD, SYMMETRIC_METHOD, RICHARDSON_METHOD)
+
+
+def check_study(problem: Problem, eps: Sequence[float], t: float) -> None:
+    """Refuse before any work what cannot be studied: samples, ε that do not decrease or do not divide t."""
+    if not checked(problem).has_densities:
+        raise ValueError("the problem is made of samples, which PMA has no solver for: give densities on a grid")
+    values = real(eps, "eps")
+    if values.ndim != 1 or values.size < 2 or np.any(np.diff(values) >= 0):
+        raise ValueError(
+            f"eps={eps}: an order needs at least two values, decreasing, for example [1/256, 1/512, 1/1024]"
+        )
+    positive(t, "t", "the time of comparison", "1/32")
+    for value in eps:
+        Sinkhorn(problem, value).admit(np.array([t]))
 
 
 def limits(problem: Problem, t: float, initial: ArrayLike | None, rtol: float) -> tuple[Trajectory, ...]:
