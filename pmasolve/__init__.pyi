@@ -20,8 +20,8 @@ from .problems.outcomes import Outcome as Outcome
 from .problems.problem import Problem as Problem
 
 # calculus: derivatives on a grid
+from .calculus.differences import FiniteDifference as FiniteDifference
 from .calculus.manufactured import manufactured as manufactured
-from .calculus.operators import FiniteDifference as FiniteDifference
 from .calculus.operators import Fourier as Fourier
 
 # gaussian: closed forms

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..calculus.operators import FiniteDifference, Fourier, Space
+from ..calculus.differences import FiniteDifference
+from ..calculus.operators import Fourier, Space
 from ..flows.monge_ampere import MongeAmpere
 from ..flows.trajectories import Flow
 from ..machine.arrays import Array, shown

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from ..calculus.operators import FiniteDifference, Fourier
+from ..calculus.differences import FiniteDifference
+from ..calculus.operators import Fourier
 from ..machine import archives
 from ..machine.archives import BadFile
 from ..machine.arrays import Array, number

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from ..calculus.operators import FiniteDifference, Fourier, Space
+from ..calculus.differences import FiniteDifference
+from ..calculus.operators import Fourier, Space
 from ..machine.arrays import Array, having, number, shown
 from ..machine.progress import progress_bar
 from ..machine.speaking import count, drawn, page, sheet
