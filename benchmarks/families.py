@@ -25,12 +25,12 @@ def mapped(draw: Callable[[int], Array], truth: Callable[[Array], Array]) -> Law
     return draw, truth, lambda n: truth(draw(n))
 
 
-def normals(d: int, t: float | None = None) -> Family:
-    """Random covariances; the optimal map, or that of the flow at t, in closed form."""
+def normals(d: int, t: float | None = None, apart: float = 1.0) -> Family:
+    """Random covariances (of one law where ``apart`` is 0); the optimal map, or that of the flow at t, in closed form."""
 
     def make(rng: np.random.Generator) -> Law:
         spreads = [
-            (0.6 + 0.2 * i) * np.eye(d) + (0.5 + 0.3 * i) / d * (m @ m.T)
+            (0.6 + 0.2 * apart * i) * np.eye(d) + (0.5 + 0.3 * apart * i) / d * (m @ m.T)
             for i, m in enumerate(rng.standard_normal((2, d, d)))
         ]
         source, target = (Normal(np.zeros(d), spread) for spread in spreads)
