@@ -169,7 +169,9 @@ def test_gap_as_criterion():
     found = schroedinger(problem, 0.01, marginal=np.inf, duality_gap=1e-6)
     assert found.outcome.ok
     assert 0 <= found.plan.duality_gap <= 1e-6
-    assert found.iterations < schroedinger(problem, 0.01, marginal=1e-12).iterations
+    assert (
+        found.marginal_error > 1e-9
+    )  # a certificate costs four iterations, a Newton step from a table one: it ends earlier
 
 
 def test_no_mass():
