@@ -31,12 +31,12 @@ from .claims import Check, Claim, Level
 
 MILD_2D = Case(
     "2D mild",
-    "f = 0.2 cos 2πx + 0.15 sin 2π(x+y), g = 0.15 sin 2πy − 0.15 cos 2π(x−y), "
-    "u₀ = 0.004 cos(2πx + 0.7) + 0.003 sin 2π(x−y), t = 1/32",
+    "f = 0.2 cos 2πx + 0.1 sin 2π(x+y), g = 0.1 sin 2πy − 0.1 cos 2π(x−y), "
+    "u₀ = 0.002 cos(2πx + 0.7) + 0.001 sin 2π(x−y), t = 1/32",
     2,
-    lambda x, y: 0.2 * np.cos(TAU * x) + 0.15 * np.sin(TAU * (x + y)),
-    lambda x, y: 0.15 * np.sin(TAU * y) - 0.15 * np.cos(TAU * (x - y)),
-    lambda x, y: 0.004 * np.cos(TAU * x + 0.7) + 0.003 * np.sin(TAU * (x - y)),
+    lambda x, y: 0.2 * np.cos(TAU * x) + 0.1 * np.sin(TAU * (x + y)),
+    lambda x, y: 0.1 * np.sin(TAU * y) - 0.1 * np.cos(TAU * (x - y)),
+    lambda x, y: 0.002 * np.cos(TAU * x + 0.7) + 0.001 * np.sin(TAU * (x - y)),
     1 / 32,
     64,
     powers(8, 11),
