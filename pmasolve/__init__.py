@@ -25,6 +25,7 @@ How does a density flow to another?
     BregmanProximal             implicit steps of any length; GrowingSteps: a road to the Brenier map
     FokkerPlanck, JKO           the gradient flows that the theory compares with
     mirror, particles           the mirror flow by itself; the McKean–Vlasov diffusion; euclidean: mirror flows in ℝᵈ
+    InteractingParticles        the mirror flow from samples; mirror_langevin: the diffusion with a fixed mirror
     Fourier, FiniteDifference   derivatives in space
 
 What is entropic transport at one ε?

@@ -48,6 +48,7 @@ from .flows.files import load as load
 from .flows.files import save as save
 from .flows.fokker_planck import FokkerPlanck as FokkerPlanck
 from .flows.jko import JKO as JKO
+from .flows.langevin import mirror_langevin as mirror_langevin
 from .flows.linearised import LinearisedMongeAmpere as LinearisedMongeAmpere
 from .flows.loop import evolve as evolve
 from .flows.loop import resume as resume
@@ -102,6 +103,7 @@ from .samples.choosing import EpsChoice as EpsChoice
 from .samples.choosing import choose_eps as choose_eps
 from .samples.coupling import OptimalCoupling as OptimalCoupling
 from .samples.coupling import optimal_coupling as optimal_coupling
+from .samples.interacting import InteractingParticles as InteractingParticles
 
 from .samples.samplers.estimators import Known as Known
 from .samples.samplers.estimators import Logistic as Logistic

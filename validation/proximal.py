@@ -53,7 +53,7 @@ def study(level: Level) -> Iterator[Check]:
         yield Check(f"{name}, inequality", gaussian(steps), HOLDS)
         yield Check(f"{name}, identity", gaussian(steps, remainder=True), HOLDS)
         yield Check(f"{name}, closed form", against(closed_forms(steps, 4), source="Riccati solver of scipy"), SAME)
-    plane = replace(ANALYTIC_2D, name="2D analytic 32²", n=32)
+    plane = replace(ANALYTIC_2D, name="2D analytic 24²", n=24)
     for case in (
         (ANALYTIC_1D.on(64), plane, REAL_1D) if level is Level.QUICK else (ANALYTIC_1D, ANALYTIC_2D.on(48), REAL_1D)
     ):

@@ -9,6 +9,7 @@ from .descent import Descent as Descent
 from .descent import mirror_descent as mirror_descent
 from .gradient_flows import entropy_mirror_flow as entropy_mirror_flow
 from .gradient_flows import fokker_planck as fokker_planck
+from .gradient_flows import fokker_planck_map as fokker_planck_map
 from .gradient_flows import heat as heat
 from .gradient_flows import jko as jko
 from .normal import Normal as Normal

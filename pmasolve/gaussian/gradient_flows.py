@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.integrate import solve_ivp
 
-from ..machine.arrays import integer, number, positive
+from ..machine.arrays import Array, integer, number, positive
 from .normal import Normal
 from .precise import CONTEXT, function_of, identity, inverse, root
 from .quadratic import Quadratic
@@ -37,6 +38,52 @@ def fokker_planck(equilibrium: Normal, start: Normal, t: float) -> Normal:
     a, V = equilibrium.m, equilibrium.V
     decay = function_of(V, lambda value: CONTEXT.exp(-CONTEXT.mpf(t) / value))
     return Normal(a + decay * (start.m - a), V + decay * (start.V - V) * decay)
+
+
+def fokker_planck_map(equilibrium: Normal, start: Normal, t: float) -> Array:
+    """The linear part M_t of Fokker–Planck's flow map x ↦ M_t(x − m₀) + m_t: Ṁ = (V_t⁻¹ − Σ⁻¹)M, M₀ = 1.
+
+    The chain of infinitesimal optimal maps: M V₀ Mᵀ = V_t, yet M is symmetric, so the optimal map, only where V₀ and Σ commute.
+
+    Parameters
+    ----------
+    equilibrium : π = N(a, Σ), d dimensions.
+    start : ρ₀ = N(m₀, V₀), of the same dimension.
+    t : time ≥ 0, finite.
+
+    Returns
+    -------
+    (d, d), in double precision: by Dormand and Prince's method of order 8 to 1e-12, N = e^{tΣ⁻¹}M having Ṅ = E W⁻¹N with
+    E = e^{2tΣ⁻¹}, W = V₀ + (E − 1)Σ.
+
+    Raises
+    ------
+    ValueError : a time that is negative or not finite.
+
+    References
+    ----------
+    Lavenant, Santambrogio, The flow map of the Fokker–Planck equation does not provide optimal transport, Appl. Math. Lett. 133
+    (2022).
+
+    Examples
+    --------
+    >>> pi, rho = Normal([0.0, 0.0], [[1.0, 0.0], [0.0, 4.0]]), Normal([0.0, 0.0], [[2.0, 1.0], [1.0, 2.0]])
+    >>> M = fokker_planck_map(pi, rho, 0.5)
+    >>> bool(np.allclose(M @ rho.cov @ M.T, fokker_planck(pi, rho, 0.5).cov, rtol=1e-10)), bool(abs(M[0, 1] - M[1, 0]) > 1e-5)
+    (True, True)
+    """
+    _admit(t)
+    (values, axes), d = np.linalg.eigh(equilibrium.cov), equilibrium.dim
+    V = axes.T @ start.cov @ axes
+
+    def rate(s: float, y: Array) -> Array:
+        grown = np.exp(2 * s / values)
+        return (grown[:, None] * np.linalg.solve(V + np.diag((grown - 1) * values), y.reshape(d, d))).ravel()
+
+    if t == 0:
+        return np.eye(d)
+    N = solve_ivp(rate, (0, t), np.eye(d).ravel(), method="DOP853", rtol=1e-12, atol=1e-14).y[:, -1].reshape(d, d)
+    return axes @ (np.exp(-t / values)[:, None] * N) @ axes.T
 
 
 def jko(equilibrium: Normal, start: Normal, step: float, count: int = 1) -> Normal:
