@@ -14,6 +14,7 @@ from PIL import Image
 
 import pmasolve as pma
 from pmasolve.studies import figures
+from pmasolve.studies.curves import Line, Lines, plot_lines
 from pmasolve.studies.fields import View
 from pmasolve.studies.figures import COLUMN, PAGE, STYLE_FILE
 from pmasolve.studies.films import _frames
@@ -154,6 +155,18 @@ def test_figures_fit_a_journal(images: pma.Transport, discs: pma.Transport) -> N
         words = [text for text in figure.findobj(lambda a: hasattr(a, "get_fontsize")) if text.get_text()]
         assert min(text.get_fontsize() for text in words) >= 7
         assert not any(axis.get_legend() for axis in figure.axes)
+
+
+def test_legends_of_single_panels_stand_below_their_labels() -> None:
+    x = np.linspace(0, 1, 5)
+    lines = [Line(name, x, x + k) for k, name in enumerate("abcd")]
+    figure = plot_lines([Lines("one", "x", "y", lines), Lines("two", "x", "y", lines[:2], True, True)])
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        legend, label = axis.get_legend().get_window_extent(), axis.xaxis.label.get_window_extent()
+        assert legend.y1 <= label.y0 + 1
+        assert legend.y0 >= 0
+    assert figure.axes[1].get_yscale() == figure.axes[1].get_xscale() == "log"
 
 
 def test_the_style_is_a_file_for_everybody() -> None:

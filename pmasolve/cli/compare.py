@@ -41,8 +41,10 @@ def compare(
 
 def plot_errors(errors: convergence.Comparison) -> Figure:
     """Each error over time."""
-    known = {name: column for name, column in errors.columns().items() if not np.isnan(column).all()}
-    return plot_lines([Lines("", "t", "error", [Line(name, errors.times, column) for name, column in known.items()])])
+    known = {name: np.where(c > 0, c, np.nan) for name, c in errors.columns().items() if np.any(c > 0)}
+    return plot_lines(
+        [Lines("", "t", "error", [Line(name, errors.times, column) for name, column in known.items()], powers=True)]
+    )
 
 
 def trajectory(path: Path) -> Trajectory:

@@ -12,7 +12,7 @@ import numpy as np
 from ..machine.arrays import Array
 from .convergence import Study, running_orders
 from .entries import Section
-from .figures import COLUMN, DASHES, NO_TICKS, OKABE_ITO, PAGE, Axes, Figure, legend_below, panels
+from .figures import COLUMN, DASHES, NO_TICKS, OKABE_ITO, PAGE, Axes, Figure, legend_below, legend_under, panels
 
 FAINT = ("x", "+", "1", "2")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -56,27 +56,29 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """One pair of axes with lines; ``logarithmic`` is the axis below."""
+    """One pair of axes with lines; ``logarithmic`` is the axis below, ``powers`` that on the left."""
 
     title: str
     below: str
     left: str
     lines: Sequence[Line]
     logarithmic: bool = False
+    powers: bool = False
 
 
 def plot_lines(drawn: Sequence[Lines]) -> Figure:
-    """Panels side by side, linear on the left, in the style of all figures here."""
+    """Panels side by side, in the style of all figures here, each with its legend below it."""
     with panels(len(drawn), width=COLUMN if len(drawn) == 1 else PAGE) as (figure, axes):
         for axis, panel in zip(axes, drawn, strict=True):
             axis.set(title=panel.title, xlabel=panel.below, ylabel=panel.left)
             if panel.logarithmic:
                 axis.set_xscale("log")
+            if panel.powers:
+                axis.set_yscale("log")
             for line, colour, dashes in zip(panel.lines, cycle(OKABE_ITO), cycle(DASHES), strict=False):
                 look = {"color": "0.6", "linestyle": "--"} if line.faint else {"color": colour, "linestyle": dashes}
                 axis.plot(line.x, line.y, label=line.label, **look)
-            if any(line.label for line in panel.lines):
-                axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25))
+            legend_under(axis)
     return figure
 
 

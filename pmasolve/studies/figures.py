@@ -26,6 +26,7 @@ with extra("plot"):
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure as Figure
     from matplotlib.ticker import MaxNLocator, NullLocator
+    from matplotlib.transforms import ScaledTranslation
 
 STYLE_FILE = Path(__file__).parent / "paper.mplstyle"
 STYLE = matplotlib.rc_params_from_file(STYLE_FILE, use_default_template=False)
@@ -34,6 +35,7 @@ DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)))
 COLUMN, PAGE = 3.4, 7.0  # inches: one column of a journal, and both
 FORMATS = ("png", "svg", "pdf")
 FOREIGN = (".jpg", ".jpeg", ".eps", ".ps", ".tif", ".tiff", ".webp", ".gif", ".mp4")  # known, and not written here
+LABELS = 28  # points that the numbers and the label below an axis take
 NO_TICKS = NullLocator()
 
 
@@ -93,6 +95,15 @@ def legend_below(figure: Figure, columns: int = 2) -> None:
         figure.legend(
             entries.values(), entries.keys(), loc="outside lower center", ncols=max(1, min(columns, len(entries)))
         )
+
+
+def legend_under(axis: Axes) -> None:
+    """A legend of one panel below its label, off the data."""
+    count = len(axis.get_legend_handles_labels()[1])
+    if count:
+        below = axis.transAxes + ScaledTranslation(0, -LABELS / 72, axis.figure.dpi_scale_trans)
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "bbox_transform": below}
+        axis.legend(ncols=3 if count > 3 else count, columnspacing=1.0, **place)
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], *, formats: Sequence[str] | None = None) -> list[Path]:
@@ -158,7 +169,8 @@ def write_film(figure: Figure, update: Callable[[int], object], frames: int, pat
     if path.suffix[1:] in FORMATS:
         digits = len(str(frames - 1))
         names = [path.with_name(f"{path.stem}-{k:0{max(2, digits)}}{path.suffix}") for k in range(frames)]
-        return [file for k, name in enumerate(names) if update(k) is None for file in save_figure(figure, name)]
+        with matplotlib.rc_context(STYLE):
+            return [file for k, name in enumerate(names) if update(k) is None for file in save_figure(figure, name)]
     writer = _film_writer(path, fps)
     with TemporaryDirectory() as folder, matplotlib.rc_context(STYLE | {"savefig.dpi": 150}):
         part = Path(folder) / path.name
