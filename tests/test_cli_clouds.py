@@ -69,7 +69,7 @@ def test_refusals_are_one_line(files, tmp_path: Path) -> None:
         ((tmp_path / "titles.csv", other), "without a line of titles"),
         ((one, tmp_path / "none.csv"), "No such file"),
         ((one, other, "--out", tmp_path / "map.png"), "ends with .csv or .npy"),
-        ((one, other, "--figure", tmp_path / "map.png"), "ends with .svg or .pdf"),
+        ((one, other, "--figure", tmp_path / "map.gif"), "ends with .png, .svg, .pdf"),
         ((one, other, "--out", one), "would be overwritten"),
         ((one, other, "--t", -1.0), "t=-1.0"),
         ((one, other, "--at", tmp_path / "line.csv", "--halvings", 1), "the samples have 2 columns"),

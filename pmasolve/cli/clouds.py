@@ -14,10 +14,10 @@ from ..problems.images import read_array
 from ..problems.problem import Problem
 from ..samples.choosing import EpsChoice, choose_eps
 from ..studies.figures import save_figure
-from .door import AsJson, door, say, undone
-from .inputs import check_outputs
+from .door import AsJson, FigureFile, door, say, undone
+from .inputs import check_figure, check_outputs
 
-FORMATS, TABLES = (".svg", ".pdf"), (".csv", ".npy")
+TABLES = (".csv", ".npy")
 
 
 def clouds(
@@ -26,7 +26,7 @@ def clouds(
     t: Annotated[float | None, typer.Option(help="time of the flow from the identity; else the optimal map")] = None,
     at: Annotated[Path | None, typer.Option(help="points to be mapped; else x")] = None,
     out: Annotated[Path | None, typer.Option(help="the file for the mapped points (.csv or .npy)")] = None,
-    figure: Annotated[Path | None, typer.Option(help="the file for a figure (.svg or .pdf)")] = None,
+    figure: FigureFile = None,
     halvings: Annotated[int, typer.Option(help="random halvings that the choice of ε rests on", min=1)] = 3,
     seed: Annotated[int, typer.Option(help="of the halvings", min=0)] = 0,
     array: Annotated[str | None, typer.Option(help="which array of files that hold several")] = None,
@@ -34,9 +34,9 @@ def clouds(
 ) -> None:
     """Find the map between two samples, at the ε and in the gauge that the samples themselves choose, and its estimated error."""
     with door():
-        for name, path, suffixes in (("figure", figure, FORMATS), ("out", out, TABLES)):
-            if path is not None and path.suffix not in suffixes:
-                raise ValueError(f"{name}={path}: give a name that ends with {' or '.join(suffixes)}")
+        check_figure(figure)
+        if out is not None and out.suffix not in TABLES:
+            raise ValueError(f"out={out}: give a name that ends with {' or '.join(TABLES)}")
         check_outputs((out, figure), (x, y, at))
         problem = Problem.from_samples(points_of(x, array), points_of(y, array))
         z = points_of(x if at is None else at, array)
@@ -47,7 +47,7 @@ def clouds(
         if out is not None:
             written.append(_kept(image, out))
         if figure is not None:
-            written += save_figure(found.plot(), figure.with_suffix(""), formats=[figure.suffix[1:]])
+            written += save_figure(found.plot(), figure)
         moved = float(np.sqrt(np.mean(np.sum((image - z) ** 2, axis=1))))
         say(_words(found, z, moved, written), _record(found, z, moved, written), as_json)
         if not found.outcome.ok:
