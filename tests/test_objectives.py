@@ -26,7 +26,7 @@ from pmasolve import (
 )
 from pmasolve.calculus.operators import Fourier
 from pmasolve.flows.evolution import Evolution
-from pmasolve.problems.objectives import Divergence, integrand, value
+from pmasolve.problems.divergences import Divergence, integrand, value
 
 SINH = Objective(np.sinh, np.cosh)
 ALL = [
@@ -165,3 +165,14 @@ def test_a_file_knows_the_objective(tmp_path) -> None:
     assert load(tmp_path / "run.npz").flow.objective == Relaxed(0.5, AlphaDivergence(2.0))
     with pytest.raises(ValueError, match="objective"):
         load(tmp_path / "run.npz", MongeAmpere(t1(16)))
+
+
+def test_a_file_knows_another_function(tmp_path) -> None:
+    one, other = (Objective(lambda s, c=c: s + c * s**3, lambda s, c=c: 1 + 3 * c * s**2) for c in (0.1, 0.2))
+    path = save(evolve(MongeAmpere(t1(16), objective=one), [0.01]), tmp_path / "run.npz")
+    assert load(path, MongeAmpere(t1(16), objective=one)).times.size == 1
+    with pytest.raises(ValueError, match="objective"):
+        load(path, MongeAmpere(t1(16), objective=other))
+    with pytest.raises(ValueError, match="does not hold"):
+        load(path)
+    assert Objective(lambda s: s, lambda s: 1.0).dh(np.zeros(3)) == 1.0  # one number will do

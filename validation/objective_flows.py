@@ -25,7 +25,7 @@ from pmasolve.calculus.hessians import apply
 from pmasolve.flows.mirror import Law
 from pmasolve.flows.protocol import objective_of
 from pmasolve.machine.arrays import Array
-from pmasolve.problems.objectives import Divergence, log_ratio, value
+from pmasolve.problems.divergences import Divergence, log_ratio, value
 
 from .cases import ANALYTIC_1D, TAU, Case
 from .claims import AtMost, Check, Claim, Level

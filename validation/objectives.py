@@ -24,7 +24,7 @@ from pmasolve import (
     evolve,
 )
 from pmasolve.machine.arrays import Array
-from pmasolve.problems.objectives import Divergence
+from pmasolve.problems.divergences import Divergence
 
 from .cases import ANALYTIC_1D, QUADRATURE, TAU, Case, powers
 from .claims import Check, Claim, Level

@@ -9,7 +9,7 @@ import numpy as np
 
 from pmasolve import CHI_SQUARED, KL, Band, LinearisedMongeAmpere, Study, evolve
 from pmasolve.machine.arrays import Array
-from pmasolve.problems.objectives import Divergence
+from pmasolve.problems.divergences import Divergence
 
 from .cases import Case, linearised
 from .claims import Check, Claim, Level

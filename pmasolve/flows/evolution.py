@@ -10,7 +10,8 @@ from ..calculus.hessians import all_finite, eigenvalue_range
 from ..calculus.operators import Jet, Operators, Shifted
 from ..calculus.series import Coefficients
 from ..machine.arrays import Array
-from ..problems.objectives import KL, Divergence, log_ratio, speed_and_slope
+from ..problems.divergences import Divergence, log_ratio, speed_and_slope
+from ..problems.objectives import KL
 from ..problems.outcomes import CONVEXITY_LOST, NOT_PARABOLIC, Outcome
 from ..problems.problem import Problem
 from .reading import ChainRule, Linearisation, linearise

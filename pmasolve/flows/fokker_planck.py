@@ -16,7 +16,8 @@ import numpy as np
 
 from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array
-from ..problems.objectives import KL, Divergence, checked_objective, is_identity, value_of
+from ..problems.divergences import Divergence, checked_objective, is_identity, value_of
+from ..problems.objectives import KL
 from ..problems.outcomes import NOT_PARABOLIC, POSITIVITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem, checked
 from . import densities_as_states

@@ -15,7 +15,8 @@ from scipy.sparse.linalg import LinearOperator, gmres
 
 from ..calculus.operators import Operators
 from ..machine.arrays import Array
-from ..problems.objectives import KL, Divergence, log_ratio, speed_and_slope
+from ..problems.divergences import Divergence, log_ratio, speed_and_slope
+from ..problems.objectives import KL
 from ..problems.problem import Problem
 from .reading import Linearisation, linearise_at
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from ..calculus.operators import Fourier, Space
 from ..machine.arrays import Array, number
-from ..problems.objectives import KL, Divergence
+from ..problems.divergences import Divergence
+from ..problems.objectives import KL
 from ..problems.outcomes import Outcome
 from ..problems.problem import Problem, checked
 from .monge_ampere import Evolution, MongeAmpere, MongeAmpereState, local_tolerance, take_step, unfolded

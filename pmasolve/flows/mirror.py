@@ -21,7 +21,8 @@ from ..machine.arrays import Array
 from ..maps.displacement import Displacement
 from ..maps.transport import transport
 from ..problems.densities import Interpolation, Spline
-from ..problems.objectives import KL, Divergence, checked_objective, log_ratio, value
+from ..problems.divergences import Divergence, checked_objective, log_ratio, value
+from ..problems.objectives import KL
 from ..problems.problem import Problem
 from .densities_as_states import between
 from .protocol import objective_of

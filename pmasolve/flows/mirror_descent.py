@@ -17,7 +17,8 @@ import numpy as np
 from ..calculus.hessians import eigenvalue_range
 from ..calculus.operators import Fourier, Space
 from ..machine.arrays import Array, integer
-from ..problems.objectives import KL, Divergence, checked_objective, log_ratio, value_of
+from ..problems.divergences import Divergence, checked_objective, log_ratio, value_of
+from ..problems.objectives import KL
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, Outcome
 from ..problems.problem import Problem, checked
 from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, convexity, linearise_at, lost, need_convex

@@ -12,7 +12,8 @@ import numpy as np
 from ..calculus.hessians import density_sums
 from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array, having
-from ..problems.objectives import KL, Divergence, checked_objective, log_ratio, value_of
+from ..problems.divergences import Divergence, checked_objective, log_ratio, value_of
+from ..problems.objectives import KL
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem, checked
 from .evolution import Evolution

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..calculus.operators import Fourier, Space
 from ..machine.arrays import Array
-from ..problems.objectives import KL, Divergence
+from ..problems.divergences import Divergence
+from ..problems.objectives import KL
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
 from .reading import OnGrid

@@ -20,7 +20,8 @@ import numpy as np
 
 from ..calculus.operators import Fourier, Space
 from ..machine.arrays import Array, positive
-from ..problems.objectives import KL, Divergence, checked_objective, log_ratio, value
+from ..problems.divergences import Divergence, checked_objective, log_ratio, value
+from ..problems.objectives import KL
 from ..problems.outcomes import REACHED, STALLED, Outcome
 from ..problems.problem import Problem, checked
 from .implicit import Implicit, ImplicitStep

@@ -13,37 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from ..machine.arrays import Array, having, number
-from .problem import Problem
+from .divergences import Divergence, checked_objective
 
-OBJECTIVES = "give KL(), AlphaDivergence(alpha), JensenShannon(), Entropy(), or Objective(h, dh)"
 NODES, WEIGHTS = (0.5 * (x + shift) for x, shift in zip(np.polynomial.legendre.leggauss(32), (1.0, 0.0), strict=True))
 TRIED = np.array([-1.0, -0.3, 0.2, 0.7])  # where h′ is compared with differences of h
-
-
-class Divergence(Protocol):
-    """An objective: h and what follows from it, each of arrays s of any shape."""
-
-    @property
-    def uniform(self) -> bool:
-        """Whether the reference is the uniform law of the domain, in place of the source e^{−f}."""
-        ...
-
-    def h(self, s: Array) -> Array:
-        """δF/δρ where ρ is e^s times the reference, up to the constant that makes h(0) = 0."""
-        ...
-
-    def dh(self, s: Array) -> Array | float:
-        """h′(s), one number where it is constant; 1 at 0."""
-        ...
-
-    def pressure(self, s: Array) -> Array:
-        """P(s) = ∫₀ˢ h′(σ)e^σ dσ."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -222,11 +199,12 @@ class Objective:
     h: Callable[[Array], Array]
     dh: Callable[[Array], Array]
     uniform: bool = field(default=False, kw_only=True)
+    tried: tuple[float, ...] = field(init=False, repr=False, compare=False)  # h there: by it files know another h
 
     def __post_init__(self) -> None:
         for value, name in ((self.h, "h"), (self.dh, "dh")):
             having(value, "__call__", name, "give a vectorised function of s = log of the ratio of densities")
-        (start,), (slope,) = (np.asarray(read(np.zeros(1)), dtype=np.float64) for read in (self.h, self.dh))
+        start, slope = (float(np.broadcast_to(read(np.zeros(1)), 1)[0]) for read in (self.h, self.dh))
         if not (abs(start) < 1e-12 and abs(slope - 1.0) < 1e-9):
             raise ValueError(
                 f"h(0)={start:.6g}, h'(0)={slope:.6g}: an objective is normalised to 0 and 1; take (h − h(0))/h'(0), and "
@@ -241,6 +219,7 @@ class Objective:
                 f"dh({TRIED[worst]:g})={np.broadcast_to(self.dh(TRIED), TRIED.shape)[worst]:.6g}, and differences of h "
                 f"say {measured[worst]:.6g}: give the derivative of h"
             )
+        object.__setattr__(self, "tried", tuple(float(f"{value:.9g}") for value in self.h(TRIED)))
 
     def pressure(self, s: Array) -> Array:
         """∫₀ˢ h′(σ)e^σ dσ by Gauss' rule; two arrays of the shape of s besides the answer."""
@@ -298,56 +277,6 @@ class Relaxed:
     def pressure(self, s: Array) -> Array:
         """ω P_F(s)."""
         return self.omega * self.objective.pressure(s)
-
-
-def checked_objective(objective: Divergence) -> Divergence:
-    """The objective, where it is one; a ``ValueError`` that lists them for something else."""
-    return having(objective, "pressure", "objective", OBJECTIVES)
-
-
-def log_ratio(objective: Divergence, problem: Problem, A: Array) -> Array:
-    """s = log of ρ over the objective's reference, from A = f + log ρ at the nodes: A itself, or A − f + log |X|."""
-    if not objective.uniform:
-        return A
-    return A - problem.f + np.log(problem.domain.volume)
-
-
-def speed_and_slope(objective: Divergence, s: Array) -> tuple[Array, Array | float]:
-    """h(s) and h′(s), not finite where they are beyond the floats: a state that is tried may be far away."""
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return objective.h(s), objective.dh(s)
-
-
-def is_identity(objective: Divergence) -> bool:
-    """Whether h(s) = s: KL and the entropy, whose flows have shorter roads."""
-    probe = np.ones(1)
-    return objective.h(probe) is probe
-
-
-def integrand(objective: Divergence, s: Array) -> Array:
-    """Φ(e^s) = e^s h(s) − P(s) ≥ 0, not finite where that is beyond the floats."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.exp(s) * objective.h(s) - objective.pressure(s)
-
-
-def value(objective: Divergence, problem: Problem, A: Array) -> float:
-    """F(ρ) = ∫Φ(e^s) d(reference) by the grid's quadrature, from A = f + log ρ at the nodes.
-
-    Examples
-    --------
-    >>> from pmasolve import Problem, Torus
-    >>> problem = Problem(Torus((64,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
-    >>> kl, chi = value(KL(), problem, problem.f), value(CHI_SQUARED, problem, problem.f)  # of ρ = 1
-    >>> bool(abs(kl - problem.domain.integral(problem.f)) < 1e-14 and kl < chi)
-    True
-    """
-    phi = integrand(objective, log_ratio(objective, problem, A))
-    return problem.domain.integral(phi) / problem.domain.volume if objective.uniform else problem.mu.integral(phi)
-
-
-def value_of(objective: Divergence, problem: Problem, A: Array, kl: float, mass: float) -> float:
-    """F(ρ) where KL = ∫ρA and ∫ρ are known already, from which KL's own follows at once."""
-    return kl - mass + 1.0 if objective == KL() else value(objective, problem, A)
 
 
 def _power(a: float, s: Array) -> Array:

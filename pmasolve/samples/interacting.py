@@ -22,8 +22,9 @@ import numpy as np
 
 from ..flows.loop import increasing
 from ..machine.arrays import Array, having, positive, shown
+from ..problems.divergences import Divergence, checked_objective
 from ..problems.grids import Cloud
-from ..problems.objectives import KL, Divergence, checked_objective
+from ..problems.objectives import KL
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, Outcome
 from ..problems.points import Points, given
 from ..problems.problem import Problem

@@ -16,13 +16,14 @@ from scipy.integrate import DOP853, DenseOutput
 
 from ..calculus.operators import Fourier, Space
 from ..flows.integrator import admit_tolerance
-from ..flows.loop import evolve
 from ..flows.reading import OPERATORS
-from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
+from ..flows.trajectories import ErrorEstimate, Trajectory
 from ..machine.arrays import Array
-from ..problems.objectives import KL, Divergence, log_ratio, speed_and_slope
+from ..problems.divergences import Divergence, log_ratio, speed_and_slope
+from ..problems.objectives import KL
 from ..problems.outcomes import NOT_PARABOLIC, REACHED, STEP_LIMIT, Outcome
 from ..problems.problem import Problem
+from .estimates import by_halving
 from .iteration import Sinkhorn
 from .potentials import Potential
 from .readings import Reading, reading
@@ -182,8 +183,4 @@ class SinkhornFlow:
 
         Cost: twice that of the trajectory.
         """
-        space = self.iteration.quadrature_error(trajectory)
-        halved = replace(self, eps=self.eps / 2, quadrature=1.0)
-        finer = evolve(halved, trajectory.times, initial=trajectory.initial)
-        distances = sup_distances(self.problem.domain, trajectory.potentials, finer.potentials)
-        return ErrorEstimate(trajectory.times, 2.0 * distances, space)
+        return by_halving(trajectory, self.reading, replace(self, eps=self.eps / 2, quadrature=1.0), 1)

@@ -17,14 +17,15 @@ from functools import cached_property
 import numpy as np
 
 from ..calculus.operators import Fourier, Space
-from ..flows.loop import evolve
 from ..flows.reading import OPERATORS, convexity
-from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
+from ..flows.trajectories import ErrorEstimate, Trajectory
 from ..machine.arrays import Array, having, number, positive
-from ..problems.objectives import KL, Divergence
+from ..problems.divergences import Divergence
+from ..problems.objectives import KL
 from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
 from ..problems.problem import Problem, checked
 from ..problems.times import admit_multiples
+from .estimates import by_halving
 from .gauges import GAUGES, PLAIN, Gauge, gauged
 from .potentials import Potential, half_step
 from .readings import Reading, reading, resolution
@@ -289,20 +290,8 @@ class Sinkhorn:
 
         The quadrature estimate is 2t·exp(−2π²ε/(h² max(φ″, 1/φ″))).  Cost: twice that of the trajectory.
         """
-        space = self.quadrature_error(trajectory)
         halved = replace(self, eps=self.eps / 2, step=None if self.step is None else self.step / 2, quadrature=1.0)
-        finer = evolve(halved, trajectory.times, initial=trajectory.initial)
-        distances = sup_distances(self.problem.domain, trajectory.potentials, finer.potentials)
-        return ErrorEstimate(trajectory.times, distances / (1.0 - 0.5**self.gauge.order), space)
-
-    def quadrature_error(self, trajectory: Trajectory) -> Array:
-        """2t·exp(−2π²ε/(h² max(φ″, 1/φ″))) at a trajectory's times, for the stiffest of its potentials; refused for samples."""
-        if not self.problem.has_densities:
-            raise ValueError(
-                "errors against PMA need densities, and samples carry weights only; see Plan.duality_gap for the plan's own"
-            )
-        stiffest = max(self.reading.stiffness(u) for u in trajectory.potentials)
-        return 2 * trajectory.times * np.exp(-2 * np.pi**2 * self.eps / stiffest)
+        return by_halving(trajectory, self.reading, halved, self.gauge.order)
 
     def _plus(self, u: Array, f: float, own: float) -> Array:
         """u + ε f·(this factor) + u_ff·(the other)."""

@@ -18,7 +18,8 @@ from ..flows.protocol import objective_of, reach
 from ..flows.trajectories import ErrorEstimate, Trajectory, followed, sup_distances
 from ..machine.arrays import Array, having, integer
 from ..machine.speaking import count
-from ..problems.objectives import KL, Divergence, checked_objective
+from ..problems.divergences import Divergence, checked_objective
+from ..problems.objectives import KL
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem, checked
 from .gauges import GAUGES, PLAIN, SYMMETRIC, Gauge, second_order

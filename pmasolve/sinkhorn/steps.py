@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..machine.arrays import Array, number
-from ..problems.objectives import KL, Divergence, checked_objective, log_ratio, speed_and_slope, value
+from ..problems.divergences import Divergence, checked_objective, log_ratio, speed_and_slope, value
+from ..problems.objectives import KL
 from ..problems.outcomes import NOT_PARABOLIC, REACHED, UNSTABLE_STEP, Outcome
 from ..problems.problem import Problem
 from .gauges import PLAIN, Gauge
