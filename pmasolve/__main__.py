@@ -6,6 +6,9 @@ try:
     from .cli.app import app
 except ModuleNotFoundError as error:
     sys.exit(f"Error: {error}")
+except KeyboardInterrupt:
+    print("Error: interrupted before anything was begun", file=sys.stderr)
+    sys.exit(130)
 
 if __name__ == "__main__":
     app(prog_name="pmasolve")

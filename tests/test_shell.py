@@ -180,6 +180,15 @@ def test_studies_say_what_they_were_made_from(config: Path, tmp_path: Path) -> N
     assert pma.machine.provenance.digest((tmp_path / "mu.npy").read_bytes()) in said
 
 
+def test_a_stored_run_knows_the_files_that_it_was_made_from(config: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "mu.npy", np.linspace(1, 2, 32))
+    config.write_text(CONFIG.replace('formula = "1 + 0.3*cos(2*pi*x)"', 'file = "mu.npy"'))
+    assert invoke("evolve", config, "--out", tmp_path / "run.npz").exit_code == 0
+    known = files.provenance(tmp_path / "run.npz")
+    assert known["source sha256"] == pma.machine.provenance.digest((tmp_path / "mu.npy").read_bytes())
+    assert "target sha256" not in known
+
+
 def test_samples_are_measured_into_a_record(tmp_path: Path) -> None:
     np.savetxt(tmp_path / "x.csv", [[-1.0], [-0.5], [0.5], [1.0]], delimiter=",")
     out, figure = tmp_path / "scales.json", tmp_path / "scales.png"
@@ -246,6 +255,14 @@ def test_an_interruption_is_one_sentence(
     said = refused(invoke(command, *inputs.get(command, images[:2])), 130)
     assert said.startswith("Error: interrupted")
     assert said.count("\n") == 1
+
+
+def test_an_interruption_while_a_command_is_imported_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pmasolve.cli.app.import_module", pressed)
+    assert refused(invoke("evolve", "pair.toml"), 130) == "Error: interrupted before anything was begun\n"
 
 
 def test_completion_is_offered() -> None:

@@ -28,8 +28,12 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        with extra("cli"):
-            alone.command(cmd_name)(getattr(import_module(f".{cmd_name}", __package__), cmd_name))
+        try:
+            with extra("cli"):
+                alone.command(cmd_name)(getattr(import_module(f".{cmd_name}", __package__), cmd_name))
+        except KeyboardInterrupt:  # the imports take a second
+            typer.echo("Error: interrupted before anything was begun", err=True)
+            raise typer.Exit(130) from None
         return get_command(alone)
 
 

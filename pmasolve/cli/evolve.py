@@ -14,6 +14,7 @@ from ..flows import loop
 from ..flows.trackers import OnStep, SaveEvery
 from ..flows.trajectories import Trajectory
 from ..machine import archives
+from ..machine.provenance import digest
 from ..problems.outcomes import INTERRUPTED
 from ..studies.convergence import format_table
 from ..studies.figures import check_film, save_figure
@@ -51,7 +52,7 @@ def evolve(
         target = out or settings.run.out
         read_from = (settings.source.file, settings.target.file, settings.initial.file)
         check_outputs((archives.target_of(target), figure, film), read_from)
-        keep = SaveEvery(target, seconds=save_every, notes={CONFIG: settings.model_dump_json()})
+        keep = SaveEvery(target, seconds=save_every, notes=origin(settings))
         trajectory = resumed(settings, settings.run, target, keep) if resume else started(settings, settings.run, keep)
         path = storage.save(signed(trajectory, settings), target)
         outcome = trajectory.outcome
@@ -97,7 +98,14 @@ def resumed(settings: Config, run: Run, path: Path, *on_step: OnStep) -> Traject
 
 def signed(trajectory: Trajectory, settings: Config) -> Trajectory:
     """A trajectory with the configuration in its provenance, so that its flow can be made again from the file."""
-    return replace(trajectory, provenance={**trajectory.provenance, CONFIG: settings.model_dump_json()})
+    return replace(trajectory, provenance={**trajectory.provenance, **origin(settings)})
+
+
+def origin(settings: Config) -> dict[str, str]:
+    """What a stored trajectory says of where it comes from: the configuration, and the hash of each file that it names."""
+    files = {name: getattr(settings, name).file for name in ("source", "target", "initial")}
+    hashes = {f"{name} sha256": digest(file.read_bytes()) for name, file in files.items() if file is not None}
+    return {CONFIG: settings.model_dump_json(), **hashes}
 
 
 def _last(trajectory: Trajectory) -> dict[str, object]:
