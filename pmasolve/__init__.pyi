@@ -72,6 +72,8 @@ from .sinkhorn import conventions as conventions
 from .sinkhorn.brenier import Brenier as Brenier
 from .sinkhorn.brenier import brenier as brenier
 from .sinkhorn.continuous import SinkhornFlow as SinkhornFlow
+from .sinkhorn.divergence import SinkhornDivergence as SinkhornDivergence
+from .sinkhorn.divergence import sinkhorn_divergence as sinkhorn_divergence
 from .sinkhorn.fixed_points import SinkhornNewton as SinkhornNewton
 from .sinkhorn.gauges import FORWARD as FORWARD
 from .sinkhorn.gauges import Gauge as Gauge

@@ -57,8 +57,7 @@ def test_no_table_for_tori_grids_and_points_without_mass() -> None:
 
 def test_small_eps_ends() -> None:
     """ε far below the spacing of the points; without the table the limit of 20 000 iterations was reached."""
-    found = schroedinger(colours(), 10.0)
+    found = schroedinger(colours(), 10.0, limit=400)
     assert found.outcome.ok
     assert found.marginal_error <= 1e-9
-    assert found.iterations < 400
     assert 0 <= found.plan.duality_gap < 1e-6 * found.plan.value
