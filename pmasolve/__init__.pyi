@@ -86,9 +86,9 @@ from .sinkhorn.plans import Plan as Plan
 from .sinkhorn.potentials import Potential as Potential
 from .sinkhorn.richardson import Richardson as Richardson
 from .sinkhorn.richardson import corrected as corrected
-from .sinkhorn.richardson import cross_check as cross_check
 from .sinkhorn.schroedinger import Schroedinger as Schroedinger
 from .sinkhorn.schroedinger import schroedinger as schroedinger
+from .sinkhorn.second_solver import cross_check as cross_check
 from .sinkhorn.self_potential import Debiased as Debiased
 from .sinkhorn.self_potential import SelfPotential as SelfPotential
 from .sinkhorn.self_potential import self_potential as self_potential
