@@ -20,7 +20,17 @@ from pmasolve.cli.formulas import FUNCTIONS
 ROOT = Path(__file__).parent.parent
 DOCS = [
     f"docs/{name}.md"
-    for name in ("how-to-choose", "transport", "validation", "clouds", "denoising", "coming-from", "citing", "pictures")
+    for name in (
+        "how-to-choose",
+        "transport",
+        "validation",
+        "clouds",
+        "denoising",
+        "samplers",
+        "coming-from",
+        "citing",
+        "pictures",
+    )
 ]
 SNIPPETS = ["README.md", "CONTRIBUTING.md", "paper/paper.md", *DOCS]
 EXAMPLES = sorted([*(ROOT / "examples").glob("*.py"), *(ROOT / "docs" / "start").glob("*.py")])

@@ -52,6 +52,7 @@ EXTRAS = (
     "rich",
     "pydantic",
     "ducc0",
+    "sklearn",
 )
 PLAIN = f"import sys; sys.modules |= dict.fromkeys({EXTRAS})\nimport numpy as np, pmasolve as pma\n"
 

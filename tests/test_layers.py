@@ -191,6 +191,7 @@ def test_optional_libraries_have_one_importer_each() -> None:
         "finufft": "problems.interpolation",
         "mpmath": "gaussian.precise",
         "pydantic": "cli.config",
+        "sklearn": "samples.samplers.scikit",
         "rich": "machine.progress",
         "jinja2": "studies.pages",
         "PIL": "problems.formats.pictures",

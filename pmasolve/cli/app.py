@@ -13,7 +13,18 @@ with extra("cli"):
     from typer.core import TyperGroup
     from typer.main import get_command
 
-COMMANDS = ("evolve", "compare", "study", "transport", "pairwise", "clouds", "denoising", "validate", "warmup")
+COMMANDS = (
+    "evolve",
+    "compare",
+    "study",
+    "transport",
+    "pairwise",
+    "clouds",
+    "denoising",
+    "sample",
+    "validate",
+    "warmup",
+)
 
 
 class Commands(TyperGroup):

@@ -115,7 +115,7 @@ class MongeAmpereSampler:
         having(self.estimator, "ratio", "estimator", "give Logistic(), ScoreMatching() or Known()")
         if not isinstance(self.nodes, Nodes):
             integer(self.nodes, "nodes")
-        self.problem.admit(self.first.params.size)
+        self.problem.admit(self.first.free)
 
     @cached_property
     def first(self) -> Parametric:

@@ -23,9 +23,10 @@ FIRST, LEAST_DAMPING = 0.1, 1e-6
 GROWTH, SHRINK = 2.0, 0.2  # of the damping, after Nielsen
 ACCEPTED = 1e-3  # of the decrease that the quadratic model promises
 TRIALS = 14
+CALM = 3  # steps in a row that lower the objective by less than rtol: damped ones may be short
 STAGE = 15  # steps at a temperature on the way
 ROUNDING = 1e-9  # of the largest diagonal entry, added to the damping
-NODES, NODES_PER_PARAMETER, MOST_NODES = 4096, 40, 16384
+NODES, NODES_PER_PARAMETER, MOST_NODES = 4096, 80, 16384
 ENOUGH_ESS = 0.1
 RISES, DEVIATIONS, WORSE = 2, 3.0, 0.1  # held-out likelihood: so often in a row worse than the best, by errors, or nats
 
@@ -59,6 +60,7 @@ class ImplicitState:
     steps: int = 0
     best: Measured | None = None
     rises: int = 0
+    calm: int = 0
     done: bool = False
     outcome: Outcome = REACHED
     record: Mapping[str, float] = field(default_factory=dict)
@@ -82,7 +84,7 @@ class ImplicitSampler:
     problem : `SampleProblem` or `Posterior`.
     family : of potentials; `LogSumExp` unless given.
     seed : of the start and of the points that are held out.
-    rtol : the run is at rest once a step lowers the objective by less than this (nats).
+    rtol : the run is at rest once three steps in a row lower the objective by less than this (nats).
 
     Raises
     ------
@@ -117,7 +119,7 @@ class ImplicitSampler:
         integer(self.seed, "seed", 0)
         if not 0 < number(self.rtol, "rtol") < np.inf:
             raise ValueError(f"rtol={self.rtol}: give a positive number of nats, for example 1e-4")
-        self.problem.admit(self.first.params.size)
+        self.problem.admit(self.first.free)
 
     @cached_property
     def first(self) -> Parametric:
@@ -176,13 +178,23 @@ class ImplicitSampler:
         last = state.stage + 1 == len(self._objectives)
         drop = state.here.value - new.value
         record = {**objective.record(new), "damping": damping, "drop": drop}
-        rest = drop < self.rtol
+        calm = state.calm + 1 if drop < self.rtol else 0
+        rest = drop == 0.0 or calm >= CALM
         after = replace(
-            state, t=state.t + 1, here=new, damping=damping, growth=growth, steps=state.steps + 1, record=record
+            state,
+            t=state.t + 1,
+            calm=calm,
+            here=new,
+            damping=damping,
+            growth=growth,
+            steps=state.steps + 1,
+            record=record,
         )
         if not last and (rest or after.steps >= STAGE):
             there = self._objectives[state.stage + 1].measured(new.psi, None)
-            return replace(after, stage=state.stage + 1, here=there, best=there, steps=0, damping=FIRST, growth=GROWTH)
+            return replace(
+                after, stage=state.stage + 1, here=there, best=there, steps=0, calm=0, damping=FIRST, growth=GROWTH
+            )
         return self._judged(after, rest and last)
 
     def _step(self, objective: Objective, state: ImplicitState) -> tuple[Measured, float, float]:

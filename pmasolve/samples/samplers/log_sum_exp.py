@@ -33,6 +33,7 @@ class LogSumExp:
     ----------
     anchors : m ≥ 1.
     eps : ε at the start, in units of the data's spread.
+    full : whether Q moves in all its entries, or on the diagonal in the eigenbasis of the covariance; None: up to 12 dimensions.
 
     Raises
     ------
@@ -55,6 +56,7 @@ class LogSumExp:
 
     anchors: int = 48
     eps: float = 0.08
+    full: bool | None = None
 
     def __post_init__(self) -> None:
         integer(self.anchors, "anchors")
@@ -73,10 +75,11 @@ class LogSumExp:
         b = 0.5 * np.sum(white**2, axis=1) - eps * np.log(masses)
         inner, turned = np.linalg.eigh(around)
         Q = (turned * np.maximum(np.sqrt(np.maximum(inner, 0.0)), LEAST_START * spread)) @ turned.T
-        pairs = [(i, j) for i in range(d) for j in range(i, d if d <= FULL else i + 1)]
-        frame = np.eye(d) if d <= FULL else axes
+        full = d <= FULL if self.full is None else self.full
+        pairs = [(i, j) for i in range(d) for j in range(i, d if full else i + 1)]
+        frame = np.eye(d) if full else axes
         basis = np.stack([_symmetric_unit(frame, i, j) for i, j in pairs])
-        if d > FULL:
+        if not full:
             Q = np.tensordot(np.sum(basis * Q, axis=(1, 2)), basis, 1)
         return LogSumExpPotential(a, b, problem.mean.copy(), Q, eps, basis, FLOOR * spread)
 
@@ -116,6 +119,11 @@ class LogSumExpPotential:
     def width(self) -> int:
         """Numbers in the largest array for each point."""
         return self.a.size + self.dim**2 + len(self.basis)
+
+    @property
+    def free(self) -> int:
+        """Parameters that change the map: all anchors shifted against c, and all offsets, change nothing."""
+        return self.params.size - self.dim - 1
 
     @property
     def groups(self) -> Array:

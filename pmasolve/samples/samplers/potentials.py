@@ -71,6 +71,11 @@ class Parametric(Protocol):
         ...
 
     @property
+    def free(self) -> int:
+        """How many numbers the map has."""
+        ...
+
+    @property
     def groups(self) -> Array:
         """Which parameters are damped together, (p,) integers."""
         ...

@@ -98,7 +98,7 @@ class SampleProblem:
         different = len(np.unique(self.data, axis=0)) - self.held
         if count > different:
             raise ValueError(
-                f"{count} parameters for {different} different points that are fitted: give more points, or a smaller "
+                f"{count} free parameters for {different} different points that are fitted: give more points, or a smaller "
                 "family, for example LogSumExp with fewer anchors"
             )
 
@@ -110,7 +110,7 @@ class SampleProblem:
     def objectives(self, count: int, seed: int) -> tuple[Objective, ...]:
         """The one objective of `ImplicitSampler`: minus the mean log-likelihood."""
         order = np.random.default_rng(seed).permutation(len(self.data))
-        x, nodes = self.data[order], self.reference.sobol(max(LEAST_NODES, count // 10), seed)
+        x, nodes = self.data[order], self.reference.sobol(max(LEAST_NODES, count // 20), seed)
         return (Likelihood(x[self.held :], x[: self.held], self.reference, nodes, seed),)
 
 

@@ -118,6 +118,11 @@ class SpanPotential:
         return 3 * len(self.w) + self.dim**2
 
     @property
+    def free(self) -> int:
+        """Parameters that change the map: all."""
+        return len(self.w)
+
+    @property
     def groups(self) -> Array:
         """Each function for itself."""
         return np.arange(len(self.w))

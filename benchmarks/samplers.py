@@ -1,0 +1,245 @@
+"""Samplers beside their peers, in turns, in one process: likelihood of fresh points, sliced W₂, processor seconds, failures.
+
+    python benchmarks/samplers.py [plane|dimensions|line|posterior|ring] [seeds]     # needs torch and zuko for `plane`
+
+Medians over seeds 101, 102, …; settings were chosen on seeds 0–2.  3000 points are fitted, 4000 fresh ones judge.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import numpy as np
+from sampler_families import LINE, PLANE, Array, Mixture, five, ring, sliced
+from scipy.special import expit, log_expit, ndtr
+from scipy.stats import norm
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KernelDensity
+
+import pmasolve as pma
+
+N, FRESH, FIRST = 3000, 4000, 101
+ANCHORS = 48
+RATE, STEPS, CHECK = 3e-2, 600, 25  # of Adam, chosen on seeds 0–2
+NEAR = 0.005  # nats: NLL called equal
+COMPONENTS = (4, 8, 12, 16, 24, 32, 48)
+BANDWIDTHS = np.geomspace(0.03, 1.0, 12)
+
+Fit = tuple[float, Callable[[Array], float], Callable[[int], Array]]  # seconds, NLL, samples
+
+
+def ours(x: Array, seed: int, anchors: int = ANCHORS) -> Fit:
+    """The implicit sampler with its defaults."""
+    began = time.process_time()
+    flow = pma.ImplicitSampler(pma.SampleProblem(x), pma.LogSumExp(anchors), seed=seed)
+    found = pma.as_sampler(pma.evolve(flow, flow.times(100)[-1:], throw=False, progress=False))
+    seconds = time.process_time() - began
+    return seconds, lambda t: -found.log_likelihood(pma.Cloud(t)), lambda n: found.sample(n, seed)
+
+
+def mixture(x: Array, seed: int) -> Fit:
+    """scikit-learn's mixture of full normals, its size by BIC."""
+    began = time.process_time()
+    fits = [GaussianMixture(k, random_state=seed, n_init=2).fit(x) for k in COMPONENTS]
+    best = min(fits, key=lambda fit: fit.bic(x))
+    return time.process_time() - began, lambda t: -best.score(t), lambda n: best.sample(n)[0]
+
+
+def kernel(x: Array, seed: int) -> Fit:
+    """scikit-learn's kernel density, its bandwidth by cross-validation."""
+    began = time.process_time()
+    widths = BANDWIDTHS * x.std()
+    best = GridSearchCV(KernelDensity(), {"bandwidth": widths}, cv=3).fit(x).best_estimator_
+    return time.process_time() - began, lambda t: -best.score(t) / len(t), lambda n: best.sample(n, random_state=seed)
+
+
+def normal(x: Array, seed: int) -> Fit:
+    """The normal fit."""
+    fit = GaussianMixture(1).fit(x)
+    return 0.0, lambda t: -fit.score(t), lambda n: fit.sample(n)[0]
+
+
+def torch_fits(x: Array, fresh: Array, seed: int, goal: float) -> Iterator[tuple[str, Fit, float]]:
+    """Maximum likelihood on the same potential, with the seconds to the NLL of ours; a coupling flow."""
+    import torch
+    from sampler_peers import coupling, likelihood
+
+    test, reached = torch.tensor(fresh), np.inf
+    for spent, psi in likelihood(x, ANCHORS, seed, RATE, STEPS, CHECK):
+        if reached == np.inf and psi.nll(test) <= goal + NEAR:
+            reached = spent
+    yield (
+        "torch likelihood, same ψ",
+        (spent, lambda t: psi.nll(torch.tensor(t)), lambda n: psi.sample(n, seed)),
+        reached,
+    )
+    yield "coupling flow (zuko NSF)", coupling(x, seed, 3e-3, 2000), np.inf
+
+
+def plane(seeds: int) -> None:
+    """Three laws in the plane."""
+    for name, draw in PLANE.items():
+        rows: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+        reached, floors = [], []
+        for seed in range(FIRST, FIRST + seeds):
+            rng = np.random.default_rng(seed)
+            x, fresh, other = draw(N, rng), draw(FRESH, rng), draw(FRESH, rng)
+            floors.append(sliced(other, fresh, rng))
+            fit = ours(x, seed)
+            goal = fit[1](fresh)
+            fits = [("ImplicitSampler, 48 anchors", fit, np.inf), *torch_fits(x, fresh, seed, goal)]
+            fits += [("mixture, BIC", mixture(x, seed), np.inf), ("kernel density, CV", kernel(x, seed), np.inf)]
+            fits += [("normal", normal(x, seed), np.inf)]
+            reached.append(fits[1][2] / fit[0])
+            for word, (seconds, nll, sample), _ in fits:
+                rows[word].append((nll(fresh), sliced(sample(FRESH), fresh, rng), seconds))
+        told(name, rows)
+        print(
+            f"   floor of sliced W₂ {np.median(floors):.3f}; torch's seconds to our NLL over ours: {shown(reached)}\n"
+        )
+
+
+def told(name: str, rows: dict[str, list[tuple[float, float, float]]]) -> None:
+    """Medians, with the worst NLL."""
+    print(f"{name:28s}     NLL   worst  sliced W₂  CPU s  failed")
+    for word, values in rows.items():
+        table = np.array(values)
+        good = np.isfinite(table[:, 0])
+        nll, w2, seconds = np.median(table[good], axis=0)
+        print(f"   {word:25s} {nll:8.3f} {table[good, 0].max():7.3f} {w2:9.3f} {seconds:7.2f} {int(np.sum(~good)):6d}")
+    sys.stdout.flush()
+
+
+def shown(values: list[float]) -> str:
+    """Ratios, and how often there is none."""
+    table = np.array(values)
+    finite = table[np.isfinite(table)]
+    median = f"median {np.median(table):.1f}" if len(finite) else "never"
+    return f"{median}, least {table.min():.1f}, not reached in {len(table) - len(finite)} of {len(table)}"
+
+
+def dimensions(seeds: int) -> None:
+    """Five normals in 10, 20, 50 dimensions: NLL over the entropy of the same fresh points."""
+    for d in (10, 20, 50):
+        law = five(d)
+        rows: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+        for seed in range(FIRST, FIRST + seeds):
+            rng = np.random.default_rng(seed)
+            x, fresh = law.sample(N, rng), law.sample(FRESH, rng)
+            entropy = float(law.f(fresh).mean())
+            fits = {
+                "ImplicitSampler, 12 anchors": ours(x, seed, 12),
+                "mixture, BIC": mixture(x, seed),
+                "normal": normal(x, seed),
+            }
+            for word, (seconds, nll, sample) in fits.items():
+                rows[word].append((nll(fresh) - entropy, sliced(sample(FRESH), fresh, rng), seconds))
+        told(f"five normals, d = {d}: NLL − H", rows)
+
+
+def line(seeds: int) -> None:
+    """Root mean square error of the map to four normals on a line, beside the quantile map of the sample."""
+    y = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
+    grid = np.linspace(-9, 9, 200_001)
+    cdf = LINE.w @ ndtr((grid - LINE.mean) / np.sqrt(LINE.v)[:, None])
+    exact = np.interp(ndtr(y), cdf, grid)
+    for anchors in (16, 24, 32):
+        errors = []
+        for seed in range(FIRST, FIRST + seeds):
+            x = LINE.sample(N, np.random.default_rng(seed))
+            flow = pma.ImplicitSampler(pma.SampleProblem(x), pma.LogSumExp(anchors), seed=seed)
+            found = pma.as_sampler(pma.evolve(flow, flow.times(100)[-1:], throw=False, progress=False))
+            empirical = np.quantile(x[:, 0], ndtr(y), method="hazen")
+            errors.append([np.sqrt(np.mean((found.map(y) - exact) ** 2)), np.sqrt(np.mean((empirical - exact) ** 2))])
+        table = np.array(errors)
+        ratio, (own, quantiles) = np.median(table[:, 0] / table[:, 1]), np.median(table, axis=0)
+        print(f"line, {anchors:3d} anchors: map {own:.4f}, quantiles {quantiles:.4f}, ratio {ratio:.2f}", flush=True)
+
+
+def logistic_regression(d: int = 10) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+    """40 observations, prior N(0, 4I): f and its gradient."""
+    rng = np.random.default_rng(5)
+    A, theta = rng.standard_normal((4 * d, d)), 1.5 * rng.standard_normal(d)
+    B = A * np.where(rng.random(4 * d) < expit(A @ theta), 1.0, -1.0)[:, None]
+
+    def f(x: Array) -> Array:
+        """Minus log-likelihood and log-prior, the prior's constant left out."""
+        return -np.sum(log_expit(x @ B.T), axis=1) + np.sum(x**2, axis=1) / 8
+
+    return f, lambda x: -expit(-(x @ B.T)) @ B + x / 4
+
+
+def annealed(f: Callable[[Array], Array], d: int, chains: int = 4000, rungs: int = 3000) -> tuple[float, float]:
+    """log ∫e^{−f} by annealed importance sampling from the prior N(0, 4I): random-walk Metropolis, one sweep at each rung."""
+    rng = np.random.default_rng(99)
+    x = 2 * rng.standard_normal((chains, d))
+    prior = 0.5 * d * np.log(8 * np.pi)
+    excess = f(x) - np.sum(x**2, axis=1) / 8
+    weight, step = np.zeros(chains), 1.0
+    betas = np.linspace(0, 1, rungs + 1) ** 2
+    for before, beta in pairwise(betas):
+        weight -= (beta - before) * excess
+        new = x + step * rng.standard_normal(x.shape)
+        there = f(new) - np.sum(new**2, axis=1) / 8
+        cost = beta * (there - excess) + (np.sum(new**2, axis=1) - np.sum(x**2, axis=1)) / 8
+        accepted = rng.random(chains) < np.exp(-np.clip(cost, 0, 700))
+        x[accepted], excess[accepted] = new[accepted], there[accepted]
+        step *= np.exp(0.05 * (accepted.mean() - 0.25))
+    top = weight.max()
+    w = np.exp(weight - top)
+    return float(np.log(w.mean()) + top + prior), float(w.std() / w.mean() / np.sqrt(chains))
+
+
+def posterior(seeds: int) -> None:
+    """Bayesian logistic regression in 10 dimensions: log Z beside annealed importance sampling, effective sample size."""
+    f, grad_f = logistic_regression()
+    began = time.process_time()
+    log_z, error = annealed(f, 10)
+    print(
+        f"AIS, 4000 chains, 3000 rungs: log Z = {log_z:.4f} ± {error:.4f}, {time.process_time() - began:.0f} s CPU",
+        flush=True,
+    )
+    problem = pma.Posterior(f, grad_f, 10)
+    for word, family in (("LogSumExp(16)", pma.LogSumExp(16, eps=1.0)), ("LogSumExp(32)", pma.LogSumExp(32, eps=1.0))):
+        for seed in range(FIRST, FIRST + seeds):
+            began = time.process_time()
+            flow = pma.ImplicitSampler(problem, family, seed=seed)
+            run = pma.evolve(flow, flow.times(60)[-1:], throw=False, progress=False)
+            seconds = time.process_time() - began
+            found = pma.as_sampler(run).evidence(problem, count=50_000, seed=seed + 1000)
+            print(f"{word}: {found}, log Z − AIS {found.log_z - log_z:+.4f}, {seconds:.1f} s CPU", flush=True)
+
+
+def modes(seeds: int) -> None:
+    """Eight normals on a circle from their density alone."""
+    for s in (0.35, 0.2):
+        law: Mixture = ring(s)
+        problem = pma.Posterior(law.f, law.grad_f, 2, spread=2.0)
+        for seed in range(FIRST, FIRST + seeds):
+            began = time.process_time()
+            flow = pma.ImplicitSampler(problem, pma.LogSumExp(64, eps=0.15), seed=seed)
+            run = pma.evolve(flow, flow.times(250)[-1:], throw=False, progress=False)
+            seconds, found = time.process_time() - began, pma.as_sampler(run)
+            masses = law.masses(found.sample(20_000, seed))
+            words = f"{found.evidence(problem, seed=seed)}, run {run.outcome.name}"
+            print(f"s = {s}: {words}, masses {masses.min():.3f}–{masses.max():.3f}, {seconds:.1f} s CPU", flush=True)
+
+
+TABLES = {"plane": plane, "dimensions": dimensions, "line": line, "posterior": posterior, "ring": modes}
+
+
+def main() -> None:
+    """The tables asked for, or all."""
+    words = [word for word in sys.argv[1:] if word in TABLES] or list(TABLES)
+    counts = [int(word) for word in sys.argv[1:] if word.isdigit()] or [5]
+    for word in words:
+        TABLES[word](counts[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""pmasolve sample: new points like those of a file, with the density that was learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from ..flows.loop import evolve
+from ..machine.archives import whole
+from ..problems.grids import Cloud
+from ..samples.samplers.implicit import ImplicitSampler
+from ..samples.samplers.log_sum_exp import LogSumExp
+from ..samples.samplers.problems import SampleProblem
+from ..samples.samplers.sampler import Sampler, as_sampler
+from ..studies.figures import save_figure
+from .clouds import points_of
+from .door import AsJson, door, say, undone
+from .inputs import check_figure, check_outputs
+
+TABLES = (".csv", ".npy")
+
+
+def sample(
+    data: Annotated[Path, typer.Argument(help="points, one a row: what read_array reads", show_default=False)],
+    count: Annotated[int, typer.Option(help="how many new points", min=1)] = 1000,
+    anchors: Annotated[int, typer.Option(help="of the log-sum-exp potential", min=1)] = 48,
+    steps: Annotated[int, typer.Option(help="at most", min=1)] = 100,
+    seed: Annotated[int, typer.Option(help="of the start, of what is held out, and of the new points", min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="the file for the new points (.csv or .npy)")] = None,
+    keep: Annotated[Path | None, typer.Option(help="the file for the sampler (.npz), for load_sampler")] = None,
+    figure: Annotated[Path | None, typer.Option(help="the file for a figure (.png, .svg or .pdf)")] = None,
+    array: Annotated[str | None, typer.Option(help="which array of files that hold several")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn the law of samples and draw new ones: a tenth of the points is held out to see overfitting."""
+    with door():
+        check_figure(figure)
+        if out is not None and out.suffix not in TABLES:
+            raise ValueError(f"out={out}: give a name that ends with {' or '.join(TABLES)}")
+        check_outputs((out, keep, figure), (data,))
+        problem = SampleProblem(points_of(data, array))
+        flow = ImplicitSampler(problem, LogSumExp(anchors), seed=seed)
+        run = evolve(flow, flow.times(steps)[-1:], throw=False)
+        found, written = as_sampler(run), []
+        new = found.sample(count, seed)
+        if out is not None:
+            with whole(out) as stream:
+                np.save(stream, new) if out.suffix == ".npy" else np.savetxt(stream, new, delimiter=",", fmt="%.17g")
+            written.append(out)
+        if keep is not None:
+            written.append(found.save(keep))
+        if figure is not None:
+            written += save_figure(found.plot(), figure.with_suffix(""), formats=[figure.suffix[1:]])
+        record = _record(problem, found, new, written)
+        say(_words(found, record), record, as_json)
+        if not found.outcome.ok:
+            undone(found.outcome)
+
+
+def _words(found: Sampler, record: dict[str, object]) -> str:
+    lines = [found.summary(), f"  likelihood  {record['log_likelihood']:.4f} nats a point, all points"]
+    return "\n".join([*lines, *(str(path) for path in record["written"])])
+
+
+def _record(problem: SampleProblem, found: Sampler, new: np.ndarray, written: list[Path]) -> dict[str, object]:
+    return {
+        "outcome": found.outcome.name,
+        "ok": found.outcome.ok,
+        "samples": len(problem.data),
+        "dim": problem.dim,
+        "parameters": found.psi.params.size,
+        "log_likelihood": found.log_likelihood(Cloud(problem.data)),
+        "mean": new.mean(axis=0),
+        "deviations": new.std(axis=0),
+        "written": written,
+    }
