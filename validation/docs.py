@@ -14,7 +14,7 @@ from .claims import Claim, ClaimModule
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- claims: written by python -m validation --docs -->", "<!-- end of claims -->"
 SHOWN = 6  # measurements of one claim in docs/verified.md; the report has all
-PICTURED = ("corrector", "symmetric", "marginals", "value", "static")  # the README shows ``symmetric``
+PICTURED = ("corrector", "symmetric", "marginals", "value", "static", "work")  # the README shows ``symmetric``
 HEAD = f"""# Verified claims
 
 {BEGIN}
