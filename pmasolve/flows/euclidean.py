@@ -40,7 +40,7 @@ class Convex:
     Examples
     --------
     >>> half = Convex(lambda x: 0.5 * x @ x, lambda x: x, lambda x: np.eye(x.size))
-    >>> half.value(np.array([3.0, 4.0]))
+    >>> float(half.value(np.array([3.0, 4.0])))
     12.5
     """
 

@@ -77,7 +77,7 @@ class MirrorDescent:
 
     Examples
     --------
-    >>> from pmasolve import Problem, Torus, evolve
+    >>> from pmasolve import ConstantSteps, Problem, Torus, evolve
     >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
     >>> flow = MirrorDescent(problem, ConstantSteps(1e-3), modes=4)
     >>> run = evolve(flow, flow.times(20)[-1:])

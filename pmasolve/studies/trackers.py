@@ -28,6 +28,7 @@ class PlotEvery:
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from pmasolve import MongeAmpere, Problem, Torus, evolve
     >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
     >>> with tempfile.TemporaryDirectory() as folder:
