@@ -350,9 +350,7 @@ def test_without_pykeops(forgotten, monkeypatch):
         raise ModuleNotFoundError("No module named 'pykeops'")
 
     monkeypatch.setattr(keops, "pykeops", absent)
-    with pytest.raises(
-        ValueError, match=r"does not import \(ModuleNotFoundError.*extra keops.*Blockwise\(\)"
-    ):
+    with pytest.raises(ValueError, match=r"does not import \(ModuleNotFoundError.*extra keops.*Blockwise\(\)"):
         KeOps().bind(*POINTS, 1.0)
     assert default_engine(*POINTS).bind(*POINTS, 1.0).forward(np.zeros(1))[0] == pytest.approx(-0.5)
 
