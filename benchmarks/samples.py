@@ -116,7 +116,7 @@ def peers(n: int, d: int) -> None:
     if find_spec("ot"):
         found += [
             timed(f"POT, entropic map, reg = {eps:g}", lambda eps=eps: by_pot(x, y, eps), z, truth)
-            for eps in PEER_EPS[1:]
+            for eps in PEER_EPS[1:4]
         ]
     least = min(error for _, error in found) if found else 0.0
     theirs = min(seconds for seconds, error in found if error <= least) if found else np.nan
@@ -151,8 +151,7 @@ def by_pot(x: Array, y: Array, eps: float) -> Callable[[Array], Array]:
     import ot
 
     uniform = np.full(len(x), 1 / len(x))
-    log = ot.sinkhorn(uniform, uniform, ot.dist(x, y), eps, method="sinkhorn_log", stopThr=1e-3, log=True)[1]
-    v = eps * np.log(log["v"]) if "v" in log else eps * log["log_v"]
+    v = eps * np.log(ot.sinkhorn(uniform, uniform, ot.dist(x, y), eps, stopThr=1e-3, log=True)[1]["v"])
 
     def move(z: Array) -> Array:
         logits = (v - ot.dist(z, y)) / eps
