@@ -78,6 +78,7 @@ def test_a_run_reaches_the_flow_in_both_gauges_and_chooses_eps() -> None:
         assert abs(run.images[-1].mean()) < 1e-2
         assert run.records["min_eigenvalue"].min() > 0
     assert 0 < runs["chosen"].eps < 10
+    assert repr(runs["self"]) == "<ParticleRun: 150 particles at 6 times, ε = 0.5, reached>"
 
 
 def test_a_potential_that_folds_ends_the_run_by_name() -> None:

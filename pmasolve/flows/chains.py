@@ -43,6 +43,9 @@ class Chain:
     problem: Problem
     map: Array = field(repr=False)
 
+    def __repr__(self) -> str:
+        return f"<Chain of optimal maps on {self.problem.domain.words}: length {self.length:.6g}>"
+
     @cached_property
     def optimal(self) -> Transport:
         """The optimal map between the same laws, by `transport`."""

@@ -101,6 +101,10 @@ class ParticleRun:
     outcome: Outcome
     records: Mapping[str, Array] = field(repr=False)
 
+    def __repr__(self) -> str:
+        count = self.positions.shape[1] if self.times.size else 0
+        return f"<ParticleRun: {count} particles at {self.times.size} times, ε = {self.eps:.6g}, {self.outcome.name}>"
+
 
 @dataclass(frozen=True, eq=False)
 class InteractingParticles:
