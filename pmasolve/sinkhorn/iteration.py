@@ -225,7 +225,7 @@ class Sinkhorn:
         v = self.half_step(state.u)
         image = self.half_step_back(v)
         taken, k, eta = self.stepping.take(state.u, image), state.k + 1, self.stepping.length
-        record = self.stepping.record((image - state.u) / self.eps, taken.drive)
+        record = self.stepping.record(taken.change, taken.drive)
         if not self.stepping.whole:
             record["steepest"] = taken.steepest
         if not np.isfinite(record["mass"]):

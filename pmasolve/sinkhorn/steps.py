@@ -29,12 +29,14 @@ class Taken:
     Attributes
     ----------
     u : the next potential.
+    change : (S_ε φ − φ)/ε at the nodes.
     drive : h(s) at the nodes.
     steepest : greatest (η/ε)h′ on the values of s at nodes with mass.
     outcome : REACHED; "not parabolic" for h′ < 0; "unstable step" beyond 2, where no step is taken.
     """
 
     u: Array = field(repr=False)
+    change: Array = field(repr=False)
     drive: Array = field(repr=False)
     steepest: float
     outcome: Outcome
@@ -86,11 +88,11 @@ class Step:
 
     def take(self, u: Array, image: Array) -> Taken:
         """The step from φ = |x|²/2 + u whose image under S_ε is known."""
-        ratio = log_ratio(self.objective, self.problem, (image - u) / self.eps)
-        drive, slope = speed_and_slope(self.objective, ratio)
+        change = (image - u) / self.eps
+        drive, slope = speed_and_slope(self.objective, log_ratio(self.objective, self.problem, change))
         low, high = (float(bound) * self.length / self.eps for bound in (np.min(slope), np.max(slope)))
         after = image if self.whole else u + self.length * drive
-        return Taken(after, drive, high, self._verdict(low, high))
+        return Taken(after, change, drive, high, self._verdict(low, high))
 
     def record(self, change: Array, drive: Array) -> dict[str, float]:
         """Of (S_ε φ − φ)/ε and h of it: how far the plan's source marginal is from e^{−f}, F of it, and the speed."""
@@ -99,11 +101,14 @@ class Step:
             over="ignore", invalid="ignore"
         ):  # where there is no mass, the ratio of masses may be anything
             ratio = np.expm1(change)
-            phi = (1.0 + ratio) * change - ratio if self.objective == KL() else None
+            excess, error = mu.integral(ratio), mu.integral(np.abs(ratio))
+            ratio += 1.0  # p_X/e^{−f}; KL's Φ(r) = r log r − (r − 1)
+            ratio *= change
+        kl = self.objective == KL()
         return {
-            "marginal_error": mu.integral(np.abs(ratio)),
-            "mass": 1.0 + mu.integral(ratio),
-            "value": value(self.objective, self.problem, change) if phi is None else mu.integral(phi),
+            "marginal_error": error,
+            "mass": 1.0 + excess,
+            "value": mu.integral(ratio) - excess if kl else value(self.objective, self.problem, change),
             "fastest": float(drive.max()),
             "slowest": float(drive.min()),
             "speed": domain.sup(domain.centred(drive)),
