@@ -27,7 +27,8 @@ CLAIM = Claim(
     "x ↦ M_t(x − m₀) + m_t, Ṁ = (V_t⁻¹ − Σ⁻¹)M, M V₀ Mᵀ = V_t; ‖M − T‖ in L²(ρ₀), T the optimal map from ρ₀ to ρ_t, is 0 for d = 1 "
     "and for commuting V₀, Σ, and else not; M is the limit of compositions of JKO's optimal maps, of order 1; on grids ‖X_t − T‖ "
     "> 0 in the plane, 0 on the line for even data, and the chain's length is at least W₂",
-    source="Lavenant, Santambrogio, Appl. Math. Lett. 133 (2022), on Fokker–Planck; the matrices are derived in docs/theory.md",
+    source="conjectured to be optimal towards N(0, 1): Khrulkov, Ryzhakov, Chertkov, Oseledets, arXiv 2202.07477; that it is not: "
+    "Lavenant, Santambrogio, Appl. Math. Lett. 133:108225 (2022); the matrices are derived in docs/theory.md",
     expected="0 where it must be; a distance that grows like t³ at first, as the antisymmetric part of M does; order 1",
     tolerance="≤ 1e-9 where 0 (line 1e-6); M V₀ Mᵀ to 1e-10; order of the distance in t within 0.1 of 3, of JKO within 0.05 of 1",
     problem="d = 3, seed 31, V₀ by its start; commuting: V₀ = Σ²; torus: f = 0.8 cos 2πx + 0.6 sin 2π(x+y), g = 0.6 sin 2πy − "
