@@ -43,15 +43,15 @@ FLIPPED = replace(SELF, name="flipped", own_returned=1.0)
 def study(level: Level) -> Iterator[Check]:
     """Bias and noise, best errors, then what is broken."""
     full = level is Level.FULL
-    sets, n = (400, 500) if full else (80, 200)
+    sets, n = (300, 400) if full else (80, 200)
     found = slopes(sets, n)
     yield Check("bias, d = 1", in_bands(found, sets), {"band": AtMost(1)})
     yield Check("bias, d = 1, orders", orders(found), ORDERS)
     for d in (2, 5, 10) if full else (2,):
-        yield Check(f"bias, d = {d}", thirds(d, 40 if full else 10, 1000 if full else 300), HOLDS)
-    counts, sets = ((100, 200, 400, 800), 200) if full else ((50, 100, 200), 50)
+        yield Check(f"bias, d = {d}", thirds(d, 24 if full else 10, 600 if full else 300), HOLDS)
+    counts, sets = ((100, 200, 400), 200) if full else ((50, 100, 200), 50)
     yield Check("noise, d = 2", noise(counts, sets), NOISE)
-    n, sets = (1000, 20) if full else (200, 4)
+    n, sets = (600, 8) if full else (200, 4)
     smooth = [normals(1), normals(2), normals(5), normals(10), ridges(2), ridges(5), *filter(None, [diabetes()])]
     yield Check("smooth maps", best(smooth, n, sets, wins=1.0), HOLDS)
     yield Check("kinks and pieces", best([MODES, CUT, CUT_SQUARE], n, sets, loses=0.8), HOLDS)
