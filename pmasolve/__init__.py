@@ -40,6 +40,7 @@ At which noise is a law hard to learn?
 
 How far apart are samples?
     optimal_coupling → OptimalCoupling   exact W₂ between weighted points, with bounds, and a sparse optimal coupling
+    estimate_w2 → W2Estimate    W₂ between the laws that samples come from, with a confidence interval
     sinkhorn_divergence → SinkhornDivergence   debiased entropic cost, its potentials and gradients
 
 How do I sample a law that I have samples of, or the density of?

@@ -105,6 +105,8 @@ from .samples.choosing import EpsChoice as EpsChoice
 from .samples.choosing import choose_eps as choose_eps
 from .samples.coupling import OptimalCoupling as OptimalCoupling
 from .samples.coupling import optimal_coupling as optimal_coupling
+from .samples.wasserstein import W2Estimate as W2Estimate
+from .samples.wasserstein import estimate_w2 as estimate_w2
 from .samples.interacting import InteractingParticles as InteractingParticles
 
 from .samples.samplers.estimators import Known as Known
