@@ -263,7 +263,7 @@ def on_a_line(a: Array, b: Array, costs: PairCosts) -> Optimum:
     used, flow = Arcs(i[keep], j[keep], costs.between(i[keep], j[keep])), flow[keep]
     coupling = coo_array((flow, (used.rows, used.columns)), (a.size, b.size))
     upper = coupling_bound(a, b, used, flow, costs)
-    return Optimum(coupling, u, v, dual_bound(a, b, u, v), upper, True, 0, 0)
+    return Optimum(coupling, u, v, dual_bound(a, b, u, v), upper, missing=0.0, exact=True, rounds=0, arcs=0)
 
 
 def monotone(x: Array, y: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
