@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -34,10 +35,11 @@ DEMANDS = {"corrected": Band(1.95, 2.05)}
 
 def study(level: Level) -> Iterator[Check]:
     """KL with every θ, the other objectives with ½, then what is broken."""
-    for case in problems(level):
+    line, plane = problems(level)
+    for case in (line, plane if level is Level.FULL else replace(plane, eps=plane.eps[:-1])):
         for name, theta in RATIOS.items():
             yield Check(f"{case.name}, KL, θ = {name}", errors(case, KL(), theta), DEMANDS)
-    case, _ = problems(level)
+    case = line
     yield Check(f"{case.name}, KL, θ = 0", errors(case, KL(), 0.0), DEMANDS)
     for name, objective in (FAMILY if level is Level.QUICK else FAMILY | MORE).items():
         if name != "KL":
@@ -58,7 +60,7 @@ def broken(case: Case) -> Iterator[Check]:
 @cache
 def fields(case: Case, objective: Divergence, theta: float) -> tuple[Array, Array]:
     """w and z at the final time, for r₀ = 0."""
-    flow = LinearisedMongeAmpere(case.problem, 0.5 * case.problem.f, objective=objective, ratio=theta, rtol=1e-9)
+    flow = LinearisedMongeAmpere(case.problem, 0.5 * case.problem.f, objective=objective, ratio=theta, rtol=1e-8)
     run = evolve(flow, [case.t], initial=case.initial)
     return run.fields["w"][0], run.fields["z"][0]
 
