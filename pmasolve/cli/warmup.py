@@ -25,7 +25,7 @@ from ..sinkhorn.schroedinger import schroedinger
 from .door import BROKEN_OFF, AsJson, RecordFile, door, fail, say
 
 POINTS = {1: 64, 2: 32, 3: 16}  # of each axis, by dimension
-CLOUD = 600
+FEW, CLOUD = 40, 600  # points: all pairs are summed one by one, and by expansions
 EPS = 1 / 16
 POLLED = 0.1  # seconds between two looks at the processes
 
@@ -61,8 +61,9 @@ def grids(dim: int) -> None:
 def clouds(dim: int) -> None:
     """Sinkhorn on clouds of points, and its fixed point."""
     random = np.random.default_rng(0)
-    problem = Problem.from_samples(random.random((CLOUD, dim)), random.random((CLOUD, dim)))
-    evolve(Sinkhorn(problem, EPS), [EPS], throw=False)
+    for size in (FEW, CLOUD):
+        problem = Problem.from_samples(random.random((size, dim)), random.random((size, dim)))
+        evolve(Sinkhorn(problem, EPS), [EPS], throw=False)
     schroedinger(problem, EPS)
 
 
