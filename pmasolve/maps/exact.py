@@ -22,7 +22,7 @@ from .semidual.c_transform import OUT
 from .semidual.cascade import CUBIC, GAP_NOT_REACHED, SemiDual, SemiDualResult, cascade, identity, rounded, semidual
 from .simplex import Optimum, available, optimum
 
-ALL = 1 << 15  # pairs of nodes that a program has at once
+ALL = 1 << 13  # pairs of nodes that a program has at once
 SMALL = 1600  # nodes of a side that need no entropic start
 COARSEST = 8  # points of an axis of the coarsest grid, whose program has all pairs
 WIDE, NARROW = 8.0, 1.0  # slack of the first pairs, in units of ½ h²: from a coarser grid, from the semi-dual

@@ -18,11 +18,12 @@ from ...machine.progress import progress_bar
 from ...problems.densities import Spline
 from ...problems.grids import Grid
 from ...problems.outcomes import INTERRUPTED, REACHED, Outcome
-from .ascent import Iterate, Masses, Note, ascend
+from .ascent import Iterate, Masses, Note, ascend, iterate
 from .bounds import Repair, diameter, lower_bound, power_of, upper_bound
 from .c_transform import c_transform
 
 CUBIC = Spline(3)
+HALF, WORTH_IT = 0.5, 0.75  # q, and that below which the finest grid does not begin at 1
 WIDE = 16.0  # q on the coarsest grid at the start, where ε is of the order of the squared diameter
 
 
@@ -112,12 +113,15 @@ class _Best:
         """(upper − lower)/lower."""
         return (self.upper - self.lower) / self.lower if self.lower > 0 else np.inf
 
-    def take(self, masses: Masses, here: Iterate, eps: float, candidates: list[Array]) -> Repair:
-        """Bounds of the plan and of potentials in units of dist²; the better ones stay."""
-        for F in candidates:
-            lower, conjugate = lower_bound(masses.grid, masses.mu, masses.nu, F)
-            if self.F is None or lower > self.lower:
-                self.lower, self.F = lower, conjugate
+    def raised(self, masses: Masses, F: Array) -> None:
+        """The lower bound by a potential in units of dist², if it is better."""
+        lower, conjugate = lower_bound(masses.grid, masses.mu, masses.nu, F)
+        if self.F is None or lower > self.lower:
+            self.lower, self.F = lower, conjugate
+
+    def take(self, masses: Masses, here: Iterate, eps: float) -> Repair:
+        """Bounds of the plan and of its potential; the better ones stay."""
+        self.raised(masses, eps * here.F)
         repair = upper_bound(here.plan, masses.mu, masses.nu)
         if self.iterate is None or repair.upper < self.upper:
             self.upper, self.iterate, self.repair = repair.upper, here, repair
@@ -168,37 +172,65 @@ def identity(grid: Grid, mu: Array, nu: Array) -> SemiDualResult | None:
 
 def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: float, best: _Best, note: Note) -> Outcome:
     if start is not None:
-        return _fine(masses, -start, settings, gap, best, note)
+        return _fine(masses, -start, 1.0, settings, gap, best, note)
     *coarse, finest = cascade(masses, settings.coarsest)
-    F: Array | None = None
+    F, q = None, 1.0
     for masses, finer in pairwise([*coarse, finest]):
-        F = _prolonged(masses.grid, finer.grid, _coarse(masses, F, settings, note))
-    return _fine(finest, F, settings, gap, best, note)
+        F = _coarse(masses, F, settings, note)
+        if finer is finest:
+            F, q = _before_last(masses, F, settings, gap, note)
+        F = _prolonged(masses.grid, finer.grid, F)
+    return _fine(finest, F, q, settings, gap, best, note)
+
+
+def _at(
+    masses: Masses, F: Array, q: float, tolerance: float, settings: SemiDual, note: Note
+) -> tuple[Array, Iterate, float]:
+    """Newton at one q: F in units of dist², the iterate, and its ε."""
+    eps = _eps(masses.grid, q)
+    here = ascend(masses, F / eps, eps, tolerance, settings.steps, note)
+    return eps * here.F, here, eps
 
 
 def _coarse(masses: Masses, F: Array | None, settings: SemiDual, note: Note) -> Array:
     """F in units of dist² at q = 1 on a coarse grid; where there is no start, ε falls by factors of 4 to there."""
     q, F = (1.0, F) if F is not None else (WIDE, np.zeros(masses.grid.shape))
     while True:
-        eps = _eps(masses.grid, q)
-        F = eps * ascend(masses, F / eps, eps, 2 * settings.marginal, settings.steps, note).F
+        F = _at(masses, F, q, 2 * settings.marginal, settings, note)[0]
         if q <= 1:
             return F
         q *= 0.5
 
 
-def _fine(masses: Masses, F: Array | None, settings: SemiDual, gap: float, best: _Best, note: Note) -> Outcome:
+def _before_last(masses: Masses, F: Array, settings: SemiDual, gap: float, note: Note) -> tuple[Array, float]:
+    """F, and the q at which the finest grid begins: what a plan costs more than W₂² goes with ε, so with q² h².
+
+    Where that is ½ the potential is taken to there on this grid, which is q = 1 on the finest.
+    """
+    here = iterate(masses, F / _eps(masses.grid, 1.0), _eps(masses.grid, 1.0))
+    lower, _ = lower_bound(masses.grid, masses.mu, masses.nu, F)
+    blur = 0.25 * (upper_bound(here.plan, masses.mu, masses.nu).plain - lower)
+    wanted = np.sqrt(gap * lower / blur) if blur > 0 else 1.0
+    if wanted > WORTH_IT:
+        return F, 1.0
+    F = _at(masses, F, HALF, settings.marginal * HALF, settings, note)[0]
+    return F, max(float(wanted), HALF)
+
+
+def _fine(
+    masses: Masses, F: Array | None, q: float, settings: SemiDual, gap: float, best: _Best, note: Note
+) -> Outcome:
     """q falls until the gap is met; Newton goes on at one q where only the cost of the repair is in the way."""
-    grid, q, before = masses.grid, 1.0, None
+    grid, before = masses.grid, None
     if F is None:
         F = _coarse(masses, None, settings, note)
     while True:
-        eps, tolerance = _eps(grid, q), settings.marginal * q**2
+        tolerance = settings.marginal * q**2
         while True:
-            here = ascend(masses, F / eps, eps, tolerance, settings.steps, note)
-            F = eps * here.F
-            extrapolated = [] if before is None else [2 * F - before]
-            repair = best.take(masses, here, eps, [F, *extrapolated])
+            F, here, eps = _at(masses, F, q, tolerance, settings, note)
+            repair = best.take(masses, here, eps)
+            if best.gap > gap and before is not None:
+                best.raised(masses, 2 * F - before)
             if best.gap <= gap:
                 return REACHED
             if here.l1 > tolerance or repair.plain - best.lower >= 0.9 * gap * best.lower:
