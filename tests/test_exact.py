@@ -135,6 +135,13 @@ def test_random_problems_equal_the_linear_program(kind: str) -> None:
         solve_and_check(grid, kind, i)
 
 
+@pytest.mark.slow
+def test_three_hundred_random_problems_equal_the_linear_program() -> None:
+    """All grids and kinds; ties and degenerate bases end."""
+    for seed in range(300):
+        solve_and_check(GRIDS[seed % len(GRIDS)], KINDS[(seed // len(GRIDS)) % len(KINDS)], seed)
+
+
 @dataclass(frozen=True)
 class Matrix:
     """Any matrix of costs, see `simplex.Costs`."""

@@ -16,7 +16,7 @@ from ..machine.arrays import Array, integer
 from ..machine.progress import progress_bar
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
-from .semidual.arcs import Whole
+from .semidual.arcs import PATHS, Whole
 from .semidual.ascent import Masses
 from .semidual.c_transform import OUT
 from .semidual.cascade import CUBIC, GAP_NOT_REACHED, SemiDual, SemiDualResult, cascade, identity, rounded, semidual
@@ -181,7 +181,7 @@ def _result(whole: Whole, found: Optimum, gap: float, records: tuple[Mapping[str
         found.missing,
         barycentre.reshape(grid.dim, *grid.shape),
         np.sqrt(variance).reshape(grid.shape),
-        _outcome(lower, upper, found, gap),
+        _outcome(whole, lower, upper, found, gap),
         records,
         csr_array((P.data, (x, y)), (grid.size, grid.size)),
     )
@@ -191,10 +191,12 @@ def _mean(total: Array, mass: Array) -> Array:
     return np.divide(total, mass, out=np.zeros(mass.shape), where=mass > 0)
 
 
-def _outcome(lower: float, upper: float, found: Optimum, gap: float) -> Outcome:
+def _outcome(whole: Whole, lower: float, upper: float, found: Optimum, gap: float) -> Outcome:
     if gap > 0 and upper - lower <= gap * lower:
         return REACHED
-    return EXACT if found.exact else _unfinished((upper - lower) / lower if lower > 0 else np.inf, found)
+    if found.exact or upper - lower <= 2 * whole.unit * whole.farthest * PATHS:
+        return EXACT
+    return _unfinished((upper - lower) / lower if lower > 0 else np.inf, found)
 
 
 def _unfinished(gap: float, found: Optimum) -> Outcome:

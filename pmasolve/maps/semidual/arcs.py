@@ -31,6 +31,7 @@ Integers = NDArray[np.int64]
 FINE = 1 << 16  # parts of a unit in which potentials are counted that are not whole
 RANGE = 8  # potentials farther below the greatest one than so many times the greatest cost are at no minimum
 SMALL = 1 << 35  # costs up to it: sums over a path through all nodes are exact in float64 too
+PATHS = 2.0**-44  # of the greatest cost: what sums over paths lose
 EFFORT = 16  # of finding the pairs of a node, against that of plain loops: when to use threads
 
 
@@ -72,8 +73,8 @@ class Whole:
 
     @property
     def step(self) -> float:
-        """The least difference of potentials."""
-        return 1.0 / self.fine
+        """The least difference of potentials; where costs have more digits than sums over paths leave exact, roundings of those."""
+        return max(1.0 / self.fine, PATHS * self.farthest if self.farthest > SMALL else 0.0)
 
     @property
     def farthest(self) -> float:
