@@ -89,7 +89,7 @@ def test_costs_and_pairs_are_those_of_the_dense_matrix(grid: Grid) -> None:
     for kind in KINDS:
         mu, nu = masses(grid, kind, rng)
         whole = Whole.of(grid, mu, nu)
-        everything = whole.below(np.zeros(whole.sources.size), np.full(whole.targets.size, whole.farthest), 10**6)
+        everything = whole.below(np.zeros(whole.sources.size), np.full(whole.targets.size, 20 * whole.farthest), 10**6)
         C = np.empty((whole.sources.size, whole.targets.size))
         C[everything.rows, everything.columns] = everything.costs
         assert everything.size == C.size
