@@ -20,7 +20,7 @@ from .semidual.arcs import PATHS, Whole
 from .semidual.ascent import Masses
 from .semidual.c_transform import OUT
 from .semidual.cascade import CUBIC, GAP_NOT_REACHED, SemiDual, SemiDualResult, cascade, identity, rounded, semidual
-from .simplex import Optimum, available, optimum
+from .simplex import NEAR, Optimum, available, optimum
 
 ALL = 1 << 13  # pairs of nodes that a program has at once
 SMALL = 1600  # nodes of a side that need no entropic start
@@ -142,17 +142,18 @@ def _solved(masses: Masses, gap: float, F: Array | None, width: float, note: Not
     """The optimum on one grid, from a potential F in units of dist², without one from all pairs."""
     grid, whole = masses.grid, Whole.of(masses.grid, masses.mu, masses.nu)
     a, b = (mass.ravel()[nodes] for mass, nodes in ((masses.mu, whole.sources), (masses.nu, whole.targets)))
-    u, slack = np.zeros(a.size), whole.farthest
+    u, slack, near = np.zeros(a.size), whole.farthest, a.size
     if F is not None:
+        near = NEAR
         u, slack = F.ravel()[whole.sources] / whole.unit, width * 0.5 * min(grid.spacing) ** 2 / whole.unit
 
-    def near(lower: float, upper: float) -> bool:
+    def met(lower: float, upper: float) -> bool:
         return gap > 0 and upper - lower <= gap * lower * (1 - 1e-9)
 
     def told(rounds: int, pairs: int, lower: float, upper: float) -> None:
         note(grid, rounds, pairs, lower, upper)
 
-    return whole, optimum(a / grid.size, b / grid.size, whole, u, slack, accept=near, told=told)
+    return whole, optimum(a / grid.size, b / grid.size, whole, u, slack, accept=met, told=told, near=near)
 
 
 def _everywhere(whole: Whole, found: Optimum) -> Array:

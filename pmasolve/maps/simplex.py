@@ -133,6 +133,7 @@ def optimum(
     accept: Callable[[float, float], bool] = lambda lower, upper: False,
     told: Callable[[int, int, float, float], None] = lambda rounds, arcs, lower, upper: None,
     most: int = 1 << 26,
+    near: int = NEAR,
 ) -> Optimum:
     """The optimal coupling of two measures, from a potential u that is nearly optimal.
 
@@ -145,6 +146,7 @@ def optimum(
     accept : whether bounds (lower, upper) are near enough: ends earlier.
     told : is told rounds, pairs and bounds.
     most : pairs beyond which no more come in; then ``exact`` is False.
+    near : first pairs of each column at most, those of least slack.
 
     Returns
     -------
@@ -156,7 +158,7 @@ def optimum(
     """
     v, price = costs.conjugate(u), AWAY * slack
     u = costs.back(v)
-    arcs, best, rounds = costs.below(u, v + slack, NEAR), _Bounds(a, b, costs), 0
+    arcs, best, rounds = costs.below(u, v + slack, near), _Bounds(a, b, costs), 0
     while True:
         basic, rounds = simplex(a, b, arcs, (u, v), price), rounds + 1
         u, v = best.take(basic)
@@ -244,6 +246,8 @@ def simplex(a: Array, b: Array, arcs: Arcs, pair: tuple[Array, Array], price: fl
     Costs are brought to order 1 by a power of 2, masses to `LIGHT`: its tolerances are absolute.
     """
     (n, m), (u, v) = (a.size, b.size), pair
+    if arcs.size == n * m:
+        return _of_all(a, b, arcs, pair)
     rows = np.concatenate([arcs.rows, np.arange(n + 1), np.full(m, n)])
     columns = np.concatenate([arcs.columns, np.full(n + 1, m), np.arange(m)])
     dear = np.full(n + m + 1, price)
@@ -263,6 +267,20 @@ def simplex(a: Array, b: Array, arcs: Arcs, pair: tuple[Array, Array], price: fl
     used = Arcs(rows, columns, _looked_up(arcs, rows, columns, m))
     # the pair is feasible: where potentials differ from it, by the price at most, exactness of whole numbers is kept
     return Basic(used, plan.data[real] / LIGHT, away, u + found["u"][:n] / scale, v + found["v"][:m] / scale)
+
+
+def _of_all(a: Array, b: Array, arcs: Arcs, pair: tuple[Array, Array]) -> Basic:
+    """`simplex` where all pairs are there, so that none stays away: by POT's simplex for whole matrices."""
+    u, v = pair
+    costs = np.empty((a.size, b.size))
+    costs[arcs.rows, arcs.columns] = arcs.costs
+    slacks = (costs - u[:, None]) - v
+    scale = 2.0 ** -np.frexp(np.max(slacks))[1]
+    plan, found = _pot().emd(a * LIGHT, b * LIGHT, slacks * scale, numItermax=PIVOTS, log=True, center_dual=False)
+    assert found["result_code"] == OPTIMAL, "there is a coupling among all pairs"
+    rows, columns = np.nonzero(plan)
+    used = Arcs(rows, columns, costs[rows, columns])
+    return Basic(used, plan[rows, columns] / LIGHT, 0.0, u + found["u"] / scale, v + found["v"] / scale)
 
 
 def _looked_up(arcs: Arcs, rows: Indices, columns: Indices, width: int) -> Array:

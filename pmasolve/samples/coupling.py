@@ -20,7 +20,7 @@ from ..machine.progress import Show, progress_bar
 from ..machine.speaking import count, sheet
 from ..maps.certificates import Interval
 from ..maps.forests import settled
-from ..maps.simplex import ULP, Arcs, Optimum, coupling_bound, dual_bound, optimum
+from ..maps.simplex import ULP, Arcs, Optimum, coupling_bound, differences, dual_bound, optimum
 from ..problems.grids import Cloud
 from ..problems.outcomes import REACHED, STALLED, Outcome
 from ..problems.problem import Problem, checked
@@ -263,7 +263,7 @@ def on_a_line(a: Array, b: Array, costs: PairCosts) -> Optimum:
     used, flow = Arcs(i[keep], j[keep], costs.between(i[keep], j[keep])), flow[keep]
     coupling = coo_array((flow, (used.rows, used.columns)), (a.size, b.size))
     upper = coupling_bound(a, b, used, flow, costs)
-    return Optimum(coupling, u, v, dual_bound(a, b, u, v), upper, missing=0.0, exact=True, rounds=0, arcs=0)
+    return Optimum(coupling, u, v, dual_bound(a, b, u, v), upper, differences(a, b, used, flow), True, 0, 0)
 
 
 def monotone(x: Array, y: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
