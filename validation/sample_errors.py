@@ -145,7 +145,7 @@ def best(pairs: Sequence[Pair], n: int, sets: int, *, wins: float | None = None,
 
 
 def on_the_torus(n: int, sets: int) -> Rows:
-    """Periodic samples of two waves; the truth by `transport` between the densities."""
+    """Periodic samples of two waves, the truth by `transport`: at ε = 0.04 self ≤ ⅔ plain; on a line the best errors are alike."""
     grid, ladder = Torus((256,)), [0.08 / 2**j for j in range(6)]
     waves = (lambda x: 1 + 0.5 * np.cos(2 * np.pi * x)), (lambda y: 1 + 0.5 * np.sin(2 * np.pi * y))
     exact = transport(Problem.from_densities(grid, *waves))
@@ -157,9 +157,10 @@ def on_the_torus(n: int, sets: int) -> Rows:
         both = [np.interp(rng.random(n), total, np.append(x, 1.0))[:, None] for total in cumulated]
         problem, z = Problem.from_samples(*both, period=1.0), rng.random((200, 1))
         squares.append(np.mean((maps(problem, z, ladder) - exact(z)) ** 2, axis=(-2, -1)))
-    plain, own = np.sqrt(np.mean(squares, axis=0)).min(axis=1)
+    plain, own = np.sqrt(np.mean(squares, axis=0))
+    smaller, larger = [own[1], own.min()], [2 / 3 * plain[1], 1.05 * plain.min()]
     return inequality(
-        "n", [n], [own], [plain], names=("self", "plain"), note=f"{sets} sets of {n} samples, best ε each"
+        "row", [1, 2], smaller, larger, names=("self", "plain, scaled"), note=f"{sets} sets of {n} samples"
     )
 
 
