@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import ot
 import pytest
 from typer.testing import CliRunner
 
@@ -43,6 +44,20 @@ def test_it_gives_what_python_gives_and_writes_it(files, tmp_path: Path) -> None
     assert np.array_equal(image, found.map(x))
     assert abs(record["moved"] - np.sqrt(np.mean(np.sum((image - x) ** 2, axis=1)))) < 1e-12
     assert "<svg" in figure.read_text("utf-8")
+
+
+def test_it_tells_how_far_the_laws_are_apart_and_on_demand_the_points(files) -> None:
+    one, other, x, y = files
+    result = invoke(one, other, "--halvings", 1, "--exact")
+    assert result.exit_code == 0, result.output
+    found = pma.estimate_w2(x, y)
+    low, high = found.w2_interval
+    said = " ".join(result.output.split())
+    assert f"{found.w2:.6g} between the laws, in [{low:.6g}, {high:.6g}] at 95%, reached" in said
+    exact = ot.emd2([], [], ot.dist(x, y)) ** 0.5
+    record = json.loads(invoke(one, other, "--halvings", 1, "--exact", "--json").output)
+    assert record["w2"] == found.w2
+    assert record["points_w2"] == pytest.approx(exact, rel=1e-12)
 
 
 def test_other_points_and_times(files, tmp_path: Path) -> None:

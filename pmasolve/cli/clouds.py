@@ -13,6 +13,7 @@ from ..machine.arrays import Array
 from ..problems.images import read_array
 from ..problems.problem import Problem
 from ..samples.choosing import EpsChoice, choose_eps
+from ..samples.wasserstein import LEAST, W2Estimate, estimate_w2
 from ..studies.figures import save_figure
 from .door import AsJson, FigureFile, door, say, undone
 from .inputs import check_figure, check_outputs
@@ -29,10 +30,12 @@ def clouds(
     figure: FigureFile = None,
     halvings: Annotated[int, typer.Option(help="random halvings that the choice of ε rests on", min=1)] = 3,
     seed: Annotated[int, typer.Option(help="of the halvings", min=0)] = 0,
+    exact: Annotated[bool, typer.Option("--exact", help="also W₂ between the points themselves, exactly")] = False,
     array: Annotated[str | None, typer.Option(help="which array of files that hold several")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find the map between two samples, at the ε and in the gauge that the samples themselves choose, and its estimated error."""
+    """Find the map between two samples, at the ε and in the gauge that the samples themselves choose, its estimated error, and W₂
+    between the laws that they come from, with a confidence interval."""
     with door():
         check_figure(figure)
         if out is not None and out.suffix not in TABLES:
@@ -43,13 +46,20 @@ def clouds(
         if z.shape[1] != problem.domain.dim:
             raise ValueError(f"{at} has points of {z.shape[1]} columns: the samples have {problem.domain.dim} columns")
         found = choose_eps(problem, t, halvings=halvings, seed=seed)
+        laws = _laws(problem, seed, exact)
         image, written = found.map(z), []
         if out is not None:
             written.append(_kept(image, out))
         if figure is not None:
             written += save_figure(found.plot(), figure)
         moved = float(np.sqrt(np.mean(np.sum((image - z) ** 2, axis=1))))
-        say(_words(found, z, moved, written), _record(found, z, moved, written), as_json)
+        words, record = _words(found, z, moved), _record(found, z, moved)
+        said = _distances(laws, exact)
+        say(
+            "\n".join([words, *said, *map(str, written)]),
+            record | _numbers(laws, exact) | {"written": written},
+            as_json,
+        )
         if not found.outcome.ok:
             undone(found.outcome)
 
@@ -74,17 +84,42 @@ def _kept(image: Array, out: Path) -> Path:
     return out
 
 
-def _words(found: EpsChoice, z: Array, moved: float, written: list[Path]) -> str:
-    return "\n".join(
-        [
-            found.summary(),
-            f"  moved    {moved:.6g}, the root of the mean squared distance that {len(z)} points go",
-            *(str(path) for path in written),
-        ]
+def _laws(problem: Problem, seed: int, exact: bool) -> W2Estimate | None:
+    """W₂ between the laws, and that of the points where it is asked for; None of samples too small to halve."""
+    x, y = problem.domain.points, problem.codomain.points
+    if min(len(x), len(y)) < LEAST and not exact:
+        return None
+    found = estimate_w2(x, y, seed=seed)
+    if exact:
+        found.points  # solved now: what is missing is said before anything is written  # noqa: B018
+    return found
+
+
+def _words(found: EpsChoice, z: Array, moved: float) -> str:
+    moves = f"  moved    {moved:.6g}, the root of the mean squared distance that {len(z)} points go"
+    return f"{found.summary()}\n{moves}"
+
+
+def _distances(laws: W2Estimate | None, exact: bool) -> list[str]:
+    if laws is None:
+        return [f"  W₂       not estimated: fewer than {LEAST} points on a side"]
+    low, high = laws.w2_interval
+    lines = [
+        f"  W₂       {laws.w2:.6g} between the laws, in [{low:.6g}, {high:.6g}] at {laws.level:.0%}, {laws.outcome.name}"
+    ]
+    return (
+        [*lines, f"           {laws.points.w2:.12g} between the points, {laws.points.outcome.name}"] if exact else lines
     )
 
 
-def _record(found: EpsChoice, z: Array, moved: float, written: list[Path]) -> dict[str, object]:
+def _numbers(laws: W2Estimate | None, exact: bool) -> dict[str, object]:
+    if laws is None:
+        return {"w2": None}
+    numbers = {"w2": laws.w2, "w2_interval": laws.w2_interval, "level": laws.level, "w2_outcome": laws.outcome.name}
+    return numbers | ({"points_w2": laws.points.w2, "points_outcome": laws.points.outcome.name} if exact else {})
+
+
+def _record(found: EpsChoice, z: Array, moved: float) -> dict[str, object]:
     return {
         "outcome": found.outcome.name,
         "ok": found.outcome.ok,
@@ -100,5 +135,4 @@ def _record(found: EpsChoice, z: Array, moved: float, written: list[Path]) -> di
         "mapped": len(z),
         "passes": found.half_steps,
         "curve": {"eps": found.curve.eps, "risk": found.curve.risk, "noise": found.curve.noise},
-        "written": written,
     }
