@@ -167,6 +167,10 @@ def test_what_is_refused() -> None:
     wrapped = np.zeros((3, 5))
     with pytest.raises(ValueError, match="5 dimensions"):
         optimal_coupling(Problem.from_samples(wrapped, wrapped, period=1.0))
+    rng = np.random.default_rng(3)
+    for unit in (1e-155, 1e-170):  # squares without digits, squares that are 0
+        with pytest.raises(ValueError, match="underflow; take another unit"):
+            optimal_coupling(Problem.from_samples(unit * rng.random((9, 2)), unit * rng.random((8, 2))))
 
 
 def test_it_speaks() -> None:

@@ -75,6 +75,15 @@ def test_explicit_steps_that_have_no_solution_are_said() -> None:
     assert path.points.shape == (1, 1)
 
 
+def test_the_flow_is_the_same_in_every_unit_and_outside_of_the_domain_it_stops() -> None:
+    times = [1.0, 30.0]
+    for unit in (1e-12, 1e9):
+        assert QUADRATIC.flow([unit], times).points.ravel() == pytest.approx(unit * np.exp(-np.array(times)), rel=1e-3)
+    path = RECIPROCAL.flow([-1.0], [1.0])  # 1/x is not convex there
+    assert path.outcome.name == "step limit"
+    assert path.points.shape == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -83,6 +92,7 @@ def test_explicit_steps_that_have_no_solution_are_said() -> None:
         (lambda: QUADRATIC.proximal([1.0], 0.1, 0.5), "whole number"),
         (lambda: QUADRATIC.flow([np.nan], [1.0]), "finite"),
         (lambda: QUADRATIC.flow([1.0], [2.0, 1.0]), "increasing"),
+        (lambda: QUADRATIC.flow([1.0], [1.0], rtol=np.nan), "rtol=nan"),  # scipy goes on forever
     ],
 )
 def test_refusals(call, words: str) -> None:

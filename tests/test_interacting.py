@@ -135,6 +135,16 @@ def test_in_the_mirror_of_the_limit_both_diffusions_are_one() -> None:
             ),
             "step=0.0",
         ),
+        (
+            lambda y: mirror_langevin(QuadraticMirror(Quadratic([[1.0]])), F.gradient, y, 0.1, 1, 0),
+            "rng=0: .*default_rng",
+        ),
+        (
+            lambda y: mirror_langevin(
+                QuadraticMirror(Quadratic([[1.0]])), lambda x: x * np.nan, y, 0.1, 1, np.random.default_rng(0)
+            ),
+            "5 coordinates are not finite in step 0",
+        ),
     ],
 )
 def test_mistakes(act, words: str) -> None:

@@ -107,7 +107,7 @@ def mirror_langevin(
 
     Raises
     ------
-    ValueError : a step that is not positive, counts below 1.
+    ValueError : a step that is not positive, counts below 1, no generator; particles that are no longer finite, with the step.
 
     Notes
     -----
@@ -132,8 +132,13 @@ def mirror_langevin(
     )
     h, steps = positive(step, "step", "the step", "0.01"), integer(inner, "inner")
     x = np.ascontiguousarray(given(start, np.shape(np.atleast_2d(start))[-1]).columns.T)
-    for _ in range(integer(count, "count")):
+    having(rng, "standard_normal", "rng", "give a generator, for example np.random.default_rng(0)")
+    for k in range(integer(count, "count")):
         y = mirror.gradient(x) - h * slope(x)
+        if lost := int(np.count_nonzero(~np.isfinite(y))):
+            raise ValueError(
+                f"step={h:g}: {lost} coordinates are not finite in step {k}: take shorter steps, or mend slope"
+            )
         for _ in range(steps):
             x = mirror.inverse(y)
             factor = np.linalg.cholesky(mirror.hessian(x))

@@ -31,6 +31,7 @@ from .levels import Levels
 ROUNDING = 2.0**-46  # of the largest squared distance: the search ends when bounds are this near
 HELD = 2.0**-40  # of it: what roundings leave at most, more where weights are below 10⁻¹⁴, 0 for the simplex
 TINY = 1e-300  # where all points are equal
+NEAREST_SPAN = 1e-140  # extent of both clouds, the square of which has all its digits
 COARSE = 1e-3  # relative gap at which a level of groups is left
 NEAREST, SPREAD = (
     8,
@@ -172,6 +173,7 @@ def optimal_coupling(problem: Problem, *, gap: float = 1e-12, progress: bool | N
         raise ValueError("optimal_coupling is for clouds: for densities on a grid use transport(problem)")
     kept = [np.flatnonzero(cloud.weights > 0) for cloud in nodes]
     (x, a), (y, b) = ((cloud.points[i], cloud.weights[i]) for cloud, i in zip(nodes, kept, strict=True))
+    _need_squares(x, y)
     costs = PairCosts(x, y, _periods(nodes[0]))
     if costs.periods is not None and costs.periods.size > WRAPPED:
         raise ValueError(
@@ -195,6 +197,15 @@ def optimal_coupling(problem: Problem, *, gap: float = 1e-12, progress: bool | N
     return OptimalCoupling(
         problem, coupling, u, v, Interval(lower, upper, OF_POINTS), outcome, found.rounds, found.arcs
     )
+
+
+def _need_squares(x: Array, y: Array) -> None:
+    """Refuse points so near that squared distances are 0, or have lost digits."""
+    span = float(max(np.max(x.max(axis=0) - y.min(axis=0)), np.max(y.max(axis=0) - x.min(axis=0))))
+    if 0 < span < NEAREST_SPAN:
+        raise ValueError(
+            f"points within {span:.3g} of each other: squared distances would underflow; take another unit of length"
+        )
 
 
 def _points(nodes: object) -> Array:

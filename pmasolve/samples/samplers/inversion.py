@@ -9,7 +9,7 @@ from .potentials import Local, Parametric, blocks
 
 ITERATIONS, HALVINGS = 80, 40
 SUFFICIENT = 1e-4  # of the decrease that the slope promises
-ROUNDING = 1e-13  # of the objective, by which its values may rise
+ROUNDING = 1e-13  # of ψ(y) and of x·y, by which their difference may rise
 
 
 def inverse(psi: Parametric, x: Array, start: Array, tol: float) -> Array:
@@ -60,8 +60,9 @@ def _solved(hessian: Array, residual: Array) -> tuple[Array, bool]:
 
 def _searched(psi: Parametric, x: Array, y: Array, here: Local, step: Array, slope: Array) -> tuple[Array, Local]:
     """The longest of the steps 1, ½, ¼, … that lowers ψ(y) − x·y enough, for each point."""
-    value = here.value - np.sum(x * y, axis=1)
-    rounding, t = ROUNDING * (1 + np.abs(value)), np.ones(len(x))
+    product = np.sum(x * y, axis=1)
+    value = here.value - product
+    rounding, t = ROUNDING * (1 + np.abs(here.value) + np.abs(product)), np.ones(len(x))
     new = y + step
     there = psi.at(new)
     for _ in range(HALVINGS):

@@ -95,7 +95,7 @@ class SampleProblem:
 
     def admit(self, count: int) -> None:
         """Refuse more parameters than different points."""
-        different = len(np.unique(self.data, axis=0)) - self.held
+        different = min(len(np.unique(self.data, axis=0)), len(self.data) - self.held)
         if count > different:
             raise ValueError(
                 f"{count} free parameters for {different} different points that are fitted: give more points, or a smaller "

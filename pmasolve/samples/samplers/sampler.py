@@ -150,7 +150,10 @@ class Sampler:
 
     def log_likelihood(self, x: Points) -> float:
         """The mean of log ρ over points, such as held-out ones (nats)."""
-        return float(np.mean(self.log_density(x)))
+        values = self.log_density(x)
+        if values.size == 0:
+            raise ValueError("log_likelihood: there are no points to take the mean over")
+        return float(np.mean(values))
 
     def _preimages(self, x: Array) -> Array:
         return inverse(self.psi, x, np.tile(self.reference.mean, (len(x), 1)), TOL)
