@@ -118,6 +118,21 @@ def test_in_the_mirror_of_the_limit_both_diffusions_are_one() -> None:
     assert np.var(phi.gradient(z)) == pytest.approx(2.0, rel=0.05)
 
 
+def test_a_step_that_throws_a_particle_away_is_named_and_the_others_are_kept() -> None:
+    rng = np.random.default_rng(1)
+    goal, reference = Normal([1.0], [[1.0]]), Normal([0.0], [[2.0]])
+    y, z = reference.sample(100, rng), Normal([-1.0], [[0.5]]).sample(100, rng)
+    flow = InteractingParticles(negative_log(goal), y, 0.3, gauge=PLAIN)
+    run = flow.run(
+        z, np.linspace(0, 1, 11), np.random.default_rng(0)
+    )  # D²φ̂ falls to 0.008, and Euler's steps are too long
+    assert run.outcome.name == "unstable step"
+    assert run.times.size >= 8
+    assert np.abs(run.positions).max() < 20
+    far = flow.run(z - 100.0, [0.0, 0.1, 0.2], np.random.default_rng(0))  # all together may go as far as they like
+    assert far.outcome.ok
+
+
 @pytest.mark.parametrize(
     ("act", "words"),
     [
@@ -128,6 +143,7 @@ def test_in_the_mirror_of_the_limit_both_diffusions_are_one() -> None:
         (lambda y: InteractingParticles(F, y, 1.0, gauge=SYMMETRIC), "SELF or PLAIN"),
         (lambda y: InteractingParticles(lambda x: x, y, 1.0), "f=.*gradient"),
         (lambda y: InteractingParticles(F, y, 1.0).run(y, [0.0, 0.1]), "rng=None"),
+        (lambda y: InteractingParticles(F, y, 1.0).run(y, [0.0, 0.1], 0), "rng=0: .*default_rng"),
         (lambda y: InteractingParticles(F, y, 1.0).run(y, [0.1], np.random.default_rng(0)), "two times"),
         (
             lambda y: mirror_langevin(

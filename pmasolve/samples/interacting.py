@@ -25,7 +25,7 @@ from ..machine.arrays import Array, having, positive, shown
 from ..problems.divergences import Divergence, checked_objective
 from ..problems.grids import Cloud
 from ..problems.objectives import KL
-from ..problems.outcomes import CONVEXITY_LOST, REACHED, Outcome
+from ..problems.outcomes import CONVEXITY_LOST, REACHED, UNSTABLE_STEP, Outcome
 from ..problems.points import Points, given
 from ..problems.problem import Problem
 from ..sinkhorn.gauges import PLAIN, SELF, Gauge
@@ -35,6 +35,7 @@ from ..sinkhorn.self_potential import Debiased, SelfPotential, self_potential
 from .choosing import choose_eps
 from .units import Units
 
+FARTHEST = 10.0  # spreads of the particles that one may leave the others behind in a step
 STEP = 1e-3  # of √ε: between the points at which log det D²φ̂ is compared
 
 
@@ -132,7 +133,8 @@ class InteractingParticles:
     Errors in the law are of order N^{−½} + M^{−½}, ε (ε² in the self gauge) and dt, each measured in the claim `particles`.
     A step in the self gauge costs 4 dim + 4 passes over all pairs of particles and nodes besides Sinkhorn's some ten; memory is
     linear in N + M.
-    Where D²φ̂ is not positive definite the run ends with "convexity lost" and names a larger ε.
+    Where D²φ̂ is not positive definite the run ends with "convexity lost" and names a larger ε; where a step throws a particle ten
+    spreads away from the others, with "unstable step".
 
     References
     ----------
@@ -218,6 +220,8 @@ class InteractingParticles:
         ------
         ValueError : times that do not increase, a noisy flow without ``rng``.
         """
+        if self.noisy and rng is not None:
+            having(rng, "standard_normal", "rng", "give a generator, for example np.random.default_rng(0)")
         t = increasing(times)
         if t.size < 2 or (self.noisy and rng is None):
             raise ValueError(
@@ -231,7 +235,14 @@ class InteractingParticles:
             outcome = log.keep(float(now), here)
             if not outcome.ok or i + 1 == t.size:
                 break
-            z = self._moved(here, float(t[i + 1] - now), rng)
+            dt = float(t[i + 1] - now)
+            z = self._moved(here, dt, rng)
+            if not (moved := _torn(here.z, z)) <= FARTHEST:
+                outcome = UNSTABLE_STEP.advising(
+                    f"a step of {dt:.3g} from t={now:.4g} throws a particle {moved:.3g} spreads away from the others: "
+                    "take shorter steps, or a larger eps"
+                )
+                break
             here = self.carry(z, eps, here)
         return log.run(eps, outcome)
 
@@ -283,6 +294,13 @@ class _Log:
 
 def _points(target: Points) -> Array:
     return target.points if isinstance(target, Cloud) else Cloud(target).points
+
+
+def _torn(z: Array, moved: Array) -> float:
+    """The largest move of a particle, less their mean move, over the spread of all."""
+    with np.errstate(all="ignore"):  # infinite moves are refused
+        move = moved - z
+        return float(np.max(np.abs(move - move.mean(axis=0))) / np.sqrt(np.mean(np.var(z, axis=0))))
 
 
 def _log_det_gradient(phi: Potential | Debiased, z: Array, width: float) -> Array:
