@@ -115,6 +115,17 @@ def test_pairs_are_gone_on_with_where_that_is_asked_for(
     assert "give it" in refused(invoke("pairwise", *images, "--resume"))
 
 
+def test_pairs_whose_lower_bound_is_nothing_are_counted(tmp_path: Path) -> None:
+    """Rough rows of twelve: the bounds of the densities are wide, and a gap of 0 would hide it."""
+    np.save(tmp_path / "rough.npy", np.random.default_rng(0).random((3, 12)) + 0.2)
+    found = json.loads(invoke("pairwise", tmp_path / "rough.npy", "--json").output)
+    lower, upper = (np.array(found[name])[np.triu_indices(3, 1)] for name in ("lower", "upper"))
+    open_ = int(np.count_nonzero((lower == 0) & (upper > 0)))
+    assert open_ > 0
+    assert found["gap"] is None
+    assert f"lower bound of W2² is 0 for {open_} more" in invoke("pairwise", tmp_path / "rough.npy").output
+
+
 def test_the_matrix_fits_eighty_columns(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     np.save(tmp_path / "stack.npy", 1 + 0.2 * rng.random((9, 8)))

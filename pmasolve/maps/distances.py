@@ -65,13 +65,11 @@ class Distances:
     def summary(self) -> str:
         """How many are solved and well, the range of W₂ and the widest certified gap, on a page of at most 80 columns."""
         known = self.w2[np.isfinite(self.w2) & (self.w2 > 0)]
-        bounded = self.lower > 0
-        gaps = (self.upper[bounded] - self.lower[bounded]) / self.lower[bounded]
         return sheet(
             repr(self),
             {
                 "W₂": f"from {known.min():.4g} to {known.max():.4g}" if known.size else "none above 0",
-                "gap": f"at most {gaps.max():.2g}, relative" if gaps.size else None,
+                "gap": f"at most {np.nanmax(self.gaps):.2g}, relative" if known.size else None,
                 "not ok": "see ok" if not self.ok.all() else None,
             },
         )
@@ -89,6 +87,12 @@ class Distances:
     def w2(self) -> Array:
         """W₂, the root of ``w2_squared``, of its shape."""
         return np.sqrt(self.w2_squared)
+
+    @property
+    def gaps(self) -> Array:
+        """(upper − lower)/lower: 0 where both bounds are 0, ∞ where only the lower one is, NaN where not solved."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.upper == 0, 0.0, (self.upper - self.lower) / self.lower)
 
 
 def distances(
