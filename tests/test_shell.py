@@ -135,6 +135,17 @@ def test_the_matrix_fits_eighty_columns(tmp_path: Path) -> None:
     assert sum(line.startswith("   W2 ") for line in lines) == 2
 
 
+def test_what_transport_says_fits_eighty_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    x, y = np.indices((24, 24)) / 24
+    np.save("a.npy", ((x - 0.4) ** 2 + (y - 0.4) ** 2 < 0.03).astype(float))
+    np.save("b.npy", ((x - 0.6) ** 2 + (y - 0.5) ** 2 < 0.03).astype(float))
+    result = invoke("transport", "a.npy", "b.npy")
+    assert result.exit_code == 0, result.output
+    assert "rigorous in float64" in " ".join(result.output.split())
+    assert max(map(len, result.output.splitlines())) <= 80
+
+
 def test_what_is_no_pair_is_refused(images: list[Path], tmp_path: Path) -> None:
     np.save(tmp_path / "other.npy", np.ones((3, 3)))
     np.save(tmp_path / "line.npy", np.ones(9))

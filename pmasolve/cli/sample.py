@@ -17,7 +17,7 @@ from ..samples.samplers.problems import SampleProblem
 from ..samples.samplers.sampler import Sampler, as_sampler
 from ..studies.figures import save_figure
 from .clouds import points_of
-from .door import AsJson, door, say, undone
+from .door import AsJson, FigureFile, door, say, undone
 from .inputs import check_figure, check_outputs
 
 TABLES = (".csv", ".npy")
@@ -31,7 +31,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="of the start, of what is held out, and of the new points", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="the file for the new points (.csv or .npy)")] = None,
     keep: Annotated[Path | None, typer.Option(help="the file for the sampler (.npz), for load_sampler")] = None,
-    figure: Annotated[Path | None, typer.Option(help="the file for a figure (.png, .svg or .pdf)")] = None,
+    figure: FigureFile = None,
     array: Annotated[str | None, typer.Option(help="which array of files that hold several")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -53,7 +53,7 @@ def sample(
         if keep is not None:
             written.append(found.save(keep))
         if figure is not None:
-            written += save_figure(found.plot(), figure.with_suffix(""), formats=[figure.suffix[1:]])
+            written += save_figure(found.plot(), figure)
         record = _record(problem, found, new, written)
         say(_words(found, record), record, as_json)
         if not found.outcome.ok:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated
 
 import numpy as np
 import typer
 
 from ..machine import archives
+from ..machine.speaking import WIDTH
 from ..maps.certificates import Interval
 from ..maps.files import save_map
 from ..maps.transport import Transport
@@ -76,16 +78,15 @@ def _map_words(T: Transport, written: list[Path]) -> str:
         if T.nodes is None
         else [f"between the masses of the nodes W2² in [{T.nodes.lower:.10g}, {T.nodes.upper:.10g}]"]
     )
-    return "\n".join(
-        [
-            _headline(T),
-            f"W2 = {_digits(T.w2, i)}, W2² in [{i.lower:.10g}, {i.upper:.10g}], gap {T.gap:.2g}",
-            f"of {i.problem}",
-            *nodes,
-            f"push-forward error {T.residual:.2g} (L¹)" + _convexity(T),
-            *(str(path) for path in written),
-        ]
-    )
+    said = [
+        _headline(T),
+        f"W2 = {_digits(T.w2, i)}, W2² in [{i.lower:.10g}, {i.upper:.10g}], gap {T.gap:.2g}",
+        f"of {i.problem}",
+        *nodes,
+        f"push-forward error {T.residual:.2g} (L¹)" + _convexity(T),
+    ]
+    lines = [line for words in said for line in wrap(words, WIDTH, subsequent_indent="  ")]
+    return "\n".join([*lines, *map(str, written)])
 
 
 def _headline(T: Transport) -> str:
