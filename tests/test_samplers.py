@@ -343,6 +343,8 @@ def test_command_line(tmp_path) -> None:
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert (told["samples"], told["dim"], told["ok"]) == (300, 1, True)
+    law = load_sampler(tmp_path / "kept.npz").sample(8192, 0)  # of the law, not of the fifty points
+    assert np.allclose([told["mean"], told["deviations"]], [law.mean(axis=0), law.std(axis=0)])
     assert np.allclose(np.loadtxt(tmp_path / "new.csv"), load_sampler(tmp_path / "kept.npz").sample(50, 0)[:, 0])
     np.savetxt(tmp_path / "flat.csv", np.ones((20, 2)), delimiter=",")
     refused = CliRunner().invoke(app, ["sample", str(tmp_path / "flat.csv")])

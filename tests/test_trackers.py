@@ -130,6 +130,7 @@ def test_pictures_are_drawn_while_it_goes_on(tmp_path: Path) -> None:
         (lambda folder: pma.PlotEvery(folder / "run.jpg", steps=1), r"\.png, \.svg, \.pdf"),
         (lambda folder: sinkhorn([EPS], on_step=3), "on_step=3"),
         (lambda folder: sinkhorn([EPS], on_step=[pma.SaveEvery]), "on_step=<class"),
+        (lambda folder: pma.StopWhen(3), "condition=3: give a function of a Step"),
     ],
 )
 def test_listeners_that_cannot_work_are_refused_at_once(make, words: str, tmp_path: Path) -> None:

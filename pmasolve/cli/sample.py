@@ -14,7 +14,7 @@ from ..problems.grids import Cloud
 from ..samples.samplers.implicit import ImplicitSampler
 from ..samples.samplers.log_sum_exp import LogSumExp
 from ..samples.samplers.problems import SampleProblem
-from ..samples.samplers.sampler import Sampler, as_sampler
+from ..samples.samplers.sampler import FRESH, Sampler, as_sampler
 from ..studies.figures import save_figure
 from .clouds import points_of
 from .door import AsJson, FigureFile, door, say, undone
@@ -54,7 +54,7 @@ def sample(
             written.append(found.save(keep))
         if figure is not None:
             written += save_figure(found.plot(), figure)
-        record = _record(problem, found, new, written)
+        record = _record(problem, found, written)
         say(_words(found, record), record, as_json)
         if not found.outcome.ok:
             undone(found.outcome)
@@ -65,7 +65,8 @@ def _words(found: Sampler, record: dict[str, object]) -> str:
     return "\n".join([*lines, *(str(path) for path in record["written"])])
 
 
-def _record(problem: SampleProblem, found: Sampler, new: np.ndarray, written: list[Path]) -> dict[str, object]:
+def _record(problem: SampleProblem, found: Sampler, written: list[Path]) -> dict[str, object]:
+    many = found.sample(FRESH, 0)  # as in the summary: of the law, whatever count
     return {
         "outcome": found.outcome.name,
         "ok": found.outcome.ok,
@@ -73,7 +74,7 @@ def _record(problem: SampleProblem, found: Sampler, new: np.ndarray, written: li
         "dim": problem.dim,
         "parameters": found.psi.params.size,
         "log_likelihood": found.log_likelihood(Cloud(problem.data)),
-        "mean": new.mean(axis=0),
-        "deviations": new.std(axis=0),
+        "mean": many.mean(axis=0),
+        "deviations": many.std(axis=0),
         "written": written,
     }

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..machine import archives, progress
-from ..machine.arrays import Array, integer, positive, shown
+from ..machine.arrays import Array, having, integer, positive, shown
 from ..problems.outcomes import REACHED, Outcome
 from .files import save
 from .protocol import Flow, fields_of
@@ -204,6 +204,10 @@ class StopWhen:
     condition : of a `Step`, True to stop.
     name : of the condition, for the outcome.
 
+    Raises
+    ------
+    ValueError : a condition that cannot be called.
+
     Examples
     --------
     >>> from pmasolve import MongeAmpere, Problem, Torus, evolve
@@ -215,6 +219,9 @@ class StopWhen:
 
     condition: Callable[[Step], bool]
     name: str = "condition met"
+
+    def __post_init__(self) -> None:
+        having(self.condition, "__call__", "condition", "give a function of a Step, True to stop")
 
     def __call__(self, step: Step) -> Outcome | None:
         """The outcome, if the condition holds."""
