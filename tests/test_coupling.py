@@ -136,7 +136,7 @@ def test_extreme_clouds(case: str) -> None:
         "one": (x[:1], y),
         "equal": (np.ones((9, 2)), np.ones((4, 2))),
         "far": (x + 1e6, y),
-        "tiny": (1e-150 * x, 1e-150 * y),
+        "tiny": (1e-130 * x, 1e-130 * y),
         "huge": (1e120 * x, 1e120 * y),
         "grid": (mesh, mesh[::-1] + np.array([0.5, 1.0])),
         "wide": (rng.random((6, 40)), rng.random((4, 40))),
@@ -214,3 +214,14 @@ def test_twenty_thousand_points_in_the_plane() -> None:
     found = optimal_coupling(Problem.from_samples(rng.random((20_000, 2)), rng.random((20_000, 2)) ** 1.5))
     assert found.outcome.ok
     assert found.interval.gap < 1e-12
+
+
+def test_a_distance_that_roundings_hide_is_named_so() -> None:
+    """Two tiny pieces far apart: W₂² is 1e-13 of the largest squared distance."""
+    r = np.random.default_rng(0).random
+    x, y = (np.r_[1e-6 * r((40, 2)), 1e-6 * r((40, 2)) + 1] for _ in range(2))
+    found = optimal_coupling(Problem.from_samples(x, y))
+    exact = ot.emd2([], [], ot.dist(x, y, metric="sqeuclidean") * 1e12) * 1e-12
+    assert found.outcome.name == "within rounding"
+    assert found.interval.lower <= exact * (1 + 1e-6)
+    assert exact <= found.interval.upper * (1 + 1e-6)

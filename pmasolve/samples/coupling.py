@@ -30,6 +30,7 @@ from .levels import Levels
 
 ROUNDING = 2.0**-46  # of the largest squared distance: the search ends when bounds are this near
 HELD = 2.0**-40  # of it: what roundings leave at most, more where weights are below 10⁻¹⁴, 0 for the simplex
+SEEN = 1e-9  # relative width that is called reached where roundings leave no less
 TINY = 1e-300  # where all points are equal
 NEAREST_SPAN = 1e-140  # extent of both clouds, the square of which has all its digits
 COARSE = 1e-3  # relative gap at which a level of groups is left
@@ -47,6 +48,13 @@ ROUGH = STALLED.advising(
 )
 
 
+ROUNDED = Outcome(
+    "within rounding",
+    True,
+    "W₂ is so small beside the largest distance that roundings of it leave the gap shown; solve near pieces one by one for more",
+)
+
+
 @dataclass(frozen=True, eq=False)
 class OptimalCoupling:
     """An optimal coupling of two clouds.
@@ -57,7 +65,8 @@ class OptimalCoupling:
     coupling : γ, a sparse array (n, m) of masses, at most n + m − 1 of them positive.
     u, v : optimal potentials at the points (n,), (m,): uᵢ + vⱼ + ½|xᵢ − yⱼ|² ≥ 0, and 0 where γ is positive, up to roundings.
     interval : bounds of W₂² between the weighted points, with all roundings counted.
-    outcome : reached; "stalled" where the interval is wider than was asked for.
+    outcome : reached; "within rounding" where W₂ is tiny beside the largest distance, whose roundings leave the gap that is shown;
+        "stalled" where the interval is wider than was asked for.
     rounds, pairs : simplices solved at the points themselves and pairs that the last one had; 0 on a line, where sorting does it.
 
     Examples
@@ -190,13 +199,21 @@ def optimal_coupling(problem: Problem, *, gap: float = 1e-12, progress: bool | N
     upper = min(found.upper, coupling_bound(a, b, Arcs(i, j, costs.between(i, j)), better, costs))
     flow = better if upper < found.upper else flow
     lower, upper = max(2 * found.lower, 0.0), 2 * upper
-    outcome = REACHED if upper - lower <= max(gap * lower, 2 * HELD * costs.farthest, TINY) else ROUGH
+    outcome = _judged(lower, upper, gap, 2 * HELD * costs.farthest)
     coupling = coo_array((flow, (kept[0][i], kept[1][j])), (nodes[0].size, nodes[1].size))
     u = -PairCosts(y, nodes[0].points, costs.periods).conjugate(found.v)
     v = -PairCosts(nodes[0].points, nodes[1].points, costs.periods).conjugate(-u)
     return OptimalCoupling(
         problem, coupling, u, v, Interval(lower, upper, OF_POINTS), outcome, found.rounds, found.arcs
     )
+
+
+def _judged(lower: float, upper: float, gap: float, rounded: float) -> Outcome:
+    """As near as asked for, or as ``rounded`` lets the bounds be: by that name where digits of W₂² are lost."""
+    width = upper - lower
+    if width <= max(gap * lower, TINY) or width <= min(rounded, SEEN * lower):
+        return REACHED
+    return ROUNDED if width <= rounded else ROUGH
 
 
 def _need_squares(x: Array, y: Array) -> None:

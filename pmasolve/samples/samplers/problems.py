@@ -18,6 +18,8 @@ from .objectives import Divergence, Likelihood, Objective, log_ratio
 from .potentials import Parametric
 from .reference import Nodes, Reference
 
+FAR = 1e6  # standard deviations from the origin, beyond which inverses lose digits
+SLOPES = (1e-4, 1e-6)  # steps of the differences that grad_f is compared with
 FLAT = 1e-7  # standard deviation of a direction, over the largest, below which data are no density
 LADDER = (0.03, 0.06, 0.12, 0.25, 0.5, 0.75, 1.0)  # inverse temperatures from the broad law to the posterior
 LEAST_NODES = 1024  # of the reference, for Fisher matrices
@@ -129,7 +131,8 @@ class Posterior:
 
     Raises
     ------
-    ValueError : f or grad_f that do not return such arrays, or not finite ones at the origin; no positive spread.
+    ValueError : f or grad_f that do not return such arrays, or not finite ones at the origin; grad_f that is not the gradient of
+        f near the origin; no positive spread.
 
     Examples
     --------
@@ -161,6 +164,7 @@ class Posterior:
                     f"{name} at three points of zeros gives {shown(found)}: it must take (n, {dim}) and give finite "
                     f"numbers of shape {('n', *shape[1:])}"
                 )
+        _check_slope(f, grad_f, dim)
         for name, value in (
             ("f", f),
             ("grad_f", grad_f),
@@ -241,6 +245,26 @@ class Posterior:
         return Divergence(f, grad_f, self.reference, nodes)
 
 
+def _check_slope(f: Callable[[Array], Array], grad_f: Callable[[Array], Array], dim: int) -> None:
+    """Refuse a grad_f that differences of f contradict with two steps, at three points near the origin."""
+    rng = np.random.default_rng(0)
+    x, v = rng.standard_normal((3, dim)), rng.standard_normal((3, dim))
+    slope = np.sum(grad_f(x) * v, axis=1)
+    wrong = np.ones(3, bool)
+    for h in SLOPES:
+        ahead, behind = f(x + h * v), f(x - h * v)
+        with np.errstate(invalid="ignore"):  # infinite where there is no mass
+            difference = (ahead - behind) / (2 * h)
+        rounding = 1e-14 * (np.abs(ahead) + np.abs(behind)) / h
+        wrong &= np.abs(difference - slope) > 0.01 * np.maximum(np.abs(difference), np.abs(slope)) + rounding
+    if wrong.any():
+        i = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"grad_f is not the gradient of f: along {shown(v[i].round(3).tolist())} at {shown(x[i].round(3).tolist())} it gives "
+            f"{slope[i]:.6g}, and differences of f give {difference[i]:.6g}"
+        )
+
+
 def _checked(data: ArrayLike) -> Array:
     """Points (n, d) that can have a density."""
     x = real(data, "data")
@@ -252,6 +276,11 @@ def _checked(data: ArrayLike) -> Array:
     deviations = x.std(axis=0)
     if flat := np.flatnonzero(deviations <= FLAT * deviations.max()).tolist():
         raise ValueError(f"data: columns {shown(flat)} are constant, so that there is no density: leave them out")
+    far = float(np.max(np.abs(x.mean(axis=0)) / deviations))
+    if far > FAR:
+        raise ValueError(
+            f"data: the mean lies {far:.2g} standard deviations from the origin, which costs digits: subtract it first"
+        )
     roots = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(x.T).reshape(x.shape[1], -1)), 0.0))
     if not roots[0] > FLAT * roots[-1]:
         raise ValueError(
