@@ -218,7 +218,7 @@ def test_samples_are_measured_into_a_record(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert json.loads(out.read_text("utf-8"))["samples"] == 4
     assert figure.read_bytes().startswith(b"\x89PNG")
-    assert max(map(len, result.output.splitlines()[:8])) <= 80
+    assert max(map(len, (line for line in result.output.splitlines() if "/" not in line))) <= 80
     assert "ends with" in refused(invoke("denoising", tmp_path / "x.csv", "--figure", "x.jpg"))
 
 

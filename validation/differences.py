@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from unittest.mock import patch
 
 from pmasolve import Band, FiniteDifference, MongeAmpere, Study, compare, evolve
-from pmasolve.calculus import operators
+from pmasolve.calculus import differences
 
 from .cases import ANALYTIC_1D, ANALYTIC_2D, REAL_1D, REAL_2D, WORDS, Case, reference
 from .claims import Check, Claim, Level
@@ -63,7 +63,7 @@ def study(level: Level) -> Iterator[Check]:
             yield Check(f"{plan.case.name}, order {order}", errors(plan, order), {"l2": band(plan, order)})
     plan = PLANS[level][0]
     for order, weights, what in WRONG:
-        with patch.dict(operators._SECOND, {order: weights}):
+        with patch.dict(differences._SECOND, {order: weights}):
             yield Check(plan.case.name, errors(plan, order), {"l2": band(plan, order)}, what)
 
 

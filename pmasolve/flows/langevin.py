@@ -31,7 +31,7 @@ class Mirror(Protocol):
     ...         return (2 * (1 + x**2) / (1 - x**2) ** 2)[:, :, None]
     ...     def inverse(self, y):
     ...         return y / (1 + np.sqrt(1 + y**2))
-    >>> x = mirror_langevin(Interval(), lambda x: 0 * x, np.zeros((4000, 1)), 0.02, 100, np.random.default_rng(0))
+    >>> x = mirror_langevin(Interval(), lambda x: 0 * x, np.zeros((4000, 1)), 0.02, 400, np.random.default_rng(0))
     >>> bool(np.abs(x).max() < 1), bool(abs(x.var() - 1 / 3) < 0.03)  # uniform on (−1, 1)
     (True, True)
     """
