@@ -120,7 +120,10 @@ def errors(n: int, seed: int, samples_only: bool) -> float:
     if samples_only:
         problem = pma.Problem.from_samples(law.sample(n, rng) + middle, y)
     else:
-        density = lambda *x: np.exp(-np.sum((np.array(x) - 4.0) ** 2, axis=0) / 1.2)  # noqa: E731
+
+        def density(*x):
+            return np.exp(-np.sum((np.array(x) - 4.0) ** 2, axis=0) / 1.2)
+
         problem = pma.Problem.from_densities(box, density, pma.Cloud(y))
     found = pma.schroedinger(problem, 0.3, gauge=pma.SELF, marginal=1e-5)
     return rms(found.function.map(z + middle) - z @ A - middle)

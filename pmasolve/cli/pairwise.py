@@ -99,6 +99,7 @@ def _typical(stack: list[tuple[Path, Samples]]) -> list[tuple[Path, Samples]]:
     (_, first), *others = stack
 
     def differs(other: Samples) -> bool:
+        """Of another shape, spacing or orientation than the first."""
         return (other.values.shape, other.spacing, other.orientation) != (
             first.values.shape,
             first.spacing,

@@ -119,7 +119,11 @@ class EuclideanMirror:
         admit_tolerance(rtol)
         t, x = increasing(times), _point(start)
         least = 1e-14 * (float(np.abs(x).max()) or 1.0)
-        speed = lambda _, x: -np.linalg.solve(self.u.hessian(x), self.F.gradient(x))  # noqa: E731
+
+        def speed(_: float, x: Array) -> Array:
+            """−(D²u)⁻¹∇F."""
+            return -np.linalg.solve(self.u.hessian(x), self.F.gradient(x))
+
         with np.errstate(all="ignore"):
             try:
                 found = solve_ivp(speed, (0.0, t[-1]), x, method="DOP853", t_eval=t, rtol=rtol, atol=least)

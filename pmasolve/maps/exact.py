@@ -108,6 +108,7 @@ def exact(
     with progress_bar("simplex", float(grid.size), progress, "points") as show:
 
         def note(level: Grid, rounds: int, pairs: int, lower: float, upper: float) -> None:
+            """A record of one grid, shown."""
             records.append(
                 {"points": level.size, "pairs": pairs, "gap": (upper - lower) / lower if lower > 0 else np.inf}
             )

@@ -130,6 +130,7 @@ def _densities(
             view.field(axis, density(0), " ", "density", largest)
 
     def update(k: int) -> None:
+        """Draw frame k."""
         values = density(k)
         if grid.dim == 1:
             line.set_ydata(values)

@@ -170,6 +170,7 @@ class _Stages:
         windows = [self.windows(j, slack) for j in range(3)]
 
         def share(b: slice) -> Integers:
+            """The pairs of a block of targets, in as many rooms as it takes."""
             y, found = b.start, [np.empty((4, 0), np.int64)]
             while y < b.stop:
                 room = np.empty((4, 8 * (b.stop - y) + most), np.int64)
