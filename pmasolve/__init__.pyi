@@ -37,7 +37,7 @@ from .maps.files import load_map as load_map
 from .maps.files import save_map as save_map
 from .maps.newton import NewtonKrylov as NewtonKrylov
 from .maps.semidual import SemiDual as SemiDual
-from .maps.transport import Transport as Transport
+from .maps.transported import Transport as Transport
 from .maps.transport import transport as transport
 
 # flows: the protocol, the loop, the PDE and the flows that it is compared with

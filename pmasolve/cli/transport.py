@@ -13,8 +13,8 @@ from ..machine import archives
 from ..machine.speaking import WIDTH
 from ..maps.certificates import Interval
 from ..maps.files import save_map
-from ..maps.transport import Transport
 from ..maps.transport import transport as solve
+from ..maps.transported import Transport
 from ..problems.grids import Box, Torus
 from ..problems.problem import Problem
 from ..studies.figures import check_film, save_figure

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..calculus.operators import Fourier
 from ..machine.arrays import Array
-from ..maps.transport import Transport, transport
+from ..maps.transport import transport
+from ..maps.transported import Transport
 from ..problems.densities import Interpolation, Spline
 from ..problems.grids import Grid
 from ..problems.problem import Problem

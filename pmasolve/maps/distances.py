@@ -22,7 +22,8 @@ from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED
 from ..problems.problem import Problem, checked_grid
 from .solvers import described
-from .transport import Transport, transport
+from .transport import transport
+from .transported import Transport
 
 DISTANCES_FORMAT = "pmasolve distances 3"
 Solve = Callable[[Problem], Transport]

@@ -19,7 +19,8 @@ from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
 from .semidual.arcs import PATHS, Whole
 from .semidual.ascent import Masses
 from .semidual.c_transform import OUT
-from .semidual.cascade import CUBIC, GAP_NOT_REACHED, SemiDual, SemiDualResult, cascade, identity, rounded, semidual
+from .semidual.cascade import GAP_NOT_REACHED, SemiDual, SemiDualResult, identity, rounded, semidual
+from .semidual.levels import CUBIC, cascade
 from .simplex import NEAR, Optimum, available, optimum
 
 ALL = 1 << 13  # pairs of nodes that a program has at once

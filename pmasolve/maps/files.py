@@ -23,7 +23,7 @@ from .certificates import Interval
 from .exact import Simplex
 from .newton import NewtonKrylov
 from .semidual import SemiDual
-from .transport import Transport
+from .transported import Transport
 
 MAP_FORMAT = "pmasolve map 1"
 GRIDS: dict[str, type[Grid]] = {"Torus": Torus, "Box": Box}

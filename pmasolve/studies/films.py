@@ -12,7 +12,7 @@ import numpy as np
 from ..flows.trajectories import Trajectory
 from ..machine.archives import check_writable
 from ..machine.arrays import Array, integer, number, shown
-from ..maps.transport import Transport
+from ..maps.transported import Transport
 from ..problems.grids import Cloud, Grid
 from ..problems.problem import Problem
 from .fields import View

@@ -11,7 +11,7 @@ from ..flows.protocol import states_of
 from ..flows.trajectories import Trajectory
 from ..machine.arrays import Array
 from ..maps.distances import Distances
-from ..maps.transport import Transport
+from ..maps.transported import Transport
 from ..problems.grids import Cloud, Grid
 from ..samples.choosing import EpsChoice
 from ..samples.samplers.parameters import Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..machine.arrays import Array
-from ..maps.transport import Transport
+from ..maps.transported import Transport
 from .fields import View
 from .figures import COLUMN, OKABE_ITO, PAGE, Figure, legend_below, mosaic, panels
 

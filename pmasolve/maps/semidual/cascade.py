@@ -7,7 +7,7 @@ From the coarsest grid, where ε falls from a large value, to the finest, where 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -15,14 +15,12 @@ from scipy.sparse import csr_array
 
 from ...machine.arrays import Array, integer, number
 from ...machine.progress import progress_bar
-from ...problems.densities import Spline
 from ...problems.grids import Grid
 from ...problems.outcomes import INTERRUPTED, REACHED, Outcome
 from .ascent import Iterate, Masses, Note, ascend, iterate
 from .bounds import Repair, diameter, lower_bound, power_of, upper_bound
-from .c_transform import c_transform
+from .levels import cascade, prolonged
 
-CUBIC = Spline(3)
 HALF, WORTH_IT = 0.5, 0.75  # q, and that below which the finest grid does not begin at 1
 WIDE = 16.0  # q on the coarsest grid at the start, where ε is of the order of the squared diameter
 
@@ -179,7 +177,7 @@ def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: floa
         F = _coarse(masses, F, settings, note)
         if finer is finest:
             F, q = _before_last(masses, F, settings, gap, note)
-        F = _prolonged(masses.grid, finer.grid, F)
+        F = prolonged(masses.grid, finer.grid, F)
     return _fine(finest, F, q, settings, gap, best, note)
 
 
@@ -264,41 +262,6 @@ def rounded(gap: float) -> float:
 
 def _eps(grid: Grid, q: float) -> float:
     return q**2 * float(np.prod(grid.spacing)) ** (2 / grid.dim)
-
-
-def cascade(masses: Masses, coarsest: int) -> list[Masses]:
-    """The measures on coarser and coarser grids, coarse to fine."""
-    grids = [masses]
-    while max(grids[0].grid.shape) > coarsest and min(grids[0].grid.shape) >= 8:
-        fine = grids[0]
-        grid = replace(fine.grid, shape=tuple((n + 1) // 2 for n in fine.grid.shape))
-        grids.insert(0, Masses.of(grid, *(_restricted(fine.grid, grid, m) for m in (fine.mu, fine.nu))))
-    return grids
-
-
-def _restricted(fine: Grid, coarse: Grid, density: Array) -> Array:
-    """Averages over the cells of a coarser grid, which overlap those of the fine one in any proportion."""
-    for j, (n, m) in enumerate(zip(fine.shape, coarse.shape, strict=True)):
-        density = np.moveaxis(np.tensordot(_overlap(n, m, fine.reflects), density, axes=(1, j)), 0, j)
-    return density
-
-
-def _overlap(n: int, m: int, box: bool) -> Array:
-    """(m, n): part of coarse cell i that fine cell k covers; cells are centred at the nodes."""
-    shift = 0.0 if box else 0.5
-    left, fine = (np.arange(m) - shift) * n / m, np.arange(n) - shift
-    total = np.zeros((m, n))
-    for period in (0,) if box else (-n, 0, n):
-        begin = np.maximum(left[:, None], fine + period)
-        end = np.minimum(left[:, None] + n / m, fine + period + 1)
-        total += np.maximum(end - begin, 0.0)
-    return total * (m / n)
-
-
-def _prolonged(coarse: Grid, fine: Grid, F: Array) -> Array:
-    """Cubic interpolation, then (F^c)^c, which takes off what overshoots c-concavity."""
-    F = CUBIC.of(coarse, F)(fine.points)
-    return c_transform(fine, c_transform(fine, F))
 
 
 def _semi_dual_result(

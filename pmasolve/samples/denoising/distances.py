@@ -7,7 +7,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from ...machine.arrays import Array
-from ...maps.transport import Transport, transport
+from ...maps.transport import transport
+from ...maps.transported import Transport
 from ...problems.grids import Box
 from ...problems.problem import Problem
 from .diffusion import Diffusion
