@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pmasolve import Box, Event, FiniteDifference, Fourier, MongeAmpere, Problem, Torus, evolve
-from pmasolve.calculus import manufactured, series
+from pmasolve.calculus import libraries, manufactured
 from pmasolve.flows.reading import linearise_at
 from pmasolve.machine.arrays import Array
 from pmasolve.studies.convergence import running_orders
@@ -258,11 +258,11 @@ def box(options: argparse.Namespace) -> None:
     """Cosine transforms against FFTs: at most 1.2 is asked for; a table for each grid, printed when it is done."""
     shapes = [(1024,), (128, 128), (32, 32, 32)]
     shapes += [] if options.quick else [(512, 512), (64, 64, 64)]
-    libraries = ["ducc0", "scipy"] if series.ducc0 else ["scipy"]
+    names = ["ducc0", "scipy"] if libraries.ducc0 else ["scipy"]
     heads = ("grid", "FFTs", "work", "box", "ms each", "box", "ratio", "whole run")
     title = "Box against torus to t = 3: right-hand sides and products, CPU ms for each"
     for shape in shapes:
-        show(title, heads, [box_row(library, shape) for library in libraries])
+        show(title, heads, [box_row(name, shape) for name in names])
 
 
 def boxmemory(options: argparse.Namespace) -> None:

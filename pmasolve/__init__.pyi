@@ -30,8 +30,8 @@ from . import gaussian as gaussian
 # maps: the steady state
 from .maps.distances import Distances as Distances
 from .maps.distances import distances as distances
-from .maps.distances import embedding as embedding
 from .maps.distances import pairwise as pairwise
+from .maps.embedding import embedding as embedding
 from .maps.exact import Simplex as Simplex
 from .maps.files import load_map as load_map
 from .maps.files import save_map as save_map

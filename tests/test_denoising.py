@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import pmasolve as pma
 from pmasolve import denoising as dn
 from pmasolve.cli.app import app
+from pmasolve.samples.denoising import covariances
 from pmasolve.samples.denoising import points as points_module
 from pmasolve.samples.denoising.distances import quantiles
 from pmasolve.samples.denoising.eigenvalues import largest_eigenvalues
@@ -251,7 +252,7 @@ def test_all_routes_agree_at_the_same_points(monkeypatch: pytest.MonkeyPatch) ->
     found = [Points(x).curvature(1.5, y)]
     monkeypatch.setattr(points_module, "MOMENTS", 0)
     found.append(Points(x).curvature(1.5, y))  # formed
-    monkeypatch.setattr(points_module, "FORMED", 0)
+    monkeypatch.setattr(covariances, "FORMED", 0)
     found.append(Points(x).curvature(1.5, y))  # Lanczos
     monkeypatch.setattr(points_module, "WEIGHTS", 3000)
     found.append(Points(x).curvature(1.5, y))  # in blocks of three

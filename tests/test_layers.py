@@ -120,13 +120,20 @@ def test_public_names_are_described(name: str) -> None:
     assert not missing, f"{name}: no docstring on {missing}"
 
 
+LONG = 40  # lines of a function without its docstring
+# Modules of more than 300 lines; none may be added.
+LARGE = {"maps/simplex.py", "maps/semidual/cascade.py", "maps/transport.py", "samples/coupling.py", "sinkhorn/plans.py"}
+
+
 @pytest.mark.parametrize("name", TREES)
-def test_long_functions_say_why(name: str) -> None:
+def test_functions_and_modules_are_short(name: str) -> None:
     for function in functions(TREES[name]):
-        documented = ast.get_docstring(function) is not None
-        body = function.body[1:] if documented else function.body
+        body = function.body[ast.get_docstring(function) is not None :]
         length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
-        assert length <= 40 or documented, f"{name}: {function.name} has {length} lines and no docstring"
+        assert length <= LONG, f"{name}: {function.name} has {length} lines"
+    lines = len((ROOT / name).read_text(encoding="utf-8").splitlines())
+    advice = "part it by the questions that it answers" if lines > 300 else "take it from LARGE"
+    assert (lines > 300) == (name in LARGE), f"{name} has {lines} lines: {advice}"
 
 
 def test_no_module_called_utils() -> None:
@@ -187,7 +194,7 @@ def test_optional_libraries_have_one_importer_each() -> None:
         "ot": "maps.simplex",
         "pykeops": "sinkhorn.softmin.keops",
         "filelock": "sinkhorn.softmin.keops",
-        "ducc0": "calculus.series",
+        "ducc0": "calculus.libraries",
         "finufft": "problems.interpolation",
         "mpmath": "gaussian.precise",
         "pydantic": "cli.config",

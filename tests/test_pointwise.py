@@ -9,13 +9,13 @@ from pmasolve.calculus.hessians import (
     add_difference,
     all_finite,
     apply,
-    density_sums,
     eigenvalue_range,
     extreme_eigenvalues,
     log_det_inverse,
     packed,
 )
 from pmasolve.calculus.transforms import add
+from pmasolve.flows.monge_ampere import density_sums
 from pmasolve.machine.threads import SMALL
 
 DIMS = [1, 2, 3]

@@ -11,7 +11,7 @@ import pytest
 from cases import random_waves
 
 from pmasolve import Box, Torus
-from pmasolve.calculus import series
+from pmasolve.calculus import libraries
 from pmasolve.calculus.transforms import transform_of
 
 TORI = [
@@ -25,7 +25,7 @@ TORI = [
     Torus((7, 6, 5)),
 ]
 BOXES = [Box((16,)), Box((15,), (2.5,)), Box((12, 9), (1.0, 0.7)), Box((6, 7, 8), (1.0, 2.0, 0.5))]
-LIBRARIES = ["ducc0", "scipy"] if series.ducc0 else ["scipy"]
+LIBRARIES = ["ducc0", "scipy"] if libraries.ducc0 else ["scipy"]
 
 
 @pytest.fixture(params=LIBRARIES)

@@ -11,7 +11,7 @@ from cases import KNOWN, TAU, t2
 from test_newton import on_box
 
 from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, NewtonKrylov, Problem, Torus, evolve, transport
-from pmasolve.calculus.series import Scipy
+from pmasolve.calculus.libraries import Scipy
 from pmasolve.maps.certificates import certify, quadrature_bound, splitting
 from pmasolve.maps.displacement import deposit
 from pmasolve.maps.newton import newton

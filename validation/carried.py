@@ -13,7 +13,8 @@ from pmasolve import SELF, Band, Study
 from pmasolve.flows.langevin import QuadraticMirror, mirror_langevin
 from pmasolve.gaussian import ClosedForm, Normal, Pair, Quadratic, negative_log
 from pmasolve.machine.arrays import Array
-from pmasolve.samples.interacting import InteractingParticles, ParticleRun
+from pmasolve.samples.interacting import InteractingParticles
+from pmasolve.samples.particle_runs import ParticleRun
 
 from .cases import powers
 from .claims import AtMost, Check, Claim, Level

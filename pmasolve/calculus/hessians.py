@@ -1,4 +1,4 @@
-"""The algebra at every grid point: log det and inverse of I + D²u, eigenvalues, sums of products.
+"""The algebra at every grid point: log det and inverse of I + D²u, eigenvalues, products with vectors.
 
 Symmetric matrices are packed by rows of the upper triangle: (xx), (xx, xy, yy), (xx, xy, xz, yy, yz, zz); all arrays are
 (rows, N).  Every kernel makes one pass over memory.
@@ -6,7 +6,6 @@ Symmetric matrices are packed by rows of the upper triangle: (xx), (xx, xy, yy),
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -14,7 +13,7 @@ from numba import njit
 
 from ..machine.arrays import Array
 from ..machine.compiling import inner
-from ..machine.exponentials import FLOOR, LN2, LOG2E, exp2, log2
+from ..machine.exponentials import LN2, log2
 from ..machine.threads import blocks, each, over
 
 
@@ -96,23 +95,6 @@ def _finite(values, begin, end):
     return count
 
 
-@vectorised
-def _density_sums(speed, f, begin, end, sums):
-    """Add ρ, ρA, A, and the extremes of A, of some points at a time; ρ = exp(A − f), clipped far outside of what occurs."""
-    for first in range(begin, end, POINTS_TOGETHER):
-        last = min(first + POINTS_TOGETHER, end)
-        for i in range(np.uint64(first), np.uint64(last)):
-            k, a = i - np.uint64(first), speed[i]
-            e = LOG2E * (a - f[i])
-            e = e if e > FLOOR else FLOOR
-            rho = exp2(e if e < -FLOOR else -FLOOR)
-            sums[0, k] += rho
-            sums[1, k] += rho * a
-            sums[2, k] += a
-            sums[3, k] = a if a < sums[3, k] else sums[3, k]
-            sums[4, k] = a if a > sums[4, k] else sums[4, k]
-
-
 _INVERT = {1: _invert_1d, 2: _invert_2d, 3: _invert_3d}
 
 
@@ -134,26 +116,6 @@ def log_det_inverse(D2u: Array, inverse: Array | None = None) -> tuple[Array, Ar
 
     over(work, logdet.size)
     return logdet.reshape(D2u.shape[1:]), inverse
-
-
-@dataclass(frozen=True)
-class DensitySums:
-    """Over all points: of ρ = exp(A − f), of ρA and of A; least and greatest A."""
-
-    mass: float
-    entropy: float
-    total: float
-    low: float
-    high: float
-
-
-def density_sums(A: Array, f: Array) -> DensitySums:
-    """Sums and extremes in one pass, from finite arrays of one shape."""
-    parts, speed, source = blocks(A.size, A.size), A.reshape(-1), f.reshape(-1)
-    sums = np.zeros((len(parts), 5, POINTS_TOGETHER))
-    sums[:, 3], sums[:, 4] = np.inf, -np.inf
-    each(lambda b, out: _density_sums(speed, source, b.start, b.stop, out), parts, list(sums))
-    return DensitySums(*sums[:, :3].sum(axis=(0, 2)).tolist(), float(sums[:, 3].min()), float(sums[:, 4].max()))
 
 
 def add_difference(total: Array, a: Array, b: Array) -> None:

@@ -9,9 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
-from ..calculus.hessians import density_sums
+from ..calculus.hessians import POINTS_TOGETHER, vectorised
 from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array, having
+from ..machine.exponentials import FLOOR, LOG2E, exp2
+from ..machine.threads import blocks, each
 from ..problems.divergences import Divergence, checked_objective, log_ratio, value_of
 from ..problems.objectives import KL
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
@@ -210,3 +212,40 @@ def step_record(state: MongeAmpereState, dt: float) -> dict[str, float]:
         "value": value_of(objective, here.problem, here.speed, kl, mass),
         "speed": max(high - mean, mean - low),
     }
+
+
+@vectorised
+def _density_sums(speed, f, begin, end, sums):
+    """Add ρ, ρA, A, and the extremes of A, of some points at a time; ρ = exp(A − f), clipped far outside of what occurs."""
+    for first in range(begin, end, POINTS_TOGETHER):
+        last = min(first + POINTS_TOGETHER, end)
+        for i in range(np.uint64(first), np.uint64(last)):
+            k, a = i - np.uint64(first), speed[i]
+            e = LOG2E * (a - f[i])
+            e = e if e > FLOOR else FLOOR
+            rho = exp2(e if e < -FLOOR else -FLOOR)
+            sums[0, k] += rho
+            sums[1, k] += rho * a
+            sums[2, k] += a
+            sums[3, k] = a if a < sums[3, k] else sums[3, k]
+            sums[4, k] = a if a > sums[4, k] else sums[4, k]
+
+
+@dataclass(frozen=True)
+class DensitySums:
+    """Over all points: of ρ = exp(A − f), of ρA and of A; least and greatest A."""
+
+    mass: float
+    entropy: float
+    total: float
+    low: float
+    high: float
+
+
+def density_sums(A: Array, f: Array) -> DensitySums:
+    """Sums and extremes in one pass, from finite arrays of one shape."""
+    parts, speed, source = blocks(A.size, A.size), A.reshape(-1), f.reshape(-1)
+    sums = np.zeros((len(parts), 5, POINTS_TOGETHER))
+    sums[:, 3], sums[:, 4] = np.inf, -np.inf
+    each(lambda b, out: _density_sums(speed, source, b.start, b.stop, out), parts, list(sums))
+    return DensitySums(*sums[:, :3].sum(axis=(0, 2)).tolist(), float(sums[:, 3].min()), float(sums[:, 4].max()))

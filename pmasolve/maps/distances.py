@@ -1,4 +1,4 @@
-"""Many densities at once: distances to a reference, between all pairs, and linearised transport."""
+"""Many densities at once: distances to a reference and between all pairs."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def distances(
     >>> distances(Torus((64,)), moved, moved[0]).w2.round(4).tolist()[0]
     0.0
     """
-    stack, (target,) = _checked(grid, images, "images[{}]"), _checked(grid, [reference], "reference")
+    stack, (target,) = stacked(grid, images, "images[{}]"), stacked(grid, [reference], "reference")
     out = _empty((len(stack),))
     _fill(grid, [(i, image, target) for i, image in enumerate(stack)], out, solve, progress, _nowhere)
     return out
@@ -175,7 +175,7 @@ def pairwise(
     >>> bool(np.isclose(found.w2[0, 1], found.w2[1, 2], rtol=1e-3)), found.w2.shape
     (True, (3, 3))
     """
-    stack = _checked(grid, images, "images[{}]")
+    stack = stacked(grid, images, "images[{}]")
     out = _empty((len(stack),) * 2)
     for array in (out.w2_squared, out.lower, out.upper):
         np.fill_diagonal(array, 0.0)
@@ -192,51 +192,7 @@ def pairwise(
     return out
 
 
-def embedding(grid: Grid, reference: ArrayLike, images: Sequence[ArrayLike], *, solve: Solve = transport) -> Array:
-    """Linearised transport: vectors whose Euclidean distances are those of the maps from the reference in L²(reference).
-
-    The vector of an image is T − x times the square root of the reference's masses, T the map from the reference: the distance to
-    0 is W₂ from the reference, that between two images an upper bound of their W₂, up to the errors of the solver.
-
-    Parameters
-    ----------
-    grid : torus or box, on whose nodes the densities are given.
-    reference, images : densities of any mass, shape ``grid.shape`` each.
-    solve : what solves one problem: `transport`, or it with options.
-
-    Returns
-    -------
-    (m, dim·N), one row for each image; ``row.reshape(dim, *grid.shape)`` is its field.  NaN where the outcome was not ok.
-
-    Raises
-    ------
-    ValueError : a density that is negative or not finite somewhere or zero everywhere, or of another shape: before any is solved.
-
-    References
-    ----------
-    Wang, Slepčev, Basu, Ozolek, Rohde, IJCV 101 (2013).
-
-    Examples
-    --------
-    >>> from pmasolve import Torus
-    >>> x = Torus((32,)).axis(0)
-    >>> rows = embedding(Torus((32,)), np.ones(32), [1.5 + np.cos(2 * np.pi * (x - s)) for s in (0.0, 0.1)])
-    >>> rows.shape, bool(np.linalg.norm(rows[0] - rows[1]) > 0.01)
-    ((2, 32), True)
-    """
-    stack, (source,) = _checked(grid, images, "images[{}]"), _checked(grid, [reference], "reference")
-    rows = np.empty((len(stack), grid.dim * grid.size))
-    for row, image in zip(rows, stack, strict=True):
-        T = _solved(solve, grid, source, image)
-        if not T.outcome.ok:
-            row[:] = np.nan
-            continue
-        mass = np.exp(T.problem.mu.log_density) * grid.cell
-        row[:] = ((T.map - grid.points) * np.sqrt(mass)).ravel()
-    return rows
-
-
-def _checked(grid: Grid, images: Sequence[ArrayLike], name: str) -> Array:
+def stacked(grid: Grid, images: Sequence[ArrayLike], name: str) -> Array:
     """All densities (m, *shape); whatever is wrong with one of them is said before anything is solved."""
     if not hasattr(images, "__len__"):
         raise ValueError(f"images={shown(images)}: give a list of densities, or an array (m, *grid.shape)")
@@ -263,7 +219,7 @@ def _fill(
     todo = list(tasks)
     with progress_bar("distances", len(todo), progress, "solved") as show:
         for done, (where, a, b) in enumerate(todo, start=1):
-            T = _solved(solve, grid, a, b)
+            T = solved(solve, grid, a, b)
             for place in {where, where[::-1]} if isinstance(where, tuple) else {where}:
                 out.w2_squared[place], out.ok[place] = T.w2_squared, T.outcome.ok
                 out.lower[place], out.upper[place] = T.interval.lower, T.interval.upper
@@ -271,7 +227,7 @@ def _fill(
             show(done, {"W2²": T.w2_squared, "gap": T.gap})
 
 
-def _solved(solve: Solve, grid: Grid, a: ArrayLike, b: ArrayLike) -> Transport:
+def solved(solve: Solve, grid: Grid, a: ArrayLike, b: ArrayLike) -> Transport:
     """One pair; Ctrl-C, which `transport` answers with what it has, ends the whole."""
     T = solve(Problem.from_densities(grid, a, b))
     if T.outcome == INTERRUPTED:

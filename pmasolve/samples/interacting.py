@@ -13,9 +13,7 @@ of which the second has for KL (h′ = 1) the drift −G⁻¹∇(f + log det G):
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -25,14 +23,15 @@ from ..machine.arrays import Array, having, positive, shown
 from ..problems.divergences import Divergence, checked_objective
 from ..problems.grids import Cloud
 from ..problems.objectives import KL
-from ..problems.outcomes import CONVEXITY_LOST, REACHED, UNSTABLE_STEP, Outcome
+from ..problems.outcomes import UNSTABLE_STEP
 from ..problems.points import Points, given
 from ..problems.problem import Problem
 from ..sinkhorn.gauges import PLAIN, SELF, Gauge
 from ..sinkhorn.potentials import Potential
-from ..sinkhorn.schroedinger import Schroedinger, schroedinger
-from ..sinkhorn.self_potential import Debiased, SelfPotential, self_potential
+from ..sinkhorn.schroedinger import schroedinger
+from ..sinkhorn.self_potential import Debiased, self_potential
 from .choosing import choose_eps
+from .particle_runs import Carried, Log, ParticleRun
 from .units import Units
 
 FARTHEST = 10.0  # spreads of the particles that one may leave the others behind in a step
@@ -49,62 +48,6 @@ class Smooth(Protocol):
     def gradient(self, x: Points) -> Array:
         """Gradients at points (n, dim), as (n, dim)."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class Carried:
-    """The particles with the potential that they carry.
-
-    Attributes
-    ----------
-    z : (N, dim).
-    phi : the potential towards the centred and dilated target, as a function of any points: ``map``, ``jacobian``.
-    units : centring and dilation.
-    found, own : the Schrödinger problem that gave it, and the self-potential of the particles; None in the plain gauge.
-    """
-
-    z: Array
-    phi: Potential | Debiased
-    units: Units
-    found: Schroedinger
-    own: SelfPotential | None
-
-    @cached_property
-    def image(self) -> Array:
-        """∇φ̂(Z), (N, dim): of the law e^{−g} at all times, up to errors in N and ε."""
-        return self.units.back(self.phi.map(self.z))
-
-    @cached_property
-    def hessian(self) -> Array:
-        """G = D²φ̂(Z), (N, dim, dim)."""
-        return self.units.ratio * self.phi.jacobian(self.z)
-
-
-@dataclass(frozen=True, eq=False)
-class ParticleRun:
-    """Particles at the requested times.
-
-    Attributes
-    ----------
-    times : (m,), those that were reached, 0 first.
-    positions : (m, N, dim).
-    images : (m, N, dim), ∇φ̂ there.
-    eps : ε of the potentials.
-    outcome : reached, or why the run ended.
-    records : of each step, arrays by name: ``t``, ``min_eigenvalue`` of D²φ̂, ``iterations`` of Sinkhorn or what costs as much,
-        ``marginal_error`` of the plan.
-    """
-
-    times: Array
-    positions: Array = field(repr=False)
-    images: Array = field(repr=False)
-    eps: float
-    outcome: Outcome
-    records: Mapping[str, Array] = field(repr=False)
-
-    def __repr__(self) -> str:
-        count = self.positions.shape[1] if self.times.size else 0
-        return f"<ParticleRun: {count} particles at {self.times.size} times, ε = {self.eps:.6g}, {self.outcome.name}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +172,7 @@ class InteractingParticles:
             )
         z = np.ascontiguousarray(given(start, np.shape(_points(self.target))[1]).columns.T)
         eps = self.eps or choose_eps(Problem.from_samples(z, _points(self.target)), gauges=(self.gauge,)).eps
-        log = _Log()
+        log = Log()
         here = self.carry(z, eps)
         for i, now in enumerate(t):
             outcome = log.keep(float(now), here)
@@ -252,44 +195,6 @@ class InteractingParticles:
             return z
         factor = np.linalg.cholesky(np.linalg.inv(here.hessian))
         return z + np.sqrt(2 * dt) * np.einsum("nij,nj->ni", factor, rng.standard_normal(z.shape))
-
-
-class _Log:
-    """What a run keeps."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-        self.positions: list[Array] = []
-        self.images: list[Array] = []
-        self.rows: list[dict[str, float]] = []
-
-    def keep(self, t: float, here: Carried) -> Outcome:
-        """Record the particles at a time; whether the flow can go on from there."""
-        low = float(np.linalg.eigvalsh(here.hessian)[:, 0].min())
-        found = here.found
-        self.rows.append(
-            {"t": t, "min_eigenvalue": low, "iterations": found.iterations, "marginal_error": found.marginal_error}
-        )
-        if not found.outcome.ok:
-            return found.outcome
-        if here.own is not None and not here.own.outcome.ok:
-            return here.own.outcome
-        if not low > 0:
-            return CONVEXITY_LOST.advising(
-                f"D²φ̂ has the eigenvalue {low:.3g} at a particle at t={t:g}; take eps above {found.eps:.3g}, more particles, "
-                "or gauge=PLAIN, whose potential is convex"
-            )
-        self.times.append(t)
-        self.positions.append(here.z)
-        self.images.append(here.image)
-        return REACHED
-
-    def run(self, eps: float, outcome: Outcome) -> ParticleRun:
-        """All of it."""
-        records = {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]}
-        empty = np.empty((0, 0, 0))
-        positions, images = (np.stack(kept) if kept else empty for kept in (self.positions, self.images))
-        return ParticleRun(np.array(self.times), positions, images, eps, outcome, records)
 
 
 def _points(target: Points) -> Array:

@@ -5,9 +5,9 @@
 Newton's method on φ ↦ S_ε(φ) − φ, whose derivative is P − I with P = E[E[·|Y]|X] (`markov`), solved by conjugate gradients:
 each of their steps costs as much as a Sinkhorn iteration and their number grows like the square root of Sinkhorn's on clouds,
 hardly at all on grids, where PMA supplies the preconditioner.  Where a step on clouds needs many, the next are taken on a table of
-the pairs that matter, damped as far as needed (`truncated`; Levenberg 1944, Marquardt 1963).  Safeguard:
-a step that does not raise the dual value or lower
-the marginal error is halved, and replaced by a plain iteration, which always raises the dual value, if that does not help.
+the pairs that matter, damped as far as needed (`truncated`; Levenberg 1944, Marquardt 1963).  Safeguard: a step that does not
+raise the dual value or lower the marginal error is halved, and replaced by a plain iteration, which always raises the dual value,
+if that does not help (`fixed_points`).  Larger ε come first (`annealing`).
 """
 
 from __future__ import annotations
@@ -15,28 +15,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array, having, number, positive
+from ..machine.arrays import Array, having, number
 from ..machine.progress import progress_bar
 from ..machine.speaking import count, drawn, numbers, page, sheet
-from ..problems.outcomes import INTERRUPTED, NOT_FINITE, REACHED, STALLED, STEP_LIMIT, Outcome
+from ..problems.outcomes import Outcome
 from ..problems.problem import Problem, checked
+from .annealing import anneal, carried, passed_through
 from .fixed_points import NEWTON, Search, SinkhornNewton
 from .gauges import PLAIN, Gauge, second_order
 from .iteration import Sinkhorn
 from .markov import Markov
 from .plans import Plan
 from .potentials import Potential
-from .readings import NOT_CONVEX, resolution
 from .self_potential import Debiased
 from .softmin.protocol import Softmin
-
-COARSE = 1e-2  # marginal error at which annealing goes on to the next ε
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,42 +249,20 @@ def schroedinger(
     number(eps, "eps")
     if newton is not None:
         having(newton, "products", "newton", "give SinkhornNewton(), or None for plain Sinkhorn")
-    rungs = _rungs(checked(problem), eps, start, ladder)
+    before = start if isinstance(start, Schroedinger) else None
+    ladder = () if ladder is None and start is not None and before is None else ladder
+    rungs = passed_through(checked(problem), eps, ladder, before.eps if before else np.inf)
     demands = {"marginal": marginal, "duality_gap": duality_gap, "limit": limit}
     if not all(number(value, name) > 0 for name, value in demands.items()):
         raise ValueError(
             f"marginal={marginal}, duality_gap={duality_gap}, limit={limit}: all must be positive, for example 1e-9"
         )
-    u = _started(problem, start, rungs[0])
     flow = Sinkhorn(problem, rungs[0], gauge=gauge, softmin=softmin, quadrature=quadrature)
-    final, foreseen = replace(flow, eps=rungs[-1]), REACHED
     with progress_bar("schroedinger", float(len(rungs)), progress, "stage") as show:
         search = Search(flow, newton, limit, show)
-        for rung in rungs[1:]:
-            outcome = search.run(u, COARSE, np.inf)
-            if outcome in (INTERRUPTED, NOT_FINITE, STEP_LIMIT):
-                return _result(search, outcome, foreseen)
-            verdict = resolution(final.reading, search.best.after, final.eps, quadrature)
-            foreseen = foreseen if verdict is NOT_CONVEX else verdict
-            u = _carried(problem, search.best.after, search.flow.eps, rung)
-            search.flow = replace(search.flow, eps=rung)
-        return _result(search, search.run(u, marginal, duality_gap), foreseen)
-
-
-def _result(search: Search, outcome: Outcome, foreseen: Outcome) -> Schroedinger:
-    """The best point as potentials, with the grid's own verdict on ε, which may be why the iteration does not end.
-
-    A potential that is not convex does not tell the least ε; one at a larger ε did, and ``foreseen`` is what it said.
-    """
+        outcome = anneal(search, _started(problem, start, rungs[0]), rungs, marginal, duality_gap)
     best = search.best
-    flow = best.flow
-    if outcome in (REACHED, STALLED, STEP_LIMIT):
-        verdict = resolution(flow.reading, best.after, flow.eps, flow.quadrature)
-        verdict = foreseen if verdict is NOT_CONVEX and not foreseen.ok else verdict
-        outcome = outcome if verdict.ok else verdict
-    if outcome.ok and flow.gauge.needs_own:
-        outcome = flow.own.outcome
-    return Schroedinger(flow, best.after, best.v, best.marginal_error, outcome, search.records, search.seconds)
+    return Schroedinger(best.flow, best.after, best.v, best.marginal_error, outcome, search.records, search.seconds)
 
 
 def _started(problem: Problem, start: ArrayLike | Schroedinger | None, eps: float) -> Array:
@@ -295,28 +270,5 @@ def _started(problem: Problem, start: ArrayLike | Schroedinger | None, eps: floa
     if start is None:
         return np.zeros(problem.domain.shape)
     if isinstance(start, Schroedinger):
-        return _carried(problem, problem.domain.values(start.u, "start"), start.eps, eps)
+        return carried(problem, problem.domain.values(start.u, "start"), start.eps, eps)
     return problem.domain.values(start, "start")
-
-
-def _rungs(
-    problem: Problem, eps: float, start: ArrayLike | Schroedinger | None, ladder: Sequence[float] | None
-) -> tuple[float, ...]:
-    """All ε to pass through, the wanted one last."""
-    if isinstance(start, Schroedinger):
-        left = tuple(rung for rung in _rungs(problem, eps, None, ladder) if rung < start.eps)
-        return (start.eps, *left) if left else (eps,)
-    positive(eps, "eps", "the regularisation")
-    if ladder is not None:
-        rungs = (*(float(e) for e in ladder), eps)
-        if not all(b < a < np.inf for a, b in pairwise(rungs)):
-            raise ValueError(f"ladder={ladder}: give decreasing ε above eps={eps:g}, or None")
-        return rungs
-    first = max(0.1 * problem.extent**2, eps)
-    count = 0 if start is not None else int(np.ceil(np.log(first / eps) / np.log(4.0) - 1e-9))
-    return tuple(eps * 4.0**k for k in range(count, -1, -1))
-
-
-def _carried(problem: Problem, u: Array, eps: float, to: float) -> Array:
-    """A start for another ε: the same χ where f is known and finite."""
-    return u + 0.5 * (eps - to) * problem.f if problem.has_densities and not problem.vanishing else u

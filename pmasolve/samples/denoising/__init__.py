@@ -9,8 +9,8 @@ from .chains import diffuse_then_denoise as diffuse_then_denoise
 from .chains import round_trip as round_trip
 from .complexity import Complexity as Complexity
 from .complexity import complexity as complexity
-from .complexity import critical_snr as critical_snr
-from .complexity import hardest_snr as hardest_snr
+from .critical import critical_snr as critical_snr
+from .critical import hardest_snr as hardest_snr
 from .diffusion import Diffusion as Diffusion
 from .diffusion import Euler as Euler
 from .diffusion import ProbabilityFlow as ProbabilityFlow

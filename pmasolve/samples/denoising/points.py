@@ -2,12 +2,7 @@
 
 Up to three dimensions (256 points and more) the moments come from the package's engine for clouds (ε = 1/r², at z = y/r): linear
 memory, pairs that cannot matter are skipped.  Else the weights of a block of y stand in one matrix of at most `WEIGHTS` numbers,
-made by BLAS, and Cov(rX | Y=y)
-
-  * is never formed where few points carry the weight of a y: those points, centred and weighted, are gathered, and the smaller of
-    their two Gram matrices has the same largest eigenvalue;
-  * is formed for all y of the block by one matrix product with the products xₐx_b, up to `FORMED` dimensions;
-  * is else applied to vectors (two matrix products for all y of the block) by Lanczos' method: no d × d matrix.
+made by BLAS, from which `covariances` has the largest eigenvalue of Cov(rX | Y=y).
 """
 
 from __future__ import annotations
@@ -18,25 +13,19 @@ from functools import cached_property
 from math import log, pi
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...machine.arrays import Array
 from ...problems.grids import Box, Cloud
 from ...sinkhorn.softmin.clouds.moments import Moments, displacement_moments
 from ...sinkhorn.softmin.clouds.sides import Side, sort
 from ...sinkhorn.softmin.nodes import geometry
-from .eigenvalues import largest_eigenvalues
+from .covariances import WEIGHTS, Covariances
 from .sources import Posterior, chosen, rows
 
-Indices = NDArray[np.intp]
-WEIGHTS = 1 << 24  # numbers in the matrix of weights of a block of y: 128 MiB
-PANEL = 512  # points whose products stand in memory at once: they stay in a core's cache
-FORMED = 64  # dimensions up to which covariances are formed
-FEW = 1024  # points of one y that are gathered
 MOMENTS = 3  # dimensions up to which the engine for clouds has moments …
 MANY = 256  # … and points from which on it pays
 LEAST = -700.0  # nats: exponentials below are as good as 0, and slow
-NEGLIGIBLE = 1e-22  # what all weights left out of a gathering may sum up to
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +118,10 @@ class Points:
     def _half_squares(self) -> Array:
         return 0.5 * np.einsum("nd,nd->n", self._centred, self._centred)
 
+    @cached_property
+    def _covariances(self) -> Covariances:
+        return Covariances(self._centred, self._columns)
+
     @property
     def _skips(self) -> bool:
         """Whether the engine for clouds serves."""
@@ -179,7 +172,7 @@ class Points:
         if self._skips:
             covariances = np.moveaxis(self._moments(r, z, second=True).covariance, -1, 0)
             return r * r * np.maximum(np.linalg.eigvalsh(covariances)[:, -1], 0.0)
-        return r * r * self._each(r, z, self._largest)
+        return r * r * self._each(r, z, self._covariances.largest)
 
     def posterior_weights(self, r: float, y: ArrayLike) -> Array:
         """(k, n) probabilities of the points given Y = y, for the rows y (k, d); memory k·n.
@@ -244,94 +237,3 @@ class Points:
         mean = weights @ self._centred
         trace = 2 * (weights @ self._half_squares) - np.einsum("kd,kd->k", mean, mean)
         return r * mean, r * r * np.maximum(trace, 0.0)
-
-    def _largest(self, weights: Array) -> Array:
-        """(k,) largest eigenvalues of the covariances under weights (k, n)."""
-        heavy = weights > NEGLIGIBLE / self.size
-        count = np.count_nonzero(heavy, axis=1)
-        few = count <= min(FEW, self.size // 8)
-        out = np.empty(len(weights))
-        if few.any():
-            out[few] = self._largest_of_few(weights, heavy, np.flatnonzero(few), count[few])
-        if not few.all():
-            many = np.flatnonzero(~few)
-            out[many] = (self._largest_formed if self.dim <= FORMED else self._largest_applied)(weights, many)
-        return out
-
-    def _largest_of_few(self, weights: Array, heavy: Array, which: Indices, count: Indices) -> Array:
-        """From the gathered points, rows of like counts together."""
-        out = np.empty(which.size)
-        order = np.argsort(count, kind="stable")
-        while order.size:
-            width = 2 * int(count[order[0]])
-            like = np.searchsorted(count[order], width, side="right")
-            same = order[: min(like, max(1, WEIGHTS // (8 * width * self.dim)))]
-            out[same] = self._gathered(weights[which[same]], heavy[which[same]], int(count[same[-1]]))
-            order = order[same.size :]
-        return out
-
-    def _gathered(self, weights: Array, heavy: Array, width: int) -> Array:
-        """Rows with at most ``width`` heavy points each."""
-        row, column = np.nonzero(heavy)
-        place = np.arange(row.size) - np.searchsorted(row, row)
-        w, x = np.zeros((len(weights), width)), np.zeros((len(weights), width, self.dim))
-        w[row, place] = weights[row, column]
-        x[row, place] = self._centred[column]
-        x -= np.einsum("kc,kcd->kd", w, x)[:, None]
-        x *= np.sqrt(w)[:, :, None]
-        return _squared_norms(x)
-
-    def _largest_formed(self, weights: Array, which: Indices) -> Array:
-        """By the covariances of all these rows at once."""
-        i, j = np.triu_indices(self.dim)
-        second, products = np.zeros((which.size, i.size)), np.empty((i.size, PANEL))
-        mean = np.zeros((which.size, self.dim))
-        for low in range(0, self.size, PANEL):
-            panel = slice(low, min(low + PANEL, self.size))
-            part = weights[which, panel]
-            second += part @ _products(self._columns[:, panel], products).T
-            mean += part @ self._centred[panel]
-        covariance = np.empty((which.size, self.dim, self.dim))
-        covariance[:, i, j] = second - mean[:, i] * mean[:, j]
-        covariance[:, j, i] = covariance[:, i, j]
-        return np.maximum(np.linalg.eigvalsh(covariance)[:, -1], 0.0)
-
-    def _largest_applied(self, weights: Array, which: Indices) -> Array:
-        """By products with vectors alone."""
-        panels = [slice(low, min(low + PANEL, self.size)) for low in range(0, self.size, PANEL)]
-        mean = sum(weights[which, panel] @ self._centred[panel] for panel in panels)
-
-        def product(v: Array) -> Array:
-            """The covariances times v, panel by panel of points."""
-            out = np.zeros_like(v)
-            along = np.einsum("kd,kd->k", mean, v)[:, None]
-            for panel in panels:
-                inner = (v @ self._columns[:, panel] - along) * weights[which, panel]
-                out += inner @ self._centred[panel]
-            return out
-
-        return largest_eigenvalues(product, which.size, self.dim, self.size)
-
-
-def _products(x: Array, out: Array) -> Array:
-    """(d(d+1)/2, m) products of the coordinates (d, m), in the order of ``triu_indices``, in the first columns of ``out``."""
-    dim, count = x.shape
-    low = 0
-    for a in range(dim):
-        np.multiply(x[a], x[a:], out=out[low : low + dim - a, :count])
-        low += dim - a
-    return out[:, :count]
-
-
-def _squared_norms(x: Array) -> Array:
-    """(k,) squares of the largest singular values of matrices (k, c, d)."""
-    count, *sides = x.shape
-    if min(sides) > FORMED:
-
-        def product(v: Array) -> Array:
-            """xᵀx v, matrix by matrix."""
-            return np.einsum("kcd,kc->kd", x, np.einsum("kcd,kd->kc", x, v))
-
-        return largest_eigenvalues(product, count, sides[1], sides[0])
-    gram = x @ x.swapaxes(1, 2) if sides[0] <= sides[1] else x.swapaxes(1, 2) @ x
-    return np.maximum(np.linalg.eigvalsh(gram)[:, -1], 0.0)
