@@ -276,7 +276,7 @@ def test_ends_by_name() -> None:
     run = evolve(few, few.times(60)[-1:], throw=False)
     assert run.outcome.name == "overfitting"
     assert run.records["nll"][-1] < run.records["held_out"][-1] - 0.3
-    held = as_sampler(run).log_likelihood(few._objectives[0].held)
+    held = as_sampler(run).log_likelihood(few.problem.unit.back(few._objectives[0].held))
     assert -held <= run.records["held_out"].min() + 1e-9, "the best is kept"
     hard = Posterior(
         lambda x: 40 * np.abs(np.abs(x[:, 0]) - 4), lambda x: 40 * np.sign(np.abs(x) - 4) * np.sign(x), 1, spread=1.0
@@ -363,6 +363,40 @@ def test_estimator_of_scikit_learn() -> None:
     x = 5 * two_modes(400, 28)
     pipe = make_pipeline(StandardScaler(), SamplerDensity(anchors=6)).fit(x)
     assert pipe.score(x) - np.log(x.std()) == pytest.approx(two_modes_log(x / 5).mean() - np.log(5), abs=0.05)
+
+
+@pytest.mark.parametrize("make", [lambda p: ImplicitSampler(p, LogSumExp(6)), MongeAmpereSampler])
+def test_the_unit_of_the_data_does_not_matter(make) -> None:
+    """x → ax + b moves and scales the law that is found, to roundings: it differed by hundredths of a nat."""
+    rng = np.random.default_rng(29)
+    x = rng.standard_normal((300, 2)) * [0.4, 0.7] + np.where(rng.random((300, 1)) < 0.4, -1.0, 1.0)
+
+    def learned(x: np.ndarray) -> tuple[pma.Sampler, pma.Trajectory]:
+        flow = make(SampleProblem(x))
+        run = evolve(flow, flow.times(20)[-1:], throw=False)
+        return as_sampler(run), run
+
+    law, run = learned(x)
+    for a, b in ((1e-6, 0.0), (3.7, [12.0, -1.0]), (1e5, 1e7)):
+        other, again = learned(a * x + b)
+        assert np.abs(other.log_density(a * x + b) - law.log_density(x) + 2 * np.log(a)).max() < 1e-8
+        assert np.abs((other.sample(500, 1) - b) / a - law.sample(500, 1)).max() < 1e-8
+        assert np.abs(other.inverse(a * x + b) - law.inverse(x)).max() < 1e-8
+        assert np.abs((again.map(0) - b) / a - run.map(0)).max() < 1e-8
+        places = run.map(0)[:50]  # readings of runs and of samplers are in the units of the data
+        assert np.abs((other.psi.at(places).gradient - b) / a - law.psi.at(places).gradient).max() < 1e-8
+        here = np.abs(again.log_density(0)).max()
+        assert np.isfinite(here)
+        if "nll" in run.records:
+            assert np.abs(again.records["nll"] - run.records["nll"] - 2 * np.log(a)).max() < 1e-8
+            assert np.allclose(again.records["min_hessian"], a * run.records["min_hessian"])
+
+
+def test_the_inverse_of_one_point_does_not_depend_on_the_others(fitted: pma.Sampler) -> None:
+    """The tolerance was that of the largest point of all."""
+    x = np.linspace(-3, 3, 11)
+    beside = fitted.log_density(np.append(x, 1e9))[:-1]
+    assert np.abs(beside - fitted.log_density(x)).max() < 1e-10
 
 
 def test_far_from_the_origin_every_point_has_its_preimage() -> None:

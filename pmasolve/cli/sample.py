@@ -72,7 +72,7 @@ def _record(problem: SampleProblem, found: Sampler, written: list[Path]) -> dict
         "ok": found.outcome.ok,
         "samples": len(problem.data),
         "dim": problem.dim,
-        "parameters": found.psi.params.size,
+        "parameters": found.standard.params.size,
         "log_likelihood": found.log_likelihood(Cloud(problem.data)),
         "mean": many.mean(axis=0),
         "deviations": many.std(axis=0),

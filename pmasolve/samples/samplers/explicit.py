@@ -21,6 +21,7 @@ from .parameters import Parameters
 from .potentials import Family, Given, Parametric
 from .reference import Nodes, Reference
 from .span import Span
+from .units import Unit
 
 NODES = 4096
 ALLOWED = 2.0  # standard errors by which the semi-dual may rise
@@ -32,6 +33,16 @@ class Pulled(Given, Protocol):
     @property
     def reference(self) -> Reference:
         """e^{−g}."""
+        ...
+
+    @property
+    def unit(self) -> Unit:
+        """In which the flow works."""
+        ...
+
+    @property
+    def standard(self) -> Given:
+        """The problem in that unit."""
         ...
 
     def admit(self, count: int) -> None:
@@ -80,6 +91,9 @@ class MongeAmpereSampler:
 
     Notes
     -----
+    Samples are taken about their mean and over their spread (the start is ½ spread |y|² + mean·y): steps η, B and the least
+    eigenvalue are in units of the spread, and the law found from a·x + b is that from x, moved and scaled.  Of a posterior they are
+    in the unit of f, from ½|y|².
     A step is stable only while it is short against the curvature of the family's finest functions: on real shapes it crawls, and
     `ImplicitSampler` is what gives good samples.
 
@@ -120,7 +134,7 @@ class MongeAmpereSampler:
     @cached_property
     def first(self) -> Parametric:
         """ψ_0, the start of the family."""
-        return self.family.started(self.problem, self.seed)
+        return self.family.started(self.problem.standard, self.seed)
 
     @cached_property
     def points(self) -> Nodes:
@@ -136,7 +150,7 @@ class MongeAmpereSampler:
     @cached_property
     def reading(self) -> OnReference:
         """Maps at points of the reference."""
-        return OnReference(self.problem.reference, self.first)
+        return OnReference(self.problem.reference, self.first, self.problem.unit)
 
     def times(self, count: int) -> Array:
         """η_0, η_0 + η_1, …: the times of the first ``count`` iterates, the ones that can be asked for."""
@@ -161,7 +175,7 @@ class MongeAmpereSampler:
 
     def _sides(self, psi: Parametric, start: Array | None = None) -> tuple[Nodes, Sides]:
         x, guess, h = self.problem.law(psi, self.points)
-        z = inverse(psi, x.points, guess if start is None or h is not None else start, INVERSE_TOL * 1e-3)
+        z = inverse(psi, x.points, guess if start is None or h is not None else start, 0.1 * INVERSE_TOL)
         return x, Sides(psi, self.problem.reference, self.points, Nodes(z, x.weights), h)
 
     def potential(self, state: ExplicitState) -> Array:
@@ -173,7 +187,7 @@ class MongeAmpereSampler:
         eta = self.schedule(state.k)
         ratio = self.estimator.ratio(state.sides)
         new = state.psi.moved(-eta * ratio.c)
-        z = inverse(new, state.x.points, state.sides.z.points, INVERSE_TOL * 1e-3)
+        z = inverse(new, state.x.points, state.sides.z.points, 0.1 * INVERSE_TOL)
         lost = CONVEXITY_LOST.advising(
             f"step {state.k} with η={eta:.3g} made D²ψ indefinite: shorter steps, a smaller family, or ImplicitSampler"
         )

@@ -18,6 +18,7 @@ from .objectives import INVERSE_TOL, Measured, Objective
 from .parameters import Parameters
 from .potentials import Family, Given, Parametric
 from .reference import Reference
+from .units import Unit
 
 FIRST, LEAST_DAMPING = 0.1, 1e-6
 GROWTH, SHRINK = 2.0, 0.2  # of the damping, after Nielsen
@@ -37,6 +38,16 @@ class Fitted(Given, Protocol):
     @property
     def reference(self) -> Reference:
         """e^{−g}."""
+        ...
+
+    @property
+    def unit(self) -> Unit:
+        """In which the flow works."""
+        ...
+
+    @property
+    def standard(self) -> Given:
+        """The problem in that unit."""
         ...
 
     def admit(self, count: int) -> None:
@@ -92,6 +103,9 @@ class ImplicitSampler:
 
     Notes
     -----
+    Data are taken about their mean and over their spread, so that the law found from a·x + b is that from x, moved and scaled, to
+    roundings; parameters of states are in that unit.  Scaling coordinates one by one gives another law: gradients do not commute
+    with it.
     t counts steps; at rest, the flow reaches every later time without further ones.  Records of data: ``nll``, ``held_out``,
     ``min_hessian``; of posteriors ``kl``, ``reverse_kl``, ``log_z``, ``ess``, ``min_hessian``; of both ``damping``, ``drop``.
     Ends that are not ok: "overfitting" (the likelihood of held-out points worse than its best by three standard errors or 0.1 nats
@@ -124,7 +138,7 @@ class ImplicitSampler:
     @cached_property
     def first(self) -> Parametric:
         """ψ_0, the start of the family."""
-        return self.family.started(self.problem, self.seed)
+        return self.family.started(self.problem.standard, self.seed)
 
     @cached_property
     def states(self) -> Parameters:
@@ -134,7 +148,7 @@ class ImplicitSampler:
     @cached_property
     def reading(self) -> OnReference:
         """Maps at points of the reference."""
-        return OnReference(self.problem.reference, self.first)
+        return OnReference(self.problem.reference, self.first, self.problem.unit)
 
     @cached_property
     def _objectives(self) -> tuple[Objective, ...]:
@@ -257,10 +271,12 @@ class OnReference:
     ----------
     reference : e^{−g}.
     first : the potential at the start.
+    unit : in which the parameters are.
     """
 
     reference: Reference
     first: Parametric
+    unit: Unit
 
     @cached_property
     def points(self) -> Array:
@@ -269,9 +285,10 @@ class OnReference:
 
     def map(self, u: Array, v: Array | None = None) -> Array:
         """∇ψ at the points, (1024, d)."""
-        return images(self.first.placed(self.first.params + u), self.points)
+        return self.unit.back(images(self.first.placed(self.first.params + u), self.points))
 
     def log_density(self, u: Array) -> Array:
         """log ρ at the points, (1024,)."""
         psi = self.first.placed(self.first.params + u)
-        return log_density(psi, self.reference, self.points, self.points, INVERSE_TOL)[0]
+        here = log_density(psi, self.reference, self.unit.white(self.points), self.points, INVERSE_TOL)[0]
+        return here - self.unit.log_volume

@@ -13,7 +13,7 @@ ROUNDING = 1e-13  # of ψ(y) and of x·y, by which their difference may rise
 
 
 def inverse(psi: Parametric, x: Array, start: Array, tol: float) -> Array:
-    """y with |∇ψ(y) − x| ≤ tol·(1 + sup|x|), (n, d); NaN in rows where Newton's method did not get there.
+    """y with |∇ψ(y) − x| ≤ tol·(1 + |x|), (n, d); NaN in rows where Newton's method did not get there.
 
     The objective is convex and its values decide, so that the iteration goes downhill from any start, for strictly convex ψ.
     Memory: that of a block of points.
@@ -25,13 +25,13 @@ def inverse(psi: Parametric, x: Array, start: Array, tol: float) -> Array:
     start : (n, d) first guesses.
     tol : relative.
     """
-    y, size = start.copy(), tol * (1 + np.abs(x).max(initial=0.0))
+    y, size = start.copy(), tol * (1 + np.abs(x).max(axis=1, initial=0.0))  # of units of the potential, see `units`
     for part in blocks(len(x), psi.width):
-        y[part] = _newton(psi, x[part], y[part], size)
+        y[part] = _newton(psi, x[part], y[part], size[part])
     return y
 
 
-def _newton(psi: Parametric, x: Array, y: Array, tol: float) -> Array:
+def _newton(psi: Parametric, x: Array, y: Array, tol: Array) -> Array:
     active, here = np.arange(len(x)), psi.at(y)
     for _ in range(ITERATIONS):
         residual = here.gradient - x[active]
@@ -39,7 +39,7 @@ def _newton(psi: Parametric, x: Array, y: Array, tol: float) -> Array:
         if not open_.any():
             return y
         if not open_.all():
-            active, here, residual = active[open_], here.only(open_), residual[open_]
+            active, here, residual, tol = active[open_], here.only(open_), residual[open_], tol[open_]
         step, ok = _solved(here.hessian, residual)
         if not ok:
             break

@@ -154,6 +154,12 @@ class LogSumExpPotential:
         values, axes = np.linalg.eigh(new.Q)
         return replace(new, Q=(axes * np.maximum(values, self.least)) @ axes.T) if values[0] < self.least else new
 
+    def scaled(self, factor: float, shift: Array) -> LogSumExpPotential:
+        """factor·ψ + shift·y."""
+        s = factor
+        c, least = s * self.c + shift, s * self.least
+        return LogSumExpPotential(s * self.a, s * self.b, c, s * self.Q, s * self.eps, self.basis, least)
+
     def at(self, y: Array) -> LogSumExpAt:
         """Everything at points (n, d)."""
         return LogSumExpAt(self, y)

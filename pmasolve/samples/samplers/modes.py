@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from ...machine.arrays import Array
 from ...problems.grids import Cloud
 from ...problems.points import Points
-from .problems import Posterior
+from .posteriors import Posterior
 
 STARTS = 32
 REACH = 3.0  # spreads of the start's normal law from which is started

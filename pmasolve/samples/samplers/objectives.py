@@ -15,9 +15,10 @@ from ...machine.arrays import Array
 from .laws import fisher, images, least_curvature, log_density, log_density_at, mean_score
 from .potentials import Parametric, blocks
 from .reference import Nodes, Reference
+from .units import Unit
 
 ENOUGH = 1024  # points of either kind for a Fisher matrix, more where there are more parameters
-INVERSE_TOL = 1e-7
+INVERSE_TOL = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +67,11 @@ class Likelihood:
 
     Parameters
     ----------
-    x : (n, d) points that are fitted.
+    x : (n, d) points that are fitted, in standard units.
     held : (h, d) points that are not.
     reference : e^{−g}.
     nodes : points of the reference, for one half of the Fisher matrix; the other is of the data.
+    unit : of the points: the likelihood is that of points in their own unit.
     seed : of the choice of points for it.
     tol : of the inverses.
     """
@@ -78,6 +80,7 @@ class Likelihood:
     held: Array = field(repr=False)
     reference: Reference = field(repr=False)
     nodes: Nodes = field(repr=False)
+    unit: Unit
     seed: int = 0
     tol: float = INVERSE_TOL
 
@@ -87,8 +90,9 @@ class Likelihood:
         start = np.tile(self.reference.mean, (len(points), 1)) if before is None else before.at
         with np.errstate(all="ignore"):  # a trial far off overflows, and is refused for that
             logs, z = log_density(psi, self.reference, points, start, self.tol)
-        terms = -logs[: len(self.x)]
-        return Measured(psi, float(np.mean(terms)), z, terms, -logs[len(self.x) :])
+        terms = self.unit.log_volume - logs
+        n = len(self.x)
+        return Measured(psi, float(np.mean(terms[:n])), z, terms[:n], terms[n:])
 
     def slope(self, here: Measured) -> Array:
         """−(1/n)Σ∂_θ log ρ(x_i)."""
@@ -107,7 +111,11 @@ class Likelihood:
     def record(self, here: Measured) -> dict[str, float]:
         """``nll`` of the fitted points, ``held_out`` of the others, ``min_hessian`` at the preimages."""
         held = float(np.mean(here.held)) if len(self.held) else float("nan")
-        return {"nll": here.value, "held_out": held, "min_hessian": least_curvature(here.psi, here.at)}
+        return {
+            "nll": here.value,
+            "held_out": held,
+            "min_hessian": self.unit.spread * least_curvature(here.psi, here.at),
+        }
 
 
 @dataclass(frozen=True, eq=False)

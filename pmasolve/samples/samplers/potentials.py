@@ -93,6 +93,10 @@ class Parametric(Protocol):
         """ψ_{θ+δ}, δ (p,), brought back to where ψ is convex if the family can do that."""
         ...
 
+    def scaled(self, factor: float, shift: Array) -> Any:
+        """The potential with the gradient factor·∇ψ + shift, of another member of the family."""
+        ...
+
     def at(self, y: Array) -> Local:
         """Everything at points (n, d)."""
         ...

@@ -47,8 +47,10 @@ class Reference:
     factor: Array = field(repr=False)
 
     @classmethod
-    def of(cls, normal: Normal | None, dim: int) -> Reference:
+    def of(cls, normal: Normal | Reference | None, dim: int) -> Reference:
         """The given normal, or N(0, I); a ``ValueError`` for another dimension."""
+        if isinstance(normal, Reference):
+            return normal
         if normal is None:
             return cls(np.zeros(dim), np.eye(dim))
         if not isinstance(normal, Normal) or normal.dim != dim:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from .laws import images, log_density_at
 from .log_sum_exp import LogSumExpPotential
 from .modes import Modes, missed
 from .objectives import evidence, log_ratio
+from .posteriors import Posterior
 from .potentials import Parametric
-from .problems import Posterior
 from .reference import Nodes, Reference
 from .span import SpanPotential
+from .units import Unit
 
-FORMAT = "pmasolve sampler 1"
+FORMAT = "pmasolve sampler 2"
 TOL = 1e-12
 FRESH = 8192
 ENOUGH_ESS = 0.1
@@ -68,8 +70,9 @@ class Sampler:
 
     Attributes
     ----------
-    psi : the potential.
+    standard : the potential in the unit.
     reference : e^{−g}.
+    unit : of the points: the map is place + spread·∇standard.
     outcome : how the run ended.
 
     Notes
@@ -87,13 +90,14 @@ class Sampler:
     (True, True)
     """
 
-    psi: Parametric = field(repr=False)
+    standard: Parametric = field(repr=False)
     reference: Reference = field(repr=False)
+    unit: Unit = field(repr=False)
     outcome: Outcome = REACHED
 
     def __repr__(self) -> str:
-        p = self.psi.params.size
-        kind = type(self.psi).__name__.removesuffix("Potential")
+        p = self.standard.params.size
+        kind = type(self.standard).__name__.removesuffix("Potential")
         return f"<Sampler in {self.dim} dimensions: {kind} of {p} parameters, {self.outcome.name}>"
 
     def _repr_html_(self) -> str:
@@ -123,19 +127,24 @@ class Sampler:
     @property
     def dim(self) -> int:
         """The dimension d."""
-        return self.psi.dim
+        return self.standard.dim
+
+    @cached_property
+    def psi(self) -> Parametric:
+        """The potential ψ whose gradient is the map."""
+        return self.unit.potential(self.standard)
 
     def sample(self, n: int, seed: int | np.random.Generator) -> Array:
         """∇ψ at n independent points of the reference, (n, d); one seed, one answer."""
-        return images(self.psi, self.reference.sample(integer(n, "n", 0), seed))
+        return self.unit.back(images(self.standard, self.reference.sample(integer(n, "n", 0), seed)))
 
     def map(self, y: Points) -> Array:
         """∇ψ(y), of the layout of y."""
         where = given(y, self.dim)
-        return where.vectors(images(self.psi, np.ascontiguousarray(where.columns.T)).T)
+        return where.vectors(self.unit.back(images(self.standard, np.ascontiguousarray(where.columns.T))).T)
 
     def inverse(self, x: Points) -> Array:
-        """∇ψ*(x), by Newton's method with a line search on values, to 1e-12 of the points' size; NaN where there is none."""
+        """∇ψ*(x), by Newton's method with a line search on values, to 1e-12 of distance and spread; NaN where there is none."""
         where = given(x, self.dim)
         return where.vectors(self._preimages(np.ascontiguousarray(where.columns.T)).T)
 
@@ -145,7 +154,7 @@ class Sampler:
         z = self._preimages(np.ascontiguousarray(where.columns.T))
         found = np.isfinite(z).all(axis=1)
         out = np.full(len(z), -np.inf)
-        out[found] = log_density_at(self.psi, self.reference, z[found])
+        out[found] = log_density_at(self.standard, self.reference, z[found]) - self.unit.log_volume
         return where.values(out)
 
     def log_likelihood(self, x: Points) -> float:
@@ -156,7 +165,7 @@ class Sampler:
         return float(np.mean(values))
 
     def _preimages(self, x: Array) -> Array:
-        return inverse(self.psi, x, np.tile(self.reference.mean, (len(x), 1)), TOL)
+        return inverse(self.standard, self.unit.white(x), np.tile(self.reference.mean, (len(x), 1)), TOL)
 
     def evidence(self, posterior: Posterior, count: int = FRESH, seed: int = 1) -> Evidence:
         """KL, log Z and effective sample size at fresh points, and whether modes of the posterior are missed.
@@ -194,10 +203,12 @@ class Sampler:
         ------
         OSError : the folder does not exist or cannot be written.
         """
-        arrays = {f"psi:{part.name}": np.asarray(getattr(self.psi, part.name)) for part in fields(self.psi)}
+        psi = self.standard
+        arrays = {f"psi:{part.name}": np.asarray(getattr(psi, part.name)) for part in fields(psi)}
         arrays |= {"mean": self.reference.mean, "factor": self.reference.factor}
+        arrays |= {"place": self.unit.place, "spread": np.asarray(self.unit.spread)}
         outcome = [self.outcome.name, self.outcome.ok, self.outcome.advice]
-        return archives.write(path, {"format": FORMAT, "psi": type(self.psi).__name__, "outcome": outcome}, arrays)
+        return archives.write(path, {"format": FORMAT, "psi": type(psi).__name__, "outcome": outcome}, arrays)
 
 
 def as_sampler(run: Trajectory, i: int | None = None) -> Sampler:
@@ -226,7 +237,8 @@ def as_sampler(run: Trajectory, i: int | None = None) -> Sampler:
     """
     flow = having(followed(run, "run").flow, "first", "run", "give a run of MongeAmpereSampler or ImplicitSampler")
     u = run.latest[1] if i is None else run.potentials[i]
-    return Sampler(flow.first.placed(flow.first.params + u), flow.problem.reference, run.outcome)
+    psi, problem = flow.first.placed(flow.first.params + u), flow.problem
+    return Sampler(psi, problem.reference, problem.unit, run.outcome)
 
 
 def load_sampler(path: str | os.PathLike[str]) -> Sampler:
@@ -257,16 +269,17 @@ def load_sampler(path: str | os.PathLike[str]) -> Sampler:
     >>> bool((again.sample(3, 0) == sampler.sample(3, 0)).all())
     True
     """
-    header, arrays = archives.read(path, FORMAT, ("mean", "factor"))
+    header, arrays = archives.read(path, FORMAT, ("mean", "factor", "place", "spread"))
     with archives.reading(path, "a pmasolve sampler"):
         parts = {name.removeprefix("psi:"): value for name, value in arrays.items() if name.startswith("psi:")}
         parts = {name: float(value) if value.ndim == 0 else value for name, value in parts.items()}
-        if not all(np.isfinite(value).all() for value in parts.values()):
+        if not all(np.isfinite(value).all() for value in arrays.values()):
             raise archives.BadFile(f"{path} is damaged: it holds numbers that are not finite")
         name, ok, advice = header["outcome"]
         psi = KINDS[header["psi"]](**parts)
         psi.at(np.zeros((1, psi.dim)))
-        return Sampler(psi, Reference(arrays["mean"], arrays["factor"]), Outcome(str(name), bool(ok), str(advice)))
+        reference, unit = Reference(arrays["mean"], arrays["factor"]), Unit(arrays["place"], float(arrays["spread"]))
+        return Sampler(psi, reference, unit, Outcome(str(name), bool(ok), str(advice)))
 
 
 def _judged(ess: float, modes: Modes) -> Outcome:

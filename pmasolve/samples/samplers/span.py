@@ -80,12 +80,14 @@ class SpanPotential:
     ----------
     omega, beta, kind : (p, d), (p,), (p,) the functions, by kind.
     w : (p,) their coefficients.
+    base : of ½|y|².
     """
 
     omega: Array = field(repr=False)
     beta: Array = field(repr=False)
     kind: Array = field(repr=False)
     w: Array = field(repr=False)
+    base: float = 1.0
 
     @property
     def dim(self) -> int:
@@ -139,6 +141,12 @@ class SpanPotential:
     def moved(self, delta: Array) -> SpanPotential:
         """w + δ: whether it is convex is for the caller to see."""
         return replace(self, w=self.w + delta)
+
+    def scaled(self, factor: float, shift: Array) -> SpanPotential:
+        """factor·ψ + shift·y."""
+        w = factor * self.w
+        w[: self.dim] += shift
+        return replace(self, w=w, base=factor * self.base)
 
     def at(self, y: Array) -> SpanAt:
         """Everything at points (n, d)."""
@@ -198,18 +206,18 @@ class SpanAt:
     @cached_property
     def value(self) -> Array:
         """ψ, (n,)."""
-        return 0.5 * np.sum(self.y**2, axis=1) + self.s @ self.psi.w
+        return 0.5 * self.psi.base * np.sum(self.y**2, axis=1) + self.s @ self.psi.w
 
     @cached_property
     def gradient(self) -> Array:
         """∇ψ, (n, d)."""
-        return self.y + (self.s1 * self.psi.w) @ self.psi.omega
+        return self.psi.base * self.y + (self.s1 * self.psi.w) @ self.psi.omega
 
     @cached_property
     def hessian(self) -> Array:
         """D²ψ, (n, d, d)."""
         d = self.psi.dim
-        return np.eye(d) + ((self.s2 * self.psi.w) @ self.psi.products).reshape(-1, d, d)
+        return self.psi.base * np.eye(d) + ((self.s2 * self.psi.w) @ self.psi.products).reshape(-1, d, d)
 
     def tangent(self) -> Array:
         """∂ψ/∂w = s, (n, p)."""
