@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 import ot
@@ -11,7 +12,7 @@ from cases import KNOWN, TAU, t2
 from test_newton import on_box
 
 from pmasolve import Box, FiniteDifference, Fourier, MongeAmpere, NewtonKrylov, Problem, Torus, evolve, transport
-from pmasolve.calculus.libraries import Scipy
+from pmasolve.calculus.libraries import InTo, Scipy
 from pmasolve.maps.certificates import certify, quadrature_bound, splitting
 from pmasolve.maps.displacement import deposit
 from pmasolve.maps.newton import newton
@@ -218,17 +219,22 @@ def test_the_certificate_of_a_smooth_map_costs_next_to_nothing(monkeypatch: pyte
     class Counting(Scipy):
         """Real transforms of all axes, one half along the last and one along the others."""
 
-        def half(self, lines: np.ndarray, out: np.ndarray) -> None:
-            points.append(0.5 * lines.size)
-            super().half(lines, out)
+        def real(self, n: int) -> tuple[InTo, InTo]:
+            there, back = super().real(n)
+            return counted(there, lambda lines, out: 0.5 * lines.size), counted(
+                back, lambda spectra, out: 0.5 * out.size
+            )
 
-        def real(self, spectra: np.ndarray, out: np.ndarray) -> None:
-            points.append(0.5 * out.size)
-            super().real(spectra, out)
+        def whole(self, axis: int) -> tuple[InTo, InTo]:
+            there, back = super().whole(axis)
+            return counted(there, lambda array, out: array.size), counted(back, lambda array, out: array.size)
 
-        def whole(self, array: np.ndarray, axes: tuple[int, ...], back: bool) -> None:
-            points.append(array.size)
-            super().whole(array, axes, back)
+    def counted(transform: InTo, size: Callable[[np.ndarray, np.ndarray], float]) -> InTo:
+        def call(array: np.ndarray, *, out: np.ndarray) -> None:
+            points.append(size(array, out))
+            transform(array, out=out)
+
+        return call
 
     problem = KNOWN[2].problem((256, 256))
     monkeypatch.setattr("pmasolve.calculus.series.library", Counting)

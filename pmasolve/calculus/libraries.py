@@ -1,4 +1,4 @@
-"""The library that transforms: ducc0 where it is installed (extra ``fast``), else scipy.fft.
+"""The library that transforms: ducc0 where it is installed (extra ``fast``), else those of NumPy and SciPy.
 
 ``PMASOLVE_FFT=scipy`` or ``ducc0`` in the environment chooses by name.  Libraries run on one thread, release the interpreter lock,
 and write in place without making copies.
@@ -7,13 +7,13 @@ and write in place without making copies.
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
-
-from ..machine.arrays import Array
 
 try:
     import ducc0
@@ -23,76 +23,86 @@ except ImportError:  # optional, extra "fast"
 Complex = NDArray[np.complex128]
 
 
+class InTo(Protocol):
+    """A transform along one axis that writes its result to ``out``, which may be the array itself where shapes agree."""
+
+    def __call__(self, array: Any, *, out: Any) -> object: ...
+
+
 class Library(Protocol):
-    """The transforms that the series of this package are made of; ways back divide by the number of points."""
+    """The transforms that the series of this package are made of, as pairs there and back that are chosen once.
 
-    def half(self, lines: Array, out: Complex) -> None:
-        """Half spectra of real lines (m, n), in ``out`` (m, n//2 + 1)."""
+    Ways back divide by the number of points.
+    """
 
-    def real(self, spectra: Complex, out: Array) -> None:
-        """Real lines (m, n) of half spectra, in ``out``; the spectra are lost."""
+    def real(self, n: int) -> tuple[InTo, InTo]:
+        """Half spectra (m, n//2 + 1) of real lines (m, n), and real lines of half spectra, which are lost."""
+        ...
 
-    def whole(self, array: Complex, axis: int, back: bool) -> None:
-        """FFT along an axis, or ``back``, in place."""
+    def whole(self, axis: int) -> tuple[InTo, InTo]:
+        """FFT along an axis and back."""
+        ...
 
-    def waves(self, array: Array, axis: int, sines: bool, back: bool) -> None:
-        """Orthonormal transform of values at cell centres to cosines 0 … n−1, or sines 1 … n, in place, or ``back``."""
+    def cosines(self, axis: int) -> tuple[InTo, InTo]:
+        """Orthonormal transform of values at cell centres to cosines 0 … n−1, and back."""
+        ...
+
+    def sines(self, axis: int) -> tuple[InTo, InTo]:
+        """Orthonormal transform of values at cell centres to sines 1 … n, and back."""
+        ...
 
 
 class Scipy:
-    """pocketfft as SciPy has it, and as NumPy has it where that takes the array for the result."""
+    """pocketfft: as NumPy has it, which takes the array for the result; SciPy has the cosines and sines."""
 
-    def half(self, lines: Array, out: Complex) -> None:
-        """rfft."""
-        np.fft.rfft(lines, out=out)
+    def real(self, n: int) -> tuple[InTo, InTo]:
+        """rfft and irfft."""
+        return np.fft.rfft, partial(np.fft.irfft, n=n)
 
-    def real(self, spectra: Complex, out: Array) -> None:
-        """irfft."""
-        np.fft.irfft(spectra, out.shape[-1], out=out)
-
-    def whole(self, array: Complex, axis: int, back: bool) -> None:
+    def whole(self, axis: int) -> tuple[InTo, InTo]:
         """fft and ifft."""
-        _settle((scipy.fft.ifft if back else scipy.fft.fft)(array, axis=axis, overwrite_x=True), array)
+        return partial(np.fft.fft, axis=axis), partial(np.fft.ifft, axis=axis)
 
-    def waves(self, array: Array, axis: int, sines: bool, back: bool) -> None:
-        """dct, idct, dst and idst of type 2."""
-        transform = _WAVES[sines, back]
-        _settle(transform(array, axis=axis, norm="ortho", overwrite_x=True), array)
+    def cosines(self, axis: int) -> tuple[InTo, InTo]:
+        """dct and idct of type 2."""
+        return _settled(scipy.fft.dct, axis=axis, norm="ortho"), _settled(scipy.fft.idct, axis=axis, norm="ortho")
 
-
-_WAVES = {
-    (False, False): scipy.fft.dct,
-    (False, True): scipy.fft.idct,
-    (True, False): scipy.fft.dst,
-    (True, True): scipy.fft.idst,
-}
+    def sines(self, axis: int) -> tuple[InTo, InTo]:
+        """dst and idst of type 2."""
+        return _settled(scipy.fft.dst, axis=axis, norm="ortho"), _settled(scipy.fft.idst, axis=axis, norm="ortho")
 
 
-def _settle(result: NDArray, array: NDArray) -> None:
+def _settled(transform: Callable[..., NDArray], **options: Any) -> InTo:
     """SciPy may work in place, and does; it does not have to."""
-    if not np.may_share_memory(result, array):
-        array[...] = result
+
+    def call(array: NDArray, *, out: NDArray) -> None:
+        """The result, wherever it is, in ``out``."""
+        result = transform(array, overwrite_x=True, **options)
+        if not np.may_share_memory(result, out):
+            out[...] = result
+
+    return call
 
 
 class Ducc:
     """The successor of pocketfft, by its author: it takes the array for the result."""
 
-    def half(self, lines: Array, out: Complex) -> None:
-        """r2c."""
-        ducc0.fft.r2c(lines, (1,), out=out)
+    def real(self, n: int) -> tuple[InTo, InTo]:
+        """r2c and c2r."""
+        back = {"lastsize": n, "forward": False, "inorm": 2, "allow_overwriting_input": True}
+        return partial(ducc0.fft.r2c, axes=(1,)), partial(ducc0.fft.c2r, axes=(1,), **back)
 
-    def real(self, spectra: Complex, out: Array) -> None:
-        """c2r."""
-        ducc0.fft.c2r(spectra, (1,), out.shape[-1], forward=False, inorm=2, out=out, allow_overwriting_input=True)
-
-    def whole(self, array: Complex, axis: int, back: bool) -> None:
+    def whole(self, axis: int) -> tuple[InTo, InTo]:
         """c2c."""
-        ducc0.fft.c2c(array, (axis,), forward=not back, inorm=2 if back else 0, out=array)
+        return partial(ducc0.fft.c2c, axes=(axis,)), partial(ducc0.fft.c2c, axes=(axis,), forward=False, inorm=2)
 
-    def waves(self, array: Array, axis: int, sines: bool, back: bool) -> None:
-        """dct and dst of types 2 and 3."""
-        transform = ducc0.fft.dst if sines else ducc0.fft.dct
-        transform(array, 3 if back else 2, (axis,), inorm=1, out=array)
+    def cosines(self, axis: int) -> tuple[InTo, InTo]:
+        """dct of types 2 and 3."""
+        return tuple(partial(ducc0.fft.dct, type=kind, axes=(axis,), inorm=1) for kind in (2, 3))
+
+    def sines(self, axis: int) -> tuple[InTo, InTo]:
+        """dst of types 2 and 3."""
+        return tuple(partial(ducc0.fft.dst, type=kind, axes=(axis,), inorm=1) for kind in (2, 3))
 
 
 def library() -> Library:

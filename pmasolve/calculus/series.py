@@ -53,7 +53,9 @@ class Waves:
 
     def __init__(self, torus: Torus) -> None:
         self.torus, self.shape = torus, (*torus.shape[:-1], torus.shape[-1] // 2 + 1)
-        self._library, self._solid = library(), solid(self.shape, 1)
+        self._solid = solid(self.shape, 1)
+        (self._half, self._real), whole = library().real(torus.shape[-1]), library().whole
+        self._there, self._back = zip(whole(0), whole(1), strict=True)  # of the first axis and of the middle one
         self.room = self.zeros()
         self._work = self.room.reshape(self._solid)
         self._on_columns = sharing(blocks(self._work[0].size, torus.size))
@@ -95,13 +97,13 @@ class Waves:
         source, target, columns = values.reshape(first, middle, -1), out.reshape(self._solid), out.reshape(first, -1)
 
         def slab(s: slice) -> None:
-            self._library.half(source[s].reshape(-1, source.shape[-1]), target[s].reshape(-1, half))
+            self._half(source[s].reshape(-1, source.shape[-1]), out=target[s].reshape(-1, half))
             if middle > 1:
-                self._library.whole(target[s], 1, back=False)
+                self._there[1](target[s], out=target[s])
 
         self.on_slabs(slab)
         if first > 1:
-            self._on_columns(lambda c: self._library.whole(columns[:, c], 0, back=False))
+            self._on_columns(lambda c: self._there[0](columns[:, c], out=columns[:, c]))
 
     def first(self, coefficients: Complex, symbol: Symbol) -> None:
         """ifft."""
@@ -111,7 +113,7 @@ class Waves:
         def columns(c: slice) -> None:
             np.multiply(source[:, c], factor, out=target[:, c])
             if count > 1:
-                self._library.whole(target[:, c], 0, back=True)
+                self._back[0](target[:, c], out=target[:, c])
 
         self._on_columns(columns)
 
@@ -120,12 +122,12 @@ class Waves:
         part = self._work[slab]
         if part.shape[1] > 1:
             part = part * symbol.factors[1][:, None]
-            self._library.whole(part, 1, back=True)
+            self._back[1](part, out=part)
         return part.reshape(-1, part.shape[-1])
 
     def last(self, rows: Complex, symbol: Symbol, out: Array) -> None:
         """irfft, which does not see the imaginary parts of the constant and of Nyquist's mode."""
-        self._library.real(rows * symbol.factors[2], out)
+        self._real(rows * symbol.factors[2], out=out)
 
     def refined(self, coefficients: Complex, grid: Grid, out: Complex) -> None:
         """The modes below Nyquist's of both grids, the others 0."""
@@ -154,7 +156,8 @@ class Cosines:
 
     def __init__(self, box: Box) -> None:
         self.box, self.shape = box, box.shape
-        self._library, self._solid = library(), solid(self.shape, 1)
+        self._solid = solid(self.shape, 1)
+        self._cosines, self._sines = (list(map(kind, range(3))) for kind in (library().cosines, library().sines))
         self._work = _padded(*self._solid)
         axis = 1 if self._solid[1] > 1 else 2
         parts = blocks(self._solid[axis], box.size)
@@ -231,7 +234,7 @@ class Cosines:
 
     def _transform(self, array: Array, axis: int, sines: bool, back: bool) -> None:
         if array.shape[axis] > 1:
-            self._library.waves(array, axis, sines, back)
+            (self._sines if sines else self._cosines)[axis][back](array, out=array)
 
     def refined(self, coefficients: Array, grid: Grid, out: Array) -> None:
         """Cut or padded with zeros; there is no Nyquist mode."""

@@ -166,10 +166,10 @@ class Transform:
         self.basis.refined(coefficients, grid, out)
         return out
 
-    def keep_redundant(self, coefficients: Coefficients, original: Coefficients) -> Coefficients:
-        """Put back, in place, those parts of ``original`` that no real function has and no operator sees."""
-        self.basis.keep_redundant(coefficients, original)
-        return coefficients
+    def keep_redundant(self, vector: Array, original: Array) -> Array:
+        """Put back, in place, those parts of a state ``original`` that no real function has and no operator sees."""
+        self.basis.keep_redundant(self.as_coefficients(vector), self.as_coefficients(original))
+        return vector
 
     def as_vector(self, coefficients: Coefficients) -> Array:
         """A flat real view of the coefficients."""

@@ -43,7 +43,7 @@ class Evolution:
         self._spectrum = self.transform.zeros()
         self._flat = self.transform.as_vector(self._spectrum)
         self._diffusion, self._strictness = 1.0, 1.0
-        self._drive, self.slope = np.empty(0), 1.0  # h and h′ at the last potential
+        self.drive, self.slope = np.empty(0), 1.0  # h(A) and h′(A) at the last potential
 
     def vector(self, values: Array) -> Array:
         """State of a function on the grid: orthonormal coefficients of (1 − Δ/κ²)u."""
@@ -70,7 +70,7 @@ class Evolution:
         """h(A(φ)) at a state, written to ``out``; False where φ is not convex, or h does not increase."""
         admissible = self._evaluate(y)
         if admissible:
-            self._write(self._drive, out)
+            self._write(self.drive, out)
         return admissible
 
     def _evaluate(self, y: Array) -> bool:
@@ -82,8 +82,8 @@ class Evolution:
             self.refusal = CONVEXITY_LOST
             return False
         ratio = log_ratio(self.objective, self.problem, here.speed)
-        self._drive, self.slope = speed_and_slope(self.objective, ratio)
-        if not np.min(self.slope) > 0 or (self._drive is not here.speed and not all_finite(self._drive)):
+        self.drive, self.slope = speed_and_slope(self.objective, ratio)
+        if not np.min(self.slope) > 0 or (self.drive is not here.speed and not all_finite(self.drive)):
             self.refusal = NOT_PARABOLIC
             return False
         self.here, self._sample = here, self._sampled(y).copy()
@@ -147,5 +147,5 @@ class Evolution:
         parts from GMRES, and the predictor would let them grow.
         """
         self._shifted.divide(r, gamma * self._diffusion, self._ones, out)
-        self.transform.keep_redundant(self.transform.as_coefficients(out), self.transform.as_coefficients(r))
+        self.transform.keep_redundant(out, r)
         out *= self._strictness

@@ -98,7 +98,7 @@ class SymmetrisedSystem:
         """(1 − γh̄′(Δ − V̄))⁻¹ r."""
         c, solved = self.transform.as_coefficients(r), self.transform.as_coefficients(out)
         np.divide(c, 1.0 + gamma * self._mean * (self.operators.symbol + self.level), out=solved)
-        self.transform.keep_redundant(solved, c)
+        self.transform.keep_redundant(out, r)
 
 
 @dataclass(eq=False)

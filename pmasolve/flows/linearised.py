@@ -44,6 +44,11 @@ class LinearisedEvolution:
         return self.base.objective
 
     @property
+    def drive(self) -> Array:
+        """h(A) at that potential."""
+        return self.base.drive
+
+    @property
     def refusal(self) -> Outcome:
         """Why the last state that was refused was."""
         return self.base.refusal

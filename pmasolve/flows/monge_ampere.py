@@ -14,7 +14,7 @@ from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array, having
 from ..machine.exponentials import FLOOR, LOG2E, exp2
 from ..machine.threads import blocks, each
-from ..problems.divergences import Divergence, checked_objective, log_ratio, value_of
+from ..problems.divergences import Divergence, checked_objective, value_of
 from ..problems.objectives import KL
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem, checked
@@ -39,6 +39,11 @@ class PotentialSystem(System, Protocol):
     @property
     def objective(self) -> Divergence:
         """What falls along the flow."""
+        ...
+
+    @property
+    def drive(self) -> Array:
+        """h(A) at the last potential it admitted; A itself, not a copy, for KL."""
         ...
 
     @property
@@ -199,7 +204,7 @@ def step_record(state: MongeAmpereState, dt: float) -> dict[str, float]:
         return work
     cell, sums = here.problem.domain.cell, density_sums(here.speed, here.problem.f)
     objective, mass, kl = state.evolution.objective, sums.mass * cell, sums.entropy * cell
-    drive = objective.h(log_ratio(objective, here.problem, here.speed))
+    drive = state.evolution.drive
     if drive is here.speed:  # KL: all is known from the sums
         mean, low, high = sums.total / drive.size, sums.low, sums.high
     else:
