@@ -103,7 +103,7 @@ def test_resolution_asks_for_the_greatest_h_and_for_flat_potentials_too(amplitud
     stretch = max(1 + second.max(), 1 / (1 + second.min()))
     assert (1 + second.max() > 1 / (1 + second.min())) == (amplitude > 0)  # one case for each
     least = np.log(1e12) * stretch / 16**2 / (2 * np.pi**2)
-    assert Sinkhorn(problem, 1.0).reading.stiffness(u) == pytest.approx(stretch / 16**2, rel=1e-9)
+    assert Sinkhorn(problem, 1.0).reading.look(u).stiffness == pytest.approx(stretch / 16**2, rel=1e-9)
     for factor, name in ((1.001, "reached"), (0.999, "eps unresolved")):
         eps = factor * least
         assert evolve(Sinkhorn(problem, eps), [0.0], initial=u, throw=False).outcome.name == name

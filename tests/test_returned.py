@@ -34,7 +34,7 @@ from pmasolve import (
     evolve,
     schroedinger,
 )
-from pmasolve.flows.reading import LOST_MASS, inspect, least_stretch, pushed_mass
+from pmasolve.flows.reading import LOST_MASS, look
 from pmasolve.problems.grids import Grid
 
 GAUGES = [PLAIN, SYMMETRIC, FORWARD, SELF]
@@ -98,8 +98,8 @@ def test_a_potential_lost_between_the_nodes_is_named() -> None:
     grid, spikes = Torus((16,)), np.where(np.arange(16) % 2 == 0, 1.0, -1.0)
     u = 0.012 * spikes
     flow = Sinkhorn(Problem(grid, np.zeros(16), np.zeros(16)), 0.1)
-    assert least_stretch(flow.operators, u) < 0
-    found = inspect(flow.problem, flow.operators, u, lambda: "remedy")
+    assert look(flow.operators, u).stretch < 0
+    found = look(flow.operators, u, flow.problem).verdict(lambda: "remedy")
     assert (found.name, found.advice.endswith("remedy")) == ("convexity lost", True)
 
 
@@ -114,8 +114,8 @@ def test_least_stretch_by_hand(grid: Grid, space) -> None:
         u = amplitude * length**2 * wave
         T = (x + operators.gradient(u)[0]).reshape(grid.shape[0], -1)[:, 0]
         least = increments(grid, T).min() / grid.spacing[0]
-        assert min(1.0, least) >= least_stretch(operators, u) - 1e-12
-        assert (least_stretch(operators, u) > 0) == (least > 0)
+        assert min(1.0, least) >= look(operators, u).stretch - 1e-12
+        assert (look(operators, u).stretch > 0) == (least > 0)
 
 
 def test_mass_is_looked_at() -> None:
@@ -123,11 +123,15 @@ def test_mass_is_looked_at() -> None:
     problem = Problem(Torus((16,)), lambda x: 0 * x, lambda y: 1.5 * np.cos(TAU * 8 * y) + np.cos(TAU * y))
     operators = Fourier().on(problem.domain)
     u = 0.01 * np.cos(TAU * problem.domain.axis(0))
-    off = abs(pushed_mass(problem, operators, u) - 1)
+    seen = look(operators, u, problem)
+    off = abs(seen.mass - 1)
     assert off > 0.05
-    assert inspect(problem, operators, u, lambda: "remedy").name == "unresolved"
-    assert inspect(problem, operators, u, lambda: "remedy", off * 1.01).ok
-    assert not inspect(problem, operators, u, lambda: "remedy", off * 0.99).ok
+    assert seen.verdict(lambda: "remedy").name == "unresolved"
+    assert seen.verdict(lambda: "remedy", off * 1.01).ok
+    assert not seen.verdict(lambda: "remedy", off * 0.99).ok
+    for quadrature, name in ((1e-12, "unresolved"), (1.0, "reached")):
+        flow = Sinkhorn(problem, 0.1, quadrature=quadrature)
+        assert evolve(flow, [0.0], initial=u, throw=False).outcome.name == name
 
 
 def test_semi_dual_potentials_that_fold_are_not_returned() -> None:

@@ -17,7 +17,7 @@ from ..maps.transport import transport
 from ..problems.densities import log_mass
 from ..problems.outcomes import POTENTIAL_NOT_FOUND, Outcome
 from ..problems.problem import Problem
-from .reading import inspect, linearise_at, need_convex
+from .reading import linearise_at, look, need_convex
 
 DENSITY_REMEDY = (
     "the density is known (fields), its Brenier potential only to the accuracy of the semi-dual: refine the grid, or smooth the "
@@ -50,7 +50,7 @@ def brenier_potential(problem: Problem, operators: Operators, log_density: Array
     """
     found = transport(between(problem, log_density), progress=False)
     if found.outcome.ok:
-        return found.potential, inspect(problem, operators, found.potential, lambda: DENSITY_REMEDY)
+        return found.potential, look(operators, found.potential, problem).verdict(lambda: DENSITY_REMEDY)
     why = f"the density is known (fields) but its Brenier potential is not; transport: {found.outcome}"
     return found.potential, POTENTIAL_NOT_FOUND.advising(why)
 

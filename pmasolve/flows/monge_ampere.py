@@ -20,7 +20,7 @@ from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem, checked
 from .evolution import Evolution
 from .integrator import Integrator, System, admit_tolerance
-from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, least_stretch, lost, need_convex
+from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, look, lost, need_convex
 from .refinement import by_refinement
 from .trajectories import ErrorEstimate, Trajectory
 
@@ -182,7 +182,7 @@ def unfolded(
     state: MongeAmpereState, until: float, operators: Operators, potential: Callable[[MongeAmpereState], Array]
 ) -> MongeAmpereState:
     """Convex at the nodes may still fold between them: at a requested time the map that is handed out is looked at."""
-    if state.outcome.ok and state.t >= until and not (low := least_stretch(operators, potential(state))) > 0:
+    if state.outcome.ok and state.t >= until and not (low := look(operators, potential(state)).stretch) > 0:
         state.outcome = CONVEXITY_LOST.advising(
             f"the map x + ∇u folds between nodes (least stretch {low:.3g}); refine the grid"
         )

@@ -25,7 +25,7 @@ from ..problems.objectives import KL
 from ..problems.outcomes import REACHED, STALLED, Outcome
 from ..problems.problem import Problem, checked
 from .implicit import Implicit, ImplicitStep
-from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, least_stretch, linearise_at, lost, need_convex
+from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, linearise_at, look, lost, need_convex
 from .refinement import by_refinement
 from .schedules import ConstantSteps, Halved, Schedule, step_of, steps_until, times_of
 from .trajectories import ErrorEstimate, Trajectory
@@ -177,7 +177,7 @@ class BregmanProximal:
         mass = self.problem.domain.integral(np.exp(found.here.log_density))
         if abs(mass - 1.0) > LOST_MASS:
             return lost(mass, "refine the grid, or smooth the densities")
-        if t >= until and not (low := least_stretch(self.operators, found.u)) > 0:
+        if t >= until and not (low := look(self.operators, found.u).stretch) > 0:
             return STALLED.advising(f"the map x + ∇u folds between nodes (least stretch {low:.3g}); refine the grid")
         return REACHED
 

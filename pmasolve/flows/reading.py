@@ -140,6 +140,77 @@ def linearise_at(problem: Problem, operators: Operators, u: Array) -> Linearisat
     return linearise(problem, operators, jet_of(operators, u))
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What the derivatives of one potential show, all from one evaluation: every verdict is made of it.
+
+    Attributes
+    ----------
+    low, high : least and greatest eigenvalue of I + D²u at the nodes.
+    stretch : the least of ``low`` and of (T_j(x + h_j e_j) − T_j(x))/h_j between neighbours, T = x + ∇u; positive for a convex
+        potential that the grid resolves.
+    mass : ∫e^{−g(T)} det(I + D²u) by the grid's quadrature, 1 where the grid resolves the map; NaN where it is not finite; None
+        where it was not asked for, or the map folds, or densities vanish and have no logarithm to be integrated.
+    width : the greatest h; 0 for potentials that are not known by a grid.
+    """
+
+    low: float
+    high: float
+    stretch: float
+    mass: float | None
+    width: float
+
+    @property
+    def stiffness(self) -> float:
+        """h² max(φ″, 1/φ″), ∞ where φ is not strictly convex at the nodes: e^{−|x−y|²/2ε} is summed up to exp(−2π²ε/this)."""
+        return self.width**2 * max(self.high, 1.0 / self.low) if self.low > 0 else np.inf
+
+    def admitted(self) -> Seen:
+        """This of a start; a ``ValueError`` where that is not strictly convex at the nodes."""
+        if not self.low > 0:
+            raise ValueError(
+                f"initial: I + D²u₀ has the eigenvalue {self.low:.3g} ≤ 0, so |x|²/2 + u₀ is not strictly convex; "
+                "start from a smaller u₀, or from 0"
+            )
+        return self
+
+    def verdict(self, remedy: Callable[[], str], lost_mass: float = LOST_MASS) -> Outcome:
+        """REACHED, or "convexity lost", or "unresolved" for a mass that is wrong by ``lost_mass``; ``remedy()`` ends the advice."""
+        if not self.stretch > 0:
+            return CONVEXITY_LOST.advising(f"the map x + ∇u folds (least stretch {self.stretch:.3g} ≤ 0); {remedy()}")
+        if self.mass is None or abs(self.mass - 1.0) <= lost_mass:
+            return REACHED
+        return lost(self.mass, remedy())
+
+
+def look(operators: Operators, u: Array, problem: Problem | None = None) -> Seen:
+    """What is to be seen of a potential on the grid; its density's mass where a problem is given.
+
+    Examples
+    --------
+    >>> from pmasolve import Torus
+    >>> seen = look(Fourier().on(Torus((16,))), np.zeros(16))
+    >>> seen.low, seen.high, seen.stretch
+    (1.0, 1.0, 1.0)
+    """
+    grid, jet = operators.grid, jet_of(operators, u)
+    low, high = (1.0 + bound for bound in extreme_eigenvalues(jet.D2))
+    stretch = min(low, *(_least_stretch(grid, j, D) for j, D in enumerate(jet.D)))
+    mass = None
+    if problem is not None and not problem.vanishing and stretch > 0:
+        here = linearise(problem, operators, jet)  # over the jet
+        mass = grid.integral(np.exp(here.log_density)) if here.convex else np.nan
+    return Seen(low, high, stretch, mass, max(grid.spacing))
+
+
+def _least_stretch(grid: Grid, j: int, D: Array) -> float:
+    """The least 1 + (D(x + h e_j) − D(x))/h along axis ``j`` of component ``j`` of a gradient, odd at the walls of a box."""
+    first, last = np.take(D, 0, axis=j), np.take(D, -1, axis=j)
+    ends = (2 * first, -2 * last) if grid.reflects else (first - last,)
+    inside = np.min(np.diff(D, axis=j), initial=np.inf)
+    return 1.0 + float(min(inside, *(np.min(end) for end in ends))) / grid.spacing[j]
+
+
 def convexity(operators: Operators, u: Array) -> tuple[float, float]:
     """Least and greatest eigenvalue of D²φ = I + D²u over the grid."""
     low, high = extreme_eigenvalues(jet_of(operators, u).D2)
@@ -148,57 +219,12 @@ def convexity(operators: Operators, u: Array) -> tuple[float, float]:
 
 def need_convex(operators: Operators, u: Array) -> float:
     """The least eigenvalue of I + D²u at the nodes; a ``ValueError`` for a start where it is not positive."""
-    low, _ = convexity(operators, u)
-    if not low > 0:
-        raise ValueError(
-            f"initial: I + D²u₀ has the eigenvalue {low:.3g} ≤ 0, so |x|²/2 + u₀ is not strictly convex; "
-            "start from a smaller u₀, or from 0"
-        )
-    return low
+    return look(operators, u).admitted().low
 
 
 def lost(mass: float, remedy: str) -> Outcome:
     """The outcome of a density whose mass on the grid is not 1."""
     return UNRESOLVED.advising(f"the push-forward has mass {mass:.3g} on the grid, not 1; {remedy}")
-
-
-def least_stretch(operators: Operators, u: Array) -> float:
-    """The least of the eigenvalues of I + D²u at the nodes and of (T_j(x + h_j e_j) − T_j(x))/h_j, T = x + ∇u, between neighbours.
-
-    Positive for a convex potential that the grid resolves.  In a box the neighbours of the outermost nodes are their reflections.
-    """
-    grid = operators.grid
-    between = [float(np.min(_stretches(grid, j, D))) for j, D in enumerate(operators.gradient(u))]
-    return min(convexity(operators, u)[0], *between)
-
-
-def _stretches(grid: Grid, j: int, D: Array) -> Array:
-    """1 + (D(x + h e_j) − D(x))/h along axis ``j`` for component ``j`` of a gradient, which is odd at the walls of a box."""
-    row = np.moveaxis(np.take(D, grid.neighbours(j, 1), axis=j), j, 0)
-    if grid.reflects:
-        row[[0, -1]] *= -1.0
-    return 1.0 + np.diff(row, axis=0) / grid.spacing[j]
-
-
-def pushed_mass(problem: Problem, operators: Operators, u: Array) -> float:
-    """∫e^{−g(x+∇u)} det(I + D²u) by the grid's quadrature, 1 where the grid resolves the map; NaN where u is not convex."""
-    here = linearise_at(problem, operators, u)
-    return problem.domain.integral(np.exp(here.log_density)) if here.convex else float("nan")
-
-
-def inspect(
-    problem: Problem, operators: Operators, u: Array, remedy: Callable[[], str], lost_mass: float = LOST_MASS
-) -> Outcome:
-    """REACHED, or "convexity lost", or "unresolved" for a mass that is wrong by ``lost_mass``; ``remedy()`` ends the advice.
-
-    Densities that vanish have no log-density to be integrated: of them only the map is looked at.
-    """
-    if not (low := least_stretch(operators, u)) > 0:
-        return CONVEXITY_LOST.advising(f"the map x + ∇u folds (least stretch {low:.3g} ≤ 0); {remedy()}")
-    if problem.vanishing or lost_mass == np.inf:
-        return REACHED
-    mass = pushed_mass(problem, operators, u)
-    return REACHED if abs(mass - 1.0) <= lost_mass else lost(mass, remedy())
 
 
 class Discretised(Protocol):
@@ -253,18 +279,9 @@ class OnGrid:
         """log ρ = −g(x+∇u) + log det(I + D²u), of ρ = (∇φ*)_# e^{−g}."""
         return linearise_at(self.problem, self.operators, u).log_density
 
-    def admit(self, u: Array) -> None:
-        """Refuse a start that is not strictly convex: a ``ValueError``."""
-        need_convex(self.operators, u)
-
-    def stiffness(self, u: Array) -> float:
-        """h² max(φ″, 1/φ″), ∞ where φ is not strictly convex at the nodes: e^{−|x−y|²/2ε} is summed up to exp(−2π²ε/this)."""
-        low, high = convexity(self.operators, u)
-        return max(self.problem.domain.spacing) ** 2 * max(high, 1.0 / low) if low > 0 else np.inf
-
-    def inspect(self, u: Array, quadrature: float, remedy: Callable[[], str]) -> Outcome:
-        """Whether the map of u does not fold and its density has mass 1, of which ``quadrature`` = 1 asks nothing."""
-        return inspect(self.problem, self.operators, u, remedy, LOST_MASS if quadrature < 1 else np.inf)
+    def look(self, u: Array, mass: bool = True) -> Seen:
+        """What is to be seen of u: whether it is convex, whether its map folds, and the mass of its density if wanted."""
+        return look(self.operators, u, self.problem if mass else None)
 
 
 OPERATORS = property(attrgetter("reading.operators"), doc="The discretisation on the problem's grid.")

@@ -50,7 +50,7 @@ def anneal(search: Search, u: Array, rungs: Sequence[float], marginal: float, du
         outcome = search.run(u, COARSE, np.inf)
         if outcome in (INTERRUPTED, NOT_FINITE, STEP_LIMIT):
             return _judged(search, outcome, foreseen)
-        verdict = resolution(final.reading, search.best.after, final.eps, final.quadrature)
+        verdict = resolution(final.reading.look(search.best.after, mass=False), final.eps, final.quadrature)
         foreseen = foreseen if verdict is NOT_CONVEX else verdict
         u = carried(search.flow.problem, search.best.after, search.flow.eps, rung)
         search.flow = replace(search.flow, eps=rung)
@@ -64,7 +64,7 @@ def _judged(search: Search, outcome: Outcome, foreseen: Outcome) -> Outcome:
     """
     best, flow = search.best, search.best.flow
     if outcome in (REACHED, STALLED, STEP_LIMIT):
-        verdict = resolution(flow.reading, best.after, flow.eps, flow.quadrature)
+        verdict = resolution(flow.reading.look(best.after, mass=False), flow.eps, flow.quadrature)
         verdict = foreseen if verdict is NOT_CONVEX and not foreseen.ok else verdict
         outcome = outcome if verdict.ok else verdict
     return flow.own.outcome if outcome.ok and flow.gauge.needs_own else outcome

@@ -117,8 +117,7 @@ class Brenier:
 
     @cached_property
     def _inspected(self) -> Outcome:
-        flow = self.runs[-1].flow
-        return flow.reading.inspect(self.potential, flow.quadrature, lambda: SERIES_REMEDY)
+        return self.runs[-1].flow.look(self.potential).verdict(lambda: SERIES_REMEDY)
 
     @property
     def iterations(self) -> int:

@@ -140,10 +140,10 @@ class SinkhornFlow:
     def resume(self, potential: Array, t: float) -> SinkhornFlowState:
         """A state at time t with a fresh integrator."""
         flow, speed = self.iteration, Speed(self.iteration)
-        flow.reading.admit(potential)
+        seen = flow.look(potential).admitted()
         tolerance = self.rtol * self.problem.extent**2
         solver = DOP853(speed, t, potential.ravel(), np.inf, rtol=RELATIVE, atol=tolerance)
-        return SinkhornFlowState(solver, speed, t, potential, flow.verdict(potential, potential))
+        return SinkhornFlowState(solver, speed, t, potential, flow.verdict(seen, seen))
 
     def advance(self, state: SinkhornFlowState, until: float) -> SinkhornFlowState:
         """One step of the integrator, or the interpolant at ``until``."""
@@ -163,7 +163,8 @@ class SinkhornFlow:
             return state
         state.interpolant = state.interpolant or solver.dense_output()
         state.t, state.u = until, state.interpolant(until).reshape(state.u.shape)
-        state.outcome = self.iteration.verdict(state.u, state.u)
+        seen = self.iteration.look(state.u)
+        state.outcome = self.iteration.verdict(seen, seen)
         return state
 
     def _record(self, speed: Speed, dt: float) -> dict[str, float]:

@@ -50,5 +50,5 @@ def by_halving(trajectory: Trajectory, reading: Reading, halved: Entropic, order
 
 def quadrature_error(trajectory: Trajectory, reading: Reading, eps: float) -> Array:
     """2t·exp(−2π²ε/(h² max(φ″, 1/φ″))) at a trajectory's times."""
-    stiffest = max(reading.stiffness(u) for u in trajectory.potentials)
+    stiffest = max(reading.look(u, mass=False).stiffness for u in trajectory.potentials)
     return 2 * trajectory.times * np.exp(-2 * np.pi**2 * eps / stiffest)

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from ..calculus.operators import Fourier, Space
-from ..flows.reading import OPERATORS, convexity
+from ..flows.reading import OPERATORS, Seen
 from ..flows.trajectories import ErrorEstimate, Trajectory
 from ..machine.arrays import Array, having, number, positive
 from ..problems.divergences import Divergence
@@ -199,9 +199,9 @@ class Sinkhorn:
 
     def start(self, initial: Array) -> SinkhornState:
         """The state at t = 0: φ₀ of the chosen gauge from u₀."""
-        self.reading.admit(initial)
+        seen = self.look(initial).admitted()
         u = self._plus(initial, self.gauge.source, self.gauge.own_source)
-        outcome = self.verdict(initial, initial)
+        outcome = self.verdict(seen, seen)
         if self.gauge.density:
             u = u + self.eps * self.gauge.density * self.reading.log_density(initial)
         if self.gauge.needs_own and outcome.ok:
@@ -233,21 +233,32 @@ class Sinkhorn:
         if not taken.outcome.ok:
             return replace(state, outcome=taken.outcome, record=record)
         arrived, steepest = k >= round(until / eta), max(state.steepest, taken.steepest)
-        outcome = self.verdict(taken.u, self.returned(taken.u), steepest) if arrived else REACHED
+        outcome = self.arrival(taken.u, steepest) if arrived else REACHED
         return SinkhornState(k, until if arrived else k * eta, taken.u, v, outcome, record, steepest)
 
-    def verdict(self, u: Array, returned: Array, steepest: float = 0.0) -> Outcome:
-        """Whether the nodes resolve ε for φ_k, and what is returned has a map and a density; a remark on steps that expand."""
-        found = resolution(self.reading, u, self.eps, self.quadrature)
-        if found.ok:
-            found = self.reading.inspect(returned, self.quadrature, lambda: self._remedy(u, returned))
+    def look(self, u: Array) -> Seen:
+        """What is to be seen of a potential that is returned; ``quadrature`` = 1 does not ask for its mass."""
+        return self.reading.look(u, mass=self.quadrature < 1)
+
+    def arrival(self, u: Array, steepest: float) -> Outcome:
+        """The verdict on φ_k at a requested time, and on what is returned for it; a remark on steps that expand."""
+        returned = self.returned(u)
+        seen = self.look(returned)
+        found = self.verdict(seen if returned is u else self.reading.look(u, mass=False), seen)
         return self.stepping.remark(steepest) if found.ok else found
 
-    def _remedy(self, u: Array, returned: Array) -> str:
-        """For a potential that folds or loses mass.  D²φ_k is a covariance over ε, positive; what the gauge adds shrinks with ε."""
+    def verdict(self, iterate: Seen, returned: Seen) -> Outcome:
+        """Whether the nodes resolve ε for φ_k, and what is returned has a map and a density."""
+        found = resolution(iterate, self.eps, self.quadrature)
+        return returned.verdict(lambda: self._remedy(iterate.low, returned.low)) if found.ok else found
+
+    def _remedy(self, low: float, folded: float) -> str:
+        """For a potential that folds or loses mass, from the least eigenvalues of D²φ_k and of what is returned.
+
+        D²φ_k is a covariance over ε, positive; what the gauge adds shrinks with ε.
+        """
         if not (self.gauge.returned or self.gauge.own_returned):
             return "refine the grid, or smooth the densities"
-        (low, _), (folded, _) = convexity(self.operators, u), convexity(self.operators, returned)
         least = 0.5 * self.eps * low / max(low - folded, low)
         return (
             f"at eps={self.eps:.3g} the gauge bends the potential too far: take ε below about {least:.2g}, on a grid that "

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from ..calculus.operators import Operators, Space
-from ..flows.reading import OnGrid
+from ..flows.reading import OnGrid, Seen
 from ..machine.arrays import Array
 from ..problems.grids import Cloud
 from ..problems.outcomes import EPS_UNRESOLVED, REACHED, Outcome
@@ -47,16 +47,8 @@ class Reading(Protocol):
         """log ρ at the nodes, of their shape."""
         ...
 
-    def admit(self, u: Array) -> None:
-        """Refuse a start that is not strictly convex on a grid; clouds take all."""
-        ...
-
-    def stiffness(self, u: Array) -> float:
-        """h² max(φ″, 1/φ″) of a grid, where the quadrature error is exp(−2π²ε/this); ∞ where φ is not convex, 0 on clouds."""
-        ...
-
-    def inspect(self, u: Array, quadrature: float, remedy: Callable[[], str]) -> Outcome:
-        """REACHED, or why a potential that is returned has no map or density to be quoted, with a remedy."""
+    def look(self, u: Array, mass: bool = True) -> Seen:
+        """What is to be seen of a potential at the nodes, and the mass of its density if wanted: `Seen` makes verdicts of it."""
         ...
 
 
@@ -68,12 +60,12 @@ def reading(problem: Problem, space: Space, function: Callable[[Array], Function
     return OnCloud(problem, function) if isinstance(problem.domain, Cloud) else OnGrid(problem, space)
 
 
-def resolution(reading: Reading, u: Array, eps: float, quadrature: float) -> Outcome:
-    """REACHED, or the outcome that names the least ε these nodes resolve for this potential.
+def resolution(seen: Seen, eps: float, quadrature: float) -> Outcome:
+    """REACHED, or the outcome that names the least ε that the nodes resolve for a potential that was looked at.
 
     A potential that is not convex at the nodes does not tell the least ε: its outcome is `NOT_CONVEX`.
     """
-    stiffness = reading.stiffness(u)
+    stiffness = seen.stiffness
     if stiffness == np.inf:
         return NOT_CONVEX
     least = stiffness * -np.log(quadrature) / (2 * np.pi**2)
@@ -113,13 +105,6 @@ class OnCloud:
             "for the marginal of the plan use log_source_marginal, for densities Problem.from_densities on a grid"
         )
 
-    def admit(self, u: Array) -> None:
-        """A half step of any potential is convex: nothing to refuse."""
-
-    def stiffness(self, u: Array) -> float:
-        """0: the points are the problem, not a discretisation of it."""
-        return 0.0
-
-    def inspect(self, u: Array, quadrature: float, remedy: Callable[[], str]) -> Outcome:
-        """The barycentric map is the gradient of a convex function, and no density is claimed: REACHED."""
-        return REACHED
+    def look(self, u: Array, mass: bool = True) -> Seen:
+        """Nothing to be refused: a half step is convex, the points are the problem and no grid, and no density is claimed."""
+        return Seen(1.0, 1.0, 1.0, None, 0.0)

@@ -183,10 +183,8 @@ class Richardson:
         states = tuple(reach(flow, s, t)[0] for flow, s in zip(self.ladder, state.ladder, strict=True))
         outcome = _worst(states)
         if outcome.ok and t >= until:
-            finest = self.ladder[-1]
-            outcome = finest.reading.inspect(
-                self._extrapolated(self._potentials(states)), finest.quadrature, lambda: LADDER_REMEDY
-            )
+            extrapolated = self._extrapolated(self._potentials(states))
+            outcome = self.ladder[-1].look(extrapolated).verdict(lambda: LADDER_REMEDY)
         return RichardsonState(t, states, outcome, {"error_estimate": self._last_change(states)})
 
     def potential(self, state: RichardsonState) -> Array:

@@ -120,9 +120,7 @@ class Schroedinger:
         that χ on a grid is not convex or its density has not the mass 1; ``u`` itself is convex at every ε.
         """
         u = self.chi
-        found = self.flow.reading.inspect(
-            u, self.flow.quadrature, lambda: "take a smaller ε, or u without the correction"
-        )
+        found = self.flow.look(u).verdict(lambda: "take a smaller ε, or u without the correction")
         if not found.ok:
             raise ValueError(
                 f"eps={self.eps:g} is too large to be corrected in the gauge {self._even.gauge.name!r} here: {found}"

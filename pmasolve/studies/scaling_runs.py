@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from ..calculus.transforms import resample
 from ..flows.loop import evolve
 from ..flows.monge_ampere import MongeAmpere
-from ..flows.reading import inspect
 from ..flows.refinement import on_finer_grid
 from ..flows.trajectories import Stopped, Trajectory
 from ..machine.arrays import positive, real
@@ -103,7 +102,7 @@ class Runs:
         """What a method makes of the runs with ε, ε/2, …"""
         ladder = [self.sinkhorn(eps / 2**level, method.gauge) for level in range(method.levels)]
         potentials, flow = extrapolate([run.potentials for run in ladder]), ladder[-1].flow
-        found = inspect(self.problem, flow.operators, potentials[-1], lambda: "take smaller ε, or fewer levels")
+        found = flow.look(potentials[-1]).verdict(lambda: "take smaller ε, or fewer levels")
         run = replace(ladder[-1], potentials=potentials, outcome=found)
         if not found.ok:
             raise Stopped(run)
