@@ -113,6 +113,21 @@ def integer(value: Any, name: str, least: int = 1) -> int:
     return int(read)
 
 
+def indices(given: ArrayLike, size: int, name: str) -> NDArray[np.intp]:
+    """Flat indices below ``size``, (r,); from the end where they are negative, nothing else: a ``ValueError``, also for masks.
+
+    Examples
+    --------
+    >>> indices([0, -1], 5, "nodes")
+    array([ 0, -1])
+    """
+    raw = np.asarray(given)
+    i = np.atleast_1d(raw.astype(np.intp)) if raw.dtype.kind in "iu" or raw.size == 0 else None
+    if i is None or i.ndim > 1 or np.any((i < -size) | (i >= size)):
+        raise ValueError(f"{name}={shown(given)}: give whole numbers below {size}; np.flatnonzero(mask) for a mask")
+    return i
+
+
 def having(value: Any, member: str, name: str, remedy: str) -> Any:
     """The value, where it is an object that can do what ``member`` says.
 

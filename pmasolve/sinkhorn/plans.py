@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..flows.trajectories import Trajectory, followed
-from ..machine.arrays import Array, shown
+from ..machine.arrays import Array, indices
 from ..machine.speaking import drawn, page, sheet
 from ..problems.points import Points, given, rows
 from ..problems.problem import Measure, Problem, checked
 from .potentials import Potential, half_step
 from .rounding import Slack, balance, filling, integral, product_cost, slack
 from .softmin.default import default_engine
-from .softmin.nodes import log_kernel, points
+from .softmin.nodes import points
 from .softmin.protocol import Kernel, Softmin
 
 
@@ -182,9 +182,9 @@ class Plan:
         ------
         ValueError : what is no index of a node, as a mask (``np.flatnonzero(mask)`` has its indices).
         """
-        i = _indices(nodes, self.problem.domain.size)
         mu = self.problem.mu
-        log_rows = self._log_rows(points(mu.nodes)[i]) - self.u.ravel()[i, None] / self.eps
+        i = indices(nodes, mu.nodes.size, "nodes")
+        log_rows = self.phi.log_terms(points(mu.nodes)[i]) - self.u.ravel()[i, None] / self.eps
         log_rows += mu.log_density.ravel()[i, None] + np.log(mu.cell)
         return np.exp(log_rows).reshape(-1, *self.problem.codomain.shape)
 
@@ -194,7 +194,7 @@ class Plan:
         The points may be a cloud, or a field (dim, *shape), whose points are then listed one after the other.
         """
         at = given(x, self.problem.domain.dim).columns.T
-        log_rows = self._log_rows(at) - self.phi(rows(at))[:, None] / self.eps
+        log_rows = self.phi.log_terms(at) - self.phi(rows(at))[:, None] / self.eps
         return np.exp(log_rows).reshape(-1, *self.problem.codomain.shape)
 
     @cached_property
@@ -289,20 +289,6 @@ class Plan:
 
     def _half_step_back(self, v: Array) -> Array:
         return half_step(self.kernel.backward, self.problem.nu, v, self.eps)
-
-    def _log_rows(self, x: Array) -> Array:
-        nu = self.problem.nu
-        h = nu.log_density + np.log(nu.cell) - self.v / self.eps
-        return log_kernel(x, nu.nodes, self.eps) + h.ravel()
-
-
-def _indices(nodes: ArrayLike, size: int) -> Array:
-    """Flat indices of nodes, (r,); from the end where they are negative."""
-    raw = np.asarray(nodes)
-    i = np.atleast_1d(raw.astype(np.intp)) if raw.dtype.kind in "iu" or raw.size == 0 else None
-    if i is None or i.ndim > 1 or np.any((i < -size) | (i >= size)):
-        raise ValueError(f"nodes={shown(nodes)}: give whole numbers below {size}; np.flatnonzero(mask) for a mask")
-    return i
 
 
 def _integral(measure: Measure, log_ratio: Array, values: Array) -> float:

@@ -21,7 +21,7 @@ from ..problems.points import Places, Points, given
 from ..problems.problem import Measure
 from .softmin.clouds.moments import Moments, displacement_moments
 from .softmin.clouds.sides import Side, sort
-from .softmin.nodes import Geometry, exponents, points
+from .softmin.nodes import Geometry, exponents, log_kernel, points
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +95,12 @@ class Potential:
         moments = self._moments(where, True)
         assert moments.covariance is not None
         return where.values(0.5 * (np.trace(moments.covariance) + np.sum(moments.mean**2, axis=0)))
+
+    def log_terms(self, x: Array) -> Array:
+        """Logarithms of what is summed over the nodes, exp(−v(y)/ε) K_ε(x, y) ν(y), for a few points (r, dim): (r, size)."""
+        measure = self.measure
+        h = measure.log_density + np.log(measure.cell) - self.other / self.eps
+        return log_kernel(x, measure.nodes, self.eps) + h.ravel()
 
     @cached_property
     def _nodes(self) -> Side:
