@@ -53,6 +53,19 @@ class Gauge:
         """Whether the self-potential of the source is needed."""
         return any((self.own_source, self.own_returned))
 
+    def remedy(self, eps: float, low: float, folded: float) -> str:
+        """For a potential that folds or loses mass, from the least eigenvalues of D²φ_k and of what is returned.
+
+        D²φ_k is a covariance over ε, positive; what the gauge adds shrinks with ε.
+        """
+        if not (self.returned or self.own_returned):
+            return "refine the grid, or smooth the densities"
+        least = 0.5 * eps * low / max(low - folded, low)
+        return (
+            f"at eps={eps:.3g} the gauge bends the potential too far: take ε below about {least:.2g}, on a grid that "
+            "resolves it, or gauge=PLAIN, whose φ is convex at every ε"
+        )
+
 
 PLAIN = Gauge("plain")
 """φ₀ = u₀: first order in ε for the potential and for its gradient."""

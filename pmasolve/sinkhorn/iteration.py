@@ -250,20 +250,7 @@ class Sinkhorn:
     def verdict(self, iterate: Seen, returned: Seen) -> Outcome:
         """Whether the nodes resolve ε for φ_k, and what is returned has a map and a density."""
         found = resolution(iterate, self.eps, self.quadrature)
-        return returned.verdict(lambda: self._remedy(iterate.low, returned.low)) if found.ok else found
-
-    def _remedy(self, low: float, folded: float) -> str:
-        """For a potential that folds or loses mass, from the least eigenvalues of D²φ_k and of what is returned.
-
-        D²φ_k is a covariance over ε, positive; what the gauge adds shrinks with ε.
-        """
-        if not (self.gauge.returned or self.gauge.own_returned):
-            return "refine the grid, or smooth the densities"
-        least = 0.5 * self.eps * low / max(low - folded, low)
-        return (
-            f"at eps={self.eps:.3g} the gauge bends the potential too far: take ε below about {least:.2g}, on a grid that "
-            "resolves it, or gauge=PLAIN, whose φ is convex at every ε"
-        )
+        return returned.verdict(lambda: self.gauge.remedy(self.eps, iterate.low, returned.low)) if found.ok else found
 
     def potential(self, state: SinkhornState) -> Array:
         """u of φ_k, or of χ_k in the gauges of order 2."""
