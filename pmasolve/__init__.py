@@ -47,6 +47,7 @@ How do I sample a law that I have samples of, or the density of?
     SampleProblem, Posterior    samples; a density known up to its constant
     MongeAmpereSampler          the papers' explicit descent, by Logistic, ScoreMatching or Known log-ratios, in a Span
     ImplicitSampler             Gauss–Newton on the likelihood, in LogSumExp potentials: what gives good samples
+    choose_family → FamilyChoice   how many anchors samples bear, by points that are not fitted
     as_sampler → Sampler        sample, map, inverse, log_density, evidence; load_sampler
 
 How far apart are they, and of which order?

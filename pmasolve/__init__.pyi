@@ -109,6 +109,8 @@ from .samples.wasserstein import W2Estimate as W2Estimate
 from .samples.wasserstein import estimate_w2 as estimate_w2
 from .samples.interacting import InteractingParticles as InteractingParticles
 
+from .samples.samplers.choosing import FamilyChoice as FamilyChoice
+from .samples.samplers.choosing import choose_family as choose_family
 from .samples.samplers.estimators import Known as Known
 from .samples.samplers.estimators import Logistic as Logistic
 from .samples.samplers.estimators import ScoreMatching as ScoreMatching

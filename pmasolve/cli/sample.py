@@ -11,6 +11,7 @@ import typer
 from ..flows.loop import evolve
 from ..machine.archives import whole
 from ..problems.grids import Cloud
+from ..samples.samplers.choosing import affordable
 from ..samples.samplers.implicit import ImplicitSampler
 from ..samples.samplers.log_sum_exp import LogSumExp
 from ..samples.samplers.problems import SampleProblem
@@ -26,7 +27,9 @@ TABLES = (".csv", ".npy")
 def sample(
     data: Annotated[Path, typer.Argument(help="points, one a row: what read_array reads", show_default=False)],
     count: Annotated[int, typer.Option(help="how many new points", min=1)] = 1000,
-    anchors: Annotated[int, typer.Option(help="of the log-sum-exp potential", min=1)] = 48,
+    anchors: Annotated[
+        int | None, typer.Option(help="of the potential; chosen by points that are not fitted unless given", min=1)
+    ] = None,
     steps: Annotated[int, typer.Option(help="at most", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="of the start, of what is held out, and of the new points", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="the file for the new points (.csv or .npy)")] = None,
@@ -42,7 +45,8 @@ def sample(
             raise ValueError(f"out={out}: give a name that ends with {' or '.join(TABLES)}")
         check_outputs((out, keep, figure), (data,))
         problem = SampleProblem(points_of(data, array))
-        flow = ImplicitSampler(problem, LogSumExp(anchors), seed=seed)
+        family = affordable(problem, seed) if anchors is None else LogSumExp(anchors)
+        flow = ImplicitSampler(problem, family, seed=seed)
         run = evolve(flow, flow.times(steps)[-1:], throw=False)
         found, written = as_sampler(run), []
         new = found.sample(count, seed)
@@ -54,18 +58,21 @@ def sample(
             written.append(found.save(keep))
         if figure is not None:
             written += save_figure(found.plot(), figure)
-        record = _record(problem, found, written)
+        record = _record(problem, found, family.anchors, written)
         say(_words(found, record), record, as_json)
         if not found.outcome.ok:
             undone(found.outcome)
 
 
 def _words(found: Sampler, record: dict[str, object]) -> str:
-    lines = [found.summary(), f"  likelihood  {record['log_likelihood']:.4f} nats a point, all points"]
+    lines = [
+        found.summary(),
+        f"  likelihood  {record['log_likelihood']:.4f} nats a point, all points; {record['anchors']} anchors",
+    ]
     return "\n".join([*lines, *(str(path) for path in record["written"])])
 
 
-def _record(problem: SampleProblem, found: Sampler, written: list[Path]) -> dict[str, object]:
+def _record(problem: SampleProblem, found: Sampler, anchors: int, written: list[Path]) -> dict[str, object]:
     many = found.sample(FRESH, 0)  # as in the summary: of the law, whatever count
     return {
         "outcome": found.outcome.name,
@@ -73,6 +80,7 @@ def _record(problem: SampleProblem, found: Sampler, written: list[Path]) -> dict
         "samples": len(problem.data),
         "dim": problem.dim,
         "parameters": found.standard.params.size,
+        "anchors": anchors,
         "log_likelihood": found.log_likelihood(Cloud(problem.data)),
         "mean": many.mean(axis=0),
         "deviations": many.std(axis=0),

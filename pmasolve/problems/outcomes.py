@@ -59,7 +59,11 @@ POSITIVITY_LOST = Outcome(
 POTENTIAL_NOT_FOUND = Outcome("potential not found", False, "the density is known, but its Brenier potential is not")
 NO_DESCENT = Outcome("no descent", False, "no step lowers what is to be lowered; take shorter steps or another start")
 OVERFITTING = Outcome(
-    "overfitting", False, "points that were not fitted became less likely; take a smaller family or more points"
+    "overfitting",
+    False,
+    "points that were not fitted are less likely than by a normal law; take a smaller family or more points",
 )
+STOPPED_EARLY = Outcome("stopped early", True, "points that were not fitted became less likely; the best is kept")
 LOW_ESS = Outcome("low ess", False, "importance samples of the map are worth few exact ones; take a larger family")
+LARGE_KL = Outcome("large kl", False, "the map is not the posterior's; take a larger family, or weigh its samples")
 MODES_MISSED = Outcome("modes missed", False, "there are modes that the map does not reach; give a larger spread")

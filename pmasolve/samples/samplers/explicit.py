@@ -13,12 +13,12 @@ from ...flows.schedules import ConstantSteps, Schedule, steps_until, times_of
 from ...machine.arrays import Array, having, integer
 from ...problems.outcomes import CONVEXITY_LOST, NO_DESCENT, REACHED, Outcome
 from .estimators import Estimator, Logistic, Ratio, Sides
-from .implicit import OnReference
 from .inversion import inverse
 from .laws import images, least_curvature, values
 from .objectives import INVERSE_TOL, evidence
 from .parameters import Parameters
 from .potentials import Family, Given, Parametric
+from .readings import OnReference
 from .reference import Nodes, Reference
 from .span import Span
 from .units import Unit
@@ -111,7 +111,7 @@ class MongeAmpereSampler:
     >>> from pmasolve import SampleProblem, evolve
     >>> rng = np.random.default_rng(0)
     >>> problem = SampleProblem(rng.standard_normal((1000, 2)) * [2.0, 0.5])
-    >>> flow = MongeAmpereSampler(problem, schedule=ConstantSteps(0.2))
+    >>> flow = MongeAmpereSampler(problem, schedule=ConstantSteps(0.1))
     >>> run = evolve(flow, flow.times(60)[-1:])
     >>> bool(run.records["kl"][-1] < 0.01), bool(run.records["upper_slack"].min() > -1e-6)
     (True, True)

@@ -10,13 +10,14 @@ from typing import Protocol
 import numpy as np
 
 from ...machine.arrays import Array, integer, number
-from ...problems.outcomes import LOW_ESS, NO_DESCENT, OVERFITTING, REACHED, Outcome
+from ...problems.outcomes import NO_DESCENT, OVERFITTING, REACHED, STOPPED_EARLY, Outcome
 from ...problems.times import admit_multiples
-from .laws import images, log_density
 from .log_sum_exp import LogSumExp
-from .objectives import INVERSE_TOL, Measured, Objective
+from .modes import ENOUGH_KL
+from .objectives import Measured, Objective
 from .parameters import Parameters
 from .potentials import Family, Given, Parametric
+from .readings import OnReference
 from .reference import Reference
 from .units import Unit
 
@@ -28,7 +29,6 @@ CALM = 3  # steps in a row that lower the objective by less than rtol: damped on
 STAGE = 15  # steps at a temperature on the way
 ROUNDING = 1e-9  # of the largest diagonal entry, added to the damping
 NODES, NODES_PER_PARAMETER, MOST_NODES = 4096, 80, 16384
-ENOUGH_ESS = 0.1
 RISES, DEVIATIONS, WORSE = 2, 3.0, 0.1  # held-out likelihood: so often in a row worse than the best, by errors, or nats
 
 
@@ -56,6 +56,10 @@ class Fitted(Given, Protocol):
 
     def objectives(self, count: int, seed: int) -> tuple[Objective, ...]:
         """What is lowered, one after the other."""
+        ...
+
+    def verdict(self, psi: Parametric, record: Mapping[str, float], enough: float) -> Outcome:
+        """Of a potential at rest."""
         ...
 
 
@@ -96,6 +100,7 @@ class ImplicitSampler:
     family : of potentials; `LogSumExp` unless given.
     seed : of the start and of the points that are held out.
     rtol : the run is at rest once three steps in a row lower the objective by less than this (nats).
+    enough : KL (nats) up to which a posterior's run at rest counts as reached; ∞ for any.
 
     Raises
     ------
@@ -108,9 +113,10 @@ class ImplicitSampler:
     with it.
     t counts steps; at rest, the flow reaches every later time without further ones.  Records of data: ``nll``, ``held_out``,
     ``min_hessian``; of posteriors ``kl``, ``reverse_kl``, ``log_z``, ``ess``, ``min_hessian``; of both ``damping``, ``drop``.
-    Ends that are not ok: "overfitting" (the likelihood of held-out points worse than its best by three standard errors or 0.1 nats
-    twice in a row; the best is kept), "no descent", "low ess" (a posterior at rest whose importance samples are worth less
-    than a tenth).
+    Where the likelihood of held-out points is worse than its best by three standard errors or 0.1 nats twice in a row, the best is
+    kept, and the end is "stopped early" if that is better for them than a normal law, else "overfitting", which is not ok.
+    Other ends that are not ok: "no descent"; of a posterior at rest "modes missed" (as in `Sampler.evidence`), "low ess"
+    (importance samples are worth less than a tenth), "large kl".
     Cost: one step np² + p³/3 operations for n points and p parameters, and some 50 nm exponentials for the inverses.
 
     Examples
@@ -128,11 +134,14 @@ class ImplicitSampler:
     family: Family = field(default=LogSumExp())
     seed: int = field(default=0, kw_only=True)
     rtol: float = field(default=1e-4, kw_only=True)
+    enough: float = field(default=ENOUGH_KL, kw_only=True)
 
     def __post_init__(self) -> None:
         integer(self.seed, "seed", 0)
         if not 0 < number(self.rtol, "rtol") < np.inf:
             raise ValueError(f"rtol={self.rtol}: give a positive number of nats, for example 1e-4")
+        if not number(self.enough, "enough") > 0:
+            raise ValueError(f"enough={self.enough}: give a positive KL in nats, for example 0.05, or inf")
         self.problem.admit(self.first.free)
 
     @cached_property
@@ -233,13 +242,17 @@ class ImplicitSampler:
             return replace(state, done=True, outcome=NO_DESCENT.advising(advice))
         state = _compared(state)
         if state.rises >= RISES:
-            advice = "likelihood of held-out points fell; the best is kept: fewer anchors, or more points"
-            return replace(state, here=state.best, done=True, outcome=OVERFITTING.advising(advice))
-        ess = state.record.get("ess", 1.0)
-        if rest and ess < ENOUGH_ESS:
-            advice = f"importance samples are worth {ess:.2g} of as many exact ones: more anchors, or a larger spread"
-            return replace(state, done=True, outcome=LOW_ESS.advising(advice))
-        return replace(state, done=rest)
+            return replace(state, here=state.best, done=True, outcome=self._kept(state))
+        outcome = self.problem.verdict(state.here.psi, state.record, self.enough) if rest else REACHED
+        return replace(state, done=rest, outcome=outcome)
+
+    def _kept(self, state: ImplicitState) -> Outcome:
+        """Of the best potential by held-out points: whether it is better than a normal law."""
+        found, normal = float(np.mean(state.best.held)), float(np.mean(self._objectives[state.stage].baseline()))
+        told = f"{found:.3f} nats a held-out point, where a normal law has {normal:.3f}"
+        if found >= normal:
+            return OVERFITTING.advising(f"at its best {told}: fewer anchors (choose_family), or more points")
+        return STOPPED_EARLY.advising(f"after {state.steps} steps; the best is kept: {told}")
 
 
 def damped(F: Array, psi: Parametric) -> Array:
@@ -261,34 +274,3 @@ def _compared(state: ImplicitState) -> ImplicitState:
     if mean <= 0:
         return replace(state, best=here, rises=0)
     return replace(state, rises=state.rises + 1 if mean > min(DEVIATIONS * error, WORSE) else 0)
-
-
-@dataclass(frozen=True, eq=False)
-class OnReference:
-    """Readings of parameters: maps at 1024 points of the reference.
-
-    Parameters
-    ----------
-    reference : e^{−g}.
-    first : the potential at the start.
-    unit : in which the parameters are.
-    """
-
-    reference: Reference
-    first: Parametric
-    unit: Unit
-
-    @cached_property
-    def points(self) -> Array:
-        """Sobol' points of the reference, (1024, d)."""
-        return self.reference.sobol(1024).points
-
-    def map(self, u: Array, v: Array | None = None) -> Array:
-        """∇ψ at the points, (1024, d)."""
-        return self.unit.back(images(self.first.placed(self.first.params + u), self.points))
-
-    def log_density(self, u: Array) -> Array:
-        """log ρ at the points, (1024,)."""
-        psi = self.first.placed(self.first.params + u)
-        here = log_density(psi, self.reference, self.unit.white(self.points), self.points, INVERSE_TOL)[0]
-        return here - self.unit.log_volume

@@ -16,7 +16,7 @@ import numpy as np
 from ...machine.arrays import Array, integer, number
 from .potentials import Given
 
-FLOOR = 1e-3  # Q ⪰ FLOOR × spread of the data, so that every map has an inverse
+FLOOR = 1e-3  # Q ⪰ FLOOR × least deviation of the data, or more (`finest`), so that maps have inverses, and laws tails
 LEAST_START = 0.1  # the same of the first Q
 FULL = 12  # dimensions up to which all entries of Q are parameters; beyond, the diagonal in the eigenbasis of the covariance
 LARGEST_CHANGE = 0.5  # of log ε in one step
@@ -78,10 +78,11 @@ class LogSumExp:
         full = d <= FULL if self.full is None else self.full
         pairs = [(i, j) for i in range(d) for j in range(i, d if full else i + 1)]
         frame = np.eye(d) if full else axes
+        least = max(FLOOR, problem.finest) * float(np.sqrt(values[0]))
         basis = np.stack([_symmetric_unit(frame, i, j) for i, j in pairs])
         if not full:
             Q = np.tensordot(np.sum(basis * Q, axis=(1, 2)), basis, 1)
-        return LogSumExpPotential(a, b, problem.mean.copy(), Q, eps, basis, FLOOR * spread)
+        return LogSumExpPotential(a, b, problem.mean.copy(), Q, eps, basis, least)
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,6 +60,10 @@ class Objective(Protocol):
         """What people want to see."""
         ...
 
+    def baseline(self) -> Array:
+        """Terms of points that are not fitted, of the simplest law, which any other must beat."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
@@ -117,6 +121,11 @@ class Likelihood:
             "min_hessian": self.unit.spread * least_curvature(here.psi, here.at),
         }
 
+    def baseline(self) -> Array:
+        """Of the normal law with the mean and the covariance of the fitted points."""
+        mean, covariance = self.x.mean(axis=0), np.cov(self.x.T).reshape(self.x.shape[1], -1)
+        return self.unit.log_volume - Reference(mean, np.linalg.cholesky(covariance)).log_density(self.held)
+
 
 @dataclass(frozen=True, eq=False)
 class Divergence:
@@ -157,6 +166,10 @@ class Divergence:
     def record(self, here: Measured) -> dict[str, float]:
         """``kl``, ``reverse_kl``, ``log_z``, ``ess`` by importance weights at the nodes, and ``min_hessian``."""
         return evidence(here.terms, self.nodes) | {"min_hessian": least_curvature(here.psi, self.nodes.points)}
+
+    def baseline(self) -> Array:
+        """All points are fitted."""
+        return np.empty(0)
 
 
 def log_ratio(psi: Parametric, nu: Reference, f: Callable[[Array], Array], y: Array) -> Array:

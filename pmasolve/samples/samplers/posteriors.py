@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,8 +11,10 @@ from scipy.optimize import minimize
 
 from ...gaussian.normal import Normal
 from ...machine.arrays import Array, integer, number, shown
-from .laws import images
-from .objectives import Divergence, Objective, log_ratio
+from ...problems.outcomes import Outcome
+from .laws import images, log_density
+from .modes import judged, missed
+from .objectives import INVERSE_TOL, Divergence, Objective, log_ratio
 from .potentials import Parametric
 from .reference import Nodes, Reference
 from .units import Unit
@@ -125,6 +127,11 @@ class Posterior:
             )
         return (axes / values) @ axes.T
 
+    @property
+    def finest(self) -> float:
+        """Nothing, since f is known."""
+        return 0.0
+
     def anchors(self, count: int, seed: int) -> tuple[Array, Array, Array]:
         """Points of the start's normal law, of equal masses, and a narrow covariance around them."""
         points = Reference(self.mean, np.linalg.cholesky(self.covariance)).sobol(count, seed).points[:count]
@@ -138,6 +145,15 @@ class Posterior:
         h = log_ratio(psi, self.reference, self.f, nodes.points)
         weights = nodes.weights * np.exp(-(h - h.min()))
         return Nodes(images(psi, nodes.points), weights / weights.sum()), nodes.points, h
+
+    def verdict(self, psi: Parametric, record: Mapping[str, float], enough: float) -> Outcome:
+        """Whether a map at rest is that of the posterior: modes, effective samples, KL."""
+
+        def density(x: Array) -> Array:
+            """Of the map, (n,)."""
+            return log_density(psi, self.reference, x, np.tile(self.reference.mean, (len(x), 1)), INVERSE_TOL)[0]
+
+        return judged(record, 0.0, missed(density, self, record["log_z"], 0), enough)
 
     def objectives(self, count: int, seed: int) -> tuple[Objective, ...]:
         """Divergences for `ImplicitSampler`: the posterior alone, or the ladder of tempered ones."""

@@ -120,6 +120,11 @@ class Given(Protocol):
         """A spread, (d, d)."""
         ...
 
+    @property
+    def finest(self) -> float:
+        """What the problem cannot tell apart, over a standard deviation."""
+        ...
+
     def anchors(self, count: int, seed: int) -> tuple[Array, Array, Array]:
         """Centres (count, d), their masses (count,), and the covariance around them (d, d)."""
         ...

@@ -14,12 +14,13 @@ from ...flows.trajectories import Trajectory, followed
 from ...machine import archives
 from ...machine.arrays import Array, having, integer
 from ...machine.speaking import drawn, page, sheet
-from ...problems.outcomes import LOW_ESS, MODES_MISSED, NOT_FINITE, REACHED, Outcome
+from ...problems.grids import Cloud
+from ...problems.outcomes import REACHED, Outcome
 from ...problems.points import Points, given
 from .inversion import inverse
 from .laws import images, log_density_at
 from .log_sum_exp import LogSumExpPotential
-from .modes import Modes, missed
+from .modes import ENOUGH_KL, Modes, judged, missed
 from .objectives import evidence, log_ratio
 from .posteriors import Posterior
 from .potentials import Parametric
@@ -30,7 +31,6 @@ from .units import Unit
 FORMAT = "pmasolve sampler 2"
 TOL = 1e-12
 FRESH = 8192
-ENOUGH_ESS = 0.1
 KINDS = {"LogSumExpPotential": LogSumExpPotential, "SpanPotential": SpanPotential}
 
 
@@ -45,7 +45,7 @@ class Evidence:
     ess : effective share of the importance samples, in (0, 1].
     count : of fresh points.
     modes : minima of f that were found and how the map covers them.
-    outcome : reached; "low ess" below a tenth, or "modes missed".
+    outcome : reached; "modes missed"; "low ess" below a tenth; "large kl".
     """
 
     kl: float
@@ -167,7 +167,7 @@ class Sampler:
     def _preimages(self, x: Array) -> Array:
         return inverse(self.standard, self.unit.white(x), np.tile(self.reference.mean, (len(x), 1)), TOL)
 
-    def evidence(self, posterior: Posterior, count: int = FRESH, seed: int = 1) -> Evidence:
+    def evidence(self, posterior: Posterior, count: int = FRESH, seed: int = 1, enough: float = ENOUGH_KL) -> Evidence:
         """KL, log Z and effective sample size at fresh points, and whether modes of the posterior are missed.
 
         Parameters
@@ -175,6 +175,7 @@ class Sampler:
         posterior : f and its gradient.
         count : fresh points of the reference.
         seed : of the points and of the starts from which modes are looked for.
+        enough : KL (nats) up to which the map counts as that of the posterior; ∞ for any.
 
         Returns
         -------
@@ -191,9 +192,9 @@ class Sampler:
         nodes = Nodes(y, np.full(count, 1.0 / count))
         told = evidence(h, nodes)
         weights = np.exp(-h - told["log_z"])
-        modes = missed(self.log_density, posterior, told["log_z"], seed)
-        outcome = _judged(told["ess"], modes)
+        modes = missed(lambda x: self.log_density(Cloud(x)), posterior, told["log_z"], seed)
         errors = [float(np.std(values)) / np.sqrt(count) for values in (h + weights, weights)]
+        outcome = judged(told, errors[0], modes, enough)
         return Evidence(told["kl"], errors[0], told["log_z"], errors[1], told["ess"], count, modes, outcome)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -280,13 +281,3 @@ def load_sampler(path: str | os.PathLike[str]) -> Sampler:
         psi.at(np.zeros((1, psi.dim)))
         reference, unit = Reference(arrays["mean"], arrays["factor"]), Unit(arrays["place"], float(arrays["spread"]))
         return Sampler(psi, reference, unit, Outcome(str(name), bool(ok), str(advice)))
-
-
-def _judged(ess: float, modes: Modes) -> Outcome:
-    if not np.isfinite(ess):
-        return NOT_FINITE
-    if not modes.covered:
-        return MODES_MISSED.advising(f"{modes.words}: give the posterior a larger spread, or take more anchors")
-    if ess < ENOUGH_ESS:
-        return LOW_ESS.advising(f"importance samples are worth {ess:.2g} of as many exact ones: take more anchors")
-    return REACHED

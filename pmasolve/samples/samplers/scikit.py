@@ -11,8 +11,8 @@ from ...flows.loop import evolve
 from ...machine.arrays import Array, integer
 from ...machine.extras import extra
 from ...problems.grids import Cloud
+from .choosing import affordable, borne
 from .implicit import ImplicitSampler
-from .log_sum_exp import FULL, LogSumExp
 from .problems import SampleProblem
 from .sampler import Sampler, as_sampler
 
@@ -21,7 +21,6 @@ with extra("learn"):
     from sklearn.utils import check_random_state
     from sklearn.utils.validation import check_is_fitted, validate_data
 
-POINTS_PER_PARAMETER = 4  # at least, where that can be had
 FEW = 200  # points, below which none is held out
 
 
@@ -31,6 +30,7 @@ class SamplerDensity(DensityMixin, BaseEstimator):
     Parameters
     ----------
     anchors : of the log-sum-exp potential, at most; fewer where there are few points, so that four points come on a parameter.
+        None: chosen by the likelihood of points that are not fitted (`choose_family`), and below 100 points by that rule.
     steps : at most.
     held_out : share of the points that is not fitted but used to see overfitting, for 200 points or more.
     random_state : of the start and of the points that are held out.
@@ -46,7 +46,7 @@ class SamplerDensity(DensityMixin, BaseEstimator):
 
     Notes
     -----
-    ``sampler_.outcome`` says how the fit ended: an overfitted one is kept at its best.
+    ``sampler_.outcome`` says how the fit ended: one that overfits is kept at its best.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class SamplerDensity(DensityMixin, BaseEstimator):
     """
 
     def __init__(
-        self, anchors: int = 48, steps: int = 60, held_out: float = 0.1, random_state: int | Any | None = 0
+        self, anchors: int | None = None, steps: int = 60, held_out: float = 0.1, random_state: int | Any | None = 0
     ) -> None:
         self.anchors = anchors
         self.steps = steps
@@ -69,18 +69,15 @@ class SamplerDensity(DensityMixin, BaseEstimator):
         x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         problem = SampleProblem(x, held_out=self.held_out if len(x) >= FEW else 0.0)
-        flow = ImplicitSampler(problem, self._family(*x.shape), seed=seed)
+        family = (
+            affordable(problem, seed, False)
+            if self.anchors is None
+            else borne(*x.shape, integer(self.anchors, "anchors"))
+        )
+        flow = ImplicitSampler(problem, family, seed=seed)
         run = evolve(flow, flow.times(integer(self.steps, "steps"))[-1:], throw=False, progress=False)
         self.sampler_ = as_sampler(run)
         return self
-
-    def _family(self, n: int, d: int) -> LogSumExp:
-        """As many anchors as the points bear."""
-        squares = d * (d + 1) // 2
-        full = d <= FULL and n >= POINTS_PER_PARAMETER * (2 * d + 2 + squares)
-        fixed = d + 1 + (squares if full else d)
-        bearable = (n // POINTS_PER_PARAMETER - fixed) // (d + 1)
-        return LogSumExp(max(1, min(integer(self.anchors, "anchors"), bearable)), full=full)
 
     def score_samples(self, X: ArrayLike) -> Array:
         """log-density at points, (n,)."""

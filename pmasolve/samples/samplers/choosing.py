@@ -1,0 +1,185 @@
+"""How many anchors samples bear: by the likelihood of points that are not fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...flows.loop import evolve
+from ...machine.arrays import Array, integer
+from ...machine.progress import progress_bar
+from ...machine.speaking import sheet
+from ...problems.grids import Cloud
+from ...problems.outcomes import REACHED, Outcome
+from .implicit import ImplicitSampler
+from .log_sum_exp import FULL, LogSumExp
+from .problems import SampleProblem
+from .sampler import as_sampler
+
+LADDER = (1, 2, 4, 8, 16, 32, 48)
+FEW, POINTS_PER_PARAMETER = 100, 4  # below so many points the number is a rule of thumb
+FOLDS, MANY = 5, 1000  # folds; points from which one of them is enough
+STEPS = 60
+RISES = 2  # rungs in a row that are clearly worse end the ladder
+END = "at end of ladder"
+
+
+@dataclass(frozen=True, eq=False)
+class FamilyChoice:
+    """The number of anchors that was chosen, and what the choice rests on.
+
+    Attributes
+    ----------
+    family : `LogSumExp` with the chosen number.
+    anchors : (m,) the rungs that were fitted.
+    held_out : (m,) minus the mean log-likelihood of points that were not fitted (nats).
+    worse : (m,) by how much that is above the least.
+    error : (m,) standard error of ``worse``, whose terms are of the same points.
+    outcome : reached; "at end of ladder" where the largest rung, which the points would bear, is the best.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((120, 1)) + np.repeat([[0.0], [9.0]], 60, axis=0)
+    >>> choice = choose_family(SampleProblem(x), (1, 2, 4))
+    >>> choice.family.anchors, choice.held_out.argmin(), choice.worse.min()
+    (2, np.int64(1), np.float64(0.0))
+    """
+
+    family: LogSumExp
+    anchors: Array
+    held_out: Array
+    worse: Array
+    error: Array = field(repr=False)
+    outcome: Outcome
+
+    def __repr__(self) -> str:
+        return f"<FamilyChoice: {self.family.anchors} anchors of {self.anchors.tolist()}, {self.outcome.name}>"
+
+    def summary(self) -> str:
+        """The ladder on a page of at most 80 columns."""
+        rows = zip(self.anchors, self.held_out, self.worse, self.error, strict=True)
+        rungs = {f"{m} anchors": f"{nll:.4f}, {w:.4f} ± {e:.4f} above the least" for m, nll, w, e in rows}
+        return sheet(repr(self), {"outcome": self.outcome, **rungs})
+
+
+def choose_family(
+    problem: SampleProblem, anchors: Sequence[int] = LADDER, *, seed: int = 0, progress: bool | None = None
+) -> FamilyChoice:
+    """The number of anchors for samples by the likelihood of points that are not fitted.
+
+    Each rung of the ladder is fitted by `ImplicitSampler` to four fifths of the points and judged by the others: five times in turn
+    below 1000 points, once from there on.  The fewest anchors that are not worse than the best by more than one standard error
+    of the difference are chosen.  The ladder ends after two rungs that are worse by three of them, and where a map has more
+    parameters than points.
+
+    Parameters
+    ----------
+    problem : `SampleProblem`.
+    anchors : increasing numbers.
+    seed : of the folds and of the starts.
+    progress : show a bar; by default on a terminal, once two seconds have passed.
+
+    Returns
+    -------
+    `FamilyChoice`, whose ``family`` is for `ImplicitSampler`.
+
+    Raises
+    ------
+    ValueError : an empty ladder, or one that does not increase.
+
+    Notes
+    -----
+    ε of the potential is one of the parameters that are fitted: it needs no choice.  `choose_eps` is for the entropic map between
+    two samples, which has no likelihood.
+    Cost: that of the fits, some twice that of the largest; five times that below 1000 points.
+
+    Examples
+    --------
+    >>> problem = SampleProblem(np.random.default_rng(0).standard_normal((100, 2)))
+    >>> choose_family(problem, (1, 2, 4))
+    <FamilyChoice: 1 anchors of [1, 2, 4], reached>
+    """
+    rungs = [integer(count, "anchors") for count in anchors]
+    if not rungs or rungs != sorted(set(rungs)):
+        raise ValueError(f"anchors={anchors}: give increasing numbers of anchors, for example (1, 4, 16)")
+    folds = list(_folds(len(problem.data), seed))
+    points = 0.9 * min(len(np.unique(problem.data[fitted], axis=0)) for fitted, _ in folds)
+    allowed = [count for count in rungs if parameters(count, problem.dim, problem.dim <= FULL) <= points] or rungs[:1]
+    terms: list[Array] = []
+    with progress_bar("anchors", len(allowed), progress, "rungs") as show:
+        for count in allowed:
+            terms.append(_held_out(problem, LogSumExp(count), folds, seed))
+            show(len(terms), {"held_out": float(np.mean(terms[-1]))})
+            if len(terms) > RISES and all(_clearly_worse(terms, i) for i in range(-RISES, 0)):
+                break
+    return _chosen(np.array(allowed[: len(terms)]), np.array(terms), len(allowed) == len(rungs))
+
+
+def affordable(problem: SampleProblem, seed: int, progress: bool | None = None) -> LogSumExp:
+    """The family that is chosen, and below 100 points, too few to choose by, what four points on a parameter bear."""
+    if len(problem.data) >= FEW:
+        return choose_family(problem, seed=seed, progress=progress).family
+    return borne(*problem.data.shape, LADDER[-1])
+
+
+def borne(n: int, d: int, wanted: int) -> LogSumExp:
+    """No more than the wanted number of anchors, so that four points come on a parameter; Q diagonal where even one has more.
+
+    Examples
+    --------
+    >>> borne(200, 2, 48).anchors, borne(10, 3, 48)
+    (15, LogSumExp(anchors=1, eps=0.08, full=False))
+    """
+    most = n // POINTS_PER_PARAMETER
+    full = d <= FULL and parameters(1, d, True) <= most
+    return LogSumExp(max(1, min(wanted, (most - parameters(0, d, full)) // (d + 1))), full=full)
+
+
+def parameters(count: int, dim: int, full: bool) -> int:
+    """Numbers that the map of so many anchors has.
+
+    Examples
+    --------
+    >>> problem = SampleProblem(np.random.default_rng(0).standard_normal((200, 2)))
+    >>> parameters(4, 2, True), LogSumExp(4).started(problem, 0).free
+    (15, 15)
+    """
+    return count * (dim + 1) + (dim * (dim + 1) // 2 if full else dim)
+
+
+def _folds(count: int, seed: int) -> Iterator[tuple[Array, Array]]:
+    """Fitted and held-out points, by number."""
+    order = np.random.default_rng(seed).permutation(count)
+    for fold in range(FOLDS if count < MANY else 1):
+        held = order[fold::FOLDS]
+        yield np.setdiff1d(order, held), held
+
+
+def _held_out(problem: SampleProblem, family: LogSumExp, folds: Sequence[tuple[Array, Array]], seed: int) -> Array:
+    """−log-likelihood of every point that is held out once."""
+    found = []
+    for fitted, held in folds:
+        flow = ImplicitSampler(SampleProblem(problem.data[fitted], problem.reference), family, seed=seed)
+        run = evolve(flow, flow.times(STEPS)[-1:], throw=False, progress=False)
+        found.append(-as_sampler(run).log_density(Cloud(problem.data[held])))
+    return np.concatenate(found)
+
+
+def _clearly_worse(terms: Sequence[Array], i: int) -> bool:
+    """Than the best, by three standard errors."""
+    best = min(terms, key=lambda rung: float(np.mean(rung)))
+    worse = terms[i] - best
+    return bool(np.mean(worse) > 3 * np.std(worse) / np.sqrt(worse.size))
+
+
+def _chosen(anchors: Array, terms: Array, whole: bool) -> FamilyChoice:
+    """By the rule of one standard error."""
+    means = terms.mean(axis=1)
+    differences = terms - terms[int(np.argmin(means))]
+    worse, error = differences.mean(axis=1), differences.std(axis=1) / np.sqrt(terms.shape[1])
+    k = int(np.flatnonzero(worse <= error)[0])
+    last = whole and len(anchors) > 1 and k == len(anchors) - 1
+    outcome = Outcome(END, True, "more anchors may be better: give a longer ladder") if last else REACHED
+    return FamilyChoice(LogSumExp(int(anchors[k])), anchors, means, worse, error, outcome)
