@@ -12,8 +12,9 @@ from test_rough_envelope import half_squares
 
 from pmasolve import Box, SemiDual, Torus
 from pmasolve.maps.semidual import bounds, semidual
-from pmasolve.maps.semidual.bounds import ULP, _moves, lower_bound, upper_bound
+from pmasolve.maps.semidual.bounds import ULP, Moments, _moves, lower_bound, repaired, upper_bound
 from pmasolve.maps.semidual.c_transform import OUT, c_transform
+from pmasolve.maps.semidual.flows import OPERATIONS, Network, _walk
 from pmasolve.maps.semidual.plans import plan
 
 
@@ -88,6 +89,7 @@ def test_lost_mass_and_roundings_are_in_the_upper_bound(kind, monkeypatch: pytes
 
     def fake(lost: float, moduli: float):
         monkeypatch.setattr(bounds, "_moves", lambda *_: (0.0, moduli, lost))
+        monkeypatch.setattr(Network, "carry", lambda *_: (0.0, 0.0))
         return upper_bound(here, mu, nu)
 
     given["none"] = fake(0.0, 0.0)
@@ -96,6 +98,67 @@ def test_lost_mass_and_roundings_are_in_the_upper_bound(kind, monkeypatch: pytes
     rounding = given["none"].upper - given["none"].plain
     assert rounding == pytest.approx(ULP * terms * (given["none"].plain + 4 * diameter), rel=0.05)
     assert fake(0.0, 1e6).upper - given["none"].upper == pytest.approx(ULP * (terms + 60) * 1e6, rel=1e-3)
+    fake(0.0, 0.0)
+    monkeypatch.setattr(Network, "carry", lambda *_: (0.0, 1e6))
+    terms, length = terms + 4 * OPERATIONS, 0.4 * 3.0  # of the longer step, of both sides
+    flows = ULP * (terms * (given["none"].plain + 4 * diameter) + (terms + 60) * 1e6 * length)
+    assert upper_bound(here, mu, nu).upper - given["none"].plain == pytest.approx(flows, rel=1e-3)
+
+
+def coupling_of(excess: list[float], mean: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Masses P(x, y) on a line of nodes with this excess of the marginal over 1, a mean of x − y in nodes, and Σ P (x − y)²."""
+    n = len(excess)
+    P = np.zeros((n, n))
+    for x, (more, o) in enumerate(zip(excess, mean, strict=True)):
+        low = int(np.floor(x - o))
+        P[x, low], P[x, low + 1] = (1 + more) * (1 - (x - o - low)), (1 + more) * (x - o - low)
+    k = np.arange(n)
+    return P, P.sum(1), (P * (k[:, None] - k)).sum(1) / P.sum(1), float(np.sum(P * (k[:, None] - k) ** 2))
+
+
+def test_flows_cost_what_the_coupling_that_they_make_costs() -> None:
+    """Walked on whole couplings too: the row of a node gives in proportion to its neighbour."""
+    excess = [0.5, 0.25, 0.0, 0.0, -0.5, -0.25, 0.0, 0.0]
+    P, a, mean, before = coupling_of(excess, [0.0, 0.5, 0.25, 0.0, 0.5, 0.75, 1.5, 1.0])
+    flow = np.zeros((3, 1, 1, 8))
+    flow[2, 0, 0] = [1.9, 0.75, 0.75, -0.3, 0.25, 0.0, -0.1, 0.0]
+    moved, marginal, k = flow[2, 0, 0].copy(), a.copy(), np.arange(8)
+    cost, taken, left = _walk(flow, marginal[None, None], mean[None, None, None], np.array([0.0, 0.0, 1.0]), False)
+    for x, f in enumerate(moved):
+        giver, taker = (x, x + 1) if f > 0 else (x + 1, x)
+        if f != 0:
+            part = P[giver] * min(abs(f) / P[giver].sum(), 1.0)
+            P[giver] -= part
+            P[taker] += part
+    assert marginal == pytest.approx(P.sum(1), abs=1e-15)
+    assert cost == pytest.approx(np.sum(P * (k[:, None] - k) ** 2) - before, rel=1e-13)
+    assert left == pytest.approx((1.9 - 1.5) + (0.25 - 0.2))  # nodes 0 and 4 have no more
+    assert taken == pytest.approx(np.sum(np.abs(moved)) - left)
+    held = P.sum(1) > 0
+    assert mean[held] == pytest.approx((P * (k[:, None] - k)).sum(1)[held] / P.sum(1)[held], abs=1e-14)
+
+
+@pytest.mark.parametrize("grid", [Torus((24, 20)), Box((20, 24), (1.0, 0.5)), Torus((8, 10, 6)), Box((40,))], ids=str)
+def test_a_marginal_error_is_repaired_by_flows(grid) -> None:
+    """Nothing is left of it but what jumps cheaply, no mass is lost, and the bound is far below that of jumps alone."""
+    rng = np.random.default_rng(2)
+    mu, nu = 0.5 + rng.random((2, *grid.shape))
+    mu, nu = mu / mu.sum(), nu / nu.sum()
+    here = plan(
+        grid, 0.3 * np.cos(2 * np.pi * grid.points[0] / grid.lengths[0]) + np.log(mu), 0.5 * max(grid.spacing) ** 2
+    )
+    moments = Moments.of(here, nu)
+    a, mean = moments.marginal.copy(), moments.mean.copy()
+    network = Network(grid, mu * grid.size)
+    cost, steps = network.carry(a, mean, mu, 1e-9)
+    assert a.sum() == pytest.approx(1.0, abs=1e-14)
+    assert np.min(a) >= 0
+    assert np.sum(np.abs(a - mu)) < 0.01 * np.sum(np.abs(moments.marginal - mu))
+    assert steps > 0
+    flows = repaired(grid, moments, mu, network, 1e-3)
+    jumps = repaired(grid, moments, mu, network, 1e9)
+    assert moments.cost + cost <= flows.upper
+    assert flows.upper < jumps.upper or grid.dim == 1
 
 
 @pytest.mark.parametrize("grid", [Torus((14, 9), (1.0, 0.6)), Box((11, 12))], ids=str)

@@ -13,8 +13,9 @@ Far from the solution, as after a coarser grid, Sinkhorn iterations come first: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
@@ -73,16 +74,22 @@ def iterate(masses: Masses, F: Array, eps: float) -> Iterate:
     return Iterate(F, here, value, a, float(np.mean(np.abs(masses.mu - a))))
 
 
-def ascend(masses: Masses, F: Array, eps: float, tolerance: float, steps: int, note: Note) -> Iterate:
-    """Newton steps from F (units of ε) until Σ|μ − a|/N ≤ tolerance, or ``steps`` are spent."""
+def ascent(masses: Masses, F: Array, eps: float, note: Note) -> Iterator[Iterate]:
+    """Iterates from F (units of ε): one to start with, then one more for each Newton step."""
     here, damping = _approached(masses, iterate(masses, F, eps), eps), 0.0
-    for _ in range(steps):
-        if here.l1 <= tolerance:
-            break
+    while True:
+        yield here
         direction, krylov = _direction(masses, here, damping)
         here, length = _step(masses, here, direction, eps)
         damping = _damping(damping, length)
         note({"points": masses.grid.size, "eps": eps, "l1": here.l1, "krylov": krylov, "length": length})
+
+
+def ascend(masses: Masses, F: Array, eps: float, tolerance: float, steps: int, note: Note) -> Iterate:
+    """Newton steps from F (units of ε) until Σ|μ − a|/N ≤ tolerance, or ``steps`` are spent."""
+    for here in islice(ascent(masses, F, eps, note), steps + 1):
+        if here.l1 <= tolerance:
+            break
     return here
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import cached_property
+from itertools import islice, pairwise
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -17,12 +18,20 @@ from ...machine.arrays import Array, integer, number
 from ...machine.progress import progress_bar
 from ...problems.grids import Grid
 from ...problems.outcomes import INTERRUPTED, REACHED, Outcome
-from .ascent import Iterate, Masses, Note, ascend, iterate
-from .bounds import Repair, diameter, lower_bound, power_of, upper_bound
+from .ascent import FAR, Iterate, Masses, Note, ascend, ascent
+from .bounds import Moments, diameter, lower_bound, repaired
+from .flows import Network
 from .levels import cascade, prolonged
 
 HALF, WORTH_IT = 0.5, 0.75  # q, and that below which the finest grid does not begin at 1
+LEAST = 0.354  # q at which it begins at the least
 WIDE = 16.0  # q on the coarsest grid at the start, where ε is of the order of the squared diameter
+STEEP = (
+    2.6  # power of q with which falls what a plan costs more than W₂²: 2 for wide plans, more where it holds few nodes
+)
+SHARE = 0.45  # of the gap, for that excess
+NARROW = 0.9  # of the gap: an excess that leaves room for a repair
+HOPELESS = 10.0  # gaps: an excess that the next q will not take away, so that each potential counts
 
 
 GAP_NOT_REACHED = Outcome("gap not reached", False)
@@ -98,32 +107,56 @@ class SemiDualResult:
 
 @dataclass
 class _Best:
-    """The best bounds so far."""
+    """The best bounds so far, for masses on the finest grid."""
 
+    masses: Masses
+    wanted: float
     lower: float = 0.0
     upper: float = np.inf
     F: Array | None = None
-    iterate: Iterate | None = None
-    repair: Repair | None = None
+    moments: Moments | None = None
+    l1: float = 2.0
+    tried: float = np.inf  # the last Σ|μ − a| that was repaired
+    dear: float = 1.0  # what the repair of Σ|μ − a| = 1 costs, in h², at the least
 
     @property
     def gap(self) -> float:
         """(upper − lower)/lower."""
         return (self.upper - self.lower) / self.lower if self.lower > 0 else np.inf
 
-    def raised(self, masses: Masses, F: Array) -> None:
+    @property
+    def met(self) -> bool:
+        """Whether it is as narrow as wanted."""
+        return self.gap <= self.wanted
+
+    @cached_property
+    def network(self) -> Network:
+        """For repairs."""
+        return Network(self.masses.grid, self.masses.mu)
+
+    def raised(self, F: Array) -> None:
         """The lower bound by a potential in units of dist², if it is better."""
-        lower, conjugate = lower_bound(masses.grid, masses.mu, masses.nu, F)
+        lower, conjugate = lower_bound(self.masses.grid, self.masses.mu, self.masses.nu, F)
         if self.F is None or lower > self.lower:
             self.lower, self.F = lower, conjugate
 
-    def take(self, masses: Masses, here: Iterate, eps: float) -> Repair:
-        """Bounds of the plan and of its potential; the better ones stay."""
-        self.raised(masses, eps * here.F)
-        repair = upper_bound(here.plan, masses.mu, masses.nu)
-        if self.iterate is None or repair.upper < self.upper:
-            self.upper, self.iterate, self.repair = repair.upper, here, repair
-        return repair
+    def take(self, here: Iterate, eps: float) -> float:
+        """Bounds of the plan and of its potential; the better ones stay.  How much wider than met they are without any repair.
+
+        What a marginal error is worth, ∫F d(μ − a), and what its repair costs at the least is known before the repair.
+        """
+        masses, mu = self.masses, self.masses.mu / np.sum(self.masses.mu)
+        self.raised(eps * here.F)
+        moments = Moments.of(here.plan, masses.nu / np.sum(masses.nu))
+        plain = moments.cost + 2 * eps * float(np.mean(here.F * (masses.mu - here.marginal)))
+        cells, most = here.l1 * max(masses.grid.spacing) ** 2, (1 + self.wanted) * self.lower
+        if plain + 0.5 * self.dear * cells <= most or here.l1 <= 0.5 * self.tried:
+            self.tried = here.l1
+            repair = repaired(masses.grid, moments, mu, self.network, self.wanted)
+            self.dear = (repair.upper - plain) / cells
+            if self.moments is None or repair.upper < self.upper:
+                self.upper, self.moments, self.l1 = repair.upper, moments, here.l1
+        return (plain - self.lower) / (self.wanted * self.lower) if self.lower > 0 else np.inf
 
 
 def semidual(
@@ -141,7 +174,7 @@ def semidual(
     most on the finest grid.
     """
     records: list[Mapping[str, float]] = []
-    best = _Best()
+    best = _Best(Masses.of(grid, mu, nu), gap)
     if (same := identity(grid, mu, nu)) is not None:
         return same
     with progress_bar("semi-dual", float(grid.size), progress, "points") as show:
@@ -151,10 +184,10 @@ def semidual(
             show(record["points"], record)
 
         try:
-            outcome = _solve_on(Masses.of(grid, mu, nu), start, settings, gap, best, note)
+            outcome = _solve_on(best.masses, start, settings, gap, best, note)
         except KeyboardInterrupt:
             outcome = INTERRUPTED
-    return _semi_dual_result(grid, mu, nu / np.mean(nu), best, outcome, tuple(records))
+    return _semi_dual_result(grid, best, outcome, tuple(records))
 
 
 def identity(grid: Grid, mu: Array, nu: Array) -> SemiDualResult | None:
@@ -170,79 +203,76 @@ def identity(grid: Grid, mu: Array, nu: Array) -> SemiDualResult | None:
 
 def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: float, best: _Best, note: Note) -> Outcome:
     if start is not None:
-        return _fine(masses, -start, 1.0, settings, gap, best, note)
+        return _fine(-start, 1.0, settings, best, note)
     *coarse, finest = cascade(masses, settings.coarsest)
     F, q = None, 1.0
     for masses, finer in pairwise([*coarse, finest]):
-        F = _coarse(masses, F, settings, note)
+        F, here = _coarse(masses, F, settings, note)
         if finer is finest:
-            F, q = _before_last(masses, F, settings, gap, note)
+            F, q = _before_last(masses, F, here, settings, gap, note)
         F = prolonged(masses.grid, finer.grid, F)
-    return _fine(finest, F, q, settings, gap, best, note)
+    return _fine(F, q, settings, best, note)
 
 
-def _at(
-    masses: Masses, F: Array, q: float, tolerance: float, settings: SemiDual, note: Note
-) -> tuple[Array, Iterate, float]:
-    """Newton at one q: F in units of dist², the iterate, and its ε."""
+def _at(masses: Masses, F: Array, q: float, tolerance: float, settings: SemiDual, note: Note) -> tuple[Array, Iterate]:
+    """Newton at one q: F in units of dist², and the iterate."""
     eps = _eps(masses.grid, q)
     here = ascend(masses, F / eps, eps, tolerance, settings.steps, note)
-    return eps * here.F, here, eps
+    return eps * here.F, here
 
 
-def _coarse(masses: Masses, F: Array | None, settings: SemiDual, note: Note) -> Array:
-    """F in units of dist² at q = 1 on a coarse grid; where there is no start, ε falls by factors of 4 to there."""
+def _coarse(masses: Masses, F: Array | None, settings: SemiDual, note: Note) -> tuple[Array, Iterate]:
+    """F in units of dist² at q = 1 on a coarse grid, and the iterate; without a start ε falls by factors of 4 to there."""
     q, F = (1.0, F) if F is not None else (WIDE, np.zeros(masses.grid.shape))
     while True:
-        F = _at(masses, F, q, 2 * settings.marginal, settings, note)[0]
+        F, here = _at(masses, F, q, 2 * settings.marginal if q <= 1 else FAR, settings, note)
         if q <= 1:
-            return F
+            return F, here
         q *= 0.5
 
 
-def _before_last(masses: Masses, F: Array, settings: SemiDual, gap: float, note: Note) -> tuple[Array, float]:
-    """F, and the q at which the finest grid begins: what a plan costs more than W₂² goes with ε, so with q² h².
+def _before_last(
+    masses: Masses, F: Array, here: Iterate, settings: SemiDual, gap: float, note: Note
+) -> tuple[Array, float]:
+    """F, and the q at which the finest grid begins: what a plan costs more than W₂² goes with q^2.6 h².
 
-    Where that is ½ the potential is taken to there on this grid, which is q = 1 on the finest.
+    Where that is small the potential is taken to ½ on this grid, which is q = 1 on the finest.
     """
-    here = iterate(masses, F / _eps(masses.grid, 1.0), _eps(masses.grid, 1.0))
+    eps = _eps(masses.grid, 1.0)
     lower, _ = lower_bound(masses.grid, masses.mu, masses.nu, F)
-    blur = 0.25 * (upper_bound(here.plan, masses.mu, masses.nu).plain - lower)
-    wanted = np.sqrt(gap * lower / blur) if blur > 0 else 1.0
+    plain = Moments.of(here.plan, masses.nu / np.sum(masses.nu)).cost
+    plain += 2 * eps * float(np.mean(here.F * (masses.mu - here.marginal)))
+    wanted = (SHARE * gap * lower / (0.25 * (plain - lower))) ** (1 / STEEP) if plain > lower else 1.0
     if wanted > WORTH_IT:
         return F, 1.0
-    F = _at(masses, F, HALF, settings.marginal * HALF, settings, note)[0]
-    return F, max(float(wanted), HALF)
+    F, _ = _at(masses, F, HALF, settings.marginal * HALF, settings, note)
+    return F, max(float(wanted), LEAST)
 
 
-def _fine(
-    masses: Masses, F: Array | None, q: float, settings: SemiDual, gap: float, best: _Best, note: Note
-) -> Outcome:
+def _fine(F: Array | None, q: float, settings: SemiDual, best: _Best, note: Note) -> Outcome:
     """q falls until the gap is met; Newton goes on at one q where only the cost of the repair is in the way."""
-    grid, before = masses.grid, None
+    masses, before = best.masses, None
+    grid = masses.grid
     if F is None:
-        F = _coarse(masses, None, settings, note)
+        F, _ = _coarse(masses, None, settings, note)
     while True:
-        tolerance = settings.marginal * q**2
-        while True:
-            F, here, eps = _at(masses, F, q, tolerance, settings, note)
-            repair = best.take(masses, here, eps)
-            if best.gap > gap and before is not None:
-                best.raised(masses, 2 * F - before)
-            if best.gap <= gap:
+        eps, tolerance, last = _eps(grid, q), settings.marginal * q**2, q * np.sqrt(0.5) < settings.least * 0.999
+        for here in islice(ascent(masses, F / eps, eps, note), settings.steps + 1):
+            wide = best.take(here, eps)
+            if not best.met and before is not None:
+                best.raised(2 * eps * here.F - before)
+            if best.met:
                 return REACHED
-            if here.l1 > tolerance or repair.plain - best.lower >= 0.9 * gap * best.lower:
+            if wide > NARROW and here.l1 <= (tolerance if last or wide > HOPELESS else FAR):
                 break
-            tolerance = here.l1 * _shrinking(repair, best.lower, gap)
-        if q * np.sqrt(0.5) < settings.least * 0.999:
-            return EQUAL if best.upper <= (0.1 * min(grid.spacing)) ** 2 else _too_wide(best.gap, gap, settings.least)
+        F = eps * here.F
+        if last:
+            return (
+                EQUAL
+                if best.upper <= (0.1 * min(grid.spacing)) ** 2
+                else _too_wide(best.gap, best.wanted, settings.least)
+            )
         before, q = F, q * np.sqrt(0.5)
-
-
-def _shrinking(repair: Repair, lower: float, gap: float) -> float:
-    """Factor of Σ|μ − a| at which the repair, whose cost goes with it, should leave the interval within the gap."""
-    allowed = (1 + gap) * lower - repair.plain
-    return float(np.clip(0.9 * allowed / (repair.upper - repair.plain), 0.2, 0.7))
 
 
 def _too_wide(found: float, gap: float, least: float) -> Outcome:
@@ -264,21 +294,16 @@ def _eps(grid: Grid, q: float) -> float:
     return q**2 * float(np.prod(grid.spacing)) ** (2 / grid.dim)
 
 
-def _semi_dual_result(
-    grid: Grid, mu: Array, nu: Array, best: _Best, outcome: Outcome, records: tuple
-) -> SemiDualResult:
+def _semi_dual_result(grid: Grid, best: _Best, outcome: Outcome, records: tuple) -> SemiDualResult:
     assert best.F is not None or not outcome.ok
     u = np.zeros(grid.shape) if best.F is None else grid.centred(-best.F)
     points, variance, residual = grid.points, np.zeros(grid.shape), 2.0
-    if best.iterate is not None:
-        coupling, a = best.iterate.plan, best.iterate.marginal
+    if best.moments is not None:
+        variance = best.moments.square.copy()
         for j, h in enumerate(grid.spacing):
-            first, second = (_mean_by_mass(coupling.adjoint(nu, power_of(grid, j, p)), a) for p in (1, 2))
-            points[j] -= h * first
-            variance += h**2 * np.maximum(second - first**2, 0.0)
-        residual = best.iterate.l1
-    return SemiDualResult(u, best.lower, best.upper, residual, points, np.sqrt(variance), outcome, records)
-
-
-def _mean_by_mass(total: Array, mass: Array) -> Array:
-    return np.divide(total, mass, out=np.zeros(mass.shape), where=mass > 0)
+            points[j] -= h * best.moments.mean[j]
+            variance -= (h * best.moments.mean[j]) ** 2
+        residual = best.l1
+    return SemiDualResult(
+        u, best.lower, best.upper, residual, points, np.sqrt(np.maximum(variance, 0.0)), outcome, records
+    )

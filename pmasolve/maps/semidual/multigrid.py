@@ -46,6 +46,16 @@ class Level:
                 lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, True), self.rows
             )
 
+    def product(self, x: Array) -> Array:
+        """−div A∇x + c x."""
+        out = np.empty(x.shape)
+        _product(self.edges, self.diagonal, x, out)
+        return out
+
+    def flow(self, x: Array) -> Array:
+        """−A∇x along the edges, (3, *shape): from each cell to the next one."""
+        return np.stack([e * (x - np.roll(x, -1, j)) for j, e in enumerate(self.edges)])
+
 
 class Multigrid:
     """The hierarchy of one operator; `cycle` applies one symmetric V-cycle to a right-hand side from 0."""
@@ -156,6 +166,24 @@ def _relax(edges, inverse, b, x, begin, end, colour, backwards):
             y[last] = (c[last] + across[last] + e[last] * y[0] + e[last - 1] * y[last - 1]) * d[last]
         if left and backwards:
             y[0] = (c[0] + across[0] + e[0] * y[1 % n2] + e[last] * y[last]) * d[0]
+
+
+@jit
+def _product(edges, diagonal, x, out):
+    """(−div A∇ + c) x."""
+    n0, n1, n2 = x.shape
+    r = np.empty(n2)
+    for i in range(n0):
+        for j in range(n1):
+            _across(edges, x, i, j, r)
+            e, d, y, z = edges[2, i, j], diagonal[i, j], x[i, j], out[i, j]
+            r[0] += e[0] * y[1 % n2] + e[n2 - 1] * y[n2 - 1]
+            for k in range(1, n2 - 1):
+                r[k] += e[k] * y[k + 1] + e[k - 1] * y[k - 1]
+            if n2 > 1:
+                r[n2 - 1] += e[n2 - 1] * y[0] + e[n2 - 2] * y[n2 - 2]
+            for k in range(n2):
+                z[k] = d[k] * y[k] - r[k]
 
 
 @jit

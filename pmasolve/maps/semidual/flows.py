@@ -1,0 +1,106 @@
+"""A nearly right marginal made right by small moves: mass flows from node to neighbouring node.
+
+A coupling with source marginal a is to have the marginal μ.  Mass m that goes from x' to the node x'+d beside it, each target y
+giving in proportion, changes the cost by m(|d|² + 2d·E[x−y|x']).  The second term is what the change of the marginal is worth, up
+to second order; so of all ways to move a − μ those with the least Σ m|d|² are cheap.  A step to the next cell costs h² for each
+cell on the way, a jump over k cells k² h².  Hence a flow f with div f = a − μ, f = −A∇p: one elliptic equation, whose A is μ so
+that mass goes where mass is.  Its edges are walked through one by one, each taking no more than there is; the rest waits for the
+next walk.  Every step makes one coupling of another, so that the bound holds whatever the flow is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, cg
+
+from ...machine.arrays import Array
+from ...machine.exponentials import jit
+from ...problems.grids import Grid
+from .multigrid import Multigrid
+
+SOLVES, KRYLOV_STEPS = 3, 8
+FORCING = 1e-2  # of ‖a − μ‖, which a solve leaves
+WALKS = 8  # through all edges for one flow
+RIDGE = 1e-6  # of μ: regions between which nothing flows need not balance
+OPERATIONS = 4 * 3 * SOLVES * WALKS  # on the mean of one node, at most
+
+
+class Network:
+    """The edges between neighbouring nodes, and the equation of flows along them."""
+
+    def __init__(self, grid: Grid, mass: Array) -> None:
+        """``mass`` ≥ 0 of mean 1 conducts."""
+        ridge = RIDGE * mass + 1e-14
+        self.grid = grid
+        self.multigrid = Multigrid(grid, np.broadcast_to(mass, (grid.dim, *grid.shape)), ridge)
+
+    def carry(self, a: Array, mean: Array, mu: Array, enough: float) -> tuple[float, float]:
+        """Move a (in place, with its means (dim, *shape) of x − y in nodes) towards μ, until Σ|a − μ| ≤ enough or no flow helps.
+
+        Returns
+        -------
+        What that adds to the cost Σ h² |x − y|², and the mass moved, step by step.
+        """
+        finest = self.multigrid.levels[0]
+        shape, squares = finest.diagonal.shape, np.zeros(3)
+        squares[3 - self.grid.dim :] = np.square(self.grid.spacing)
+        cost, moved, before = 0.0, 0.0, np.inf
+        for _ in range(SOLVES):
+            excess = a - mu
+            l1 = float(np.sum(np.abs(excess)))
+            if l1 <= enough or l1 > 0.5 * before:
+                break
+            before, p = l1, self._potential(excess)
+            flow = finest.flow(p.reshape(shape))
+            for walk in range(WALKS):
+                more, taken, left = _walk(
+                    flow, a.reshape(shape), mean.reshape(self.grid.dim, *shape), squares, walk % 2 == 1
+                )
+                cost, moved = cost + more, moved + taken
+                if left <= 0.1 * enough:
+                    break
+        return cost, moved
+
+    def _potential(self, excess: Array) -> Array:
+        finest, size = self.multigrid.levels[0], self.grid.size
+        shape = finest.diagonal.shape
+        operator = LinearOperator((size, size), matvec=lambda x: finest.product(x.reshape(shape)).ravel(), dtype=float)
+        smoother = LinearOperator((size, size), matvec=lambda b: self.multigrid.cycle(b).ravel(), dtype=float)
+        return cg(operator, excess.ravel(), rtol=FORCING, maxiter=KRYLOV_STEPS, M=smoother)[0]
+
+
+@jit
+def _walk(flow, a, mean, squares, backwards):
+    """Take each flow (3, n0, n1, n2), that from a node to the next one of an axis, as far as there is mass.
+
+    Returns the cost added, the mass taken and what is left of the flows; ``flow``, ``a`` and ``mean`` are what remains.
+    """
+    _, n0, n1, n2 = flow.shape
+    dim = mean.shape[0]
+    cost, moved, rest = 0.0, 0.0, 0.0
+    for step in range(n0 * n1 * n2):
+        node = n0 * n1 * n2 - 1 - step if backwards else step
+        i, j, k = node // (n1 * n2), (node // n2) % n1, node % n2
+        for axis in range(3 - dim, 3):
+            f = flow[axis, i, j, k]
+            if f == 0.0:
+                continue
+            ii = (i + 1) % n0 if axis == 0 else i
+            jj = (j + 1) % n1 if axis == 1 else j
+            kk = (k + 1) % n2 if axis == 2 else k
+            d, gi, gj, gk, ti, tj, tk = 1.0, i, j, k, ii, jj, kk
+            if f < 0.0:
+                d, gi, gj, gk, ti, tj, tk = -1.0, ii, jj, kk, i, j, k
+            mass = min(abs(f), a[gi, gj, gk])
+            if mass > 0.0:
+                cost += mass * squares[axis] * (1.0 + 2.0 * d * mean[axis + dim - 3, gi, gj, gk])
+                moved += mass
+                share = mass / (a[ti, tj, tk] + mass)
+                for c in range(dim):
+                    on = d if c == axis + dim - 3 else 0.0
+                    mean[c, ti, tj, tk] += share * (mean[c, gi, gj, gk] + on - mean[c, ti, tj, tk])
+                a[gi, gj, gk] -= mass
+                a[ti, tj, tk] += mass
+                flow[axis, i, j, k] = f - d * mass
+            rest += abs(f) - mass
+    return cost, moved, rest
