@@ -19,7 +19,8 @@ from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
 from .semidual.arcs import PATHS, Whole
 from .semidual.ascent import Masses
 from .semidual.c_transform import OUT
-from .semidual.cascade import GAP_NOT_REACHED, SemiDual, SemiDualResult, identity, rounded, semidual
+from .semidual.cascade import SemiDual, rounded, semidual
+from .semidual.interval import GAP_NOT_REACHED, SemiDualResult, identity
 from .semidual.levels import CUBIC, cascade
 from .simplex import NEAR, Optimum, available, optimum
 

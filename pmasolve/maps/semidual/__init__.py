@@ -4,5 +4,5 @@ Come here to ask what is proved where Newton's method cannot go.
 """
 
 from .cascade import SemiDual as SemiDual
-from .cascade import SemiDualResult as SemiDualResult
 from .cascade import semidual as semidual
+from .interval import SemiDualResult as SemiDualResult

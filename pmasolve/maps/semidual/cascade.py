@@ -7,20 +7,18 @@ From the coarsest grid, where ε falls from a large value, to the finest, where 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from itertools import islice, pairwise
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from ...machine.arrays import Array, integer, number
 from ...machine.progress import progress_bar
 from ...problems.grids import Grid
 from ...problems.outcomes import INTERRUPTED, REACHED, Outcome
 from .ascent import FAR, Iterate, Masses, Note, ascend, ascent
-from .bounds import Moments, diameter, lower_bound, repaired
-from .flows import Network
+from .bounds import Moments, lower_bound
+from .interval import EQUAL, GAP_NOT_REACHED, Best, SemiDualResult, identity
 from .levels import cascade, prolonged
 
 HALF, WORTH_IT = 0.5, 0.75  # q, and that below which the finest grid does not begin at 1
@@ -32,12 +30,6 @@ STEEP = (
 SHARE = 0.45  # of the gap, for that excess
 NARROW = 0.9  # of the gap: an excess that leaves room for a repair
 HOPELESS = 10.0  # gaps: an excess that the next q will not take away, so that each potential counts
-
-
-GAP_NOT_REACHED = Outcome("gap not reached", False)
-EQUAL = Outcome("equal", True, "W₂ is below a tenth of the spacing; masses at nodes cannot tell these densities apart")
-ROUNDED = 2.0**-50  # what normalising takes from masses that are the same, of their sum
-IDENTICAL = Outcome("equal", True, "the masses of the nodes are the same: W₂ = 0")
 
 
 @dataclass(frozen=True)
@@ -78,87 +70,6 @@ class SemiDual:
             )
 
 
-@dataclass(frozen=True, eq=False)
-class SemiDualResult:
-    """What the semi-dual gave.
-
-    Attributes
-    ----------
-    potential : u, mean-free; φ = |x|²/2 + u is c-concave's counterpart, convex up to the grid.
-    lower, upper : rigorous bounds of W₂² between the measures Σμ(x)δ_x and Σν(y)δ_y of the nodes.
-    residual : Σ|μ − a| of the plan before its repair.
-    barycentre : E[y|x] of the plan, (dim, *shape), on a torus not wrapped; the node itself where there is no mass.
-    spread : (E|y − barycentre|²)^½ of the plan, 0 where there is no mass.
-    outcome : `REACHED` if (upper − lower)/lower met the gap.
-    records : one for each Newton step.
-    coupling : (N, N) by flat indices, of sum 1, where the simplex made one.
-    """
-
-    potential: Array
-    lower: float
-    upper: float
-    residual: float
-    barycentre: Array
-    spread: Array
-    outcome: Outcome
-    records: tuple[Mapping[str, float], ...] = field(default=())
-    coupling: csr_array | None = None
-
-
-@dataclass
-class _Best:
-    """The best bounds so far, for masses on the finest grid."""
-
-    masses: Masses
-    wanted: float
-    lower: float = 0.0
-    upper: float = np.inf
-    F: Array | None = None
-    moments: Moments | None = None
-    l1: float = 2.0
-    tried: float = np.inf  # the last Σ|μ − a| that was repaired
-    dear: float = 1.0  # what the repair of Σ|μ − a| = 1 costs, in h², at the least
-
-    @property
-    def gap(self) -> float:
-        """(upper − lower)/lower."""
-        return (self.upper - self.lower) / self.lower if self.lower > 0 else np.inf
-
-    @property
-    def met(self) -> bool:
-        """Whether it is as narrow as wanted."""
-        return self.gap <= self.wanted
-
-    @cached_property
-    def network(self) -> Network:
-        """For repairs."""
-        return Network(self.masses.grid, self.masses.mu)
-
-    def raised(self, F: Array) -> None:
-        """The lower bound by a potential in units of dist², if it is better."""
-        lower, conjugate = lower_bound(self.masses.grid, self.masses.mu, self.masses.nu, F)
-        if self.F is None or lower > self.lower:
-            self.lower, self.F = lower, conjugate
-
-    def take(self, here: Iterate, eps: float) -> float:
-        """Bounds of the plan and of its potential; the better ones stay.  How much wider than met they are without any repair.
-
-        What a marginal error is worth, ∫F d(μ − a), and what its repair costs at the least is known before the repair.
-        """
-        masses, mu = self.masses, self.masses.mu / np.sum(self.masses.mu)
-        self.raised(eps * here.F)
-        moments = Moments.of(here.plan, masses.nu / np.sum(masses.nu))
-        plain = moments.cost + 2 * eps * float(np.mean(here.F * (masses.mu - here.marginal)))
-        cells, most = here.l1 * max(masses.grid.spacing) ** 2, (1 + self.wanted) * self.lower
-        if plain + 0.5 * self.dear * cells <= most or here.l1 <= 0.5 * self.tried:
-            self.tried = here.l1
-            repair = repaired(masses.grid, moments, mu, self.network, self.wanted)
-            self.dear = (repair.upper - plain) / cells
-            if self.moments is None or repair.upper < self.upper:
-                self.upper, self.moments, self.l1 = repair.upper, moments, here.l1
-        return (plain - self.lower) / (self.wanted * self.lower) if self.lower > 0 else np.inf
-
-
 def semidual(
     grid: Grid,
     mu: Array,
@@ -174,7 +85,7 @@ def semidual(
     most on the finest grid.
     """
     records: list[Mapping[str, float]] = []
-    best = _Best(Masses.of(grid, mu, nu), gap)
+    best = Best(Masses.of(grid, mu, nu), gap)
     if (same := identity(grid, mu, nu)) is not None:
         return same
     with progress_bar("semi-dual", float(grid.size), progress, "points") as show:
@@ -187,21 +98,10 @@ def semidual(
             outcome = _solve_on(best.masses, start, settings, gap, best, note)
         except KeyboardInterrupt:
             outcome = INTERRUPTED
-    return _semi_dual_result(grid, best, outcome, tuple(records))
+    return best.result(outcome, tuple(records))
 
 
-def identity(grid: Grid, mu: Array, nu: Array) -> SemiDualResult | None:
-    """All left in place, if masses differ by their normalisation only; what rounding changes may cross the domain."""
-    mu, nu = mu / np.sum(mu), nu / np.sum(nu)
-    moved = float(np.sum(np.abs(mu - nu)))
-    if moved > ROUNDED:
-        return None
-    upper = 0.0 if moved == 0 else (moved + ROUNDED) * diameter(grid)
-    still = np.zeros(grid.shape)
-    return SemiDualResult(still, 0.0, upper, moved, grid.points, still.copy(), IDENTICAL)
-
-
-def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: float, best: _Best, note: Note) -> Outcome:
+def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: float, best: Best, note: Note) -> Outcome:
     if start is not None:
         return _fine(-start, 1.0, settings, best, note)
     *coarse, finest = cascade(masses, settings.coarsest)
@@ -249,7 +149,7 @@ def _before_last(
     return F, max(float(wanted), LEAST)
 
 
-def _fine(F: Array | None, q: float, settings: SemiDual, best: _Best, note: Note) -> Outcome:
+def _fine(F: Array | None, q: float, settings: SemiDual, best: Best, note: Note) -> Outcome:
     """q falls until the gap is met; Newton goes on at one q where only the cost of the repair is in the way."""
     masses, before = best.masses, None
     grid = masses.grid
@@ -267,18 +167,20 @@ def _fine(F: Array | None, q: float, settings: SemiDual, best: _Best, note: Note
                 break
         F = eps * here.F
         if last:
-            return (
-                EQUAL
-                if best.upper <= (0.1 * min(grid.spacing)) ** 2
-                else _too_wide(best.gap, best.wanted, settings.least)
-            )
+            best.take(here, eps, surely=True)
+            return _left(best, settings)
         before, q = F, q * np.sqrt(0.5)
 
 
-def _too_wide(found: float, gap: float, least: float) -> Outcome:
+def _left(best: Best, settings: SemiDual) -> Outcome:
+    """The outcome at the least q."""
+    if best.met:
+        return REACHED
+    if best.upper <= (0.1 * min(best.masses.grid.spacing)) ** 2:
+        return EQUAL
     return GAP_NOT_REACHED.advising(
-        f"this grid leaves a gap of {found:.2g} > {gap:.2g} at q = {least:g}, and the bounds hold: ask for "
-        f"gap={rounded(found):g}, refine the grid, or allow a smaller q by SemiDual(least=…)",
+        f"this grid leaves a gap of {best.gap:.2g} > {best.wanted:.2g} at q = {settings.least:g}, and the bounds hold: ask for "
+        f"gap={rounded(best.gap):g}, refine the grid, or allow a smaller q by SemiDual(least=…)",
     )
 
 
@@ -292,18 +194,3 @@ def rounded(gap: float) -> float:
 
 def _eps(grid: Grid, q: float) -> float:
     return q**2 * float(np.prod(grid.spacing)) ** (2 / grid.dim)
-
-
-def _semi_dual_result(grid: Grid, best: _Best, outcome: Outcome, records: tuple) -> SemiDualResult:
-    assert best.F is not None or not outcome.ok
-    u = np.zeros(grid.shape) if best.F is None else grid.centred(-best.F)
-    points, variance, residual = grid.points, np.zeros(grid.shape), 2.0
-    if best.moments is not None:
-        variance = best.moments.square.copy()
-        for j, h in enumerate(grid.spacing):
-            points[j] -= h * best.moments.mean[j]
-            variance -= (h * best.moments.mean[j]) ** 2
-        residual = best.l1
-    return SemiDualResult(
-        u, best.lower, best.upper, residual, points, np.sqrt(np.maximum(variance, 0.0)), outcome, records
-    )

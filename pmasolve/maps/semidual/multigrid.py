@@ -31,19 +31,15 @@ class Level:
     joined: tuple[int, int, int]
     rows: tuple[slice, ...]  # of the cells' lines, in blocks for the threads
 
-    def relax(self, b: Array, x: Array, sweeps: int) -> None:
-        """Red-black Gauß–Seidel sweeps, in place."""
-        for colour in (0, 1) * sweeps:
+    def relax(self, b: Array, x: Array, sweeps: int, backwards: bool = False) -> None:
+        """Red-black Gauß–Seidel sweeps, in place; backwards their adjoint, in reverse order, colours exchanged."""
+        if len(self.rows) == 1:
+            _sweep(self.edges, self.inverse, b, x, 2 * sweeps, backwards)
+            return
+        for colour in ((1, 0) if backwards else (0, 1)) * sweeps:
             each(
-                lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, False),
+                lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, backwards),
                 self.rows,
-            )
-
-    def relax_back(self, b: Array, x: Array, sweeps: int) -> None:
-        """The adjoint of `relax`: the sweeps in reverse order, colours exchanged."""
-        for colour in (1, 0) * sweeps:
-            each(
-                lambda rows, c=colour: _relax(self.edges, self.inverse, b, x, rows.start, rows.stop, c, True), self.rows
             )
 
     def product(self, x: Array) -> Array:
@@ -85,7 +81,7 @@ class Multigrid:
             coarse = np.zeros(self.levels[number + 1].diagonal.shape)
             _restrict(level.edges, level.diagonal, b, x, halved, coarse)
             _prolong(self._cycle(number + 1, coarse), halved, x)
-        level.relax_back(b, x, SOLVE if last else SWEEPS)
+        level.relax(b, x, SOLVE if last else SWEEPS, backwards=True)
         return x
 
 
@@ -166,6 +162,14 @@ def _relax(edges, inverse, b, x, begin, end, colour, backwards):
             y[last] = (c[last] + across[last] + e[last] * y[0] + e[last - 1] * y[last - 1]) * d[last]
         if left and backwards:
             y[0] = (c[0] + across[0] + e[0] * y[1 % n2] + e[last] * y[last]) * d[0]
+
+
+@jit
+def _sweep(edges, inverse, b, x, halves, backwards):
+    """Half sweeps over all lines, colours in turn."""
+    for half in range(halves):
+        colour = (half + 1) % 2 if backwards else half % 2
+        _relax(edges, inverse, b, x, 0, x.shape[0] * x.shape[1], colour, backwards)
 
 
 @jit

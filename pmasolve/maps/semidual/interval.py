@@ -1,0 +1,131 @@
+"""What the semi-dual gives, and how it grows: the best bounds so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from ...machine.arrays import Array
+from ...problems.grids import Grid
+from ...problems.outcomes import Outcome
+from .ascent import Iterate, Masses
+from .bounds import Moments, diameter, lower_bound, repaired
+from .flows import Network
+
+GAP_NOT_REACHED = Outcome("gap not reached", False)
+EQUAL = Outcome("equal", True, "W₂ is below a tenth of the spacing; masses at nodes cannot tell these densities apart")
+ROUNDED = 2.0**-50  # what normalising takes from masses that are the same, of their sum
+IDENTICAL = Outcome("equal", True, "the masses of the nodes are the same: W₂ = 0")
+
+
+@dataclass(frozen=True, eq=False)
+class SemiDualResult:
+    """What the semi-dual gave.
+
+    Attributes
+    ----------
+    potential : u, mean-free; φ = |x|²/2 + u is c-concave's counterpart, convex up to the grid.
+    lower, upper : rigorous bounds of W₂² between the measures Σμ(x)δ_x and Σν(y)δ_y of the nodes.
+    residual : Σ|μ − a| of the plan before its repair.
+    barycentre : E[y|x] of the plan, (dim, *shape), on a torus not wrapped; the node itself where there is no mass.
+    spread : (E|y − barycentre|²)^½ of the plan, 0 where there is no mass.
+    outcome : `REACHED` if (upper − lower)/lower met the gap.
+    records : one for each Newton step.
+    coupling : (N, N) by flat indices, of sum 1, where the simplex made one.
+    """
+
+    potential: Array
+    lower: float
+    upper: float
+    residual: float
+    barycentre: Array
+    spread: Array
+    outcome: Outcome
+    records: tuple[Mapping[str, float], ...] = field(default=())
+    coupling: csr_array | None = None
+
+
+@dataclass
+class Best:
+    """The best bounds so far, for masses on the finest grid."""
+
+    masses: Masses
+    wanted: float
+    lower: float = 0.0
+    upper: float = np.inf
+    F: Array | None = None
+    moments: Moments | None = None
+    l1: float = 2.0
+    tried: float = np.inf  # the last Σ|μ − a| that was repaired
+    dear: float = 1.0  # what the repair of Σ|μ − a| = 1 costs, in h², at the least
+
+    @property
+    def gap(self) -> float:
+        """(upper − lower)/lower."""
+        return (self.upper - self.lower) / self.lower if self.lower > 0 else np.inf
+
+    @property
+    def met(self) -> bool:
+        """Whether it is as narrow as wanted."""
+        return self.gap <= self.wanted
+
+    @cached_property
+    def network(self) -> Network:
+        """For repairs."""
+        return Network(self.masses.grid, self.masses.mu)
+
+    def raised(self, F: Array) -> None:
+        """The lower bound by a potential in units of dist², if it is better."""
+        lower, conjugate = lower_bound(self.masses.grid, self.masses.mu, self.masses.nu, F)
+        if self.F is None or lower > self.lower:
+            self.lower, self.F = lower, conjugate
+
+    def take(self, here: Iterate, eps: float, surely: bool = False) -> float:
+        """Bounds of the plan and of its potential; the better ones stay.  How much wider than met they are without any repair.
+
+        What a marginal error is worth, ∫F d(μ − a), and what its repair costs at the least is known before the repair, which is
+        left out where it would not help, unless ``surely``.
+        """
+        masses, mu = self.masses, self.masses.mu / np.sum(self.masses.mu)
+        self.raised(eps * here.F)
+        moments = Moments.of(here.plan, masses.nu / np.sum(masses.nu))
+        plain = moments.cost + 2 * eps * float(np.mean(here.F * (masses.mu - here.marginal)))
+        cells, most = here.l1 * max(masses.grid.spacing) ** 2, (1 + self.wanted) * self.lower
+        if plain + 0.5 * self.dear * cells <= most or here.l1 <= 0.5 * self.tried or surely:
+            self.tried = here.l1
+            repair = repaired(masses.grid, moments, mu, self.network, self.wanted)
+            self.dear = (repair.upper - plain) / max(cells, 1e-300)
+            if self.moments is None or repair.upper < self.upper:
+                self.upper, self.moments, self.l1 = repair.upper, moments, here.l1
+        return (plain - self.lower) / (self.wanted * self.lower) if self.lower > 0 else np.inf
+
+    def result(self, outcome: Outcome, records: tuple[Mapping[str, float], ...]) -> SemiDualResult:
+        """What was found, in the units of the grid."""
+        grid = self.masses.grid
+        assert self.F is not None or not outcome.ok
+        u = np.zeros(grid.shape) if self.F is None else grid.centred(-self.F)
+        points, variance, residual = grid.points, np.zeros(grid.shape), 2.0
+        if self.moments is not None:
+            variance = self.moments.square.copy()
+            for j, h in enumerate(grid.spacing):
+                points[j] -= h * self.moments.mean[j]
+                variance -= (h * self.moments.mean[j]) ** 2
+            residual = self.l1
+        return SemiDualResult(
+            u, self.lower, self.upper, residual, points, np.sqrt(np.maximum(variance, 0.0)), outcome, records
+        )
+
+
+def identity(grid: Grid, mu: Array, nu: Array) -> SemiDualResult | None:
+    """All left in place, if masses differ by their normalisation only; what rounding changes may cross the domain."""
+    mu, nu = mu / np.sum(mu), nu / np.sum(nu)
+    moved = float(np.sum(np.abs(mu - nu)))
+    if moved > ROUNDED:
+        return None
+    upper = 0.0 if moved == 0 else (moved + ROUNDED) * diameter(grid)
+    still = np.zeros(grid.shape)
+    return SemiDualResult(still, 0.0, upper, moved, grid.points, still.copy(), IDENTICAL)
