@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 import pmasolve
 from pmasolve.cli.app import app
+from pmasolve.flows.loop import _versions
 from pmasolve.machine.compiling import Notice
 from pmasolve.machine.provenance import package_version, versions
 
@@ -147,6 +148,21 @@ def test_the_version_is_that_of_the_sources(tmp_path: Path) -> None:
         assert package_version(tmp_path) == "absent"
     else:
         assert package_version(tmp_path) != "9"
+
+
+def test_a_run_knows_the_versions_that_can_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sources on the path of a machine whose packages have no metadata: a run had ended with PackageNotFoundError."""
+
+    def unknown(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("pmasolve.machine.provenance.version", unknown)
+    monkeypatch.setattr("pmasolve.flows.loop._versions", _versions.__wrapped__)
+    provenance = pmasolve.evolve(
+        pmasolve.Sinkhorn(pmasolve.Problem(pmasolve.Torus((8,)), np.zeros(8), np.zeros(8)), 0.1), [0.1]
+    ).provenance
+    assert provenance["numpy"] == "absent"
+    assert provenance["pmasolve"] == PROJECT["version"]
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -191,6 +191,19 @@ def test_a_task_within_another_is_told_as_its_share(clock: Clock, capsys: pytest
     assert capsys.readouterr().err == "distances: 50% + 50% of a step, 0:40 gone, 0:40 left; solved=2\n"
 
 
+def test_who_declines_hears_nothing_of_tasks_inside_either(clock: Clock, capsys: pytest.CaptureFixture) -> None:
+    """Claims, which declare themselves so, had lines of every long flow between their checks."""
+    with progress.progress_bar("a claim", 1.0, False) as outer:
+        for wanted in (None, True):
+            with progress.progress_bar("Sinkhorn", 10.0, wanted) as inner:
+                clock.now += 40.0
+                inner(5.0, {})
+                progress.part(0.5)
+        outer(1.0, {})
+    assert capsys.readouterr().err == ""
+    assert progress._LISTENER.get() is None
+
+
 @pytest.mark.parametrize("title", ["MongeAmpere", "scaling study of a long name"])
 def test_the_bar_fits_a_terminal_of_eighty_columns(title: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bar, percentage and time left: the record beside it had squeezed the bar to nothing."""

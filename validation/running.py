@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import cast
 
+from pmasolve.machine.progress import progress_bar
 from pmasolve.studies.pages import drawing_of
 
 from . import suite
@@ -38,8 +39,9 @@ class Job:
 
 
 def measure(job: Job, note: Note = lambda row: None) -> Done:
-    """Run one claim and draw its figure."""
-    found = section(suite.run(job.module, job.level, note))
+    """Run one claim and draw its figure; what runs inside shows no progress of its own."""
+    with progress_bar(job.module.CLAIM.title, 1.0, False):
+        found = section(suite.run(job.module, job.level, note))
     return Done(found, drawing_of(found), job.key)
 
 

@@ -53,13 +53,15 @@ def progress_bar(title: str, total: float, wanted: bool | None, unit: str = "t")
     """Yield ``show(done, record)``.
 
     A bar appears on a terminal after two seconds; elsewhere a line is written every thirty seconds, the first after two where
-    ``wanted`` is True.  Nothing where it is False.  Inside another task this one is told as a share of a step of that.
+    ``wanted`` is True.  Inside another task this one is told as a share of a step of that.  Nothing where ``wanted`` is False, of
+    this task and, unless another is shown around it, of those inside.
     """
-    if wanted is False:
-        yield lambda done, record: None
-        return
     if _LISTENER.get() is not None:
-        yield lambda done, record: part(done / total if total > 0 else 1.0)
+        yield lambda done, record: None if wanted is False else part(done / total if total > 0 else 1.0)
+        return
+    if wanted is False:
+        with _told(_nobody):
+            yield lambda done, record: None
         return
     display = _display(title, total, bool(wanted))
     done, words = 0.0, ""
@@ -74,12 +76,25 @@ def progress_bar(title: str, total: float, wanted: bool | None, unit: str = "t")
         done, words = now, " ".join([f"{unit}={now:.4g}", *(f"{name}={value:.3g}" for name, value in record.items())])
         display.show(done, 1.0, words)
 
-    token = _LISTENER.set(inside)
     try:
-        yield show
+        with _told(inside):
+            yield show
+    finally:
+        display.close()
+
+
+def _nobody(share: float) -> None:
+    """What nobody wants to hear."""
+
+
+@contextmanager
+def _told(listener: Callable[[float], None]) -> Iterator[None]:
+    """Tasks inside are shares of a step, which this listener hears of."""
+    token = _LISTENER.set(listener)
+    try:
+        yield
     finally:
         _LISTENER.reset(token)
-        display.close()
 
 
 def _display(title: str, total: float, soon: bool) -> Display:
