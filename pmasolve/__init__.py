@@ -56,6 +56,9 @@ How far apart are they, and of which order?
     scaling_study → Scaling     orders of Sinkhorn on your own densities, by ScalingMethod, with a report
     plot_orders, plot_trajectory, plot_transport, save_figure, save_film, latex_table   for papers
 
+How does it run on more than one machine?
+    distributed                 distributed.slabs(torus): the same calls in a script under mpirun (extra mpi)
+
 What is the answer where it is known?
     gaussian                    closed forms between normal distributions
     manufactured                problems with a chosen solution
@@ -67,7 +70,19 @@ import ast
 from importlib import import_module
 from pathlib import Path
 
-_ROOMS = ("machine", "problems", "calculus", "gaussian", "maps", "flows", "sinkhorn", "samples", "studies", "cli")
+_ROOMS = (
+    "machine",
+    "problems",
+    "calculus",
+    "gaussian",
+    "maps",
+    "flows",
+    "sinkhorn",
+    "distributed",
+    "samples",
+    "studies",
+    "cli",
+)
 
 _STUB = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
 _HOMES = {

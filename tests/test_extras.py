@@ -54,6 +54,7 @@ EXTRAS = (
     "pydantic",
     "ducc0",
     "sklearn",
+    "mpi4py",
 )
 PLAIN = f"import sys; sys.modules |= dict.fromkeys({EXTRAS})\nimport numpy as np, pmasolve as pma\n"
 

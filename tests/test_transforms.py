@@ -146,8 +146,8 @@ def test_slope_is_the_derivative_and_divergence_minus_its_adjoint(grid) -> None:
     along = [transform.along(j, sign * np.abs(k)) for j, (sign, k) in pairs]
     coefficients = transform.forward(rng.standard_normal(grid.shape))
     kept, D, out = coefficients.copy(), np.empty((grid.dim, *grid.shape)), np.empty(grid.shape)
+    transform.slopes(coefficients, along, D)
     for j, unit in enumerate(np.eye(grid.dim, dtype=int)):
-        transform.slope(coefficients, along[j], D[j])
         assert np.allclose(D[j], transform.derivative(coefficients, tuple(unit), out), rtol=0, atol=1e-12)
     assert np.array_equal(coefficients, kept)
     flux, zero = rng.standard_normal(D.shape), (0,) * grid.dim

@@ -52,7 +52,9 @@ class FiniteDifference:
             raise ValueError(f"order={self.order}: finite differences of order 2, 4 or 6 are offered")
 
     def on(self, grid: Grid) -> DifferenceOperators:
-        """Plan the transform of the grid and set the stencils."""
+        """Plan the transform of the grid and set the stencils; a ``ValueError`` where neighbours are in other processes."""
+        if not grid.whole:
+            raise ValueError(f"{grid.words}: differences need planes of other ranks; take space=Fourier()")
         return DifferenceOperators(grid, transform_of(grid), self.order)
 
 

@@ -30,7 +30,7 @@ class Jet:
     @classmethod
     def empty(cls, grid: Grid) -> Jet:
         """Room for one."""
-        return cls(np.empty((grid.dim, *grid.shape)), np.empty((len(packed(grid.dim)), *grid.shape)))
+        return cls(np.empty((grid.dim, *grid.local)), np.empty((len(packed(grid.dim)), *grid.local)))
 
 
 class Operators(Protocol):
@@ -134,7 +134,7 @@ class FourierOperators:
     def gradient(self, values: Array, out: Array | None = None, room: Coefficients | None = None) -> Array:
         """Derivatives of the interpolant of ``values``."""
         coefficients = self.transform.forward(values, room)
-        D = np.empty((self.grid.dim, *self.grid.shape)) if out is None else out
+        D = np.empty((self.grid.dim, *self.grid.local)) if out is None else out
         self.transform.derivatives(coefficients, self._first, list(D))
         return D
 

@@ -7,6 +7,7 @@ Euclidean norm of the values (Parseval), the state that the time integrator sees
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import singledispatch
 from typing import Protocol
 
 import numpy as np
@@ -140,15 +141,21 @@ class Transform:
 
     def along(self, j: int, multiplier: Array) -> Symbol:
         """The symbol i·multiplier, multiplier odd, of a derivative along axis ``j``."""
-        factors = [multiplier if i == j else np.ones_like(k) for i, k in enumerate(self.wavenumbers)]
+        factors = [multiplier if i == j else np.ones_like(k) for i, k in enumerate(self.basis.wavenumbers)]
         return self._of([i == j for i in range(self.grid.dim)], factors)
 
-    def slope(self, coefficients: Coefficients, symbol: Symbol, out: Array) -> Array:
-        """Values of the derivative with this symbol, from `along`; the coefficients are left alone."""
-        lines = out.reshape(-1, out.shape[-1])
-        self._together(
-            coefficients, [[[(0, symbol)]]], lambda k, places, rows, s: self.basis.last(rows, s, lines[places])
-        )
+    def slopes(self, coefficients: Coefficients, symbols: Sequence[Symbol], out: Array) -> Array:
+        """Values of the derivatives with these symbols, `along` each axis, (dim, *shape); the coefficients are left alone.
+
+        Those along other axes than the first share what is done along that.
+        """
+        lines = out.reshape(len(symbols), -1, out.shape[-1])
+        along, across = ([[(k, s)] for k, s in enumerate(symbols) if s.odd[0] == odd] for odd in (True, False))
+
+        def use(k: int, places: slice, rows: Coefficients, symbol: Symbol) -> None:
+            self.basis.last(rows, symbol, lines[k, places])
+
+        self._together(coefficients, [branches for branches in (along, across) if branches], use)
         return out
 
     def divergence(self, flux: Array, symbols: Sequence[Symbol], out: Coefficients) -> Coefficients:
@@ -160,6 +167,11 @@ class Transform:
             if j:
                 out += into
         return out
+
+    def without_mean(self, coefficients: Coefficients) -> Coefficients:
+        """With the constant's coefficient set to 0, in place."""
+        coefficients.ravel()[0] = 0.0
+        return coefficients
 
     def refined(self, coefficients: Coefficients, grid: Grid, out: Coefficients) -> Coefficients:
         """Coefficients of the same function on another grid of the domain: modes below Nyquist's of both, the others dropped."""
@@ -207,7 +219,7 @@ class Transform:
 
     def _symbol(self, orders: Orders) -> Symbol:
         """(ik)^orders."""
-        axes = zip(self.wavenumbers, self.signs, orders, strict=True)
+        axes = zip(self.basis.wavenumbers, self.basis.signs, orders, strict=True)
         return self._of(
             [o % 2 == 1 for o in orders],
             [(k * sign**2 if o % 2 else k) ** o * (-1.0) ** (o // 2) for k, sign, o in axes],
@@ -234,8 +246,9 @@ def add(v: Array, factor: Array, weight: float, out: Array) -> Array:
     return out
 
 
+@singledispatch
 def transform_of(grid: Grid) -> Transform:
-    """The transform that belongs to a grid."""
+    """The transform that belongs to a grid; other kinds of grids register theirs."""
     match grid:
         case Torus():
             return Transform(grid, Waves(grid))
@@ -249,4 +262,4 @@ def resample(values: Array, grid: Grid, target: Grid) -> Array:
     """A trigonometric interpolant on another grid of the same domain, without the modes that one of the two does not resolve."""
     here, there = transform_of(grid), transform_of(target)
     modes = here.refined(here.forward(values), target, there.zeros())
-    return there.derivative(modes, (0,) * target.dim, np.empty(target.shape))
+    return there.derivative(modes, (0,) * target.dim, np.empty(target.local))

@@ -48,6 +48,11 @@ def part(share: float) -> None:
         listener(share)
 
 
+def silence() -> None:
+    """No more bars and lines in this process: another one shows them."""
+    _LISTENER.set(lambda share: None)
+
+
 @contextmanager
 def progress_bar(title: str, total: float, wanted: bool | None, unit: str = "t") -> Iterator[Show]:
     """Yield ``show(done, record)``.

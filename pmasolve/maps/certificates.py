@@ -105,7 +105,7 @@ def _sufficient(grid: Grid, series: tuple[Transform, Coefficients], tolerance: f
         kept = transform.refined(coefficients, half, coarse.zeros())
         rest = coarse.refined(kept, grid, transform.zeros())
         np.subtract(coefficients, rest, out=rest)
-        lost += _square_of_gradient(transform, rest) / grid.size
+        lost += grid.summed(_square_of_gradient(transform, rest)) / grid.size
         if not lost <= tolerance**2:
             break
         grid, transform, coefficients = half, coarse, kept
@@ -141,7 +141,7 @@ def walled(nodes: Grid, density: Array) -> Array:
 
 def measured(grid: Grid, f: Array) -> float:
     """The mass of e^{−f} to order h⁴; ∞ where an interpolant between nodes leaves the floats, as next to the least of them."""
-    return grid.integral(walled(grid, np.exp(-f))) if f.min() > -LARGEST_LOG else np.inf
+    return grid.integral(walled(grid, np.exp(-f))) if grid.least(float(f.min())) > -LARGEST_LOG else np.inf
 
 
 def _finer(grid: Grid) -> Grid:
@@ -171,14 +171,14 @@ def _on_finer_grid(
     level = Level(_normalised(between, densities, masses), Fourier().on(between))
     series[0].refined(series[1], between, level.coefficients)
     level.operators.jet(level.coefficients, level.jet)
-    low, high = (1.0 + value for value in extreme_eigenvalues(level.jet.D2))
+    low, high = (1.0 + value for value in _extremes(between, level.jet.D2))
     if not low > 0:
         return Certificate(NOTHING, low)
     nodes = level.problem.domain
     mu = walled(nodes, level.mu)
     finer = between.integral(np.sum(level.jet.D**2, axis=0) * mu)
     state = level.compare(mu, walled(nodes, level.pulled()))
-    least = extreme_eigenvalues(level.jet.D2)[0]
+    least, _ = _extremes(between, level.jet.D2)
     if not least > 0:  # also where a density underflows
         return Certificate(NOTHING, low)
     doubt = abs(between.mean(level.residual)) * between.volume
@@ -195,6 +195,12 @@ def _on_finer_grid(
     interval = within(_energy(level, state, least))
     step = between.integral(np.sum(level.elliptic.gradient() ** 2, axis=0) * mu)
     return Certificate(interval, low, float(np.sqrt(max(step, 0.0))))
+
+
+def _extremes(grid: Grid, S: Array) -> tuple[float, float]:
+    """Least and greatest eigenvalue over the nodes."""
+    low, high = extreme_eigenvalues(S)
+    return grid.least(low), grid.most(high)
 
 
 def _normalised(grid: Grid, densities: tuple[Function, Function], masses: list[float]) -> Problem:

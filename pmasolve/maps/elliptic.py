@@ -82,7 +82,7 @@ class Elliptic:
     def inverse(self) -> Array:
         """1/|k|² in the discretisation's sense; 0 for the constant."""
         symbol = self.operators.symbol + np.zeros(self.solution.shape)
-        symbol.ravel()[0] = np.inf
+        symbol[symbol == 0.0] = np.inf
         return np.divide(1.0, symbol, out=symbol)
 
     @cached_property
@@ -130,8 +130,9 @@ class Elliptic:
         apply(A, self._gradient(p))
         self.operators.transform.divergence(self.field, self._slopes, out)
         np.negative(out, out=out)
+        mean = self.operators.grid.mean(A[0])
         for where, symbol in self._unseen:
-            out[where] += float(np.mean(A[0])) * symbol * p[where]
+            out[where] += mean * symbol * p[where]
         return out
 
     def gradient(self) -> Array:
@@ -139,8 +140,7 @@ class Elliptic:
         return self._gradient(self.solution)
 
     def _gradient(self, p: Coefficients) -> Array:
-        for slope, values in zip(self._slopes, self.field, strict=True):
-            self.operators.transform.slope(p, slope, values)
+        self.operators.transform.slopes(p, self._slopes, self.field)
         return self.field
 
     def solve(self, A: Array, r: Coefficients, tolerance: float, limit: int) -> Solve:
@@ -179,4 +179,4 @@ class Elliptic:
             sums[k] = work(lambda c: c.reshape(-1, columns)[rows])
 
         each(part, list(range(sums.size)), self._rows)
-        return float(sums.sum())
+        return self.operators.grid.summed(float(sums.sum()))

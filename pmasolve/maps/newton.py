@@ -93,7 +93,7 @@ class Level:
         self.operators, self.transform = operators, operators.transform
         self.jet = Jet.empty(self.grid)
         self.elliptic = Elliptic(self.operators, self.jet.D)
-        self.residual = np.empty(self.grid.shape)
+        self.residual = np.empty(self.grid.local)
         self.coefficients: Coefficients = self.transform.zeros()  # of u
         self.trial: Coefficients = self.transform.zeros()
         self.r: Coefficients = self.transform.zeros()  # of the residual
@@ -110,7 +110,7 @@ class Level:
     def evaluate(self, coefficients: Coefficients) -> State:
         """Residual and linearisation at a potential; `REFUSED` if it is not strictly convex."""
         self.operators.jet(coefficients, self.jet)
-        return self.balance() if positive_definite(self.jet.D2) else REFUSED
+        return self.balance() if self.grid.least(float(positive_definite(self.jet.D2))) else REFUSED
 
     def balance(self) -> State:
         """Residual where ``jet`` is that of a strictly convex potential: the gradient is lost, D²u becomes ν(T) cof(I+D²u)."""
@@ -124,15 +124,16 @@ class Level:
 
     def compare(self, mu: Array, nu: Array) -> State:
         """r = μ − ν det(I+D²u) of two densities on the nodes; D²u becomes ν cof(I+D²u)."""
-        mean, worst = balance(self.jet.D2, nu, mu, self.residual)
-        self.transform.forward(self.residual, self.r).ravel()[0] = 0.0  # the mean, which no potential changes
+        total, worst = balance(self.jet.D2, nu, mu, self.residual)
+        mean, worst = self.grid.summed(total) / self.grid.size, self.grid.most(worst)
+        self.transform.without_mean(self.transform.forward(self.residual, self.r))  # which no potential changes
         volume, dual, square = self.grid.volume, self.elliptic.energy(self.r), self.elliptic.square(self.r)
         return State(mean * volume, worst, float(np.sqrt(dual * volume)), float(np.sqrt(square)) * volume)
 
     @property
     def values(self) -> Array:
         """u on the grid, mean-free, of its shape."""
-        return self.transform.derivative(self.coefficients, (0,) * self.grid.dim, np.empty(self.grid.shape))
+        return self.transform.derivative(self.coefficients, (0,) * self.grid.dim, np.empty(self.grid.local))
 
 
 def _exp_minus(values: Array) -> None:
@@ -237,7 +238,7 @@ def _aliased(state: State, before: State, solve: Solve) -> bool:
 
 def _rounding(level: Level) -> float:
     """Residual that rounding of u and its second derivatives leaves."""
-    amplified = level.grid.sup(level.values) * float(np.max(level.operators.symbol))
+    amplified = level.grid.sup(level.values) * level.grid.most(float(np.max(level.operators.symbol)))
     return 1e-15 * (10.0 + amplified)
 
 

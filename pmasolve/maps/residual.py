@@ -105,7 +105,7 @@ _INDEFINITE = {1: _indefinite_1d, 2: _indefinite_2d, 3: _indefinite_3d}
 
 
 def balance(D2u: Array, nu: Array, mu: Array, r: Array) -> tuple[float, float]:
-    """Write r = μ − ν det(I+D²u); overwrite D²u (rows, *shape) by ν cof(I+D²u); return mean |r| and max |r|/det.
+    """Write r = μ − ν det(I+D²u); overwrite D²u (rows, *shape) by ν cof(I+D²u); return ∑|r| and max |r|/det.
 
     ``nu`` is ν at x + ∇u.
     """
@@ -113,7 +113,7 @@ def balance(D2u: Array, nu: Array, mu: Array, r: Array) -> tuple[float, float]:
     parts = blocks(r.size, r.size)
     found = np.zeros((len(parts), 2, POINTS_TOGETHER))
     each(lambda b, f: _balance(r.shape, H, b.start, b.stop, flat_nu, flat_mu, flat_r, f[0], f[1]), parts, list(found))
-    return float(found[:, 0].sum()) / r.size, float(found[:, 1].max())
+    return float(found[:, 0].sum()), float(found[:, 1].max())
 
 
 def positive_definite(D2u: Array) -> bool:

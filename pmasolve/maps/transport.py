@@ -85,7 +85,7 @@ def transport(
     if method is not None:
         problem.need_positive("Newton's method")
     T, error = _newton(problem, space, gap, tolerance, method or NewtonKrylov(), progress)
-    if method is not None or T.outcome.ok or T.outcome == INTERRUPTED:
+    if method is not None or T.outcome.ok or T.outcome == INTERRUPTED or not problem.domain.whole:
         return T
     rough = _rough(problem, gap, None, progress, T.records)
     if error <= NEARER * np.sqrt(splitting(problem.domain)):
@@ -112,7 +112,7 @@ def _rough(
     before: Sequence[Mapping[str, float]] = (),
 ) -> Transport:
     """By what is certified by itself: the semi-dual or the simplex."""
-    grid, mu = problem.domain, np.exp(-problem.f)
+    grid, mu = checked(problem).domain, np.exp(-problem.f)
     found, settings = between_nodes(grid, mu, np.exp(-problem.g), gap, method, progress)
     return Transport(
         problem,
@@ -133,7 +133,7 @@ def _rough(
 
 
 def _check_request(problem: Problem, space: Space, gap: float, tolerance: float, method: Method | None) -> None:
-    if not checked(problem).has_densities:
+    if not checked(problem, shared=True).has_densities:
         raise ValueError(
             "samples carry weights but no density: estimate densities on a grid (Problem.from_densities), or use schroedinger"
         )
@@ -155,7 +155,8 @@ def _smooth(
     level, state, outcome, records = found.level, found.state, found.outcome, found.records
     u, series = level.values, (level.transform, level.coefficients)
     mu = walled(problem.domain, np.exp(-problem.f))
-    cost = float(np.sum(np.sum(level.operators.gradient(u) ** 2, axis=0) * mu) / np.sum(mu))
+    squares = np.sum(level.operators.gradient(u) ** 2, axis=0)
+    cost = problem.domain.total(squares * mu) / problem.domain.total(mu)
     del found, level, mu  # some fifteen arrays of the grid, as many as the certificate needs
     certificate = certify(problem, series, cost, gap)
     T = Transport(

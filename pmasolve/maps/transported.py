@@ -16,7 +16,7 @@ from ..machine.arrays import Array
 from ..machine.speaking import count, drawn, page, sheet
 from ..problems.outcomes import Outcome
 from ..problems.points import Points
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from .certificates import Interval
 from .displacement import QUINTIC, Displacement, Move, Tabulated, push
 from .exact import Simplex
@@ -148,7 +148,7 @@ class Transport:
         >>> T.discrete(gap=0.1).gap <= 0.1
         True
         """
-        mu, nu = np.exp(-self.problem.f), np.exp(-self.problem.g)
+        mu, nu = np.exp(-checked(self.problem).f), np.exp(-self.problem.g)
         found = semidual(self.problem.domain, mu, nu, SemiDual(), gap, progress, self.potential)
         return Interval(found.lower, found.upper, DISCRETE)
 
@@ -167,7 +167,7 @@ class Transport:
     @cached_property
     def move(self) -> Move:
         """The map between the nodes: splines of order 6 for a smooth map, linear otherwise; `Displacement` takes others."""
-        grid = self.problem.domain
+        grid = checked(self.problem).domain
         if self.barycentre is None:
             return Displacement(grid, self.potential, self.space, QUINTIC)
         mu, nu = (measure.log_density > -np.inf for measure in (self.problem.mu, self.problem.nu))

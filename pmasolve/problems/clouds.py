@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array, real, shown
+from .nodes import Whole
 from .points import Places, rows
 
 FARTHEST = 1e150  # the square of a larger number may be infinite
@@ -39,7 +40,7 @@ def _masses(weights: ArrayLike, n: int) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Cloud:
+class Cloud(Whole):
     """Weighted points in ℝᵈ, or on a torus when ``period`` is given (points are then wrapped into it).
 
     Parameters

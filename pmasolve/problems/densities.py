@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import singledispatch
 from typing import Protocol
 
 import numpy as np
@@ -165,7 +166,7 @@ def from_formula(grid: Grid, formula: Formula, name: str) -> Function:
     ValueError : values that are not finite, a wrong shape, or values that change by a period of the torus.
     """
     raw = Analytic(formula, 0.0)
-    samples = np.broadcast_to(raw(grid.points), grid.shape)
+    samples = np.broadcast_to(raw(grid.points), grid.local)
     samples = grid.values(samples, name)
     if not grid.reflects:
         _check_periodic(grid, raw, samples, name)
@@ -201,7 +202,7 @@ def from_density_formula(grid: Grid, density: Formula, name: str) -> Function:
     ValueError : values that are negative or not finite, no mass, or a density that changes by a period of the torus.
     """
     raw = Analytic(density, 0.0)
-    samples = np.broadcast_to(raw(grid.points), grid.shape)
+    samples = np.broadcast_to(raw(grid.points), grid.local)
     f = negative_log(grid, samples, name)
     if not grid.reflects:
         _check_periodic(grid, raw, samples, name)
@@ -212,7 +213,7 @@ def from_density_formula(grid: Grid, density: Formula, name: str) -> Function:
 def from_density_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> Function:
     """−log of a sampled density ≥ 0: by ``interpolation`` if it is positive, linear in the density itself if it vanishes."""
     f = negative_log(grid, samples, name)
-    if np.isfinite(f).all():
+    if not grid.most(float(np.isposinf(f).any())):
         return from_samples(grid, f, name, interpolation)
     density = np.exp(-log_mass(grid, f) - f)
     return Function(grid.dim, Vanishing(grid, Spline(1).of(grid, density)))
@@ -221,7 +222,13 @@ def from_density_samples(grid: Grid, samples: ArrayLike, name: str, interpolatio
 def from_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> Function:
     """Normalise a sampled negative log-density and interpolate it."""
     values = grid.values(samples, name)
-    return interpolation.of(grid, values + log_mass(grid, values))
+    return interpolant(grid, values + log_mass(grid, values), interpolation)
+
+
+@singledispatch
+def interpolant(grid: Grid, samples: Array, interpolation: Interpolation) -> Function:
+    """The function through samples on a grid; grids that are not `Whole` register their own way."""
+    return interpolation.of(grid, samples)
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,7 +261,7 @@ def on_grid(density: Function, grid: Grid) -> tuple[Function, Array]:
 
 def log_mass(grid: Grid, f: Array) -> float:
     """log ∫e^{−f}, the constant to add to f."""
-    low = float(f.min())
+    low = grid.least(float(f.min()))
     return float(np.log(grid.integral(np.exp(low - f)))) - low
 
 
@@ -266,22 +273,22 @@ def negative_log(grid: Grid, density: ArrayLike, name: str) -> Array:
     ValueError : a value that is negative, NaN or infinite, with the number of such values; no mass at all.
     """
     values = grid.values(density, name)
-    if (bad := np.count_nonzero(values < 0)) > 0:
+    if (bad := int(grid.summed(float(np.count_nonzero(values < 0))))) > 0:
         raise ValueError(
-            f"{name} has {bad} negative values (least {values.min():.3g}): a density is ≥ 0; "
+            f"{name} has {bad} negative values (least {grid.least(float(values.min())):.3g}): a density is ≥ 0; "
             f"clip it, for example np.maximum({name}, 0)"
         )
-    if not values.any():
+    if not grid.most(float(values.max())):
         raise ValueError(f"{name} is zero everywhere: a density needs mass somewhere")
     return minus_log(values)
 
 
 def _check_periodic(torus: Torus, raw: Analytic, samples: Array, name: str) -> None:
-    scale = 1.0 + float(np.max(np.abs(samples)))
+    scale = 1.0 + torus.sup(samples)
     for j, length in enumerate(torus.lengths):
         moved = torus.points.copy()
         moved[j] += length
-        gap = float(np.max(np.abs(raw(moved) - samples)))
+        gap = torus.sup(raw(moved) - samples)
         if not gap <= 1e-9 * scale:
             raise ValueError(
                 f"{name} is not periodic: it changes by {gap:.3g} over the period {length:g} of axis {j}; "

@@ -18,6 +18,7 @@ from ..machine.speaking import numbers
 from ..machine.threads import blocks, each
 from .clouds import Cloud as Cloud
 from .clouds import finite
+from .nodes import Whole
 from .points import Places, Points, field, given
 
 
@@ -39,7 +40,7 @@ def _too_few(shape: tuple[int, ...]) -> str:
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(Whole):
     """What the torus and the box share: a uniform product grid with the midpoint (= trapezoidal) quadrature."""
 
     shape: tuple[int, ...]
@@ -124,10 +125,14 @@ class Grid:
         """Position of the first point in units of h: 0 on the torus, ½ (cell centres) on the box."""
         return 0.0
 
+    def coordinates(self, j: int) -> Array:
+        """Coordinates along axis ``j`` of the nodes in this process, (local[j],)."""
+        return self.axis(j)
+
     @property
     def points(self) -> Array:
-        """Coordinates of the grid points, shape (dim, *shape); made anew at each call, not kept."""
-        return np.stack(np.meshgrid(*(self.axis(j) for j in range(self.dim)), indexing="ij"))
+        """Coordinates of the grid points in this process, shape (dim, *local); made anew at each call, not kept."""
+        return np.stack(np.meshgrid(*(self.coordinates(j) for j in range(self.dim)), indexing="ij"))
 
     @property
     def words(self) -> str:
@@ -154,36 +159,42 @@ class Grid:
         return field(self.points)
 
     def displaced(self, displacement: Array) -> Array:
-        """x + displacement, written over the displacement (dim, *shape) if that is contiguous."""
+        """x + displacement, written over the displacement (dim, *local) if that is contiguous."""
         displacement = np.ascontiguousarray(displacement, dtype=np.float64)
-        places = [np.broadcast_to(x, self.shape) for x in np.ix_(*map(self.axis, range(self.dim)))]
+        places = [np.broadcast_to(x, self.local) for x in np.ix_(*map(self.coordinates, range(self.dim)))]
 
         def move(rows: slice) -> None:
             for vector, x in zip(displacement, places, strict=True):
                 vector[rows] += x[rows]
 
-        each(move, blocks(self.shape[0], self.size))
+        each(move, blocks(self.local[0], self.size))
         return displacement
 
     def integral(self, values: Array) -> float:
         """∫ values dx by the midpoint rule, of values at the nodes."""
-        return float(np.sum(values)) * self.cell
+        return self.total(values) * self.cell
+
+    def total(self, values: Array) -> float:
+        """∑ values over all nodes."""
+        return self.summed(float(np.sum(values)))
 
     def mean(self, values: Array) -> float:
         """Average of the values over the domain."""
-        return float(np.mean(values))
+        return self.total(values) / self.size
 
     def centred(self, values: Array) -> Array:
         """The values less their mean: potentials are determined up to a constant."""
-        return values - np.mean(values)
+        return values - self.mean(values)
 
     def sup(self, values: Array) -> float:
         """sup |values|, of the Euclidean length for vectors of shape (dim, *shape)."""
-        return float(np.max(np.abs(values) if values.ndim == self.dim else np.sqrt(np.sum(values**2, axis=0))))
+        return self.most(
+            float(np.max(np.abs(values) if values.ndim == self.dim else np.sqrt(np.sum(values**2, axis=0))))
+        )
 
     def l2(self, values: Array) -> float:
         """(average of |values|²)^½: the same number on every grid."""
-        return float(np.sqrt(np.sum(values**2) / self.size))
+        return float(np.sqrt(self.total(values**2) / self.size))
 
     def values(self, array: ArrayLike, name: str) -> Array:
         """Check that ``array`` holds one finite number for each point and return it as contiguous float64."""
@@ -192,7 +203,7 @@ class Grid:
                 f"{name} has shape {np.shape(array)} of {array.dtype}: an image in colour; take its luminance, for example "
                 f"{name}[..., :3].mean(axis=-1), and give a volume as floats"
             )
-        return finite(array, name, self.shape, "the grid has {}: sample it at grid.points")
+        return finite(array, name, self.local, "the grid has {}: sample it at grid.points")
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,14 @@ class Measure:
         """∫ values dμ; nodes without mass do not count, whatever their value."""
         mass = self._mass
         if self._positive:
-            return float(np.sum(mass * values)) * self.cell
-        return float(np.sum(np.multiply(mass, values, out=np.zeros(mass.shape), where=mass > 0))) * self.cell
+            return self.nodes.summed(float(np.sum(mass * values))) * self.cell
+        part = float(np.sum(np.multiply(mass, values, out=np.zeros(mass.shape), where=mass > 0)))
+        return self.nodes.summed(part) * self.cell
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether some nodes have no mass."""
+        return bool(self.nodes.most(float(np.isneginf(self.log_density).any())))
 
     @cached_property
     def _mass(self) -> Array:
@@ -62,7 +68,8 @@ def counted(cloud: Cloud) -> Measure:
 def measure_words(measure: Measure) -> str:
     """What varies over the nodes of a measure, and how far."""
     values = np.exp(measure.log_density)
-    return f"{measure.nodes.measured} from {values.min():.3g} to {values.max():.3g}"
+    nodes, low, high = measure.nodes, float(values.min()), float(values.max())
+    return f"{nodes.measured} from {nodes.least(low):.3g} to {nodes.most(high):.3g}"
 
 
 def from_density(domain: Grid, density: Formula | ArrayLike, name: str, interpolation: Interpolation) -> Function:

@@ -41,7 +41,7 @@ class Problem:
     Attributes
     ----------
     source, target : f and g, normalised, as functions of any points: (n, dim) gives (n,), a field (dim, *shape) its shape.
-    f, g : their values on the grid, shape ``domain.shape``, with ∑ e^{−f} h^d = 1.
+    f, g : their values on the grid, shape ``domain.local``, with ∑ e^{−f} h^d = 1.
     codomain : where the target lives: the domain again, or the target's cloud.
     mu, nu : source and target as measures on nodes, for grids and clouds alike.
 
@@ -208,14 +208,14 @@ class Problem:
     @property
     def vanishing(self) -> bool:
         """Whether one of the measures gives no mass to some of its nodes: f or g is +∞ there."""
-        return any(bool(np.isneginf(measure.log_density).any()) for measure in (self.mu, self.nu))
+        return any(measure.vanishes for measure in (self.mu, self.nu))
 
     def need_positive(self, purpose: str) -> None:
         """Raise ``ValueError`` if a density vanishes: ``purpose`` says who needs log-densities everywhere."""
         # in this order, and g is not kept: flows that go by formulas never ask for it again
         f, g = self.f, self.target.at(self.codomain.points)
         for values, name in ((f, "mu"), (g, "nu")):
-            if (bad := np.count_nonzero(np.isposinf(values))) > 0:
+            if (bad := int(self.domain.summed(float(np.count_nonzero(np.isposinf(values)))))) > 0:
                 raise ValueError(
                     f"{name} has {bad} values ≤ 0 (least 0): {purpose} needs a positive density; "
                     f"add a floor, for example {name} + 1e-3·max({name})"
@@ -241,15 +241,20 @@ def assembled(domain: Grid | Cloud, codomain: Grid | Cloud, source: Function, ta
     return problem
 
 
-def checked(problem: Problem) -> Problem:
-    """The problem, where it is one.
+def checked(problem: Problem, shared: bool = False) -> Problem:
+    """The problem, where it is one; on a domain in slabs only where the caller can be ``shared`` among ranks.
 
     Raises
     ------
-    ValueError : it is something else.
+    ValueError : it is something else, or in slabs.
     """
     if not isinstance(problem, Problem):
         raise ValueError(f"problem={shown(problem)}: give a Problem of densities on a grid, or Problem.from_samples")
+    if not (shared or problem.domain.whole):
+        raise ValueError(
+            f"{problem}: in slabs there are transport by Newton's method, Sinkhorn and MongeAmpere; for the rest give "
+            "one process the whole grid"
+        )
     return problem
 
 

@@ -1,0 +1,127 @@
+"""Fourier series on slabs: a `Basis` whose coefficients are columns, all of the first axis and some of the second.
+
+Values (n₀/P, n₁, n₂) go axis by axis to planes of half-transformed values, by a transpose to columns, and there along the
+first axis.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from ..calculus.series import Complex, Symbol, library, solid
+from ..machine.arrays import Array
+from ..machine.threads import CACHED, blocks, sharing
+from ..problems.grids import Grid
+from .columns import Columns
+from .domains import SlabTorus
+from .ranks import Transpose, cut
+
+
+class SlabWaves:
+    """exp(ik·x) of a torus in slabs; ``wavenumbers`` and ``signs`` are those of all columns, from which symbols are made."""
+
+    unit = 1j
+
+    def __init__(self, torus: SlabTorus) -> None:
+        ranks, half = torus.ranks, (*torus.shape[:-1], torus.shape[-1] // 2 + 1)
+        self.torus, self.ranks, self._library = torus, ranks, library()
+        self.cuts = cut(half[1], ranks.size)
+        self.mine = self.cuts[ranks.rank]
+        self.shape = (half[0], self.mine.stop - self.mine.start, *half[2:])
+        rest = int(np.prod(half[2:]))
+        flat = tuple(slice(part.start * rest, part.stop * rest) for part in self.cuts)
+        self._transpose = Transpose(ranks, torus.cuts, flat)
+        self._work = np.empty(solid((torus.local[0], *half[1:]), 1), np.complex128)  # planes
+        self.on_slabs = sharing(blocks(len(self._work), int(np.prod(torus.local)), CACHED))
+        self._on_columns = sharing(blocks(self.shape[1] * rest, int(np.prod(torus.local))))
+
+    @cached_property
+    def wavenumbers(self) -> tuple[Array, ...]:
+        """2πm/L of each axis, of all columns."""
+        *leading, last = self.torus.shape
+        modes = [*(np.fft.fftfreq(n, 1.0 / n) for n in leading), np.arange(last // 2 + 1.0)]
+        return np.ix_(*(2 * np.pi / length * m for m, length in zip(modes, self.torus.lengths, strict=True)))
+
+    @cached_property
+    def signs(self) -> tuple[Array, ...]:
+        """±1, and 0 at Nyquist."""
+        cells = zip(self.wavenumbers, self.torus.spacing, strict=True)
+        return tuple(np.where(np.abs(k) * h < np.pi * (1 - 1e-9), np.sign(k), 0.0) for k, h in cells)
+
+    @property
+    def alone(self) -> list[int]:
+        """Columns of the last axis that hold both k and −k."""
+        last = self.torus.shape[-1]
+        return [0] if last % 2 else [0, last // 2]
+
+    @cached_property
+    def isometry(self) -> Array:
+        """1/√N, times √2 for the columns that stand for a conjugate pair."""
+        paired = np.full(self.torus.shape[-1] // 2 + 1, np.sqrt(2.0))
+        paired[self.alone] = 1.0
+        return paired / np.sqrt(self.torus.size)
+
+    @property
+    def room(self) -> Complex:
+        """Made anew: nothing here has the shape of the coefficients."""
+        return self.zeros()
+
+    def zeros(self) -> Complex:
+        """The columns of 0."""
+        return np.zeros(self.shape, dtype=np.complex128)
+
+    def halfway(self, values: Array, odd: tuple[bool, ...]) -> Complex:
+        """Planes, all but the first axis transformed; they are lost when anything else is transformed."""
+        work, source = self._work, values.reshape(len(self._work), self._work.shape[1], -1)
+
+        def slab(s: slice) -> None:
+            self._library.half(source[s].reshape(-1, source.shape[-1]), work[s].reshape(-1, work.shape[-1]))
+            if work.shape[1] > 1:
+                self._library.whole(work[s], 1, back=False)
+
+        self.on_slabs(slab)
+        return work
+
+    def finish(self, planes: Complex, odd: bool, out: Complex) -> None:
+        """The first axis: planes to columns."""
+        lines = out.reshape(len(out), -1)
+        self._transpose.to_columns(planes.reshape(len(planes), -1), out)
+        self._on_columns(lambda c: self._library.whole(lines[:, c], 0, back=False))
+
+    def analyse(self, values: Array, odd: tuple[bool, ...], out: Complex) -> None:
+        """rfftn."""
+        self.finish(self.halfway(values, odd), odd[0], out)
+
+    def first(self, coefficients: Complex, symbol: Symbol) -> None:
+        """ifft, and back to planes."""
+        source, factor = coefficients.reshape(len(coefficients), -1), symbol.factors[0][:, None]
+        lines = np.empty_like(source)
+
+        def columns(c: slice) -> None:
+            np.multiply(source[:, c], factor, out=lines[:, c])
+            self._library.whole(lines[:, c], 0, back=True)
+
+        self._on_columns(columns)
+        self._transpose.to_rows(lines, self._work.reshape(len(self._work), -1))
+
+    def middle(self, slab: slice, symbol: Symbol) -> Complex:
+        """ifft."""
+        part = self._work[slab]
+        if part.shape[1] > 1:
+            part = part * symbol.factors[1][:, None]
+            self._library.whole(part, 1, back=True)
+        return part.reshape(-1, part.shape[-1])
+
+    def last(self, rows: Complex, symbol: Symbol, out: Array) -> None:
+        """irfft."""
+        self._library.real(rows * symbol.factors[2], out)
+
+    def refined(self, coefficients: Complex, grid: Grid, out: Complex) -> None:
+        """The modes below Nyquist's of both grids, the others 0."""
+        Columns.of(self.torus).refined(coefficients, Columns.of(grid), out)
+
+    def keep_redundant(self, coefficients: Complex, original: Complex) -> None:
+        """The anti-Hermitian parts of the columns that hold both k and −k."""
+        Columns.of(self.torus).keep_redundant(coefficients, original, self.alone)

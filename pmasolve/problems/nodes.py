@@ -1,0 +1,39 @@
+"""What a domain says of the arrays of its values, and of numbers that every process finds from its own share of them.
+
+A grid whose nodes all belong to one process, and every cloud, is `Whole`.  `pmasolve.distributed` has grids that are not: code
+that asks the domain for sums and shapes runs on both.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from ..machine.arrays import Array
+
+Part = TypeVar("Part", float, Array)
+
+
+class Whole:
+    """All nodes belong to one process: a part of whatever has a ``shape``."""
+
+    @property
+    def local(self) -> tuple[int, ...]:
+        """Shape of an array of values in this process: here that of all nodes."""
+        return self.shape  # pyright: ignore[reportAttributeAccessIssue]  # of grids a field, of clouds a property
+
+    @property
+    def whole(self) -> bool:
+        """Whether this process has all nodes."""
+        return True
+
+    def summed(self, part: Part) -> Part:
+        """The sum over all processes of what each has found on its own nodes."""
+        return part
+
+    def least(self, part: float) -> float:
+        """The least of what the processes have found; NaN where one has."""
+        return part
+
+    def most(self, part: float) -> float:
+        """The greatest of what the processes have found; NaN where one has."""
+        return part

@@ -1,0 +1,134 @@
+"""Grids in slabs over ranks of MPI: the answers are those of one process, and so is the work."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+MPIRUN = shutil.which("mpirun")
+VERSION = subprocess.run([MPIRUN, "--version"], capture_output=True, text=True).stdout if MPIRUN else ""
+FLAGS = ["--oversubscribe", "--mca", "mpi_yield_when_idle", "1"] if "Open MPI" in VERSION else []
+
+pytestmark = pytest.mark.skipif(
+    not (MPIRUN and find_spec("mpi4py")), reason="needs mpi4py (extra mpi) and an MPI library with mpirun"
+)
+
+
+def launched(ranks: int, case: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    """A case of on_ranks.py on so many ranks of one thread each."""
+    assert MPIRUN
+    threads = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    environment = {**os.environ, **threads, **root, "PYTHONPATH": str(HERE.parent)}
+    command = [MPIRUN, *FLAGS, "-n", str(ranks), sys.executable, str(HERE / "on_ranks.py"), case, json.dumps(arguments)]
+    return subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=600)
+
+
+def found(ranks: int, case: str, *arguments: Any) -> Any:
+    """What it has found."""
+    result = launched(ranks, case, *arguments)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads(result.stdout.partition("FOUND ")[2].splitlines()[0])
+
+
+def same(run: dict[str, Any]) -> None:
+    """An answer in slabs and that of one process, by the same steps."""
+    print(run)
+    assert run["size"] > 1e-3
+    assert run["u"] < 1e-14
+    assert run["map"] < 1e-12
+    assert run["outcome"][0] == run["outcome"][1]
+    assert run["counts"][0] == run["counts"][1]
+    assert run["cost"][0] == pytest.approx(run["cost"][1], rel=1e-12)
+    assert run["interval"][:2] == pytest.approx(run["interval"][2:], rel=1e-9)
+    assert run["norms"][:3] == pytest.approx(run["norms"][3:], rel=1e-6, abs=1e-14)
+
+
+def test_two_ranks_find_what_one_does() -> None:
+    for run in found(2, "many", [[64, 64], "callable"], [[64, 64], "spline"]):
+        same(run)
+
+
+def test_three_uneven_slabs_find_what_one_process_does() -> None:
+    """8, 8 and 9 planes; points are routed, since the slabs are thin."""
+    for run in found(3, "many", [[25, 22, 27], "callable"], [[25, 22, 27], "spline"]):
+        same(run)
+    assert run["sent"][0] > 0
+    assert run["sent"][1] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+def test_any_number_of_ranks_finds_what_one_does(ranks: int) -> None:
+    kinds = ("callable", "spline", "spectral")
+    shapes = ([64, 64], [48, 48, 48], [25, 22, 27])
+    for run in found(ranks, "many", *([shape, kind] for shape in shapes for kind in kinds)) if ranks > 1 else []:
+        same(run)
+
+
+def test_bytes_are_those_of_four_transposes_and_nothing_else_is_sent() -> None:
+    run = found(4, "sent", [64, 64])
+    for work in ("evaluation", "step"):
+        assert 0.97 * 33 * 3 / 4 <= run[work] <= 33 * 3 / 4
+        assert run[f"{work} calls"] == {"transposes": 4}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [[64, 64], [64, 64, 64]])
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+def test_bytes_on_any_number_of_ranks(ranks: int, shape: list[int]) -> None:
+    run = found(ranks, "sent", shape)
+    for work in ("evaluation", "step"):
+        assert run[work] <= 33 * (ranks - 1) / ranks
+        assert run[f"{work} calls"] == {"transposes": 4}
+
+
+def test_bad_use_is_told_to_every_rank_with_its_remedy() -> None:
+    words = [
+        r"shape (12, 16) of the whole grid: give the planes of this rank",
+        "NaN or infinite values: clean it first (rank 1)",
+        "not periodic",
+        "negative values (least -1): a density is ≥ 0",
+        "take at most 3 ranks (mpirun -n 3)",
+        "slabs are of grids with 2 or 3 axes",
+        "slabs are of tori",
+        "in slabs there are transport by Newton's method, Sinkhorn and MongeAmpere",
+        "take space=Fourier()",
+        "in slabs there are",
+        "in slabs there are",
+    ]
+    told = found(4, "refused")
+    assert len(told) == len(words)
+    for answer, part in zip(told, words, strict=True):
+        assert part in answer
+
+
+@pytest.mark.parametrize("how", ["signal", "error"])
+def test_when_one_rank_ends_so_do_the_others_with_a_message(how: str) -> None:
+    began = time.monotonic()
+    result = launched(2, "killed", how)
+    assert result.returncode != 0
+    assert "under way" in result.stdout
+    assert "FOUND" not in result.stdout
+    if how == "error":
+        assert "this rank has had enough" in result.stderr
+        assert "rank 1 failed: all ranks end" in result.stderr
+    else:
+        assert "killed" in result.stderr.lower()
+    assert time.monotonic() - began < 60  # hours, were the others to wait
+
+
+@pytest.mark.slow
+def test_no_rank_has_an_array_of_the_whole_grid() -> None:
+    """96³ on four ranks within 45 arrays of a slab, some 11 of the grid, where one process does not fit."""
+    assert found(4, "limited", 96, 45) == {"slabs": True, "serial": False}
