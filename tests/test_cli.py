@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import nrrd
@@ -42,9 +43,9 @@ SINKHORN = CONFIG.replace('kind = "monge-ampere"\nrtol = 1e-9', 'kind = "sinkhor
 STUDY = CONFIG.replace("[32]", "[64]") + '\n[study]\neps = ["1/256", "1/512"]\nt = "1/32"\nrtol = 1e-9\n'
 
 
-def invoke(*arguments: object):
+def invoke(*arguments: object, **options: Any):
     """Run the command line in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
 
 
 @pytest.fixture

@@ -13,37 +13,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from typer.testing import CliRunner
+from test_cli import SINKHORN, invoke
 
 import pmasolve as pma
 from pmasolve.cli import evolve as evolving
-from pmasolve.cli.app import COMMANDS, app
+from pmasolve.cli.app import COMMANDS
 from pmasolve.flows import files
 from pmasolve.machine import progress
 
-CONFIG = """
-[domain]
-shape = [32]
-[source]
-formula = "1 + 0.3*cos(2*pi*x)"
-[target]
-potential = "0.3*sin(2*pi*x)"
-[flow]
-kind = "sinkhorn"
-eps = "1/256"
-[run]
-times = ["1/64", "1/32"]
-[study]
-eps = ["1/128", "1/256"]
-t = "1/32"
-rtol = 1e-9
-"""
+CONFIG = (
+    SINKHORN.replace('gauge = "symmetric"\n', "") + '\n[study]\neps = ["1/128", "1/256"]\nt = "1/32"\nrtol = 1e-9\n'
+)
 GRID = pma.Box((12, 16), (0.75, 1.0))
-
-
-def invoke(*arguments: object, **options: Any):
-    """Run the command line in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
 
 
 def refused(result: Any, code: int = 2) -> str:

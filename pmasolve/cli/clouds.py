@@ -15,7 +15,7 @@ from ..problems.problem import Problem
 from ..samples.choosing import EpsChoice, choose_eps
 from ..samples.wasserstein import LEAST, W2Estimate, estimate_w2
 from ..studies.figures import save_figure
-from .door import AsJson, FigureFile, door, say, undone
+from .door import ArrayName, AsJson, FigureFile, door, say, undone
 from .inputs import check_figure, check_outputs
 
 TABLES = (".csv", ".npy")
@@ -31,7 +31,7 @@ def clouds(
     halvings: Annotated[int, typer.Option(help="random halvings that the choice of ε rests on", min=1)] = 3,
     seed: Annotated[int, typer.Option(help="of the halvings", min=0)] = 0,
     exact: Annotated[bool, typer.Option("--exact", help="also W₂ between the points themselves, exactly")] = False,
-    array: Annotated[str | None, typer.Option(help="which array of files that hold several")] = None,
+    array: ArrayName = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the map between two samples, at the ε and in the gauge that the samples themselves choose, its estimated error, and W₂

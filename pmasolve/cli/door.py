@@ -20,6 +20,11 @@ REFUSED, UNDONE, BROKEN_OFF = 2, 1, 130  # exit codes: a wrong input, a run that
 ConfigFile = Annotated[Path, typer.Argument(help="a TOML file, see docs/validation.md", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object, for programs")]
 FigureFile = Annotated[Path | None, typer.Option(help="the file for a figure (.png, .svg or .pdf)")]
+ArrayName = Annotated[str | None, typer.Option(help="which array of files that hold several")]
+Frame = Annotated[int | None, typer.Option(help="which page, from 0, of files that hold several")]
+Lengths = Annotated[str | None, typer.Option(help="of the sides, 2,1; else by the files' spacing")]
+Clip = Annotated[float, typer.Option(help="negative values this small become 0, in the same units", min=0.0)]
+Periodic = Annotated[bool, typer.Option("--periodic", help="on a torus; otherwise in a box")]
 RecordFile = Annotated[Path | None, typer.Option(help="a file for the JSON object that --json prints")]
 
 

@@ -18,7 +18,7 @@ from ..problems.formats.samples import Samples
 from ..problems.grids import Box, Torus
 from ..studies.figures import save_figure
 from ..studies.pictures import draw
-from .door import UNDONE, AsJson, FigureFile, door, fail, say
+from .door import UNDONE, ArrayName, AsJson, Clip, FigureFile, Frame, Lengths, Periodic, door, fail, say
 from .inputs import Reading, check_figure, check_memory, check_outputs, lengths_of
 
 ACROSS = 7  # columns of a block of the printed matrix: 80 characters
@@ -36,13 +36,13 @@ def pairwise(
         bool, typer.Option("--resume", help="go on from the file --out of a run that was stopped")
     ] = False,
     figure: FigureFile = None,
-    periodic: Annotated[bool, typer.Option("--periodic", help="on a torus; otherwise in a box")] = False,
+    periodic: Periodic = False,
     floor: Annotated[float, typer.Option(help="added to all, in units of their largest values", min=0.0)] = 0.0,
     gap: Annotated[float, typer.Option(help="relative width of the certified intervals that is good enough")] = 1e-3,
-    array: Annotated[str | None, typer.Option(help="which array of files that hold several")] = None,
-    frame: Annotated[int | None, typer.Option(help="which page, from 0, of files that hold several")] = None,
-    lengths: Annotated[str | None, typer.Option(help="of the sides, 2,1; else by the files' spacing")] = None,
-    clip: Annotated[float, typer.Option(help="negative values this small become 0, in the same units", min=0.0)] = 0.0,
+    array: ArrayName = None,
+    frame: Frame = None,
+    lengths: Lengths = None,
+    clip: Clip = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Find W₂ between all pairs of densities, with certified bounds; the longest side has length 1 unless lengths are given."""

@@ -18,7 +18,7 @@ from ..samples.samplers.problems import SampleProblem
 from ..samples.samplers.sampler import FRESH, Sampler, as_sampler
 from ..studies.figures import save_figure
 from .clouds import points_of
-from .door import AsJson, FigureFile, door, say, undone
+from .door import ArrayName, AsJson, FigureFile, door, say, undone
 from .inputs import check_figure, check_outputs
 
 TABLES = (".csv", ".npy")
@@ -35,7 +35,7 @@ def sample(
     out: Annotated[Path | None, typer.Option(help="the file for the new points (.csv or .npy)")] = None,
     keep: Annotated[Path | None, typer.Option(help="the file for the sampler (.npz), for load_sampler")] = None,
     figure: FigureFile = None,
-    array: Annotated[str | None, typer.Option(help="which array of files that hold several")] = None,
+    array: ArrayName = None,
     as_json: AsJson = False,
 ) -> None:
     """Learn the law of samples and draw new ones: a tenth of the points is held out to see overfitting."""

@@ -20,7 +20,7 @@ from ..problems.problem import Problem
 from ..studies.figures import check_film, save_figure
 from ..studies.films import save_film
 from ..studies.transports import plot_transport
-from .door import AsJson, FigureFile, door, say, undone
+from .door import ArrayName, AsJson, Clip, FigureFile, Frame, Lengths, Periodic, door, say, undone
 from .inputs import Reading, check_figure, check_memory, check_outputs, lengths_of
 
 
@@ -35,13 +35,13 @@ def transport(
         Path | None, typer.Option(help="McCann's path as a film (.gif, .mp4) or as pictures: path-00.png, …")
     ] = None,
     frames: Annotated[int | None, typer.Option(help="of the path, to frames-00.png, … without --film", min=2)] = None,
-    periodic: Annotated[bool, typer.Option("--periodic", help="on a torus; otherwise in a box")] = False,
+    periodic: Periodic = False,
     floor: Annotated[float, typer.Option(help="added to both, in units of their largest values", min=0.0)] = 0.0,
     gap: Annotated[float, typer.Option(help="relative width of the certified interval that is good enough")] = 1e-3,
-    array: Annotated[str | None, typer.Option(help="which array of files that hold several")] = None,
-    frame: Annotated[int | None, typer.Option(help="which page, from 0, of files that hold several")] = None,
-    lengths: Annotated[str | None, typer.Option(help="of the sides, 2,1; else by the files' spacing")] = None,
-    clip: Annotated[float, typer.Option(help="negative values this small become 0, in the same units", min=0.0)] = 0.0,
+    array: ArrayName = None,
+    frame: Frame = None,
+    lengths: Lengths = None,
+    clip: Clip = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Find the optimal map between two densities and what it costs; the longest side has length 1 unless lengths are given."""

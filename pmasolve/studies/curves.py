@@ -25,33 +25,23 @@ ROOM = 0.18  # for the names of slopes, in widths of the panel
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
-    """Errors against a parameter; ``faint`` curves are drawn grey and dashed, for contrast."""
-
-    label: str
-    values: Array
-    errors: Array
-    faint: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Panel:
-    """One pair of axes: a title, the parameter below, what stands on the left, and the curves."""
-
-    title: str
-    parameter: str
-    curves: Sequence[Curve]
-    left: str = "error"
-
-
-@dataclass(frozen=True, eq=False)
 class Line:
-    """Values y over x, joined; a ``faint`` line is grey and dashed, and one without label has no entry in the legend."""
+    """Values y over x, or errors over a parameter; a ``faint`` line is grey and dashed, one without label is in no legend."""
 
     label: str
     x: Array
     y: Array
     faint: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One pair of axes, both logarithmic: a title, the parameter below, what stands on the left, and curves of errors."""
+
+    title: str
+    parameter: str
+    curves: Sequence[Line]
+    left: str = "error"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +95,7 @@ def plot_orders(
     """
     drawn = []
     for norm in norms:
-        curves = [Curve(label, study.values, study.errors[norm]) for label, study in studies.items()]
+        curves = [Line(label, study.values, study.errors[norm]) for label, study in studies.items()]
         parameter = next(iter(studies.values())).parameter
         drawn.append(Panel("", parameter, curves, NORMS.get(norm, norm) if len(norms) > 1 else "error"))
     return plot_panels(drawn, slopes=slopes, columns=1)
@@ -113,14 +103,14 @@ def plot_orders(
 
 def plot_section(section: Section) -> Figure | None:
     """One panel for each test problem and parameter: checks in colour, what was broken in grey; None if nothing can be drawn."""
-    panels: dict[tuple[str, str, str], list[Curve]] = {}
+    panels: dict[tuple[str, str, str], list[Line]] = {}
     for entry in section.entries:
         problem, _, detail = entry.case.partition(", ")
         left = "error" if entry.orders or not entry.columns else ""
         curves = panels.setdefault((problem, entry.parameter, left), [])
         for name, errors in entry.drawn.items():
             label = f"broken: {entry.mutation}" if entry.mutation else f"{detail}, {name}".removeprefix(", ")
-            curves.append(Curve(label, entry.values, errors, bool(entry.mutation)))
+            curves.append(Line(label, entry.values, errors, bool(entry.mutation)))
     slopes = sorted({slope for entry in section.entries for slope in entry.slopes})
     drawn = [Panel(title, parameter, curves, left) for (title, parameter, left), curves in panels.items() if curves]
     return plot_panels(drawn, slopes=slopes) if drawn else None
@@ -142,9 +132,9 @@ def plot_panels(drawn: Sequence[Panel], *, slopes: Sequence[float] = (), columns
 
 def _draw_curves(axis: Axes, panel: Panel, looks: Mapping[str, dict[str, Any]], slopes: Sequence[float]) -> None:
     for curve in panel.curves:
-        errors = np.where(curve.errors > 0, curve.errors, np.nan)  # an error of 0 has no logarithm
+        errors = np.where(curve.y > 0, curve.y, np.nan)  # an error of 0 has no logarithm
         every = max(1, errors.size // MARKED)
-        axis.loglog(curve.values, errors, label=curve.label, markevery=every, **looks[curve.label])
+        axis.loglog(curve.x, errors, label=curve.label, markevery=every, **looks[curve.label])
     solid = [curve for curve in panel.curves if not curve.faint]
     named = [_reference(axis, solid, slope, looks) for slope in slopes]
     if any(named):
@@ -154,7 +144,7 @@ def _draw_curves(axis: Axes, panel: Panel, looks: Mapping[str, dict[str, Any]], 
     _mark_values(axis, panel.curves)
 
 
-def _looks(curves: Sequence[Curve]) -> dict[str, dict[str, Any]]:
+def _looks(curves: Sequence[Line]) -> dict[str, dict[str, Any]]:
     """A colour and a marker for each label; a grey marker for the faint ones."""
     plain, faint = (list(dict.fromkeys(c.label for c in curves if c.faint is wanted)) for wanted in (False, True))
     bright = {
@@ -168,9 +158,9 @@ def _looks(curves: Sequence[Curve]) -> dict[str, dict[str, Any]]:
     return {**grey, **bright}
 
 
-def _mark_values(axis: Axes, curves: Sequence[Curve]) -> None:
+def _mark_values(axis: Axes, curves: Sequence[Line]) -> None:
     """Ticks at the values that were run if they are few, as powers of two or 1/n where they are; else at powers of ten."""
-    values = np.unique(np.concatenate([curve.values for curve in curves])) if curves else np.array([1.0])
+    values = np.unique(np.concatenate([curve.x for curve in curves])) if curves else np.array([1.0])
     if values.size <= MARKED:
         axis.set_xticks(values, [_tick(value) for value in values])
     axis.xaxis.set_minor_locator(NO_TICKS)
@@ -188,12 +178,12 @@ def _tick(value: float) -> str:
     return f"1/{n}" if n > 1 and abs(n * value - 1) < 1e-9 else f"{value:.3g}"
 
 
-def _reference(axis: Axes, curves: Sequence[Curve], slope: float, looks: Mapping[str, dict[str, Any]]) -> bool:
+def _reference(axis: Axes, curves: Sequence[Line], slope: float, looks: Mapping[str, dict[str, Any]]) -> bool:
     """A dotted line of the given slope below the curve whose order is nearest to it, named in its colour; whether there is one."""
     nearest = min(curves, key=lambda curve: _away(curve, slope), default=None)
     if nearest is None or _away(nearest, slope) > 0.5:
         return False
-    values, errors = nearest.values, nearest.errors
+    values, errors = nearest.x, nearest.y
     line = BELOW * errors[-1] * (values / values[-1]) ** slope
     colour = looks[nearest.label]["color"]
     axis.loglog(values, line, ":", color=colour, linewidth=1.0)
@@ -205,9 +195,9 @@ def _reference(axis: Axes, curves: Sequence[Curve], slope: float, looks: Mapping
     return True
 
 
-def _away(curve: Curve, slope: float) -> float:
+def _away(curve: Line, slope: float) -> float:
     """How far the slope is from the curve's order, over all or over the last two values, whichever is nearer."""
-    ends = (0, -2) if curve.values.size > 1 else (0,)
+    ends = (0, -2) if curve.x.size > 1 else (0,)
     with np.errstate(divide="ignore", invalid="ignore"):
-        orders = [running_orders(curve.values[[i, -1]], curve.errors[[i, -1]])[0] for i in ends]
+        orders = [running_orders(curve.x[[i, -1]], curve.y[[i, -1]])[0] for i in ends]
     return min((abs(float(order) - slope) for order in orders if np.isfinite(order)), default=np.inf)

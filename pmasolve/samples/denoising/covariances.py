@@ -39,27 +39,17 @@ class Covariances:
     points: Array
     columns: Array
 
-    @property
-    def size(self) -> int:
-        """Number of points."""
-        return self.points.shape[0]
-
-    @property
-    def dim(self) -> int:
-        """Dimension d."""
-        return self.points.shape[1]
-
     def largest(self, weights: Array) -> Array:
         """(k,) largest eigenvalues of the covariances under weights (k, n)."""
-        heavy = weights > NEGLIGIBLE / self.size
+        heavy = weights > NEGLIGIBLE / len(self.points)
         count = np.count_nonzero(heavy, axis=1)
-        few = count <= min(FEW, self.size // 8)
+        few = count <= min(FEW, len(self.points) // 8)
         out = np.empty(len(weights))
         if few.any():
             out[few] = self._of_few(weights, heavy, np.flatnonzero(few), count[few])
         if not few.all():
             many = np.flatnonzero(~few)
-            out[many] = (self._formed if self.dim <= FORMED else self._applied)(weights, many)
+            out[many] = (self._formed if len(self.columns) <= FORMED else self._applied)(weights, many)
         return out
 
     def _of_few(self, weights: Array, heavy: Array, which: Indices, count: Indices) -> Array:
@@ -69,7 +59,7 @@ class Covariances:
         while order.size:
             width = 2 * int(count[order[0]])
             like = np.searchsorted(count[order], width, side="right")
-            same = order[: min(like, max(1, WEIGHTS // (8 * width * self.dim)))]
+            same = order[: min(like, max(1, WEIGHTS // (8 * width * len(self.columns))))]
             out[same] = self._gathered(weights[which[same]], heavy[which[same]], int(count[same[-1]]))
             order = order[same.size :]
         return out
@@ -78,7 +68,7 @@ class Covariances:
         """Rows with at most ``width`` heavy points each."""
         row, column = np.nonzero(heavy)
         place = np.arange(row.size) - np.searchsorted(row, row)
-        w, x = np.zeros((len(weights), width)), np.zeros((len(weights), width, self.dim))
+        w, x = np.zeros((len(weights), width)), np.zeros((len(weights), width, len(self.columns)))
         w[row, place] = weights[row, column]
         x[row, place] = self.points[column]
         x -= np.einsum("kc,kcd->kd", w, x)[:, None]
@@ -87,22 +77,22 @@ class Covariances:
 
     def _formed(self, weights: Array, which: Indices) -> Array:
         """By the covariances of all these rows at once."""
-        i, j = np.triu_indices(self.dim)
+        i, j = np.triu_indices(len(self.columns))
         second, products = np.zeros((which.size, i.size)), np.empty((i.size, PANEL))
-        mean = np.zeros((which.size, self.dim))
-        for low in range(0, self.size, PANEL):
-            panel = slice(low, min(low + PANEL, self.size))
+        mean = np.zeros((which.size, len(self.columns)))
+        for low in range(0, len(self.points), PANEL):
+            panel = slice(low, min(low + PANEL, len(self.points)))
             part = weights[which, panel]
             second += part @ _products(self.columns[:, panel], products).T
             mean += part @ self.points[panel]
-        covariance = np.empty((which.size, self.dim, self.dim))
+        covariance = np.empty((which.size, len(self.columns), len(self.columns)))
         covariance[:, i, j] = second - mean[:, i] * mean[:, j]
         covariance[:, j, i] = covariance[:, i, j]
         return np.maximum(np.linalg.eigvalsh(covariance)[:, -1], 0.0)
 
     def _applied(self, weights: Array, which: Indices) -> Array:
         """By products with vectors alone."""
-        panels = [slice(low, min(low + PANEL, self.size)) for low in range(0, self.size, PANEL)]
+        panels = [slice(low, min(low + PANEL, len(self.points))) for low in range(0, len(self.points), PANEL)]
         mean = sum(weights[which, panel] @ self.points[panel] for panel in panels)
 
         def product(v: Array) -> Array:
@@ -114,7 +104,7 @@ class Covariances:
                 out += inner @ self.points[panel]
             return out
 
-        return largest_eigenvalues(product, which.size, self.dim, self.size)
+        return largest_eigenvalues(product, which.size, len(self.columns), len(self.points))
 
 
 def _products(x: Array, out: Array) -> Array:
