@@ -12,6 +12,7 @@ from ..machine.arrays import Array
 from ..machine.progress import Show
 from ..problems.outcomes import INTERRUPTED, NOT_FINITE, REACHED, STALLED, STEP_LIMIT, Outcome
 from .iteration import Sinkhorn
+from .line import Line, on_a_line
 from .markov import Markov, Preconditioner, preconditioner, solve
 from .plans import Plan
 from .softmin.clouds.pairs import PairCosts
@@ -23,13 +24,13 @@ AT_ROUNDING = STALLED.advising(
     "the marginal error no longer falls: rounding of the potential limits it to about osc(u)/ε·10⁻¹⁶; ask for less or raise ε; "
     "a duality gap is known to about 10⁻¹⁵ (|u| + |v|)/ε times the largest cost"
 )
-HARD = 10  # products of a Newton step, above which the next is tried with a table of the pairs that matter
+HARD = 10  # products of a Newton step, above which the next is damped, on a line or with a table of the pairs that matter
 LEAST_DAMPING, CHANGE, AFTER = (
     1e-5,
     6.0,
     0.1,
 )  # of I − P: the first, its factor up and down, and what is tried after none helped
-TABLED = 2000  # most products with a table
+FARTHEST = 1e3  # squared extents: a longer step is of an equation that is singular in float64
 PATIENCE = (
     12  # plain iterations without a new least marginal error before the run counts as stalled; a Newton step is three
 )
@@ -112,6 +113,7 @@ class Search:
     conditioner: Preconditioner | None = None
     hard: bool = False
     damping: float = 0.0
+    straight: bool = False
     costs: PairCosts | None = None
     rows: list[dict[str, float]] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
@@ -123,7 +125,8 @@ class Search:
         """
         self.conditioner = preconditioner(self.flow) if self.newton and self.newton.precondition else None
         self.goal, stale = marginal, 0
-        self.costs = pair_costs(self.flow.problem) if self.newton else None
+        self.straight = on_a_line(self.flow.problem)
+        self.costs = pair_costs(self.flow.problem) if self.newton and not self.straight else None
         try:
             best = self.best = here = self._visit(u)
             while not self._arrived(here, marginal, duality_gap):
@@ -167,16 +170,23 @@ class Search:
         if self.newton is not None:
             error = here.marginal_error
             tolerance = min(0.1, max(error, 0.1 * marginal / max(error, 1e-300)))
-            table = self._table(here)
-            found = self._damped(here, table, tolerance) if table else self._newton(here, tolerance)
+            nearer = self._nearer(here)
+            found = self._damped(here, nearer, tolerance) if nearer else self._newton(here, tolerance)
             if found is not None:
                 return found
         return self._visit(here.after, before=here)
 
-    def _table(self, here: Point) -> Truncated | None:
-        """The pairs that matter, once a Newton step was laborious; where they are too many, not asked for again at this ε."""
-        if not self.hard or self.costs is None:
+    def _nearer(self, here: Point) -> Line | Truncated | None:
+        """P of points on a line or of the pairs that matter, once a Newton step was laborious.
+
+        Where these are too many, they are not asked for again at this ε.
+        """
+        if not self.hard or (self.costs is None and not self.straight):
             return None
+        if self.straight:
+            self.spent += 1
+            return Line.of(Markov(self.flow, here.u, here.v, here.after))
+        assert self.costs is not None
         table = truncated(self.flow, self.costs, here.u, here.v)
         self.costs = self.costs if table else None
         return table
@@ -184,29 +194,38 @@ class Search:
     def _newton(self, here: Point, tolerance: float) -> Point | None:
         """A Newton step, shortened until it makes things better; None where it does not."""
         assert self.newton is not None
-        budget = max(1, min(self.newton.products, self.limit - self.spent))
+        most = HARD + 1 if self.straight else self.newton.products
+        budget = max(1, min(most, self.newton.products, self.limit - self.spent))
         markov = Markov(self.flow, here.u, here.v, here.after)
         w, products = solve(markov, here.after - here.u, self.conditioner, tolerance, budget)
         self.spent, self.hard = self.spent + products, products > HARD
         for halving in range(self.newton.halvings + 1):
-            there = self._visit(here.u + w / 2**halving, newton=True, products=0 if halving else products)
-            if there.better_than(here):
+            there = self._tried(here, w / 2**halving, 0 if halving else products)
+            if there is not None:
                 return there
         return None
 
-    def _damped(self, here: Point, table: Truncated, tolerance: float) -> Point | None:
+    def _damped(self, here: Point, nearer: Line | Truncated, tolerance: float) -> Point | None:
         """A step of Levenberg and Marquardt: (I − P + δ)w = S(φ) − φ with the least δ found lately that makes things better."""
         self.spent += 1
         while self.damping <= 1.0:
-            damped = replace(table, damping=self.damping)
-            w, _ = solve(damped, here.after - here.u, damped.conditioner, tolerance, TABLED)
-            there = self._visit(here.u + w, newton=True)
-            if there.better_than(here):
+            damped = replace(nearer, damping=self.damping)
+            w, products = solve(damped, here.after - here.u, damped.conditioner, tolerance, damped.products)
+            self.spent += damped.passes * products
+            there = self._tried(here, w, damped.passes * products)
+            if there is not None:
                 self.damping = self.damping / CHANGE if self.damping > LEAST_DAMPING else 0.0
                 return there
             self.damping = max(LEAST_DAMPING, self.damping * CHANGE)
         self.damping = AFTER
         return None
+
+    def _tried(self, here: Point, w: Array, products: int) -> Point | None:
+        """The point after a step w, if it is better; nothing is asked of a step beyond all costs, where exponents overflow."""
+        if not np.max(np.abs(w)) <= FARTHEST * self.flow.problem.extent**2:
+            return None
+        there = self._visit(here.u + w, newton=True, products=products)
+        return there if there.better_than(here) else None
 
     def _visit(self, u: Array, newton: bool = False, products: int = 0, before: Point | None = None) -> Point:
         point = Point.at(self.flow, u)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -35,6 +36,9 @@ class Truncated:
     masses : its source marginal, the weights of the inner product.
     back : γᵀ over its target marginal, (m, n): means given the target.
     """
+
+    products: ClassVar[int] = 2000  # most of a Newton step
+    passes: ClassVar[int] = 0  # of a product, in iterations: a table's are cheap
 
     plan: csr_array
     masses: Array
