@@ -3,7 +3,8 @@
     python benchmarks/coverage.py --sets 400 --points 250 --dim 1 2 5
     python benchmarks/coverage.py --sets 400 --points 250 --dim 2 5 --equal
 
-Every data set has its own seed, from ``--first`` on.  Printed: coverage of the 95 % interval with its standard error, bias and scatter of the estimate.
+Every data set has its own seed, from ``--first`` on.  Printed: coverage of the 95 % interval with its standard error, bias and
+scatter of the estimate.
 """
 
 from __future__ import annotations

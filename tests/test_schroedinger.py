@@ -161,7 +161,7 @@ def test_gaussians(eps):
     error = (found.u - 0.5 * (A - 1) * x**2)[inside]
     assert np.ptp(error) < 1e-9
     kappa = (np.sqrt(sigma * theta + eps**2 / 4) - eps / 2) / (np.sqrt(sigma * theta + eps**2 / 4) + eps / 2)
-    assert abs(found.contraction - kappa) < 1e-8
+    assert abs(found.contraction - kappa) < 1e-11
 
 
 def test_gap_as_criterion():

@@ -21,7 +21,7 @@ def monotone(x: Array, y: Array, a: Array, b: Array) -> tuple[Array, Array, Arra
 
 
 def potentials(x: Array, y: Array, a: Array, b: Array) -> Array:
-    """u at the points x, uᵢ + vⱼ ≤ ½|xᵢ − yⱼ|², midway between the optimal u that go with the source's and the target's steps first."""
+    """u at the points x, uᵢ + vⱼ ≤ ½|xᵢ − yⱼ|²: midway between those that take the source's steps first and the target's."""
     one, (j, i, _) = _along(x, y, *monotone(x, y, a, b)[:2]), monotone(y, x, b, a)
     return 0.5 * (one + _along(x, y, i, j))
 

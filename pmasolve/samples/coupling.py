@@ -20,6 +20,7 @@ from ..machine.progress import Show, progress_bar
 from ..machine.speaking import count, sheet
 from ..maps.certificates import Interval
 from ..maps.forests import settled
+from ..maps.line import monotone
 from ..maps.simplex import ULP, Arcs, Optimum, coupling_bound, differences, dual_bound, optimum
 from ..problems.grids import Cloud
 from ..problems.outcomes import REACHED, STALLED, Outcome
@@ -292,16 +293,3 @@ def on_a_line(a: Array, b: Array, costs: PairCosts) -> Optimum:
     coupling = coo_array((flow, (used.rows, used.columns)), (a.size, b.size))
     upper = coupling_bound(a, b, used, flow, costs)
     return Optimum(coupling, u, v, dual_bound(a, b, u, v), upper, differences(a, b, used, flow), True, 0, 0)
-
-
-def monotone(x: Array, y: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
-    """The pairs of the monotone coupling from left to right, one step at a time, and their masses, some 0 where both sides end."""
-    orders = np.argsort(x, kind="stable"), np.argsort(y, kind="stable")
-    ends = [np.cumsum(w[o].astype(np.longdouble)) for w, o in zip((a, b), orders, strict=True)]
-    ends = [end / end[-1] for end in ends]
-    merged = np.concatenate([ends[0][:-1], ends[1][:-1]])
-    which = np.argsort(merged, kind="stable")  # of equal ends the source's first: a pair of mass 0 between
-    first = which < a.size - 1
-    i, j = (np.concatenate([[0], np.cumsum(step)]) for step in (first, ~first))
-    flow = np.diff(merged[which], prepend=0, append=1).astype(float)
-    return orders[0][i], orders[1][j], flow

@@ -12,7 +12,7 @@ from ..machine.arrays import Array
 from ..machine.progress import Show
 from ..problems.outcomes import INTERRUPTED, NOT_FINITE, REACHED, STALLED, STEP_LIMIT, Outcome
 from .iteration import Sinkhorn
-from .line import Line, on_a_line
+from .line import Line, on_a_line, start_on_a_line
 from .markov import Markov, Preconditioner, preconditioner, solve
 from .plans import Plan
 from .softmin.clouds.pairs import PairCosts
@@ -24,13 +24,16 @@ AT_ROUNDING = STALLED.advising(
     "the marginal error no longer falls: rounding of the potential limits it to about osc(u)/ε·10⁻¹⁶; ask for less or raise ε; "
     "a duality gap is known to about 10⁻¹⁵ (|u| + |v|)/ε times the largest cost"
 )
-HARD = 10  # products of a Newton step, above which the next is damped, on a line or with a table of the pairs that matter
+HARD = (
+    10  # products of a Newton step, above which the next is damped, on a line or with a table of the pairs that matter
+)
 LEAST_DAMPING, CHANGE, AFTER = (
     1e-5,
     6.0,
     0.1,
 )  # of I − P: the first, its factor up and down, and what is tried after none helped
 FARTHEST = 1e3  # squared extents: a longer step is of an equation that is singular in float64
+AT_FIRST = 1e-3  # damping from the start that the monotone coupling is
 PATIENCE = (
     12  # plain iterations without a new least marginal error before the run counts as stalled; a Newton step is three
 )
@@ -146,6 +149,12 @@ class Search:
             return BROKEN_OFF
         self.best, self.passed = here, self.passed + 1
         return REACHED
+
+    def started_on_a_line(self) -> Array:
+        """u to begin with at the present ε, and the work it took."""
+        u, own = start_on_a_line(self.flow.problem, self.flow.eps, self.flow.softmin)
+        self.spent, self.hard, self.damping = own.half_steps // 2, True, AT_FIRST
+        return u
 
     @property
     def records(self) -> Mapping[str, Array]:

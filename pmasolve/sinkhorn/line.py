@@ -14,7 +14,6 @@ one product with P.  With L that chain's generator I − P is near L/(1 + L): fu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -27,9 +26,11 @@ from ..problems.grids import Cloud
 from ..problems.problem import Problem
 from .markov import Markov
 from .self_potential import SelfPotential, self_potential
+from .softmin.protocol import Softmin
 
 NEAR = 1e-3  # residual of the self-potential that a start is made with
-FLATTEST = 1e-13  # damping below it is rounding, and keeps a chain that is broken from being singular
+FLATTEST = 1e-9  # damping of a chain at least, which may be broken
+BROKEN = 1e-30  # of the greatest flux: less is none
 
 
 def on_a_line(problem: Problem) -> bool:
@@ -40,13 +41,15 @@ def on_a_line(problem: Problem) -> bool:
     return x.dim == 1 and x.period is None and not problem.vanishing
 
 
-def start_on_a_line(problem: Problem, eps: float) -> tuple[Array, SelfPotential]:
+def start_on_a_line(problem: Problem, eps: float, softmin: Softmin | None) -> tuple[Array, SelfPotential]:
     """u of the monotone coupling, midway between its optimal ones, and the self-potential of x at ε, which belongs to it."""
     x, y = problem.domain, problem.codomain
-    assert isinstance(x, Cloud) and isinstance(y, Cloud)
+    assert isinstance(x, Cloud)
+    assert isinstance(y, Cloud)
     kantorovich = potentials(x.points[:, 0], y.points[:, 0], np.asarray(x.weights), np.asarray(y.weights))
-    own = self_potential(problem.mu, eps, tolerance=NEAR)
-    return own.u - kantorovich, own
+    own = self_potential(problem.mu, eps, softmin, tolerance=NEAR)
+    u = own.u - kantorovich
+    return u - problem.mu.integral(u), own
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +60,7 @@ class Line:
     ----------
     markov : P.
     order : of the points from left to right.
-    conductance : F_g/Δ_g of the gaps between them.
+    resistance : R_g = Δ_g/F_g of the gaps between them.
     """
 
     products: ClassVar[int] = 40  # most of a Newton step
@@ -65,7 +68,7 @@ class Line:
 
     markov: Markov
     order: NDArray[np.intp]
-    conductance: Array
+    resistance: Array
     damping: float = 0.0
 
     @classmethod
@@ -77,8 +80,8 @@ class Line:
         order = np.argsort(x, kind="stable")
         pull = m * (markov.times(x) - x)
         flux = np.cumsum((pull - m * (pull.sum() / m.sum()))[order])[:-1]
-        gaps = np.maximum(np.diff(x[order]), np.finfo(float).eps * np.ptp(x))
-        return cls(markov, order, np.maximum(flux, 0.0) / gaps)
+        least = BROKEN * max(float(np.max(flux, initial=0.0)), np.finfo(float).tiny / BROKEN)
+        return cls(markov, order, np.diff(x[order]) / np.maximum(flux, least))
 
     @property
     def masses(self) -> Array:
@@ -97,27 +100,32 @@ class Line:
         """w less its p-mean: the range of I − P."""
         return self.markov.centred(w)
 
-    @cached_property
+    @property
     def conditioner(self) -> Chain:
         """1 + (L + damping)⁻¹."""
-        m, k = self.masses[self.order], self.conductance
-        matrix = np.zeros((2, m.size))
-        matrix[1] = max(self.damping, FLATTEST) * m
-        matrix[1, :-1] += k
-        matrix[1, 1:] += k
-        matrix[0, 1:] = -k
-        return Chain(self.order, matrix)
+        m, least = self.masses[self.order], max(self.damping, FLATTEST)
+        matrix = np.zeros((2, m.size - 1))
+        matrix[1] = least * self.resistance + 1 / m[:-1] + 1 / m[1:]
+        matrix[0, 1:] = -1 / m[1:-1]
+        return Chain(self.order, self.resistance, matrix)
 
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """A preconditioner: r plus the solution of the equation of a chain between neighbours, whose matrix is in upper banded form."""
+    """A preconditioner: r plus w with (L + δ)w = r, up to a constant, L of a chain between neighbours.
+
+    Its unknowns are the currents q_g = (w_g − w_{g+1})/R_g; no digits are lost where points are equal, R = 0:
+
+        δR_g q_g + (q_g − q_{g−1})/m_g − (q_{g+1} − q_g)/m_{g+1} = r_g − r_{g+1}.
+    """
 
     order: NDArray[np.intp]
+    resistance: Array
     matrix: Array
 
     def times(self, r: Array, density: Array) -> Array:
-        """For r; ``density`` are the masses of the points."""
-        w = np.empty_like(r)
-        w[self.order] = solveh_banded(self.matrix, (density * r)[self.order])
+        """For r; the masses of the points are in the matrix."""
+        w = np.zeros_like(r)
+        currents = solveh_banded(self.matrix, -np.diff(r[self.order])) if r.size > 1 else np.zeros(0)
+        w[self.order[1:]] = -np.cumsum(currents * self.resistance)
         return r + w

@@ -90,6 +90,7 @@ class Markov:
         basis, images = self._orthonormal(basis, [self.times(basis[0])])
         if not basis:  # nothing but constants
             return 0.0
+        w = basis[0]
         for _ in range(LANCZOS):
             w, Pw = basis[0], images[0]
             value = self.dot(w, Pw)
@@ -103,7 +104,7 @@ class Markov:
             d = [self._combined(np.r_[0.0, top[1:]], arrays) for arrays in (basis, images)]
             w, Pw = (self._combined(top, arrays) for arrays in (basis, images))
             basis, images = self._orthonormal([w, d[0]], [Pw, d[1]])
-        return value
+        return self.dot(w, self.times(w)) / self.dot(w, w)  # images that were combined many times have lost digits
 
     def _combined(self, weights: Array, arrays: list[Array]) -> Array:
         return np.tensordot(weights, np.stack(arrays), axes=1)

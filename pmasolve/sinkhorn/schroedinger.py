@@ -29,6 +29,7 @@ from .annealing import anneal, carried, passed_through
 from .fixed_points import NEWTON, Search, SinkhornNewton
 from .gauges import PLAIN, Gauge, second_order
 from .iteration import Sinkhorn
+from .line import on_a_line
 from .markov import Markov
 from .plans import Plan
 from .potentials import Potential
@@ -209,7 +210,8 @@ def schroedinger(
         ``marginal=np.inf`` leaves the gap alone.
     start : u at the nodes, for this ε; then there is no annealing.  Or a result, interrupted or at another ε, to go on from: at
         its ε, if that is larger, and through those of the ladder that are left.
-    ladder : decreasing ε to pass through before ``eps``; by default powers of 1/4 from a tenth of the squared size.
+    ladder : decreasing ε to pass through before ``eps``; by default powers of 1/4 from a tenth of the squared size, and none
+        between clouds on a line, where the monotone coupling is a start for any ε.
     gauge : what ``potential``, ``map`` and ``function`` are read in; u and v are Schrödinger's potentials in every gauge.
     newton : options of Newton's method; None for plain annealed Sinkhorn.
     limit : most iterations, with everything that costs as much.
@@ -229,7 +231,7 @@ def schroedinger(
     -----
     From one ε to the next the potential moves by −(ε/2)f, χ = φ + (ε/2)f being that of ε = 0 up to O(ε²); on clouds, where f
     is not known, it is taken as it is.  Memory: a dozen arrays of the nodes; on clouds in ℝᵈ some 300 MB at most besides, for a
-    table of pairs.  Ctrl-C returns the best potentials so far, with the
+    table of pairs; none on a line.  Ctrl-C returns the best potentials so far, with the
     outcome "interrupted" (unless not even one iteration is complete).
 
     References
@@ -248,7 +250,8 @@ def schroedinger(
     if newton is not None:
         having(newton, "products", "newton", "give SinkhornNewton(), or None for plain Sinkhorn")
     before = start if isinstance(start, Schroedinger) else None
-    ladder = () if ladder is None and start is not None and before is None else ladder
+    straight = start is None and ladder is None and newton is not None and on_a_line(checked(problem))
+    ladder = () if ladder is None and before is None and (straight or start is not None) else ladder
     rungs = passed_through(checked(problem), eps, ladder, before.eps if before else np.inf)
     demands = {"marginal": marginal, "duality_gap": duality_gap, "limit": limit}
     if not all(number(value, name) > 0 for name, value in demands.items()):
@@ -258,7 +261,8 @@ def schroedinger(
     flow = Sinkhorn(problem, rungs[0], gauge=gauge, softmin=softmin, quadrature=quadrature)
     with progress_bar("schroedinger", float(len(rungs)), progress, "stage") as show:
         search = Search(flow, newton, limit, show)
-        outcome = anneal(search, _started(problem, start, rungs[0]), rungs, marginal, duality_gap)
+        u = search.started_on_a_line() if straight else _started(problem, start, rungs[0])
+        outcome = anneal(search, u, rungs, marginal, duality_gap)
     best = search.best
     return Schroedinger(best.flow, best.after, best.v, best.marginal_error, outcome, search.records, search.seconds)
 
