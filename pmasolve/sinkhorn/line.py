@@ -73,7 +73,7 @@ class Line:
 
     @classmethod
     def of(cls, markov: Markov) -> Line:
-        """That of a plan, by one product."""
+        """Of a plan: one product with P."""
         nodes = markov.flow.problem.domain
         assert isinstance(nodes, Cloud)
         x, m = nodes.points[:, 0], markov.masses
