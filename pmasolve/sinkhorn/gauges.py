@@ -7,7 +7,7 @@ self-potential of the source, is put into the start and taken off what is return
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -31,8 +31,8 @@ class Gauge:
 
     Examples
     --------
-    >>> PLAIN.order, SYMMETRIC.order, SYMMETRIC.source
-    (1, 2, -0.5)
+    >>> PLAIN, SYMMETRIC
+    (Gauge('plain'), Gauge('symmetric', source=-0.5, returned=0.5, order=2))
     """
 
     name: str
@@ -42,6 +42,13 @@ class Gauge:
     order: int = 1  # in ε, of the distance from PMA
     own_source: float = field(default=0.0, kw_only=True)  # p
     own_returned: float = field(default=0.0, kw_only=True)  # q
+
+    def __repr__(self) -> str:
+        """The name and what is not left out."""
+        told = (
+            f"{one.name}={value!r}" for one in fields(self)[1:] if (value := getattr(self, one.name)) != one.default
+        )
+        return f"Gauge({', '.join([repr(self.name), *told])})"
 
     @property
     def needs_density(self) -> bool:
