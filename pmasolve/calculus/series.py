@@ -40,6 +40,11 @@ class Symbol:
     odd: tuple[bool, ...]
     factors: tuple[Coefficients, ...]
 
+    @cached_property
+    def plain(self) -> tuple[bool, ...]:
+        """For each of the three, whether the factor is 1, as in half of the second derivatives: a product that is spared."""
+        return tuple(bool(np.all(factor == 1.0)) for factor in self.factors)
+
 
 def solid(axes: Sequence[Part], missing: Part) -> tuple[Part, Part, Part]:
     """What belongs to the axes of a grid, as (first, middle, last)."""
@@ -111,9 +116,12 @@ class Waves:
         source, target = coefficients.reshape(count, -1), self._work.reshape(count, -1)
 
         def columns(c: slice) -> None:
-            np.multiply(source[:, c], factor, out=target[:, c])
+            into = target[:, c]
+            part = source[:, c] if symbol.plain[0] else np.multiply(source[:, c], factor, out=into)
             if count > 1:
-                self._back[0](target[:, c], out=target[:, c])
+                self._back[0](part, out=into)
+            elif part is not into:
+                into[...] = part
 
         self._on_columns(columns)
 
@@ -121,13 +129,14 @@ class Waves:
         """ifft."""
         part = self._work[slab]
         if part.shape[1] > 1:
-            part = part * symbol.factors[1][:, None]
-            self._back[1](part, out=part)
+            into = np.empty_like(part) if symbol.plain[1] else part * symbol.factors[1][:, None]
+            self._back[1](part if symbol.plain[1] else into, out=into)
+            part = into
         return part.reshape(-1, part.shape[-1])
 
     def last(self, rows: Complex, symbol: Symbol, out: Array) -> None:
         """irfft, which does not see the imaginary parts of the constant and of Nyquist's mode."""
-        self._real(rows * symbol.factors[2], out=out)
+        self._real(rows.copy() if symbol.plain[2] else rows * symbol.factors[2], out=out)
 
     def refined(self, coefficients: Complex, grid: Grid, out: Complex) -> None:
         """The modes below Nyquist's of both grids, the others 0."""
@@ -225,7 +234,9 @@ class Cosines:
     def _synthesise(self, source: Array, symbol: Symbol, axis: int, out: Array) -> None:
         """Sine m is taken from the place of cosine m; there is no sine n."""
         factor, along = symbol.factors[axis].reshape((-1,) + (1,) * (2 - axis)), (slice(None),) * axis
-        if symbol.odd[axis]:
+        if symbol.plain[axis]:
+            out[...] = source
+        elif symbol.odd[axis]:
             np.multiply(source[(*along, slice(1, None))], factor[1:], out=out[(*along, slice(-1))])
             out[(*along, -1)] = 0.0
         else:
