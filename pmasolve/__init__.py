@@ -49,6 +49,8 @@ How do I sample a law that I have samples of, or the density of?
     ImplicitSampler             Gauss–Newton on the likelihood, in LogSumExp potentials: what gives good samples
     choose_family → FamilyChoice   how many anchors samples bear, by points that are not fitted
     as_sampler → Sampler        sample, map, inverse, log_density, evidence; load_sampler
+    JKOSampler                  minimising movements of data to a normal law, in ConvexBlocks or networks (samples.neural)
+    as_chain → ChainSampler     what it found; load_chain; guarantees: bounds (Guarantees) beside what was measured
 
 How far apart are they, and of which order?
     compare → Comparison        errors between two runs; cross_check: by a solver that shares nothing but the grid

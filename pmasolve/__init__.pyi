@@ -109,6 +109,13 @@ from .samples.wasserstein import W2Estimate as W2Estimate
 from .samples.wasserstein import estimate_w2 as estimate_w2
 from .samples.interacting import InteractingParticles as InteractingParticles
 
+from .samples.jko.blocks import ConvexBlocks as ConvexBlocks
+from .samples.jko.chain import ChainSampler as ChainSampler
+from .samples.jko.chain import as_chain as as_chain
+from .samples.jko.chain import load_chain as load_chain
+from .samples.jko.flow import JKOSampler as JKOSampler
+from .samples.jko.guarantees import Guarantees as Guarantees
+from .samples.jko.guarantees import guarantees as guarantees
 from .samples.samplers.choosing import FamilyChoice as FamilyChoice
 from .samples.samplers.choosing import choose_family as choose_family
 from .samples.samplers.estimators import Known as Known

@@ -201,6 +201,7 @@ def test_optional_libraries_have_one_importer_each() -> None:
         "mpmath": "gaussian.precise",
         "pydantic": "cli.config",
         "sklearn": "samples.samplers.scikit",
+        "torch": "samples.neural.training",
         "rich": "machine.progress",
         "jinja2": "studies.pages",
         "PIL": "problems.formats.pictures",

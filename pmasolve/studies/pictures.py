@@ -14,6 +14,7 @@ from ..maps.distances import Distances
 from ..maps.transported import Transport
 from ..problems.grids import Cloud, Grid
 from ..samples.choosing import EpsChoice
+from ..samples.jko.chain import ChainSampler
 from ..samples.samplers.parameters import Parameters
 from ..samples.samplers.sampler import Sampler
 from ..sinkhorn.plans import Plan
@@ -61,8 +62,9 @@ def _(thing: Trajectory, i: int = -1, **options: Any) -> Figure:
 
 
 @draw.register
-def _(thing: Sampler) -> Figure:
+def _(thing: Sampler | ChainSampler) -> Figure:
     x = thing.sample(POINTS_SAMPLED, 0)
+    x = x[np.isfinite(x).all(axis=1)]  # a network need not have an inverse
     with panels(1) as (figure, (axis,)):
         if thing.dim == 1:
             line = np.sort(x[:, 0])

@@ -18,6 +18,7 @@ class Parameters:
     ----------
     count : p.
     dim : of the space of the potential.
+    of : what has them.
 
     Examples
     --------
@@ -27,6 +28,7 @@ class Parameters:
 
     count: int
     dim: int
+    of: str = "a potential"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -36,7 +38,7 @@ class Parameters:
     @property
     def words(self) -> str:
         """For the one line of a trajectory."""
-        return f"{self.count} parameters of a potential in {self.dim} dimension{'s' if self.dim > 1 else ''}"
+        return f"{self.count} parameters of {self.of} in {self.dim} dimension{'s' if self.dim > 1 else ''}"
 
     def values(self, initial: ArrayLike, name: str) -> Array:
         """The given parameters, less those of the start: (p,) finite numbers."""

@@ -1,0 +1,403 @@
+"""Chains of JKO blocks: the convex programme, inverses, exact and estimated gradients, guarantees, ends by name, files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import norm
+
+import pmasolve as pma
+from pmasolve import (
+    ChainSampler,
+    Cloud,
+    ConstantSteps,
+    ConvexBlocks,
+    Guarantees,
+    JKOSampler,
+    Outcome,
+    Posterior,
+    SampleProblem,
+    as_chain,
+    evolve,
+    guarantees,
+    load_chain,
+    resume,
+)
+from pmasolve.gaussian import Normal, jko
+from pmasolve.samples.jko.blocks import Block, GradientBlock, log_det
+from pmasolve.samples.jko.cones import Cone, Programme, least_stretch
+from pmasolve.samples.jko.flow import Carried
+from pmasolve.samples.jko.gradients import estimated_gradient, exact_gradient, mean_square
+from pmasolve.samples.jko.guarantees import assigned, smoothed, way_back
+from pmasolve.samples.jko.networks import Network, ODEBlock, ResidualBlock, numbers_in, width_of
+from pmasolve.samples.samplers.reference import Reference
+
+STEP = 1e-5
+STANDARD = Reference.of(None, 2)
+
+
+def two_modes(n: int, seed: int) -> np.ndarray:
+    """½N(−2, ¼) + ½N(2, ¼) times N(0, 1)."""
+    rng = np.random.default_rng(seed)
+    return np.c_[0.5 * rng.standard_normal(n) + np.where(rng.random(n) < 0.5, -2.0, 2.0), rng.standard_normal(n)]
+
+
+def _f(x: np.ndarray) -> np.ndarray:
+    parts = [norm.logpdf(x[:, 0], mean, 0.5) for mean in (-2.0, 2.0)]
+    return -logsumexp(np.array(parts), axis=0) + np.log(2) - norm.logpdf(x[:, 1])
+
+
+LAW = Posterior(_f, lambda x: np.c_[(x[:, 0] - 2 * np.tanh(8 * x[:, 0])) / 0.25, x[:, 1]], 2)
+
+
+def network(dim: int, *, timed: bool, size: float = 0.6, seed: int = 1) -> Network:
+    """Random numbers."""
+    widths = width_of(dim, 7, 2, timed=timed)
+    return Network.of_row(size * np.random.default_rng(seed).standard_normal(numbers_in(widths)) / 2, widths)
+
+
+def blocks(dim: int) -> dict[str, Block]:
+    """One of each kind."""
+    x = np.random.default_rng(2).standard_normal((200, dim)) * np.linspace(1, 2, dim)
+    cone = Cone.around(x, 5, (1.0, 2.0), 0.05, np.random.default_rng(3))
+    theta = cone.identity + np.random.default_rng(4).uniform(0, 0.5, len(cone.directions))
+    return {
+        "gradient": GradientBlock(cone.potential(theta)),
+        "residual": ResidualBlock(network(dim, timed=False)),
+        "ODE": ODEBlock(network(dim, timed=True)),
+    }
+
+
+@pytest.fixture(scope="module")
+def run() -> pma.Trajectory:
+    """Two modes, up to the stop rule."""
+    flow = JKOSampler(SampleProblem(two_modes(1500, 51)), density=LAW)
+    return evolve(flow, flow.times(12)[-1:], throw=False)
+
+
+@pytest.mark.parametrize("kind", ["gradient", "residual", "ODE"])
+@pytest.mark.parametrize("dim", [1, 3])
+def test_blocks(kind: str, dim: int) -> None:
+    """Derivatives by differences, inverses, rows and files of every kind of block."""
+    block, x = blocks(dim)[kind], np.random.default_rng(5).standard_normal((6, dim))
+    unit = STEP * np.eye(dim)
+    by = [(block.image(x + e) - block.image(x - e)) / (2 * STEP) for e in unit]
+    assert np.allclose(np.stack(by, axis=2), block.jacobian(x), atol=1e-8)
+    slopes = [(log_det(block, x + e) - log_det(block, x - e)) / (2 * STEP) for e in unit]
+    assert np.allclose(np.stack(slopes, axis=1), block.log_det_slope(x), atol=1e-7)
+    y = 3 * np.random.default_rng(6).standard_normal((500, dim))
+    assert np.abs(block.image(block.preimage(y)) - y).max() < 1e-10
+    assert np.linalg.svd(block.jacobian(y), compute_uv=False).min() >= block.stretch
+    again = type(block).of(block.arrays)
+    assert np.array_equal(again.image(x), block.image(x))
+    if kind == "gradient":
+        row = ConvexBlocks(5).block(block.row, dim)
+        assert row.row.size == ConvexBlocks(5).size(dim)
+        assert np.array_equal(row.image(x), block.image(x))
+        assert block.stretch >= 0.05 - 1e-12
+
+
+def test_certificate_sees_signed_ridges() -> None:
+    """A ridge with a negative weight that squares do not outweigh has no certificate; one that they do has."""
+    cone = Cone.around(two_modes(100, 1), 3, (1.0,), 0.05, np.random.default_rng(0))
+    psi = cone.potential(cone.identity)
+    assert least_stretch(psi) == pytest.approx(1.0)
+    w = psi.w.copy()
+    w[-1] -= 0.5
+    assert least_stretch(replace(psi, w=w)) == pytest.approx(0.5)
+    w[-1] -= 1.0
+    assert least_stretch(replace(psi, w=w)) == pytest.approx(-0.5)
+
+
+def test_programme() -> None:
+    """Its value is the loss of the block it makes, its gradient that of differences, and no other point of the cone is lower."""
+    x, rng = two_modes(400, 7), np.random.default_rng(8)
+    nu = Reference.of(Normal([0.2, -0.1], [[1.0, 0.3], [0.3, 2.0]]), 2)
+    cone = Cone.around(x, 8, (1.0, 2.0), 0.05, rng)
+    programme, theta = Programme(cone, x, nu, 0.7), cone.identity + rng.uniform(0, 0.3, len(cone.directions))
+
+    def loss(theta: np.ndarray) -> float:
+        """From the map itself."""
+        block = GradientBlock(cone.potential(theta))
+        y = block.image(x)
+        moved = np.sum((y - x) ** 2, axis=1) / 1.4
+        return float(np.mean(-nu.log_density(y) - log_det(block, x) + moved))
+
+    assert programme.value(theta) == pytest.approx(loss(theta), abs=1e-4)
+    gradient, _ = programme.slope(theta)
+    unit = STEP * np.eye(len(theta))
+    measured = np.array([(programme.value(theta + e) - programme.value(theta - e)) / (2 * STEP) for e in unit])
+    assert np.allclose(gradient, measured, atol=1e-6)
+    found = programme.solve(cone.identity)
+    assert found.slope < 1e-5
+    assert found.value == pytest.approx(loss(found.theta), abs=1e-4)
+    for _ in range(50):
+        other = found.theta + 0.1 * rng.standard_normal(len(theta))
+        other[2:] = np.maximum(other[2:], 0)
+        assert programme.value(other) > found.value
+
+
+def test_normals_are_exact() -> None:
+    """Without ridges three blocks are three exact JKO steps between the normal laws of the points' moments."""
+    rng = np.random.default_rng(9)
+    x = rng.standard_normal((800, 3)) @ rng.standard_normal((3, 3)) + 2
+    flow = JKOSampler(SampleProblem(x), ConvexBlocks(0), ConstantSteps(0.5))
+    chain = as_chain(evolve(flow, flow.times(3)[-1:]))
+    fitted = x[np.random.default_rng(0).permutation(800)][80:]
+    exact = jko(Normal(np.zeros(3), np.eye(3)), Normal(fitted.mean(axis=0), np.cov(fitted.T, bias=True)), 0.5, 3)
+    y = chain.inverse(fitted)
+    assert np.abs(y.mean(axis=0) - exact.mean).max() < 1e-5
+    assert np.abs(np.cov(y.T, bias=True) - exact.cov).max() < 1e-5
+
+
+def test_chain(run: pma.Trajectory) -> None:
+    """Held-out KL never rises, the certificate holds, the inverse is that of the map, and the density has mass 1."""
+    chain, r = as_chain(run), run.records
+    count = len(chain.blocks)
+    assert count >= 3
+    assert np.all(np.diff(r["held_out"]) <= 0)
+    assert r["stretch"].min() >= 0.02 - 1e-12
+    assert chain.inversion_error(np.random.default_rng(10).standard_normal((10_000, 2))) < 1e-8
+    drawn = chain.sample(4000, seed=11)
+    assert np.abs(chain.map(chain.inverse(drawn)) - drawn).max() < 1e-8
+    assert abs((drawn[:, 0] > 0).mean() - 0.5) < 0.05
+    fresh = two_modes(4000, 52)
+    print(f"{count} blocks, KL at fresh points {-chain.log_likelihood(fresh) - LAW.f(fresh).mean():.4f}")
+    assert -chain.log_likelihood(fresh) - LAW.f(fresh).mean() < 0.12
+    side = np.linspace(-7, 7, 281)
+    grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    mass = np.exp(chain.log_density(Cloud(grid))).sum() * (side[1] - side[0]) ** 2
+    assert mass == pytest.approx(1.0, abs=2e-3)
+    x = flow_points(run)
+    assert r["held_out"][count - 1] == pytest.approx(-chain.log_likelihood(x[:150]), abs=1e-12)
+    assert r["held_kl"][count - 1] == pytest.approx(r["held_out"][count - 1] - LAW.f(x[:150]).mean(), abs=1e-12)
+
+
+def flow_points(run: pma.Trajectory) -> np.ndarray:
+    """The problem's points, held-out ones first."""
+    data = run.flow.problem.data
+    return data[np.random.default_rng(run.flow.seed).permutation(len(data))]
+
+
+def test_exact_gradient_and_score(run: pma.Trajectory) -> None:
+    """The score that is carried along is the gradient of the chain's own log-density of p_{k}, by differences."""
+    chain = as_chain(run)
+    blocks = chain.blocks[:2]
+    x = two_modes(20, 53)
+    side = Carried(x, np.zeros(20), -LAW.grad_f(x))
+    for block in blocks:
+        side = side.by(block)
+
+    def logs(y: np.ndarray) -> np.ndarray:
+        """log p_2."""
+        z, total = y, 0.0
+        for block in reversed(blocks):
+            z = block.preimage(z)
+            total = total - log_det(block, z)
+        return total - LAW.f(z)
+
+    unit = STEP * np.eye(2)
+    measured = np.stack([(logs(side.x + e) - logs(side.x - e)) / (2 * STEP) for e in unit], axis=1)
+    assert np.allclose(side.score, measured, atol=1e-4 * np.abs(measured).max())
+    before = blocks[0].image(x)
+    xi = exact_gradient(before, side.x, side.score, STANDARD, 1.0)
+    assert np.allclose(xi, side.x + side.score - (before - side.x), atol=1e-12)
+
+
+def test_estimated_gradient() -> None:
+    """By hand for few points; for the exact step of arXiv 2310.17582, Figure A.1, the estimate is all noise."""
+    rng = np.random.default_rng(12)
+    after, before = rng.standard_normal((5, 2)), rng.standard_normal((5, 2)) + 4
+    weights = np.exp(-np.sum((after[:, None] - after[None]) ** 2, axis=2) / 0.2)
+    score = np.array([(w @ after / w.sum() - a) / 0.1 for w, a in zip(weights, after, strict=True)])
+    costs = [(np.sum((after - before[list(p)]) ** 2), p) for p in __import__("itertools").permutations(range(5))]
+    partner = before[list(min(costs)[1])]
+    by_hand = after + score - (partner - after) / 0.5
+    assert np.allclose(estimated_gradient(after, before, STANDARD, 0.5), by_hand, atol=1e-12)
+    assert mean_square(np.array([[3.0, 4.0], [0.0, 0.0]])) == 12.5
+    x = rng.standard_normal((600, 2)) + 3
+    assert mean_square(exact_gradient(x, x - 1, -(x - 3), STANDARD, 0.5)) < 1e-20
+    noise = mean_square(estimated_gradient(rng.standard_normal((600, 2)) + 2, x, STANDARD, 0.5))
+    assert 0.1 < noise < 2.0
+
+
+def test_guarantees(run: pma.Trajectory) -> None:
+    bounds = Guarantees(gamma=0.5, convexity=0.5, error=0.2)
+    assert bounds.w2_squared(3, 2.0) == pytest.approx(2.0 / 1.125**3 + 0.64)
+    assert bounds.kl == pytest.approx((20 + 2) * 0.04)
+    assert bounds.variation == pytest.approx(np.sqrt(0.44))
+    assert bounds.enough(2.0) == np.ceil(32 * (np.log(2) + np.log(2.5)))
+    assert bounds.right_hand(1.0) == pytest.approx(1.08)
+    assert bounds.left_hand(1.0, 0.5) == pytest.approx(1.625)
+    assert way_back([0.1, 0.2, 0.3], [2.0, 3.0, 9.0]) == pytest.approx(0.1 + 0.4 + 1.8)
+    assert smoothed(0.0, 3, 1.0) == pytest.approx(3 * (1 - np.exp(-2)))
+    told = guarantees(run, two_modes(400, 54))
+    assert np.all(told["w2_squared"] < told["w2_squared_bound"])
+    assert np.all(told["kl"] < told["kl_bound"])
+    assert np.array_equal(told["error"], np.maximum.accumulate(told["error"]))
+    assert assigned(np.array([[0.0], [1.0]]), np.array([[1.5], [0.5]])) == 0.25
+    flow = JKOSampler(SampleProblem(two_modes(300, 1)), ConvexBlocks(0))
+    unknown = evolve(flow, flow.times(1))
+    with pytest.raises(ValueError, match="density="):
+        guarantees(unknown)
+
+
+def test_resume_times_and_files(tmp_path) -> None:
+    """Going on from two blocks is as three at once; files give the same samples; damaged ones are refused by name."""
+    flow = JKOSampler(SampleProblem(two_modes(500, 55)), ConvexBlocks(8))
+    whole = evolve(flow, flow.times(3)[[0, 2]])
+    both = resume(evolve(flow, flow.times(2)[-1:]), flow.times(3)[-1:])
+    assert np.abs(both.potentials[-1] - whole.potentials[-1]).max() < 1e-9
+    assert len(as_chain(whole, 0).blocks) == 1
+    assert whole.map(1).shape == (1024, 2)
+    assert np.isfinite(whole.log_density(1)).all()
+    assert "parameters of a chain in 2 dimensions" in repr(whole)
+    chain = as_chain(whole)
+    again = load_chain(chain.save(tmp_path / "chain"))
+    assert np.array_equal(again.sample(5, 1), chain.sample(5, 1))
+    assert again.outcome == chain.outcome
+    (tmp_path / "torn.npz").write_bytes((tmp_path / "chain.npz").read_bytes()[:500])
+    with pytest.raises(ValueError, match="torn"):
+        load_chain(tmp_path / "torn.npz")
+    with pytest.raises(ValueError, match="as_sampler"):
+        pma.save(whole, tmp_path / "run")
+    mixed = ChainSampler(tuple(blocks(2).values()), STANDARD)
+    assert np.array_equal(load_chain(mixed.save(tmp_path / "mixed")).sample(5, 1), mixed.sample(5, 1))
+
+
+def test_pages_and_pictures(run: pma.Trajectory) -> None:
+    for thing in (as_chain(run), run):
+        assert thing.plot().axes[0].has_data()
+        assert max(map(len, thing.summary().splitlines())) <= 80
+
+
+class Worse:
+    """A family whose second block spreads the points, and whose third one turns them inside out."""
+
+    def __init__(self, block: Block) -> None:
+        self.wrong = block
+
+    def admit(self, problem: SampleProblem) -> None:
+        """All."""
+
+    def size(self, dim: int) -> int:
+        """As of a convex one."""
+        return ConvexBlocks(0).size(dim)
+
+    def block(self, row: np.ndarray, dim: int) -> Block:
+        """As of a convex one."""
+        return ConvexBlocks(0).block(row, dim)
+
+    def fitted(self, x, held, reference, gamma, seed):
+        """The first one right."""
+        right = ConvexBlocks(0).fitted(x, held, reference, gamma, seed)
+        return right if x.mean() > 1 else (self.wrong, {})
+
+
+def test_ends_by_name() -> None:
+    """A block that does not lower the KL of held-out points is not kept; one that folds space is not either."""
+    x = np.random.default_rng(13).standard_normal((300, 2)) + 3
+    wide, fold = (ResidualBlock(Network((c * np.eye(2),), (np.zeros(2),))) for c in (1.0, -2.0))
+    cone = Cone.around(x, 0, (1.0,), 0.02, np.random.default_rng(0))
+    spread = GradientBlock(cone.potential(cone.identity * 3))
+    for wrong, name in ((spread, "overfitting"), (wide, "overfitting")):
+        flow = JKOSampler(SampleProblem(x), Worse(wrong), ConstantSteps(5.0))
+        ended = evolve(flow, flow.times(4)[-1:], throw=False)
+        assert ended.outcome.name == name
+        assert "the 1 before it are kept" in ended.outcome.advice
+        assert len(as_chain(ended).blocks) == 1
+    line = np.random.default_rng(13).standard_normal((300, 1)) + 3
+    turned = ResidualBlock(Network((-2.0 * np.eye(1),), (np.zeros(1),)))
+    assert np.all(log_det(turned, line) == -np.inf)
+    assert np.all(log_det(fold, x) == 0.0), "a half turn of the plane is no fold"
+    flow = JKOSampler(SampleProblem(line), Worse(turned), ConstantSteps(5.0))
+    assert evolve(flow, flow.times(4)[-1:], throw=False).outcome.name == "not finite"
+
+
+def test_a_map_without_inverse_is_said() -> None:
+    """x + f with f steeper than −1 folds: its density is 0 there, and where Newton's method finds nothing samples are NaN."""
+    steep = ResidualBlock(Network((np.array([[3.0]]), np.array([[-1.5]])), (np.zeros(1), np.zeros(1))))
+    chain = ChainSampler((steep,), Reference.of(None, 1), Outcome("reached", True))
+    assert steep.stretch == 0.0
+    assert chain.log_density([0.0])[0] == -np.inf
+    flat = ResidualBlock(Network((np.array([[1.0]]), np.array([[-1.0]])), (np.zeros(1), np.zeros(1))))
+    shut = ChainSampler((GradientBlock(blocks(1)["gradient"].psi), flat), Reference.of(None, 1))
+    assert shut.inversion_error([0.3, 2.0]) < 1e-8
+    nowhere = ResidualBlock(Network((np.array([[-1.0]]),), (np.zeros(1),)))  # x ↦ 0
+    lost = ChainSampler((nowhere,), Reference.of(None, 1))
+    assert np.isnan(lost.map([0.5])).all()
+    assert lost.inversion_error([0.5]) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (lambda x: JKOSampler(SampleProblem(x, held_out=0.0)), "0 held-out points: .* at least 10"),
+        (lambda x: JKOSampler(SampleProblem(x[:60])), "6 held-out points"),
+        (lambda x: JKOSampler(SampleProblem(x), ConvexBlocks(200)), "206 free parameters for 180 different points"),
+        (
+            lambda x: JKOSampler(SampleProblem(np.repeat(x[:20], 10, axis=0)), ConvexBlocks(30)),
+            "36 free .* for 20 diff",
+        ),
+        (lambda x: JKOSampler(SampleProblem(np.c_[x, np.ones(len(x))])), r"columns \[2\] are constant"),
+        (lambda x: JKOSampler(SampleProblem(np.where(x > 2, np.nan, x))), "have NaN"),
+        (lambda x: JKOSampler(LAW), "problem="),
+        (lambda x: JKOSampler(SampleProblem(x), family=3), "family=3"),
+        (
+            lambda x: JKOSampler(SampleProblem(x[:, 0]), density=LAW, family=ConvexBlocks(3)),
+            "density in 2 dimensions, data in 1",
+        ),
+        (lambda x: evolve(JKOSampler(SampleProblem(x)), [0.5]), "t=0.5 is no sum"),
+        (lambda x: evolve(JKOSampler(SampleProblem(x), most=2), [3.0]), "t=3 takes 3 blocks"),
+        (lambda x: ConvexBlocks(-1), "ridges=-1"),
+        (lambda x: ConvexBlocks(3, scales=(0.0,)), "scales="),
+        (lambda x: ConvexBlocks(3, least=1.0), "least=1.0"),
+        (lambda x: Guarantees(0.5, convexity=2.0), "convexity=2.0"),
+        (lambda x: Guarantees(0.5, error=-1.0), "error=-1.0"),
+        (lambda x: as_chain(3), "run=3"),
+        (
+            lambda x: guarantees(
+                evolve(pma.FokkerPlanck(pma.Problem(pma.Torus((8,)), np.zeros(8), np.zeros(8))), [0.1])
+            ),
+            "run of JKOSampler",
+        ),
+    ],
+)
+def test_mistake_is_named(act, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        act(np.random.default_rng(7).standard_normal((200, 2)))
+
+
+def test_other_data() -> None:
+    """Points that are all there twice, a line, and a hundred dimensions."""
+    x = two_modes(400, 56)[:, 0]
+    flow = JKOSampler(SampleProblem(np.repeat(x, 2)), ConvexBlocks(12))
+    chain = as_chain(evolve(flow, flow.times(6)[-1:], throw=False))
+    assert -chain.log_likelihood(two_modes(2000, 57)[:, 0]) < 1.6  # entropy 1.42
+    many = np.random.default_rng(14).standard_normal((500, 100)) * np.linspace(0.5, 2, 100)
+    flow = JKOSampler(SampleProblem(many), ConvexBlocks(0))
+    found = as_chain(evolve(flow, flow.times(1), throw=False))
+    assert found.sample(3, 0).shape == (3, 100)
+    assert np.isfinite(found.log_likelihood(many))
+
+
+def test_without_torch() -> None:
+    """Nothing but the training needs it, and that says in one sentence what to install."""
+    code = (
+        "import sys\n"
+        "class Without:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch': raise ModuleNotFoundError('none', name='torch')\n"
+        "sys.meta_path.insert(0, Without())\n"
+        "import pmasolve as pma, pmasolve.samples.jko.networks, pmasolve.samples.neural\n"
+        "assert pma.JKOSampler and pma.load_chain and 'torch' not in sys.modules\n"
+        "try: import pmasolve.samples.neural.training\n"
+        "except ModuleNotFoundError as error: print(error)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "torch is not installed: in the folder of pmasolve's sources, pip install '.[neural]'\n"
