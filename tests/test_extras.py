@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -120,6 +121,16 @@ def test_a_missing_extra_is_named(extra: str, tmp_path: Path) -> None:
     assert result.returncode == 1
     assert f"pip install '.[{extra}]'" in result.stderr.splitlines()[-1]
     assert extra in PROJECT["optional-dependencies"]
+
+
+def test_the_readme_tells_what_each_extra_holds() -> None:
+    """It had said of ``all`` that it is all, and of ``exact`` nothing."""
+    rows = re.findall(r"^\| (`[^|]*) \| ([^|]*)", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    told = {name: words for names, words in rows for name in re.findall(r"`(\w+)`", names)}
+    extras = PROJECT["optional-dependencies"]
+    within = set(re.findall(r"`(\w+)`", told["formats"]))  # one by one
+    assert set(extras) - {"test", "dev", "bench", "peers"} - within <= set(told)
+    assert f"pmasolve[{','.join(re.findall('`([a-z0-9]+)`', told['all']))}]" == extras["all"][0]
 
 
 @pytest.mark.parametrize("library", ["filelock", "pykeops"])
