@@ -55,15 +55,24 @@ class Masses:
         return cls(grid, mu, nu, log_mass(mu), log_mass(nu))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Iterate:
-    """A potential F (units of ε), the plan that it makes, J, the plan's source marginal, and Σ|μ − a|/N."""
+    """A potential F (units of ε), the plan that it makes, J, the plan's source marginal, and Σ|μ − a|/N.
+
+    A plan is most of the memory: an iterate that has been left has none.
+    """
 
     F: Array
-    plan: Plan
+    plan: Plan | None
     value: float
     marginal: Array
     l1: float
+
+    def leave(self) -> Array:
+        """G of the plan, which is forgotten."""
+        assert self.plan is not None
+        G, self.plan = -self.plan.value, None
+        return G
 
 
 def iterate(masses: Masses, F: Array, eps: float) -> Iterate:
@@ -77,8 +86,10 @@ def iterate(masses: Masses, F: Array, eps: float) -> Iterate:
 def ascent(masses: Masses, F: Array, eps: float, note: Note) -> Iterator[Iterate]:
     """Iterates from F (units of ε): one to start with, then one more for each Newton step."""
     here, damping = _approached(masses, iterate(masses, F, eps), eps), 0.0
+    del F  # an array of the grid
     while True:
         yield here
+        here = here if here.plan else iterate(masses, here.F, eps)
         direction, krylov = _direction(masses, here, damping)
         here, length = _step(masses, here, direction, eps)
         damping = _damping(damping, length)
@@ -97,7 +108,7 @@ def _approached(masses: Masses, here: Iterate, eps: float) -> Iterate:
     """Sinkhorn iterations while they pay."""
     before = np.inf
     while here.l1 > FAR and here.l1 <= WORTH * before:
-        before, here = here.l1, _from_target(masses, -here.plan.value, eps)
+        before, here = here.l1, _from_target(masses, here.leave(), eps)
     return here
 
 
@@ -112,17 +123,21 @@ def _direction(masses: Masses, here: Iterate, damping: float) -> tuple[Array, in
     """d with (S + damping diag(a)) d = μ − a, roughly, and the conjugate-gradient iterations that it took."""
     grid, coupling = masses.grid, here.plan
     ridge = (1e-6 + damping) * here.marginal + 1e-10
-    count = 0
+    diagonal, count = here.marginal + ridge, 0
 
     def hessian(d: Array) -> Array:
         d = d.reshape(grid.shape)
-        return (here.marginal * d - coupling.adjoint(masses.nu * coupling.expect(d)) + ridge * d).ravel()
+        expected = coupling.expect(d)
+        expected *= masses.nu
+        out = coupling.adjoint(expected)
+        return np.subtract(np.multiply(diagonal, d, out=expected), out, out=out).ravel()
 
     def counted(x: Array) -> None:
         nonlocal count
         count += 1
 
     multigrid = Multigrid(grid, _spread(masses, coupling), ridge)
+    del ridge
     operator = LinearOperator((grid.size,) * 2, matvec=hessian, dtype=np.float64)
     smoother = LinearOperator((grid.size,) * 2, matvec=lambda b: multigrid.cycle(b).ravel(), dtype=np.float64)
     r = (masses.mu - here.marginal).ravel()
@@ -144,7 +159,7 @@ def _spread(masses: Masses, coupling: Plan) -> Array:
 def _step(masses: Masses, here: Iterate, direction: Array, eps: float) -> tuple[Iterate, float]:
     """The longest step 1, ½, … that raises J enough; a Sinkhorn iteration, length 0, if there is none."""
     slope = float(np.mean(direction * (masses.mu - here.marginal)))
-    G, dG = -here.plan.value, here.plan.expect(direction)
+    dG, G = here.plan.expect(direction), here.leave()
     t = 1.0
     while t >= SHORTEST and slope > 0:
         trial = G - t * dG

@@ -153,7 +153,8 @@ def _moves(index, periods, left, mean, squares, stack):
 def curve(shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Flat indices of the nodes along Hilbert's curve through the enclosing cube (J. Skilling, AIP Conf. Proc. 707 (2004) 381)."""
     bits = max((max(shape) - 1).bit_length(), 1)
-    X = [axis.ravel().astype(np.int64) for axis in np.indices(shape)]
+    kind = np.int32 if bits * len(shape) < 31 else np.int64
+    X = [axis.ravel() for axis in np.indices(shape, dtype=kind)]
     q = 1 << (bits - 1)
     while q > 1:
         for axis in range(len(X)):

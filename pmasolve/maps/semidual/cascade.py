@@ -23,6 +23,7 @@ from .levels import cascade, prolonged
 
 HALF, WORTH_IT = 0.5, 0.75  # q, and that below which the finest grid does not begin at 1
 LEAST = 0.354  # q at which it begins at the least
+COARSE = 4.0  # times the marginal error of the finest grid, on others
 WIDE = 16.0  # q on the coarsest grid at the start, where ε is of the order of the squared diameter
 STEEP = (
     2.6  # power of q with which falls what a plan costs more than W₂²: 2 for wide plans, more where it holds few nodes
@@ -110,6 +111,7 @@ def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: floa
         F, here = _coarse(masses, F, settings, note)
         if finer is finest:
             F, q = _before_last(masses, F, here, settings, gap, note)
+        here.leave()
         F = prolonged(masses.grid, finer.grid, F)
     return _fine(F, q, settings, best, note)
 
@@ -125,7 +127,7 @@ def _coarse(masses: Masses, F: Array | None, settings: SemiDual, note: Note) -> 
     """F in units of dist² at q = 1 on a coarse grid, and the iterate; without a start ε falls by factors of 4 to there."""
     q, F = (1.0, F) if F is not None else (WIDE, np.zeros(masses.grid.shape))
     while True:
-        F, here = _at(masses, F, q, 2 * settings.marginal if q <= 1 else FAR, settings, note)
+        F, here = _at(masses, F, q, COARSE * settings.marginal if q <= 1 else FAR, settings, note)
         if q <= 1:
             return F, here
         q *= 0.5
@@ -167,7 +169,8 @@ def _fine(F: Array | None, q: float, settings: SemiDual, best: Best, note: Note)
                 break
         F = eps * here.F
         if last:
-            best.take(here, eps, surely=True)
+            if here.plan:  # not repaired yet
+                best.take(here, eps, surely=True)
             return _left(best, settings)
         before, q = F, q * np.sqrt(0.5)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -73,11 +72,6 @@ class Best:
         """Whether it is as narrow as wanted."""
         return self.gap <= self.wanted
 
-    @cached_property
-    def network(self) -> Network:
-        """For repairs."""
-        return Network(self.masses.grid, self.masses.mu)
-
     def raised(self, F: Array) -> None:
         """The lower bound by a potential in units of dist², if it is better."""
         lower, conjugate = lower_bound(self.masses.grid, self.masses.mu, self.masses.nu, F)
@@ -97,7 +91,8 @@ class Best:
         cells, most = here.l1 * max(masses.grid.spacing) ** 2, (1 + self.wanted) * self.lower
         if plain + 0.5 * self.dear * cells <= most or here.l1 <= 0.5 * self.tried or surely:
             self.tried = here.l1
-            repair = repaired(masses.grid, moments, mu, self.network, self.wanted)
+            here.leave()  # the repair needs as much memory
+            repair = repaired(masses.grid, moments, mu, Network(masses.grid, masses.mu), self.wanted)
             self.dear = (repair.upper - plain) / max(cells, 1e-300)
             if self.moments is None or repair.upper < self.upper:
                 self.upper, self.moments, self.l1 = repair.upper, moments, here.l1

@@ -92,7 +92,7 @@ def _greatest(e, kappa, before, hull, size, best):
 
 @part
 def _terms(e, low, start, best, kappa, before, first, terms):
-    """exp(e[k] − κ(k − before − y)² − best[y]) for all windows of one line, from start[0] − ``first`` on; VOID lines give 1."""
+    """exp(e[k] − κ(k − before − y)² − best[y]) for all windows of one line, from start[0] − ``first`` on."""
     for y in range(low.size):
         for i in range(start[y], start[y + 1]):
             k = low[y] + i - start[y]
@@ -102,37 +102,37 @@ def _terms(e, low, start, best, kappa, before, first, terms):
 
 
 @jit
-def sums(lines, low, best, start, kappa, before, kept, out):
-    """S of each line, into the columns of ``out``; the normalised terms of all windows into ``kept``, unless that is empty."""
+def sums(lines, low, best, scale, start, kappa, before, kept, out):
+    """S of each line, into the columns of ``out``; unless ``kept`` is empty the terms of all windows, and what makes their sums 1.
+
+    ``scale`` may be ``best``.
+    """
     rows, n = lines.shape
     keep, most = kept.size > 0, 0
     for r in range(rows):
         most = max(most, start[(r + 1) * n] - start[r * n])
-    e, terms = np.empty(2 * n), kept if keep else np.empty(most)
+    e, terms = np.empty(2 * n), np.empty(most)
     for r in range(rows):
         s = start[r * n : (r + 1) * n + 1]
-        first = 0 if keep else s[0]
-        if best[r, 0] < EMPTY:
-            for y in range(n):
-                out[y, r] = VOID
-            for i in range(s[0] - first, s[n] - first):
-                terms[i] = 1.0
-            continue
-        _extended(lines[r], before, e)
-        _terms(e, low[r], s, best[r], kappa, before, first, terms)
+        void = best[r, 0] < EMPTY
+        if not void:
+            _extended(lines[r], before, e)
+            _terms(e, low[r], s, best[r], kappa, before, s[0], terms)
         for y in range(n):
             total = 0.0
-            for i in range(s[y] - first, s[y + 1] - first):
+            for i in range(s[y] - s[0], s[y + 1] - s[0]):
                 total += terms[i]
-            out[y, r] = best[r, y] + np.log(total)
+            out[y, r] = VOID if void else best[r, y] + np.log(total)
             if keep:
-                scale = 1.0 / total
-                for i in range(s[y] - first, s[y + 1] - first):
-                    terms[i] *= scale
+                total = 0.0
+                for i in range(s[y], s[y + 1]):
+                    kept[i] = 1.0 if void else terms[i - s[0]]
+                    total += kept[i]
+                scale[r, y] = 1.0 / total
 
 
 @jit
-def gather(lines, low, start, kappa, before, weights, power, out):
+def gather(lines, low, scale, start, kappa, before, weights, power, out):
     """out[y, r] = Σ_x P(x|y) (x − y)^power lines[r, x], power 0, 1 or 2."""
     rows, n = lines.shape
     e = np.empty(2 * n)
@@ -148,11 +148,11 @@ def gather(lines, low, start, kappa, before, weights, power, out):
                 for i in range(last - first):
                     d = k + i - before - y
                     total += weights[first + i] * e[k + i] * (d if power == 1 else d * d)
-            out[y, r] = total
+            out[y, r] = total * scale[r, y]
 
 
 @jit
-def scatter(z, low, start, before, weights, power, out):
+def scatter(z, low, scale, start, before, weights, power, out):
     """out[r, x] = Σ_y z[y, r] P(x|y) (x − y)^power, power 0, 1 or 2."""
     n, rows = z.shape
     e = np.empty(2 * n)
@@ -161,7 +161,7 @@ def scatter(z, low, start, before, weights, power, out):
             e[i] = 0.0
         for y in range(n):
             first, last = start[r * n + y], start[r * n + y + 1]
-            k, value = low[r, y], z[y, r]
+            k, value = low[r, y], z[y, r] * scale[r, y]
             if power == 0:
                 for i in range(last - first):
                     e[k + i] += weights[first + i] * value
