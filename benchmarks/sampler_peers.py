@@ -15,6 +15,8 @@ from pmasolve import LogSumExp, SampleProblem
 
 torch.set_num_threads(1)
 BATCH = 512
+RATE, STEPS, CHECK, PATIENCE = 3e-3, 1200, 50, 6  # of the coupling flow, chosen on seeds 0–2
+TRANSFORMS, HIDDEN = 4, (64, 64)
 
 
 class Potential(torch.nn.Module):
@@ -104,22 +106,34 @@ def likelihood(
 
 
 def coupling(
-    x: Array, seed: int, rate: float, steps: int
+    x: Array, seed: int, rate: float = RATE, steps: int = STEPS
 ) -> tuple[float, Callable[[Array], float], Callable[[int], Array]]:
-    """A neural spline flow with coupling layers: processor seconds, NLL of points, samples."""
+    """A neural spline flow with coupling layers, kept at its best for a tenth of the points: seconds, NLL of points, samples."""
     torch.manual_seed(seed)
     began = time.process_time()
     mean, deviation = x.mean(axis=0), x.std(axis=0)
-    data = torch.tensor((x - mean) / deviation, dtype=torch.float32)
-    flow = zuko.flows.NSF(x.shape[1], transforms=4, passes=2, hidden_features=(64, 64))
+    data = torch.tensor((x - mean) / deviation, dtype=torch.float32)[torch.randperm(len(x))]
+    held, data = data[: len(x) // 10], data[len(x) // 10 :]
+    flow = zuko.flows.NSF(x.shape[1], transforms=TRANSFORMS, passes=2, hidden_features=HIDDEN)
     adam = torch.optim.Adam(flow.parameters(), lr=rate)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
-    for _ in range(steps):
+    best, kept, worse = math.inf, flow.state_dict(), 0
+    for k in range(steps):
         loss = -flow().log_prob(data[torch.randint(len(data), (BATCH,))]).mean()
         adam.zero_grad()
         loss.backward()
         adam.step()
-        cosine.step()
+        if k % CHECK == CHECK - 1:
+            with torch.no_grad():
+                now = float(-flow().log_prob(held).mean())
+            worse = 0 if now < best else worse + 1
+            if now < best:
+                best, kept = now, {name: value.clone() for name, value in flow.state_dict().items()}
+            if worse == PATIENCE:
+                break
+            for group in adam.param_groups:
+                group["lr"] = rate * 0.5 ** (worse // 3)
+    flow.load_state_dict(kept)
+    spent = time.process_time() - began
 
     def nll(points: Array) -> float:
         """Of test points, in their units."""
@@ -132,4 +146,4 @@ def coupling(
         with torch.no_grad():
             return flow().sample((n,)).numpy().astype(float) * deviation + mean
 
-    return time.process_time() - began, nll, sample
+    return spent, nll, sample

@@ -1,6 +1,7 @@
 """Samplers beside their peers, in turns, in one process: likelihood of fresh points, sliced W₂, processor seconds, failures.
 
-    python benchmarks/samplers.py [plane|dimensions|line|posterior|ring] [seeds]     # needs torch and zuko for `plane`
+    python benchmarks/samplers.py [plane|dimensions|line|posterior|ring] [seeds]     # `plane` needs torch and zuko
+    python benchmarks/samplers.py plane [eight|moons|checkerboard] [mixtures|torch|zuko] [seeds]
 
 Medians over seeds 101, 102, …; settings were chosen on seeds 0–2.  3000 points are fitted, 4000 fresh ones judge.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +27,7 @@ import pmasolve as pma
 N, FRESH, FIRST = 3000, 4000, 101
 ANCHORS = 48
 RATE, STEPS, CHECK = 3e-2, 600, 25  # of Adam, chosen on seeds 0–2
+WORDS = {"8 Gaussians": "eight", "moons": "moons", "checkerboard": "checkerboard"}  # of the command line
 NEAR = 0.005  # nats: NLL called equal
 COMPONENTS = (4, 8, 12, 16, 24, 32, 48)
 BANDWIDTHS = np.geomspace(0.03, 1.0, 12)
@@ -64,26 +66,31 @@ def normal(x: Array, seed: int) -> Fit:
     return 0.0, lambda t: -fit.score(t), lambda n: fit.sample(n)[0]
 
 
-def torch_fits(x: Array, fresh: Array, seed: int, goal: float) -> Iterator[tuple[str, Fit, float]]:
-    """Maximum likelihood on the same potential, with the seconds to the NLL of ours; a coupling flow."""
+def torch_fit(x: Array, fresh: Array, seed: int, goal: float) -> tuple[Fit, float]:
+    """Maximum likelihood by Adam on the same potential, with the seconds to the NLL of ours."""
     import torch
-    from sampler_peers import coupling, likelihood
+    from sampler_peers import likelihood
 
     test, reached = torch.tensor(fresh), np.inf
     for spent, psi in likelihood(x, ANCHORS, seed, RATE, STEPS, CHECK):
         if reached == np.inf and psi.nll(test) <= goal + NEAR:
             reached = spent
-    yield (
-        "torch likelihood, same ψ",
-        (spent, lambda t: psi.nll(torch.tensor(t)), lambda n: psi.sample(n, seed)),
-        reached,
-    )
-    yield "coupling flow (zuko NSF)", coupling(x, seed, 3e-3, 2000), np.inf
+    return (spent, lambda t: psi.nll(torch.tensor(t)), lambda n: psi.sample(n, seed)), reached
+
+
+def coupling_fit(x: Array, seed: int) -> Fit:
+    """A coupling flow."""
+    from sampler_peers import coupling
+
+    return coupling(x, seed)
 
 
 def plane(seeds: int) -> None:
     """Three laws in the plane."""
+    peers = {"mixtures", "torch", "zuko"} & set(sys.argv) or {"mixtures", "torch", "zuko"}
     for name, draw in PLANE.items():
+        if {"eight", "moons", "checkerboard"} & set(sys.argv) and WORDS[name] not in sys.argv:
+            continue
         rows: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
         reached, floors = [], []
         for seed in range(FIRST, FIRST + seeds):
@@ -92,16 +99,21 @@ def plane(seeds: int) -> None:
             floors.append(sliced(other, fresh, rng))
             fit = ours(x, seed)
             goal = fit[1](fresh)
-            fits = [("ImplicitSampler, 48 anchors", fit, np.inf), *torch_fits(x, fresh, seed, goal)]
-            fits += [("mixture, BIC", mixture(x, seed), np.inf), ("kernel density, CV", kernel(x, seed), np.inf)]
-            fits += [("normal", normal(x, seed), np.inf)]
-            reached.append(fits[1][2] / fit[0])
-            for word, (seconds, nll, sample), _ in fits:
+            fits = {"ImplicitSampler, 48 anchors": fit, "normal": normal(x, seed)}
+            if "mixtures" in peers:
+                fits |= {"mixture, BIC": mixture(x, seed), "kernel density, CV": kernel(x, seed)}
+            if "zuko" in peers:
+                fits["coupling flow (zuko NSF)"] = coupling_fit(x, seed)
+            if "torch" in peers:
+                fits["torch likelihood, same ψ"], after = torch_fit(x, fresh, seed, goal)
+                reached.append(after / fit[0])
+            for word, (seconds, nll, sample) in fits.items():
                 rows[word].append((nll(fresh), sliced(sample(FRESH), fresh, rng), seconds))
+            print(f"seed {seed}:", "; ".join(f"{word} {shorter(row[-1])}" for word, row in rows.items()), flush=True)
         told(name, rows)
-        print(
-            f"   floor of sliced W₂ {np.median(floors):.3f}; torch's seconds to our NLL over ours: {shown(reached)}\n"
-        )
+        print(f"   floor of sliced W₂ {np.median(floors):.3f}")
+        if reached:
+            print(f"   torch's seconds to our NLL over ours: {shown(reached)}\n")
 
 
 def told(name: str, rows: dict[str, list[tuple[float, float, float]]]) -> None:
@@ -115,6 +127,11 @@ def told(name: str, rows: dict[str, list[tuple[float, float, float]]]) -> None:
     sys.stdout.flush()
 
 
+def shorter(values: tuple[float, float, float]) -> str:
+    """NLL, sliced W₂, seconds of one fit."""
+    return " ".join(f"{value:.3f}" for value in values)
+
+
 def shown(values: list[float]) -> str:
     """Ratios, and how often there is none."""
     table = np.array(values)
@@ -125,7 +142,7 @@ def shown(values: list[float]) -> str:
 
 def dimensions(seeds: int) -> None:
     """Five normals in 10, 20, 50 dimensions: NLL over the entropy of the same fresh points."""
-    for d in (10, 20, 50):
+    for d, anchors in ((10, 12), (20, 12), (50, 6)):  # each anchor has d + 1 parameters
         law = five(d)
         rows: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
         for seed in range(FIRST, FIRST + seeds):
@@ -133,12 +150,13 @@ def dimensions(seeds: int) -> None:
             x, fresh = law.sample(N, rng), law.sample(FRESH, rng)
             entropy = float(law.f(fresh).mean())
             fits = {
-                "ImplicitSampler, 12 anchors": ours(x, seed, 12),
+                f"ImplicitSampler, {anchors} anchors": ours(x, seed, anchors),
                 "mixture, BIC": mixture(x, seed),
                 "normal": normal(x, seed),
             }
             for word, (seconds, nll, sample) in fits.items():
                 rows[word].append((nll(fresh) - entropy, sliced(sample(FRESH), fresh, rng), seconds))
+            print(f"seed {seed}:", "; ".join(f"{word} {shorter(row[-1])}" for word, row in rows.items()), flush=True)
         told(f"five normals, d = {d}: NLL − H", rows)
 
 

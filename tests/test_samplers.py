@@ -180,6 +180,37 @@ def test_likelihood_and_density(fitted: pma.Sampler) -> None:
     assert np.array_equal(drawn, fitted.sample(10_000, seed=4))
 
 
+def test_the_map_is_the_one_that_transport_finds() -> None:
+    """∇ψ against the map between the two densities on a grid, which knows nothing of ψ."""
+    rng = np.random.default_rng(38)
+    x = 0.6 * rng.standard_normal((300, 1)) + np.where(rng.random((300, 1)) < 0.4, -0.7, 0.7)
+    flow = ImplicitSampler(SampleProblem(x), LogSumExp(3))
+    law = as_sampler(evolve(flow, [12.0], throw=False))
+    box, corner = pma.Box((256,), (9.0,)), np.array([-4.5])
+    T = pma.transport(law.problem(box, corner))
+    y = law.reference.sobol(2048).points
+    error = np.abs(T(y - corner) + corner - law.map(y))
+    cost = float(np.mean((law.map(y) - y) ** 2))
+    print(f"{T.outcome.name}, {T.method}, {np.quantile(error, 0.99):.5f}, W₂² {T.w2_squared:.5f} and {cost:.5f}")
+    assert np.quantile(error, 0.99) < 0.01
+    assert T.w2_squared == pytest.approx(cost, rel=1e-2)
+    with pytest.raises(ValueError, match="lies outside"):
+        law.problem(pma.Box((16,), (1.0,)), corner)
+    with pytest.raises(ValueError, match="the sampler has 1"):
+        law.problem(pma.Box((16, 16), (9.0, 9.0)), corner)
+
+
+def test_the_derivative_of_the_map() -> None:
+    """By differences, in the unit of the data; matrices of a field are a field."""
+    x = 1e3 * np.random.default_rng(36).standard_normal((200, 2)) @ [[1.0, 0.3], [0.0, 0.5]]
+    flow = ImplicitSampler(SampleProblem(x), LogSumExp(3))
+    law, y = as_sampler(evolve(flow, [8.0], throw=False)), np.random.default_rng(37).standard_normal((5, 2))
+    by_differences = [(law.map(y + e) - law.map(y - e)) / (2 * STEP) for e in STEP * np.eye(2)]
+    assert np.allclose(law.jacobian(y), np.stack(by_differences, axis=-1), rtol=1e-6, atol=1e-3)
+    field = y[:4].T.reshape(2, 2, 2)
+    assert np.array_equal(law.jacobian(field).reshape(2, 2, -1), np.moveaxis(law.jacobian(y[:4]), 0, -1))
+
+
 def test_plane_and_many_dimensions() -> None:
     """A ring of modes in the plane beats the normal fit by a nat; one anchor in 100 dimensions is nearly the normal fit."""
     rng = np.random.default_rng(3)

@@ -71,6 +71,36 @@ class Modes:
         return f"{count} of {len(self.at)} modes found, as that at {place}, are not reached"
 
 
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a map says of a posterior, at fresh points of the reference.
+
+    Attributes
+    ----------
+    kl, kl_error : KL(ρ|μ) with log Z from the same points, and its standard error.
+    log_z, log_z_error : log ∫e^{−f} by importance sampling, and its standard error.
+    ess : effective share of the importance samples, in (0, 1].
+    count : of fresh points.
+    modes : minima of f that were found and how the map covers them.
+    outcome : reached; "modes missed"; "low ess" below a tenth; "large kl".
+    """
+
+    kl: float
+    kl_error: float
+    log_z: float
+    log_z_error: float
+    ess: float
+    count: int
+    modes: Modes = field(repr=False)
+    outcome: Outcome
+
+    def __repr__(self) -> str:
+        return (
+            f"<Evidence: KL = {self.kl:.4f} ± {self.kl_error:.4f}, log Z = {self.log_z:.4f} ± {self.log_z_error:.4f}, "
+            f"ESS {self.ess:.1%} of {self.count}, {self.outcome.name}>"
+        )
+
+
 def missed(log_density: Callable[[Array], Array], posterior: Density, log_z: float, seed: int) -> Modes:
     """Minima of f found by 72 descents from laws 1, 3, 10, … 300 times as wide as the start's, and how the map covers them.
 

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...flows.trajectories import Trajectory, followed
 from ...machine import archives
-from ...machine.arrays import Array, having, integer
+from ...machine.arrays import Array, having, integer, real
 from ...machine.speaking import drawn, page, sheet
-from ...problems.grids import Cloud
+from ...problems.grids import Box, Cloud
 from ...problems.outcomes import REACHED, Outcome
 from ...problems.points import Points, given
+from ...problems.problem import Problem
 from .inversion import inverse
 from .laws import images, log_density_at
 from .log_sum_exp import LogSumExpPotential
-from .modes import ENOUGH_KL, Modes, judged, missed
+from .modes import ENOUGH_KL, Evidence, judged, missed
 from .objectives import evidence, log_ratio
 from .posteriors import Posterior
 from .potentials import Parametric
@@ -31,37 +33,8 @@ from .units import Unit
 FORMAT = "pmasolve sampler 2"
 TOL = 1e-12
 FRESH = 8192
+WITHIN = 0.999  # of points, in a window
 KINDS = {"LogSumExpPotential": LogSumExpPotential, "SpanPotential": SpanPotential}
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What a map says of a posterior, at fresh points of the reference.
-
-    Attributes
-    ----------
-    kl, kl_error : KL(ρ|μ) with log Z from the same points, and its standard error.
-    log_z, log_z_error : log ∫e^{−f} by importance sampling, and its standard error.
-    ess : effective share of the importance samples, in (0, 1].
-    count : of fresh points.
-    modes : minima of f that were found and how the map covers them.
-    outcome : reached; "modes missed"; "low ess" below a tenth; "large kl".
-    """
-
-    kl: float
-    kl_error: float
-    log_z: float
-    log_z_error: float
-    ess: float
-    count: int
-    modes: Modes = field(repr=False)
-    outcome: Outcome
-
-    def __repr__(self) -> str:
-        return (
-            f"<Evidence: KL = {self.kl:.4f} ± {self.kl_error:.4f}, log Z = {self.log_z:.4f} ± {self.log_z_error:.4f}, "
-            f"ESS {self.ess:.1%} of {self.count}, {self.outcome.name}>"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +115,39 @@ class Sampler:
         """∇ψ(y), of the layout of y."""
         where = given(y, self.dim)
         return where.vectors(self.unit.back(images(self.standard, np.ascontiguousarray(where.columns.T))).T)
+
+    def jacobian(self, y: Points) -> Array:
+        """D²ψ(y), the derivative of the map, in the shapes of matrices at y."""
+        where = given(y, self.dim)
+        parts = self.standard.at(np.ascontiguousarray(where.columns.T)).hessian
+        return where.matrices(self.unit.spread * np.moveaxis(parts, 0, -1))
+
+    def problem(self, box: Box, corner: ArrayLike) -> Problem:
+        """Reference and law as densities on a window, for `transport` and every flow: ∇ψ is the map that these look for.
+
+        Parameters
+        ----------
+        box : a grid whose point z stands for corner + z.
+        corner : (d,).
+
+        Returns
+        -------
+        `Problem`.
+
+        Raises
+        ------
+        ValueError : another dimension; a window without a thousandth of 8192 points of either law, or more.
+        """
+        low = real(corner, "corner")
+        if low.shape != (self.dim,) or box.dim != self.dim:
+            raise ValueError(f"corner of shape {low.shape}, a box in {box.dim} dimensions: the sampler has {self.dim}")
+        for name, points in (("reference", self.reference.sample(FRESH, 0)), ("law", self.sample(FRESH, 0))):
+            inside = np.all((points >= low) & (points <= low + np.array(box.lengths)), axis=1)
+            if not inside.mean() > WITHIN:
+                raise ValueError(f"box: {1 - inside.mean():.2%} of the {name} lies outside: take a larger window")
+        places = low + box.points.reshape(self.dim, -1).T
+        mu, nu = self.reference.log_density(places), self.log_density(Cloud(places))
+        return Problem.from_densities(box, *(np.exp(logs - logs.max()).reshape(box.shape) for logs in (mu, nu)))
 
     def inverse(self, x: Points) -> Array:
         """∇ψ*(x), by Newton's method with a line search on values, to 1e-12 of distance and spread; NaN where there is none."""
