@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from mpi4py import MPI
 
 import pmasolve as pma
@@ -76,6 +77,83 @@ def solved(shape: list[int], kind: str) -> dict[str, Any] | None:
 def many(*cases: list[Any]) -> list[Any]:
     """Several of them in one run."""
     return [solved(*case) for case in cases]
+
+
+def flowed(shape: list[int], kind: str, rtol: float) -> dict[str, Any] | None:
+    """Sinkhorn and MongeAmpere to two times, in slabs and on one process; MongeAmpere also against a run of all digits."""
+    alone = pma.Torus(tuple(shape))
+    torus, times, eps = dist.slabs(alone), [0.05, 0.1], 0.01
+    given = problem(torus, kind)
+    runs = [
+        pma.evolve(pma.Sinkhorn(given, eps, gauge=pma.SYMMETRIC, quadrature=1e-3), times),
+        pma.evolve(pma.MongeAmpere(given, rtol=rtol), times),
+    ]
+    last = [whole(torus, run.potentials[-1]) for run in runs]
+    steps = COMM.allgather([len(run.records["t"]) for run in runs])
+    if last[0] is None:
+        return None
+    given = problem(alone, kind)
+    sinkhorn = pma.evolve(pma.Sinkhorn(given, eps, gauge=pma.SYMMETRIC, quadrature=1e-3), times)
+    flow, exact = (pma.evolve(pma.MongeAmpere(given, rtol=r), times) for r in (rtol, 1e-12))
+    centred = [alone.centred(u) for u in (last[1], flow.potentials[-1], exact.potentials[-1])]
+    names = ("derivatives", "jacobian_products")
+    return {
+        "sinkhorn": float(np.max(np.abs(last[0] - sinkhorn.potentials[-1]))),
+        "records": max(float(np.max(np.abs(runs[0].records[k] - v))) for k, v in sinkhorn.records.items()),
+        "errors": [float(np.max(np.abs(u - centred[2]))) for u in centred[:2]],
+        "distance": float(np.max(np.abs(alone.centred(last[0]) - centred[0]))),
+        "calls": [[float(run.records[name][-1]) for name in names] for run in (runs[1], flow)],
+        "mass": float(runs[1].records["mass"][-1]),
+        "same steps": all(one == steps[0] for one in steps),
+        "outcomes": [run.outcome.name for run in runs],
+    }
+
+
+def kept(folder: str, leave: bool) -> float | None:
+    """A run is saved on half the way; or gone on with from there, and compared with one that never stopped."""
+    torus = dist.slabs(pma.Torus((20, 24)))
+    flow = pma.Sinkhorn(problem(torus, "callable"), 0.01, quadrature=1e-3)
+    if leave:
+        dist.save(pma.evolve(flow, [0.03, 0.05]), f"{folder}/run")
+        dist.write_array(torus, torus.points, f"{folder}/points.npy")
+        return None
+    again = pma.resume(dist.load(f"{folder}/run", flow), [0.08])
+    assert again.times.tolist() == [0.03, 0.05, 0.08]
+    assert np.array_equal(dist.read_array(torus, f"{folder}/points.npy"), torus.points)
+    other = pma.Sinkhorn(pma.Problem(torus, source, source), 0.01, quadrature=1e-3)
+    for wrong in (other, pma.Sinkhorn(flow.problem, 0.02, quadrature=1e-3)):
+        with pytest.raises(ValueError, match="belongs to"):
+            dist.load(f"{folder}/run", wrong)
+    straight = pma.evolve(flow, [0.03, 0.05, 0.08])
+    gap = max(float(np.max(np.abs(a - b))) for a, b in zip(again.potentials, straight.potentials, strict=True))
+    return COMM.allreduce(gap, op=MPI.MAX)
+
+
+def folded() -> list[float]:
+    """The least stretch of a potential whose map folds between the last node of each rank and the next only, and of none."""
+    alone = pma.Torus((16, 16))
+    torus = dist.slabs(alone)
+    D = np.zeros(alone.shape)
+    D[: torus.cuts[0].stop] = 3 / 16  # falls at the cut, by more than the spacing
+    steps = [float(np.min(part)) for part in torus.across(D[torus.planes], 0)]
+    inside = float(np.min(np.diff(D[torus.planes], axis=0)))
+    return [torus.least(min(steps)), torus.least(inside)]
+
+
+def scattered(n: int, m: int) -> dict[str, Any]:
+    """Sinkhorn between clouds whose targets are shared out, and on one process."""
+    x, y = np.random.default_rng(3).standard_normal((2, n + m, 2))
+    given = pma.Problem.from_samples(x[:n], 0.7 * y[:m] + 0.3)
+    engine = dist.shared()
+    one, many = (pma.evolve(pma.Sinkhorn(given, 0.25, gauge=pma.SELF, softmin=s), [0.5, 1.0]) for s in (None, engine))
+    work = [COMM.allreduce(run.flow.kernel.report["pairs"]) for run in (one, many)]
+    return {
+        "gap": COMM.allreduce(float(np.max(np.abs(one.potentials - many.potentials))), op=MPI.MAX),
+        "pairs": [work[0] / COMM.size, work[1]],
+        "gathers": engine.ranks.calls["gathers"],
+        "bytes": COMM.allreduce(engine.ranks.sent["gathers"]),
+        "outcome": many.outcome.name,
+    }
 
 
 def sent(shape: list[int]) -> dict[str, float] | None:

@@ -67,6 +67,31 @@ def test_three_uneven_slabs_find_what_one_process_does() -> None:
     assert run["sent"][1] > 0
 
 
+def runs_agree(run: dict[str, Any], rtol: float) -> None:
+    """Sinkhorn to roundings; MongeAmpere, by another integrator, to the error that both have, at the same cost."""
+    print(run)
+    assert run["outcomes"] == ["reached", "reached"]
+    assert run["same steps"]
+    assert run["sinkhorn"] < 1e-14
+    assert run["records"] < 1e-13
+    assert run["errors"][0] < 3 * run["errors"][1] + 1e-14
+    assert run["errors"][0] < 10 * rtol
+    assert run["calls"][0][0] <= 1.4 * run["calls"][1][0]
+    assert run["mass"] == pytest.approx(1.0, abs=1e-6)
+    assert run["errors"][0] < run["distance"] < 1e-3  # the two solvers share nothing but the grid: apart by ε², no more
+
+
+def test_sinkhorn_and_the_flow_on_slabs_are_those_of_one_process() -> None:
+    runs_agree(found(3, "flowed", [24, 26], "callable", 1e-6), 1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("kind", ["callable", "spline"])
+def test_flows_in_space(ranks: int, kind: str) -> None:
+    runs_agree(found(ranks, "flowed", [24, 18, 20], kind, 1e-6), 1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
 def test_any_number_of_ranks_finds_what_one_does(ranks: int) -> None:
@@ -111,6 +136,28 @@ def test_bad_use_is_told_to_every_rank_with_its_remedy() -> None:
     assert len(told) == len(words)
     for answer, part in zip(told, words, strict=True):
         assert part in answer
+
+
+def test_a_run_goes_on_on_another_number_of_ranks(tmp_path: Path) -> None:
+    assert found(3, "kept", str(tmp_path), True) is None
+    assert found(2, "kept", str(tmp_path), False) < 1e-14
+    assert found(1, "kept", str(tmp_path), False) < 1e-14
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "points.npy"}
+
+
+def test_a_fold_between_two_ranks_is_seen() -> None:
+    across, inside = found(2, "folded")
+    assert across == -3 / 16
+    assert inside == 0.0
+
+
+def test_clouds_share_out_their_targets() -> None:
+    run = found(3, "scattered", 301, 250)
+    print(run)
+    assert run["outcome"] == "reached"
+    assert run["gap"] < 1e-13
+    assert run["pairs"][1] <= run["pairs"][0]  # of one direction: the work is divided, not repeated
+    assert run["bytes"] <= run["gathers"] * 8 * 301 * 2
 
 
 @pytest.mark.parametrize("how", ["signal", "error"])

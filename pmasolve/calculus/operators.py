@@ -15,7 +15,7 @@ import numpy as np
 from ..machine.arrays import Array
 from ..machine.threads import blocks, sharing
 from ..problems.grids import Grid
-from .hessians import packed, vectorised
+from .hessians import eigenvalue_range, packed, vectorised
 from .series import Coefficients
 from .transforms import Orders, Transform, transform_of
 
@@ -143,6 +143,12 @@ class FourierOperators:
         out.fill(0.0)
         terms = list(zip(self._orders, self._weights, [*b, *S], strict=True))
         return self.transform.add_derivatives(coefficients, terms, out)
+
+
+def eigenvalues_over(grid: Grid, S: Array) -> tuple[float, float, float]:
+    """Least, greatest and mean eigenvalue over all nodes of the packed symmetric matrices S (dim(dim+1)/2, *local)."""
+    low, high, mean = eigenvalue_range(S)
+    return grid.least(low), grid.most(high), grid.summed(mean * S[0].size) / grid.size
 
 
 def jet_of(operators: Operators, values: Array) -> Jet:

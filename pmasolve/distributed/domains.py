@@ -61,6 +61,12 @@ class SlabTorus(Torus):
         """The least of what the ranks have found; NaN where one has."""
         return -self.most(-part)
 
+    def across(self, values: Array, j: int) -> tuple[Array, ...]:
+        """Differences from the last nodes of this rank along axis ``j`` to the next; of the first axis on the next rank."""
+        if j > 0 or self.whole:
+            return super().across(values, j)
+        return (self.ranks.following(values[0]) - values[-1],)
+
     def values(self, array: ArrayLike, name: str) -> Array:
         """One finite number for each node of this rank; what is wrong on one rank is an error on all."""
         found, error = np.empty(0), None

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..machine.arrays import Array
 from ..machine.extras import extra, installing
 from ..machine.progress import silence
 
@@ -88,6 +89,14 @@ class Ranks:
         """What every rank has, in order; for small things."""
         return self.comm.allgather(part)
 
+    def joined(self, part: Array, counts: Sequence[int]) -> Array:
+        """The parts of all ranks, ``counts`` long, one after the other."""
+        out = np.empty(sum(counts))
+        self.comm.Allgatherv(part, [out, (list(counts), _starts(counts)), MPI.DOUBLE])
+        self.sent["gathers"] += part.nbytes * (self.size - 1)
+        self.calls["gathers"] += 1
+        return out
+
     def agree(self, error: Exception | None) -> None:
         """Raise on every rank the error of the first that has one: a rank that raised alone would leave the others waiting."""
         if not self.summed(float(error is not None)):
@@ -96,6 +105,13 @@ class Ranks:
         rank, first = next((rank, found) for rank, found in enumerate(errors) if found is not None)
         alone = sum(found is not None for found in errors) < self.size
         raise type(first)(f"{first} (rank {rank})" if alone else str(first)) from error
+
+    def following(self, mine: Array) -> Array:
+        """What the next rank gives, after the last the first; this rank gives ``mine``."""
+        got, send = np.empty(mine.shape), np.ascontiguousarray(mine)
+        self.comm.Sendrecv(send, dest=(self.rank - 1) % self.size, recvbuf=got, source=(self.rank + 1) % self.size)
+        self.sent["ghosts"] += send.nbytes
+        return got
 
     def exchange(self, pieces: Sequence[NDArray], counts: Sequence[int], purpose: str) -> list[NDArray]:
         """What every other rank has for this one, flat and ``counts`` long, for one flat piece to each of them."""

@@ -26,7 +26,9 @@ class SlabWaves:
 
     def __init__(self, torus: SlabTorus) -> None:
         ranks, half = torus.ranks, (*torus.shape[:-1], torus.shape[-1] // 2 + 1)
-        self.torus, self.ranks, self._library = torus, ranks, library()
+        self.torus, self.ranks, transforms = torus, ranks, library()
+        self._half, self._real = transforms.real(torus.shape[-1])
+        self._there, self._back = zip(*(transforms.whole(axis) for axis in (0, 1)), strict=True)
         self.cuts = cut(half[1], ranks.size)
         self.mine = self.cuts[ranks.rank]
         self.shape = (half[0], self.mine.stop - self.mine.start, *half[2:])
@@ -77,9 +79,9 @@ class SlabWaves:
         work, source = self._work, values.reshape(len(self._work), self._work.shape[1], -1)
 
         def slab(s: slice) -> None:
-            self._library.half(source[s].reshape(-1, source.shape[-1]), work[s].reshape(-1, work.shape[-1]))
+            self._half(source[s].reshape(-1, source.shape[-1]), out=work[s].reshape(-1, work.shape[-1]))
             if work.shape[1] > 1:
-                self._library.whole(work[s], 1, back=False)
+                self._there[1](work[s], out=work[s])
 
         self.on_slabs(slab)
         return work
@@ -88,7 +90,7 @@ class SlabWaves:
         """The first axis: planes to columns."""
         lines = out.reshape(len(out), -1)
         self._transpose.to_columns(planes.reshape(len(planes), -1), out)
-        self._on_columns(lambda c: self._library.whole(lines[:, c], 0, back=False))
+        self._on_columns(lambda c: self._there[0](lines[:, c], out=lines[:, c]))
 
     def analyse(self, values: Array, odd: tuple[bool, ...], out: Complex) -> None:
         """rfftn."""
@@ -101,7 +103,7 @@ class SlabWaves:
 
         def columns(c: slice) -> None:
             np.multiply(source[:, c], factor, out=lines[:, c])
-            self._library.whole(lines[:, c], 0, back=True)
+            self._back[0](lines[:, c], out=lines[:, c])
 
         self._on_columns(columns)
         self._transpose.to_rows(lines, self._work.reshape(len(self._work), -1))
@@ -111,12 +113,12 @@ class SlabWaves:
         part = self._work[slab]
         if part.shape[1] > 1:
             part = part * symbol.factors[1][:, None]
-            self._library.whole(part, 1, back=True)
+            self._back[1](part, out=part)
         return part.reshape(-1, part.shape[-1])
 
     def last(self, rows: Complex, symbol: Symbol, out: Array) -> None:
         """irfft."""
-        self._library.real(rows * symbol.factors[2], out)
+        self._real(rows * symbol.factors[2], out=out)
 
     def refined(self, coefficients: Complex, grid: Grid, out: Complex) -> None:
         """The modes below Nyquist's of both grids, the others 0."""

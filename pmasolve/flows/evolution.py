@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..calculus.hessians import all_finite, eigenvalue_range
-from ..calculus.operators import Jet, Operators, Shifted
+from ..calculus.hessians import all_finite
+from ..calculus.operators import Jet, Operators, Shifted, eigenvalues_over
 from ..calculus.series import Coefficients
 from ..machine.arrays import Array
 from ..problems.divergences import Divergence, log_ratio, speed_and_slope
@@ -32,14 +32,14 @@ class Evolution:
         self.problem, self.operators, self.transform = problem, operators, operators.transform
         self.objective = objective
         self.refusal: Outcome = CONVEXITY_LOST  # why the last state was refused
-        kappa2 = float(np.mean([k.ravel()[1] ** 2 for k in self.transform.wavenumbers]))
+        kappa2 = float(np.mean([(2 * np.pi / period) ** 2 for period in problem.domain.periods]))
         self._shifted, self._unit = Shifted(self.operators), 1.0 / kappa2
         self._isometry, self._ones = map(self._shifted.weights, (self.transform.isometry, np.ones(1)))
         self.scale = 4 * np.pi**2 / kappa2  # mean squared period: the unit of u and w
         self.here: Linearisation | None = None
         self._sample, self._chain_rule = np.empty(0), ChainRule(problem)
         self._jet = Jet.empty(problem.domain)  # reused: allocating costs more than arithmetic
-        self._values = np.empty(problem.domain.shape)
+        self._values = np.empty(problem.domain.local)
         self._spectrum = self.transform.zeros()
         self._flat = self.transform.as_vector(self._spectrum)
         self._diffusion, self._strictness = 1.0, 1.0
@@ -63,7 +63,7 @@ class Evolution:
 
     def values(self, y: Array) -> Array:
         """The function on the grid that a state stands for, of the grid's shape."""
-        out = np.empty(self.problem.domain.shape)
+        out = np.empty(self.problem.domain.local)
         return self.transform.derivative(self.coefficients(y), (0,) * out.ndim, out)
 
     def derivative(self, y: Array, out: Array) -> bool:
@@ -83,7 +83,8 @@ class Evolution:
             return False
         ratio = log_ratio(self.objective, self.problem, here.speed)
         self.drive, self.slope = speed_and_slope(self.objective, ratio)
-        if not np.min(self.slope) > 0 or (self.drive is not here.speed and not all_finite(self.drive)):
+        domain, finite = self.problem.domain, self.drive is here.speed or all_finite(self.drive)
+        if not domain.least(float(np.min(self.slope) > 0 and finite)):
             self.refusal = NOT_PARABOLIC
             return False
         self.here, self._sample = here, self._sampled(y).copy()
@@ -97,7 +98,7 @@ class Evolution:
 
     def linearise(self, y: Array) -> None:
         """The last admissible state serves unless the integrator has moved on."""
-        if self.here is None or not np.array_equal(self._sampled(y), self._sample):
+        if self.here is None or self.problem.domain.most(float(not np.array_equal(self._sampled(y), self._sample))):
             self._evaluate(y)
         if self.here is None:  # refused: the attempt must fail, any linearisation will do
             return
@@ -112,7 +113,7 @@ class Evolution:
         """Least, greatest and mean eigenvalue of h′G⁻¹."""
         if np.ndim(self.slope) == 0:
             return tuple(float(self.slope) * value for value in here.diffusion)  # pyright: ignore[reportReturnType]
-        return eigenvalue_range(self.slope * here.inverse)
+        return eigenvalues_over(self.problem.domain, self.slope * here.inverse)
 
     def _prepare(self, here: Linearisation) -> None:
         """For products, in the arrays there are: the map gives way to ∇g(∇φ)."""

@@ -17,6 +17,7 @@ from ..machine import archives
 from ..machine.archives import BadFile
 from ..machine.arrays import Array, having
 from ..problems.outcomes import Outcome
+from ..problems.problem import checked
 from .descriptions import Description, differences, flow_arrays, flow_description, made
 from .trajectories import Flow, Trajectory, followed
 
@@ -57,6 +58,7 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     t, latest = followed(trajectory).latest
     remedy = "it has no densities on nodes: save what it found, as_sampler(run).save(path)"
     having(trajectory.flow.problem, "mu", "trajectory", remedy)
+    checked(trajectory.flow.problem)
     arrays = {
         "times": trajectory.times,
         "potentials": trajectory.potentials,

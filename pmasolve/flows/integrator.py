@@ -6,13 +6,15 @@ Hindmarsh et al., SUNDIALS, ACM TOMS 31 (2005).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Protocol
 
 import numpy as np
 from sksundae.cvode import CVODE, CVODEJacTimes, CVODEPrecond
 
 from ..machine.arrays import Array, number
-from ..problems.outcomes import REACHED, REFUSED, STEP_LIMIT
+from ..problems.nodes import Whole
+from ..problems.outcomes import REACHED, REFUSED, STEP_LIMIT, Outcome
 
 # What a refused state reports as its derivative: finite, so that it cannot poison the run, and large enough to fail every
 # convergence and error test of the attempt, after which CVODE shrinks the step.
@@ -31,6 +33,25 @@ GAVE_UP = STEP_LIMIT.advising("the integrator gave up; loosen rtol, or refine th
 
 # BDF of order q with fixed leading coefficient, as CVODE's, solves y − γF(y) = … with γ = dt/(1 + 1/2 + … + 1/q).
 LEADING = np.cumsum(1.0 / np.arange(1, MAX_ORDER + 1))
+
+
+class Steps(Protocol):
+    """What steps a `System`: the time and the state reached, how that ended, and what it took."""
+
+    t: float
+    y: Array
+    reached: float  # the end of the last internal step
+    outcome: Outcome
+    order: float
+
+    @property
+    def counts(self) -> Counts:
+        """Right-hand sides, Newton iterations and Jacobian products so far."""
+        ...
+
+    def advance(self, until: float) -> None:
+        """One internal step; if it passes ``until``, the interpolant there."""
+        ...
 
 
 class System(Protocol):
@@ -147,6 +168,12 @@ class Integrator:
             del result  # its copy of the state
         if self.reached >= until:
             self.t, self.y = until, self._solver.step(until, method="normal").y
+
+
+@singledispatch
+def integrator_on(domain: Whole, system: System, y: Array, tolerance: float, t: float) -> Steps:
+    """What steps a system whose state is of functions on this domain: CVODE, unless the domain registers another."""
+    return Integrator(system, y, tolerance, t)
 
 
 def order_of(dt: float, gamma: float) -> float:

@@ -153,9 +153,8 @@ class LinearisedMongeAmpere:
         assert isinstance(base, Evolution)
         parts = [initial, self.direction, *([np.zeros_like(initial)] if self.ratio is not None else [])]
         y = np.concatenate([base.vector(part) for part in parts])
-        return MongeAmpereState.of(
-            LinearisedEvolution(base, self.ratio), y, local_tolerance(self.rtol) * base.scale, 0.0
-        )
+        system, tolerance = LinearisedEvolution(base, self.ratio), local_tolerance(self.rtol) * base.scale
+        return MongeAmpereState.of(self.problem.domain, system, y, tolerance, 0.0)
 
     def resume(self, potential: Array, t: float) -> MongeAmpereState:
         """w is not known from the potential alone."""

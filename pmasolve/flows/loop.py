@@ -66,7 +66,7 @@ def evolve(
     requested = increasing(times)
     admit(having(flow, "advance", "flow", "give a flow, for example MongeAmpere(problem)"), requested)
     states = states_of(flow)
-    u = np.zeros(states.shape) if initial is None else states.values(initial, "initial")
+    u = np.zeros(states.local) if initial is None else states.values(initial, "initial")
     log = _Log(flow, u, start(flow, u))
     return _run(log, requested, events, listeners(on_step), throw, progress)
 
@@ -152,7 +152,7 @@ class _Log:
 
     def run(self, outcome: Outcome = UNDER_WAY) -> Trajectory:
         """The trajectory as far as it got, with what was there before."""
-        shape = states_of(self.flow).shape
+        shape = states_of(self.flow).local
         new = Trajectory(
             self.flow,
             np.array(self.times),

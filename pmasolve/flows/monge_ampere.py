@@ -15,11 +15,12 @@ from ..machine.arrays import Array, having
 from ..machine.exponentials import FLOOR, LOG2E, exp2
 from ..machine.threads import blocks, each
 from ..problems.divergences import Divergence, checked_objective, value_of
+from ..problems.nodes import Whole
 from ..problems.objectives import KL
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem, checked
 from .evolution import Evolution
-from .integrator import Integrator, System, admit_tolerance
+from .integrator import Steps, System, admit_tolerance, integrator_on
 from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, look, lost, need_convex
 from .refinement import by_refinement
 from .trajectories import ErrorEstimate, Trajectory
@@ -61,7 +62,7 @@ class PotentialSystem(System, Protocol):
 class MongeAmpereState:
     """The last state that is well, and the integrator, which goes on from it."""
 
-    integrator: Integrator
+    integrator: Steps
     evolution: PotentialSystem
     t: float
     y: Array
@@ -69,9 +70,9 @@ class MongeAmpereState:
     record: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, evolution: PotentialSystem, y: Array, tolerance: float, t: float) -> MongeAmpereState:
+    def of(cls, domain: Whole, evolution: PotentialSystem, y: Array, tolerance: float, t: float) -> MongeAmpereState:
         """A fresh integrator at time t."""
-        return cls(Integrator(evolution, y, tolerance, t), evolution, t, y)
+        return cls(integrator_on(domain, evolution, y, tolerance, t), evolution, t, y)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,7 @@ class MongeAmpere:
         admit_tolerance(self.rtol)
         having(self.space, "on", "space", "give Fourier(), or FiniteDifference(order)")
         checked_objective(self.objective)
-        if checked(self.problem).has_densities:
+        if checked(self.problem, shared=True).has_densities:
             self.problem.need_positive("the Monge–Ampère flow")
 
     reading = cached_property(OnGrid.of)
@@ -136,9 +137,8 @@ class MongeAmpere:
         """A state at time t with a fresh integrator, which starts at low order; the potential must be strictly convex."""
         need_convex(self.operators, potential)
         evolution = Evolution(self.problem, self.operators, self.objective)
-        return MongeAmpereState.of(
-            evolution, evolution.vector(potential), local_tolerance(self.rtol) * evolution.scale, t
-        )
+        y, tolerance = evolution.vector(potential), local_tolerance(self.rtol) * evolution.scale
+        return MongeAmpereState.of(self.problem.domain, evolution, y, tolerance, t)
 
     def advance(self, state: MongeAmpereState, until: float) -> MongeAmpereState:
         """One step of the integrator, or the interpolant at ``until``."""
@@ -202,13 +202,14 @@ def step_record(state: MongeAmpereState, dt: float) -> dict[str, float]:
     here = state.evolution.here
     if here is None:  # the last state tried was refused
         return work
-    cell, sums = here.problem.domain.cell, density_sums(here.speed, here.problem.f)
-    objective, mass, kl = state.evolution.objective, sums.mass * cell, sums.entropy * cell
+    domain, sums = here.problem.domain, density_sums(here.speed, here.problem.f)
+    mass, kl, total = domain.summed(np.array([sums.mass, sums.entropy, sums.total])).tolist()
+    objective, mass, kl = state.evolution.objective, mass * domain.cell, kl * domain.cell
     drive = state.evolution.drive
     if drive is here.speed:  # KL: all is known from the sums
-        mean, low, high = sums.total / drive.size, sums.low, sums.high
+        mean, low, high = total / domain.size, domain.least(sums.low), domain.most(sums.high)
     else:
-        mean, low, high = float(np.mean(drive)), float(np.min(drive)), float(np.max(drive))
+        mean, low, high = domain.mean(drive), domain.least(float(np.min(drive))), domain.most(float(np.max(drive)))
     return {
         **work,
         "min_eigenvalue": 1.0 / here.diffusion[1],

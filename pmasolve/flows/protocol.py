@@ -98,8 +98,8 @@ class States(Protocol):
     """Where potentials live: a domain, or anything else that is an array of one shape."""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one potential."""
+    def local(self) -> tuple[int, ...]:
+        """Shape of one potential, of its part in this process."""
         ...
 
     @property

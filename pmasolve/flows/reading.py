@@ -18,11 +18,9 @@ from ..calculus.hessians import (
     add_difference,
     all_finite,
     apply,
-    eigenvalue_range,
-    extreme_eigenvalues,
     log_det_inverse,
 )
-from ..calculus.operators import Fourier, Jet, Operators, Space, jet_of
+from ..calculus.operators import Fourier, Jet, Operators, Space, eigenvalues_over, jet_of
 from ..calculus.series import Coefficients
 from ..machine.arrays import Array
 from ..machine.threads import CACHED
@@ -50,7 +48,7 @@ class Linearisation:
     @cached_property
     def convex(self) -> bool:
         """Whether I + D²u is positive definite, and everything finite, at every point."""
-        return all_finite(self.speed)
+        return _finite(self.problem, self.speed)
 
     @property
     def log_density(self) -> Array:
@@ -72,11 +70,11 @@ class Linearisation:
     @cached_property
     def diffusion(self) -> tuple[float, float, float]:
         """Least, greatest and mean eigenvalue of G⁻¹."""
-        return eigenvalue_range(self.inverse)
+        return eigenvalues_over(self.problem.domain, self.inverse)
 
     def times(self, coefficients: Coefficients, out: Array | None = None) -> Array:
         """𝓛w on the grid from the coefficients of w, in ``out`` if given."""
-        out = np.empty(self.problem.domain.shape) if out is None else out
+        out = np.empty(self.problem.domain.local) if out is None else out
         return self.operators.contract(coefficients, self.inverse, self.drift, out)
 
 
@@ -86,7 +84,7 @@ def linearise(problem: Problem, operators: Operators, jet: Jet, differences: boo
     With ``differences`` the derivative of g is taken at the map's points, which costs 2 dim evaluations of g.
     """
     speed, inverse = log_det_inverse(jet.D2, jet.D2)
-    if not all_finite(speed):  # not convex: the map may be anywhere, g is not asked
+    if not _finite(problem, speed):  # not convex: the map may be anywhere, g is not asked
         return Linearisation(problem, operators, speed, inverse, speed)
     composed = problem.target.at(problem.domain.displaced(jet.D))
     add_difference(speed, problem.f, composed)
@@ -94,14 +92,20 @@ def linearise(problem: Problem, operators: Operators, jet: Jet, differences: boo
     return Linearisation(problem, operators, speed, inverse, composed, slope)
 
 
+def _finite(problem: Problem, values: Array) -> bool:
+    """Whether all are, on all nodes."""
+    return bool(problem.domain.least(float(all_finite(values))))
+
+
 def central_differences(problem: Problem, points: Array) -> Array:
-    """∇g at points (dim, …) to about eight digits, by one call of g for each block of points."""
+    """∇g at points (dim, …) to about eight digits, by one call of g for each block of points; as many of them in every process."""
     flat, out = points.reshape(len(points), -1), np.empty(points.shape)
     steps = 1e-5 * np.array(problem.domain.lengths)
     moves = np.concatenate([np.diag(steps), -np.diag(steps)], axis=1)[:, :, None]  # (dim, 2 dim, 1)
-    for first in range(0, flat.shape[1], CACHED):
-        ahead, behind = np.split(problem.target.at(flat[:, None, first : first + CACHED] + moves), 2)
-        out.reshape(flat.shape)[:, first : first + CACHED] = (ahead - behind) / (2 * steps[:, None])
+    for block in range(int(problem.domain.most(-(-flat.shape[1] // CACHED)))):
+        some = slice(block * CACHED, (block + 1) * CACHED)
+        ahead, behind = np.split(problem.target.at(flat[:, None, some] + moves), 2)
+        out.reshape(flat.shape)[:, some] = (ahead - behind) / (2 * steps[:, None])
     return out
 
 
@@ -125,7 +129,10 @@ class ChainRule:
         if self.lost or self._asked % LOOKED_AT != 1:
             return False
         exact = central_differences(self.problem, self._points)
-        self.lost = float(np.max(np.abs(_some(drift) - exact))) > MISLED * float(np.max(np.abs(exact)) + 1.0)
+        most = self.problem.domain.most
+        self.lost = most(float(np.max(np.abs(_some(drift) - exact)))) > MISLED * (
+            most(float(np.max(np.abs(exact)))) + 1.0
+        )
         return self.lost
 
 
@@ -194,7 +201,7 @@ def look(operators: Operators, u: Array, problem: Problem | None = None) -> Seen
     (1.0, 1.0, 1.0)
     """
     grid, jet = operators.grid, jet_of(operators, u)
-    low, high = (1.0 + bound for bound in extreme_eigenvalues(jet.D2))
+    low, high = (1.0 + bound for bound in eigenvalues_over(grid, jet.D2)[:2])
     stretch = min(low, *(_least_stretch(grid, j, D) for j, D in enumerate(jet.D)))
     mass = None
     if problem is not None and not problem.vanishing and stretch > 0:
@@ -205,15 +212,13 @@ def look(operators: Operators, u: Array, problem: Problem | None = None) -> Seen
 
 def _least_stretch(grid: Grid, j: int, D: Array) -> float:
     """The least 1 + (D(x + h e_j) − D(x))/h along axis ``j`` of component ``j`` of a gradient, odd at the walls of a box."""
-    first, last = np.take(D, 0, axis=j), np.take(D, -1, axis=j)
-    ends = (2 * first, -2 * last) if grid.reflects else (first - last,)
     inside = np.min(np.diff(D, axis=j), initial=np.inf)
-    return 1.0 + float(min(inside, *(np.min(end) for end in ends))) / grid.spacing[j]
+    return 1.0 + grid.least(float(min(inside, *(np.min(end) for end in grid.across(D, j))))) / grid.spacing[j]
 
 
 def convexity(operators: Operators, u: Array) -> tuple[float, float]:
     """Least and greatest eigenvalue of D²φ = I + D²u over the grid."""
-    low, high = extreme_eigenvalues(jet_of(operators, u).D2)
+    low, high, _ = eigenvalues_over(operators.grid, jet_of(operators, u).D2)
     return 1.0 + low, 1.0 + high
 
 

@@ -17,8 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.fft
 
-from ..calculus.hessians import extreme_eigenvalues
-from ..calculus.operators import Fourier
+from ..calculus.operators import Fourier, eigenvalues_over
 from ..calculus.series import Coefficients
 from ..calculus.transforms import Transform, transform_of
 from ..machine.arrays import Array
@@ -171,14 +170,14 @@ def _on_finer_grid(
     level = Level(_normalised(between, densities, masses), Fourier().on(between))
     series[0].refined(series[1], between, level.coefficients)
     level.operators.jet(level.coefficients, level.jet)
-    low, high = (1.0 + value for value in _extremes(between, level.jet.D2))
+    low, high = (1.0 + value for value in eigenvalues_over(between, level.jet.D2)[:2])
     if not low > 0:
         return Certificate(NOTHING, low)
     nodes = level.problem.domain
     mu = walled(nodes, level.mu)
     finer = between.integral(np.sum(level.jet.D**2, axis=0) * mu)
     state = level.compare(mu, walled(nodes, level.pulled()))
-    least, _ = _extremes(between, level.jet.D2)
+    least = eigenvalues_over(between, level.jet.D2)[0]
     if not least > 0:  # also where a density underflows
         return Certificate(NOTHING, low)
     doubt = abs(between.mean(level.residual)) * between.volume
@@ -195,12 +194,6 @@ def _on_finer_grid(
     interval = within(_energy(level, state, least))
     step = between.integral(np.sum(level.elliptic.gradient() ** 2, axis=0) * mu)
     return Certificate(interval, low, float(np.sqrt(max(step, 0.0))))
-
-
-def _extremes(grid: Grid, S: Array) -> tuple[float, float]:
-    """Least and greatest eigenvalue over the nodes."""
-    low, high = extreme_eigenvalues(S)
-    return grid.least(low), grid.most(high)
 
 
 def _normalised(grid: Grid, densities: tuple[Function, Function], masses: list[float]) -> Problem:

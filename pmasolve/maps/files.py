@@ -18,7 +18,7 @@ from ..machine.archives import BadFile
 from ..machine.arrays import Array, number
 from ..problems.grids import Box, Grid, Torus
 from ..problems.outcomes import Outcome
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from .certificates import Interval
 from .exact import Simplex
 from .newton import NewtonKrylov
@@ -60,7 +60,7 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
     ...     float(load_map(save_map(T, f"{folder}/map.npz")).w2_squared) == T.w2_squared
     True
     """
-    grid = T.problem.domain
+    grid = checked(T.problem).domain
     header = {
         "format": MAP_FORMAT,
         "grid": [type(grid).__name__, grid.shape, grid.lengths],

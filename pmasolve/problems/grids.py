@@ -196,6 +196,11 @@ class Grid(Whole):
         """(average of |values|²)^½: the same number on every grid."""
         return float(np.sqrt(self.total(values**2) / self.size))
 
+    def across(self, values: Array, j: int) -> tuple[Array, ...]:
+        """Differences of values odd at walls, from the outermost nodes along axis ``j`` to those beyond."""
+        first, last = np.take(values, 0, axis=j), np.take(values, -1, axis=j)
+        return (2 * first, -2 * last) if self.reflects else (first - last,)
+
     def values(self, array: ArrayLike, name: str) -> Array:
         """Check that ``array`` holds one finite number for each point and return it as contiguous float64."""
         if getattr(array, "dtype", None) in (np.uint8, np.uint16) and self.shape[-1] == 4 and self.dim == 3:

@@ -120,7 +120,7 @@ class Sinkhorn:
                 "resolves, for example 1e-3, and look at error_estimate()"
             )
         positive(self.eps, "eps", "the regularisation")
-        least = DIGITS * checked(self.problem).extent ** 2
+        least = DIGITS * checked(self.problem, shared=True).extent ** 2
         if self.eps < least:
             raise ValueError(
                 f"eps={self.eps:.3g}: costs over ε have no digits left after the point; take at least {least:.3g}"
@@ -180,11 +180,11 @@ class Sinkhorn:
         ------
         ValueError : a gauge that returns multiples of f, which is known at the nodes.
         """
-        return gauged(self.gauge, Potential(self.problem.nu, v, self.eps), lambda: self.own)
+        return gauged(self.gauge, Potential(checked(self.problem).nu, v, self.eps), lambda: self.own)
 
     def inverse(self, u: Array) -> Potential | Debiased:
         """The half step after φ = |x|²/2 + u as a function of any y, in this gauge: ψ + q v_gg, whose map goes back from y to x."""
-        return gauged(self.gauge, Potential(self.problem.mu, u, self.eps), lambda: self.own_target)
+        return gauged(self.gauge, Potential(checked(self.problem).mu, u, self.eps), lambda: self.own_target)
 
     operators = OPERATORS
 
@@ -281,7 +281,7 @@ class Sinkhorn:
         """
         if not self.stepping.whole:
             return {"v": self.half_step(state.u)}
-        return {"v": np.full(self.problem.codomain.shape, np.nan) if state.v is None else state.v}
+        return {"v": np.full(self.problem.codomain.local, np.nan) if state.v is None else state.v}
 
     def error_estimate(self, trajectory: Trajectory) -> ErrorEstimate:
         """Distance from PMA.  Time: by halving ε, given the order in ε of the gauge.  Space: of the quadrature, at the worst time.

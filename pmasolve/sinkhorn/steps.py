@@ -75,7 +75,7 @@ class Step:
                 f"objective={self.objective}: the uniform law is no reference for samples, whose density is not known; take an "
                 "f-divergence from the source, as KL() or AlphaDivergence(alpha)"
             )
-        if self.objective != KL() and bool(np.isneginf(self.problem.mu.log_density).any()):
+        if self.objective != KL() and self.problem.mu.vanishes:
             raise ValueError(
                 f"objective={self.objective}: the source vanishes at some nodes, where the ratio of densities is not known; "
                 "add a floor, or leave the points without weight out"
@@ -90,7 +90,9 @@ class Step:
         """The step from φ = |x|²/2 + u whose image under S_ε is known."""
         change = (image - u) / self.eps
         drive, slope = speed_and_slope(self.objective, log_ratio(self.objective, self.problem, change))
-        low, high = (float(bound) * self.length / self.eps for bound in (np.min(slope), np.max(slope)))
+        domain = self.problem.domain
+        bounds = domain.least(float(np.min(slope))), domain.most(float(np.max(slope)))
+        low, high = (bound * self.length / self.eps for bound in bounds)
         after = image if self.whole else u + self.length * drive
         return Taken(after, change, drive, high, self._verdict(low, high))
 
@@ -109,8 +111,8 @@ class Step:
             "marginal_error": error,
             "mass": 1.0 + excess,
             "value": mu.integral(ratio) - excess if kl else value(self.objective, self.problem, change),
-            "fastest": float(drive.max()),
-            "slowest": float(drive.min()),
+            "fastest": domain.most(float(drive.max())),
+            "slowest": domain.least(float(drive.min())),
             "speed": domain.sup(domain.centred(drive)),
         }
 

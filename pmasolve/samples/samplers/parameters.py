@@ -36,6 +36,11 @@ class Parameters:
         return (self.count,)
 
     @property
+    def local(self) -> tuple[int, ...]:
+        """(p,): no other process has any."""
+        return self.shape
+
+    @property
     def words(self) -> str:
         """For the one line of a trajectory."""
         return f"{self.count} parameters of {self.of} in {self.dim} dimension{'s' if self.dim > 1 else ''}"

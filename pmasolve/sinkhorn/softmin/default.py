@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import singledispatch
+
 from ...problems.grids import Grid
 from .blockwise import Blockwise
 from .protocol import Nodes, Softmin
 from .separable import Separable
 
 
+@singledispatch
 def default_engine(source: Nodes, target: Nodes) -> Softmin:
     """`Separable` between a grid and itself, `Blockwise` between all other nodes.
 

@@ -162,7 +162,7 @@ class SeparableKernel:
         for j in reversed(range(self.grid.dim)):
             # bits inside: h is converted as the first pass reads it, the result as the last one writes it
             scales = LOG2E if j == self.grid.dim - 1 else 1.0, LN2 if j == 0 else 1.0
-            values = _one_pass(self.axes[j], values.reshape(-1, self.axes[j].n), scales, self.tally)
+            values = one_pass(self.axes[j], values.reshape(-1, self.axes[j].n), scales, self.tally)
         return values.reshape(self.grid.shape)
 
     backward = forward
@@ -230,7 +230,7 @@ def _each(work: Callable[[tuple[int, int]], Result], blocks: list[tuple[int, int
     return [work(block) for block in blocks] if points < SMALL_WORK else each(work, blocks)
 
 
-def _one_pass(axis: Axis, lines: Array, scales: tuple[float, float], tally: Tally) -> Array:
+def one_pass(axis: Axis, lines: Array, scales: tuple[float, float], tally: Tally) -> Array:
     """Log-sums along the last axis of (R, n), transposed: (n, R)."""
     rows, n = lines.shape
     out = np.empty((n, rows))
