@@ -40,19 +40,17 @@ LEAST_DAMPING = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Masses:
-    """Source and target on the nodes, of mean 1, with their logarithms."""
+    """Source and target on the nodes, of mean 1."""
 
     grid: Grid
     mu: Array
     nu: Array
-    log_mu: Array
-    log_nu: Array
 
     @classmethod
     def of(cls, grid: Grid, mu: Array, nu: Array) -> Masses:
         """Normalise two densities ≥ 0."""
         mu, nu = mu / np.mean(mu), nu / np.mean(nu)
-        return cls(grid, mu, nu, log_mass(mu), log_mass(nu))
+        return cls(grid, mu, nu)
 
 
 @dataclass(eq=False)
@@ -77,7 +75,7 @@ class Iterate:
 
 def iterate(masses: Masses, F: Array, eps: float) -> Iterate:
     """The plan of F: soft transform, marginal."""
-    here = plan(masses.grid, F + masses.log_mu, eps)
+    here = plan(masses.grid, F + log_mass(masses.mu), eps)
     a = here.adjoint(masses.nu)
     value = float(np.mean(F * masses.mu) - np.mean(here.value * masses.nu))
     return Iterate(F, here, value, a, float(np.mean(np.abs(masses.mu - a))))
@@ -89,7 +87,8 @@ def ascent(masses: Masses, F: Array, eps: float, note: Note) -> Iterator[Iterate
     del F  # an array of the grid
     while True:
         yield here
-        here = here if here.plan else iterate(masses, here.F, eps)
+        if here.plan is None:
+            here.plan = plan(masses.grid, here.F + log_mass(masses.mu), eps)
         direction, krylov = _direction(masses, here, damping)
         here, length = _step(masses, here, direction, eps)
         damping = _damping(damping, length)
@@ -163,7 +162,7 @@ def _step(masses: Masses, here: Iterate, direction: Array, eps: float) -> tuple[
     t = 1.0
     while t >= SHORTEST and slope > 0:
         trial = G - t * dG
-        F = -soft(masses.grid, trial + masses.log_nu, eps)
+        F = -soft(masses.grid, trial + log_mass(masses.nu), eps)
         if float(np.mean(F * masses.mu) + np.mean(trial * masses.nu)) >= here.value + ARMIJO * t * slope:
             return iterate(masses, F, eps), t
         t *= 0.5
@@ -171,4 +170,4 @@ def _step(masses: Masses, here: Iterate, direction: Array, eps: float) -> tuple[
 
 
 def _from_target(masses: Masses, G: Array, eps: float) -> Iterate:
-    return iterate(masses, -soft(masses.grid, G + masses.log_nu, eps), eps)
+    return iterate(masses, -soft(masses.grid, G + log_mass(masses.nu), eps), eps)

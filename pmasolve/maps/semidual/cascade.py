@@ -113,7 +113,9 @@ def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: floa
             F, q = _before_last(masses, F, here, settings, gap, note)
         here.leave()
         F = prolonged(masses.grid, finer.grid, F)
-    return _fine(F, q, settings, best, note)
+    only = [F]  # so that nobody else keeps it while the finest grid needs the memory
+    del F
+    return _fine(only.pop(), q, settings, best, note)
 
 
 def _at(masses: Masses, F: Array, q: float, tolerance: float, settings: SemiDual, note: Note) -> tuple[Array, Iterate]:
@@ -159,7 +161,9 @@ def _fine(F: Array | None, q: float, settings: SemiDual, best: Best, note: Note)
         F, _ = _coarse(masses, None, settings, note)
     while True:
         eps, tolerance, last = _eps(grid, q), settings.marginal * q**2, q * np.sqrt(0.5) < settings.least * 0.999
-        for here in islice(ascent(masses, F / eps, eps, note), settings.steps + 1):
+        iterates = islice(ascent(masses, F / eps, eps, note), settings.steps + 1)
+        del F
+        for here in iterates:
             wide = best.take(here, eps)
             if not best.met and before is not None:
                 best.raised(2 * eps * here.F - before)

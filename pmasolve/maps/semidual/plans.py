@@ -37,7 +37,7 @@ class Windows:
     """Windows of all outputs of all lines of one pass: first node, offset of its entry, what makes the sum of the weights 1."""
 
     low: Indices  # (R, n), counted from −n/2 on a torus
-    start: NDArray[np.int64]  # (R n + 1,)
+    start: NDArray[np.integer]  # (R n + 1,)
     scale: Array  # (R, n), at first the greatest terms
     kappa: float
     before: int  # images before the line, n/2 on a torus, else 0
@@ -65,7 +65,7 @@ def soft(grid: Grid, a: Array, eps: float) -> Array:
 class Plan:
     """The conditional probabilities P(x|y), axis by axis, and S(a).
 
-    Memory: 20 bytes and the window's weights, 4 bytes each, for each node and axis; windows have about 14 √(ε φ″)/h entries.  They
+    Memory: 16 bytes and the window's weights, 4 bytes each, for each node and axis; windows have about 14 √(ε φ″)/h entries.  They
     are rounded to float32, which makes another plan of P, off by 10⁻⁷; that its columns sum to 1 is seen to in float64.
     """
 
@@ -142,6 +142,8 @@ def _windows_of(grid: Grid, j: int, a: Array, eps: float) -> tuple[Array, Window
         lambda b: find(lines[b], kappa, before, WINDOW, low[b], high[b], best[b]),
         blocks(lines.shape[0], HEAVY * lines.size),
     )
-    start = np.zeros(lines.size + 1, np.int64)
-    np.cumsum((high - low + 1).reshape(-1), out=start[1:])
+    high -= low - 1
+    total = int(np.sum(high, dtype=np.int64))
+    start = np.zeros(lines.size + 1, np.int32 if total < 2**31 else np.int64)
+    np.cumsum(high.reshape(-1), out=start[1:], dtype=start.dtype)
     return lines, Windows(low, start, best, kappa, before)
