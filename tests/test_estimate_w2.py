@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pmasolve import Problem, estimate_w2, optimal_coupling
+from pmasolve import Cloud, Problem, estimate_w2, optimal_coupling
+from pmasolve.samples.units import in_common
 
 
 def normals(rng: np.random.Generator, n: int, m: int, dim: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -81,6 +82,25 @@ def test_what_is_refused() -> None:
         estimate_w2(x, x[:, :1])
     with pytest.raises(ValueError, match="halvings"):
         estimate_w2(x, x, halvings=0)
+    with pytest.raises(ValueError, match="x is a Cloud: give its points"):
+        estimate_w2(Cloud(x), x)
+    with pytest.raises(ValueError, match="y is a Problem: give its points"):
+        estimate_w2(x, Problem.from_samples(x, x))
+
+
+def test_points_in_common_are_said() -> None:
+    """The same sample twice was an interval [0, 0] that is reached; rounded data may have points in common by chance."""
+    rng = np.random.default_rng(6)
+    x, y = rng.standard_normal((2, 40, 2))
+    for other, count in ((x, 40), (x[::-1], 40), (np.concatenate([y[:30], x[:10]]), 10)):
+        found = estimate_w2(x, other)
+        assert (found.outcome.name, found.outcome.ok) == ("shared points", False)
+        assert f"{count} points of y are points of x" in found.outcome.advice
+    assert estimate_w2(x, y).outcome.name == "reached"
+    whole = rng.integers(0, 5, (2, 60, 2))
+    assert in_common(*whole) == 0
+    assert in_common(whole[0], whole[0][::-1]) == 60
+    assert in_common(np.repeat(x, 2, axis=0), np.repeat(x, 2, axis=0)) == 80
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ RUNGS, COARSEST = 12, 16.0  # of the ladder at the fixed point: from 16 s² by h
 STEPS = 7  # of the ladder at time t: ε = t, t/2, …, t/64
 FINE = 8.0  # no reference is coarser than s²/8, or t/16: a coarse one is as biased as what it judges
 BEYOND = 2  # the reference lies so many rungs below the best, and ends the walk of the self gauge
+ROUGHLY = 1e-2  # marginal error below that rung, where maps are noisy and fixed points laborious
 RISEN = 1.5  # times its least: a risk that is larger, so many rungs below it, has risen clearly
 
 
@@ -69,6 +70,7 @@ class Walk:
         for pair, found in zip(self.fits, self.images[rung], strict=True):
             for fit, known in zip(pair, found, strict=True):
                 if gauge.name not in known:
+                    fit.marginal = COMPARED if rung <= self.floor else ROUGHLY
                     known[gauge.name] = fit.image(gauge, self.ladder[rung], self.z, known)
 
     def _risen(self, name: str, rung: int) -> bool:

@@ -50,6 +50,7 @@ class Fit(Protocol):
     """The maps of one pair of samples at any ε; they are asked for from large ε to small."""
 
     work: Work
+    marginal: float
 
     def map(self, gauge: Candidate, eps: float) -> Map:
         """The map of a gauge, for points (n, dim)."""

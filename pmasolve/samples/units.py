@@ -58,6 +58,20 @@ def variance(points: Array, weights: Array) -> float:
     return float(weights @ np.mean((points - weights @ points) ** 2, axis=1))
 
 
+def in_common(x: Array, y: Array) -> int:
+    """How many points (rows) of y are points of x, beyond what independent samples of laws with atoms would have.
+
+    Twice as many as have a copy in their own sample, and two, are taken for chance; not where both are the same points.
+    """
+    (a, n), (b, m) = (np.unique(points, axis=0, return_counts=True) for points in (x, y))
+    _, where, times = np.unique(np.concatenate([b, a]), axis=0, return_index=True, return_counts=True)
+    found = int(np.sum(m[where[times > 1]]))
+    if np.array_equal(a, b) and np.array_equal(n, m):
+        return found
+    copies = float(np.mean(np.repeat(n, n) > 1)), float(np.mean(np.repeat(m, m) > 1))
+    return found if found > 2 + 2 * max(copies) * len(y) else 0
+
+
 def massive(problem: Problem) -> list[tuple[Array, Array]]:
     """Points and weights of both sides, without the points that have no mass."""
     clouds = [nodes for nodes in (problem.domain, problem.codomain) if isinstance(nodes, Cloud)]
