@@ -50,6 +50,22 @@ def test_the_risk_is_that_of_the_two_halves(rng):
     assert len(walk.images) == max(int(np.argmin(risks["self"])) + 2, walk.floor) + 1
 
 
+def test_the_walk_ends_where_all_is_noise(rng, monkeypatch):
+    """d = 30: at the rungs below two of seven fixed points take some hundred passes each, and tell nothing."""
+    x, y = rng.standard_normal((60, 30)), 1.3 * rng.standard_normal((60, 30)) + 1.0
+    problem = pma.Problem.from_samples(x, y)
+    found = pma.choose_eps(problem, halvings=1)
+    print(found.curve.eps.size, found.half_steps)
+    assert found.curve.eps.size <= 4
+    assert found.half_steps <= 200
+    error = rms(found.map(x) - 1.3 * x - 1.0)
+    monkeypatch.setattr(cross_fit, "DROWNED", np.inf)
+    longer = pma.choose_eps(problem, halvings=1)
+    assert longer.curve.eps.size >= 8
+    assert longer.half_steps > 2 * found.half_steps
+    assert error < 1.1 * rms(longer.map(x) - 1.3 * x - 1.0)
+
+
 def test_halves_share_no_point_and_keep_weights(rng):
     x, y, a, b = *sampled(rng, 9, 12), rng.random(9), rng.random(12)
     one, other = cross_fit.halves(np.random.default_rng(0), (x, a / a.sum()), (y, b / b.sum()))

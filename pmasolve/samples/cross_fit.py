@@ -28,14 +28,15 @@ STEPS = 7  # of the ladder at time t: ε = t, t/2, …, t/64
 FINE = 8.0  # no reference is coarser than s²/8, or t/16: a coarse one is as biased as what it judges
 BEYOND = 2  # the reference lies so many rungs below the best, and ends the walk of the self gauge
 ROUGHLY = 1e-2  # marginal error below that rung, where maps are noisy and fixed points laborious
+DROWNED = 6.0  # times the risk of the best: noise that ends the walk before
 RISEN = 1.5  # times its least: a risk that is larger, so many rungs below it, has risen clearly
 
 
 class Walk:
     """The ladder walked from above: maps of both halves of every halving at points of the sample, and their risks.
 
-    The self gauge goes first, until the reference lies `BEYOND` rungs below its best; the plain map of the fixed point comes with
-    it.  Other gauges are left where their risk has risen clearly.
+    The self gauge goes first, until the reference lies `BEYOND` rungs below its best, or all is noise; the plain map of the fixed
+    point comes with it.  Other gauges are left where their risk has risen clearly.
     """
 
     def __init__(
@@ -57,13 +58,19 @@ class Walk:
         for rung in range(len(self.ladder)):
             self.images.append([[{} for _ in pair] for pair in self.fits])
             self._look(rung, SELF)
-            if rung >= self.floor and rung >= self._best_own() + BEYOND:
+            best = self._best_own()
+            if rung >= best + BEYOND and (rung >= self.floor or self._drowned(rung, best)):
                 break
         for gauge in self.gauges:
             for rung in range(len(self.images)):
                 self._look(rung, gauge)
                 if self._risen(gauge.name, rung):
                     break
+
+    def _drowned(self, rung: int, best: int) -> bool:
+        """Whether maps of the self gauge are so noisy that they and those below tell nothing: in many dimensions soon."""
+        noises = [np.mean([self._noise(A[SELF.name], B[SELF.name]) for A, B in self.images[j]]) for j in (rung, best)]
+        return bool(noises[0] > DROWNED * max(noises[1], self._risk(SELF.name, best, self._reference(best))))
 
     def _look(self, rung: int, gauge: Candidate) -> None:
         """The images of z by all fits, where they are not known yet."""
