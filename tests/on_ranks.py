@@ -192,6 +192,10 @@ def refused() -> list[str]:
         lambda: pma.transport(good, method=pma.SemiDual()),
         lambda: pma.transport(good, space=pma.FiniteDifference(2)),
         lambda: pma.schroedinger(good, 0.1),
+        lambda: pma.evolve(pma.Sinkhorn(good, 0.1, gauge=pma.SELF, quadrature=1.0), [0.1]),
+        lambda: pma.evolve(pma.Sinkhorn(good, 0.1, softmin=pma.Separable(), quadrature=1.0), [0.1]),
+        lambda: pma.evolve(pma.Sinkhorn(good, 0.1, softmin=pma.Blockwise(), quadrature=1.0), [0.1]),
+        lambda: pma.save(pma.evolve(pma.Sinkhorn(good, 0.1, quadrature=1.0), [0.1]), "nowhere"),
         lambda: pma.transport(good, method=pma.NewtonKrylov()).inverse([[0.1, 0.2]]),
     ]
     told = []

@@ -166,12 +166,12 @@ class Sinkhorn:
     @cached_property
     def own(self) -> SelfPotential:
         """u_ff, the self-potential of the source at this ε."""
-        return self_potential(self.problem.mu, self.eps, self.softmin)
+        return self_potential(checked(self.problem).mu, self.eps, self.softmin)
 
     @cached_property
     def own_target(self) -> SelfPotential:
         """v_gg, the self-potential of the target at this ε."""
-        return self_potential(self.problem.nu, self.eps, self.softmin)
+        return self_potential(checked(self.problem).nu, self.eps, self.softmin)
 
     def function(self, v: Array) -> Potential | Debiased:
         """What is returned as a function of any points, from the half step v before it; with another objective or step S_ε(φ_k).

@@ -45,6 +45,8 @@ class Dense:
 
     def bind(self, source: Nodes, target: Nodes, eps: float) -> DenseKernel:
         """Tabulate the log-kernel; both nodes are the same grid, or two clouds of one space."""
+        if not source.whole:
+            raise ValueError(f"{source.words}: Dense needs all nodes in one process; on slabs leave softmin= out")
         if not 0 < eps < np.inf:
             raise ValueError(f"eps={eps}: give a positive number")
         if source.size * target.size > self.pairs:

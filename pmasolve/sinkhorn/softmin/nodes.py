@@ -53,6 +53,8 @@ def geometry(source: Nodes, target: Nodes, eps: float) -> Geometry:
     eps = float(eps)
     if not 0 < eps < np.inf:
         raise ValueError(f"eps={eps}: the kernel exp(−|x−y|²/2ε) needs a finite ε > 0; choose one")
+    if not (source.whole and target.whole):
+        raise ValueError(f"{source.words}: this engine needs all nodes in one process; on slabs leave softmin= out")
     if source.dim != target.dim:
         raise ValueError(
             f"source has dimension {source.dim}, target {target.dim}: both need the same; drop or add coordinates"

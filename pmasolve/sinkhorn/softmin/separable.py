@@ -79,6 +79,8 @@ class Separable:
         """Prepare both methods for every axis; source and target are the same grid."""
         if not isinstance(source, Grid) or source != target:
             raise ValueError(f"source {source} and target {target}: Separable needs the same grid twice; try Dense")
+        if not source.whole:
+            raise ValueError(f"{source.words}: Separable needs all nodes in one process; on slabs leave softmin= out")
         if not 0 < eps < np.inf:
             raise ValueError(f"eps={eps}: give a positive number")
         return SeparableKernel(source, eps, tuple(Axis(source, j, eps, self.force) for j in range(source.dim)))
