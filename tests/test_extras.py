@@ -108,6 +108,7 @@ SAID = {
     "images": "open('a.png', 'w').close(); pma.read_array('a.png')",
     "hdf5": "open('a.h5', 'w').close(); pma.read_array('a.h5')",
     "spectral": "import pmasolve.problems.interpolation",
+    "mpi": "pma.distributed",
     "exact": "box = pma.Box((8,)); pma.transport(pma.Problem.from_densities(box, box.axis(0), np.ones(8)), gap=0)",
     "keops": "x = pma.Problem.from_samples(*[np.eye(2)] * 2); pma.schroedinger(x, 0.1, softmin=pma.KeOps())",
     "report": "import pmasolve.studies.pages",
@@ -121,6 +122,17 @@ def test_a_missing_extra_is_named(extra: str, tmp_path: Path) -> None:
     assert result.returncode == 1
     assert f"pip install '.[{extra}]'" in result.stderr.splitlines()[-1]
     assert extra in PROJECT["optional-dependencies"]
+
+
+def test_mpi4py_without_a_library_is_told_in_one_sentence_and_the_rest_works(tmp_path: Path) -> None:
+    (tmp_path / "mpi4py").mkdir()
+    (tmp_path / "mpi4py" / "__init__.py").touch()
+    (tmp_path / "mpi4py" / "MPI.py").write_text("raise RuntimeError('cannot load MPI library')")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport pmasolve as pma\nprint(pma.Torus((4,)))\npma.distributed"
+    result = python(code)
+    assert result.stdout
+    said = result.stderr.splitlines()[-1]
+    assert said.startswith("ImportError: mpi4py finds no MPI library (cannot load MPI library): install Open MPI")
 
 
 def test_the_readme_tells_what_each_extra_holds() -> None:

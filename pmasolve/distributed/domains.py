@@ -119,7 +119,7 @@ def slabs(grid: Torus, comm: Any = None) -> Torus:
     Raises
     ------
     ValueError : one axis only, or more ranks than planes or columns; on all ranks.
-    ModuleNotFoundError : no mpi4py or no MPI library.
+    ImportError : no mpi4py, or no MPI library; when ``pmasolve.distributed`` is first asked for.
 
     Notes
     -----

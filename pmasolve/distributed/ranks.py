@@ -15,19 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..machine.arrays import Array
-from ..machine.extras import extra, installing
+from ..machine.extras import extra
 from ..machine.progress import silence
 
-with extra("mpi"):
-    pass
-
 try:
-    from mpi4py import MPI
-except (ImportError, RuntimeError) as error:  # the wheel is there, the library that it looks for is not
-    why = str(error).splitlines()[0]
-    raise ModuleNotFoundError(
-        f"mpi4py finds no MPI library ({why}): install Open MPI or MPICH, for example apt-get install openmpi-bin, or "
-        f"{installing('mpi')}",
+    with extra("mpi"):
+        from mpi4py import MPI
+except (ImportError, RuntimeError) as error:
+    if isinstance(error, ModuleNotFoundError):
+        raise
+    why = str(error).splitlines()[0]  # the wheel is there, the library that it looks for is not
+    raise ImportError(
+        f"mpi4py finds no MPI library ({why}): install Open MPI or MPICH, for example apt-get install openmpi-bin",
         name="mpi4py",
     ) from None
 
