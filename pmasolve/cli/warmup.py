@@ -16,6 +16,7 @@ import typer
 from ..flows.loop import evolve
 from ..flows.monge_ampere import MongeAmpere
 from ..machine.arrays import Array
+from ..machine.progress import progress_bar
 from ..maps.semidual import SemiDual
 from ..maps.transport import transport
 from ..problems.grids import Box, Grid, Torus
@@ -79,8 +80,9 @@ KINDS: tuple[Callable[[int], None], ...] = (clouds, rough, maps, equation, grids
 def timed(kind: Callable[[int], None], dims: Sequence[int]) -> float:
     """Seconds of a kind of problem in these dimensions."""
     began = time.perf_counter()
-    for dim in dims:
-        kind(dim)
+    with progress_bar(kind.__name__, 1.0, False):  # inside, nobody tells how far a flow is
+        for dim in dims:
+            kind(dim)
     return time.perf_counter() - began
 
 

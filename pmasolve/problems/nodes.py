@@ -6,6 +6,7 @@ that asks the domain for sums and shapes runs on both.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TypeVar
 
 from ..machine.arrays import Array
@@ -16,10 +17,7 @@ Part = TypeVar("Part", float, Array)
 class Whole:
     """All nodes belong to one process: a part of whatever has a ``shape``."""
 
-    @property
-    def local(self) -> tuple[int, ...]:
-        """Shape of an array of values in this process: here that of all nodes."""
-        return self.shape  # pyright: ignore[reportAttributeAccessIssue]  # of grids a field, of clouds a property
+    local = property(attrgetter("shape"), doc="Shape of an array of values in this process: here that of all nodes.")
 
     @property
     def whole(self) -> bool:
