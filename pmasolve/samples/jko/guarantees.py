@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
 
 from ...flows.trajectories import Trajectory, followed
 from ...machine.arrays import Array, number, positive
 from .chain import as_chain
+from .gradients import assignment, mean_square
 
 PAIRS = 1500  # points on either side of an assignment
 
@@ -194,5 +193,4 @@ def guarantees(run: Trajectory, fresh: Array | None = None, seed: int = 0) -> di
 
 def assigned(x: Array, y: Array) -> float:
     """W₂² between equally many points, by optimal assignment."""
-    costs = cdist(x, y, "sqeuclidean")
-    return float(costs[linear_sum_assignment(costs)].mean())
+    return mean_square(x - y[assignment(x, y)])
