@@ -26,11 +26,16 @@ class Measure:
 
     def integral(self, values: Array) -> float:
         """∫ values dμ; nodes without mass do not count, whatever their value."""
-        mass = self._mass
-        if self._positive:
-            return self.nodes.summed(float(np.sum(mass * values))) * self.cell
-        part = float(np.sum(np.multiply(mass, values, out=np.zeros(mass.shape), where=mass > 0)))
-        return self.nodes.summed(part) * self.cell
+        return self.total(self.weighted(values))
+
+    def weighted(self, values: Array, out: Array | None = None) -> Array:
+        """Values times the density at the nodes, 0 at nodes without mass, in ``out`` if given, which may be the values."""
+        kept = values if self.positive else np.where(self.mass > 0, values, 0.0)
+        return np.multiply(self.mass, kept, out=out)
+
+    def total(self, terms: Array) -> float:
+        """Their sum over the nodes, as a quadrature: of `weighted` values the integral."""
+        return self.nodes.summed(float(np.sum(terms))) * self.cell
 
     @property
     def vanishes(self) -> bool:
@@ -38,12 +43,14 @@ class Measure:
         return bool(self.nodes.most(float(np.isneginf(self.log_density).any())))
 
     @cached_property
-    def _mass(self) -> Array:
+    def mass(self) -> Array:
+        """The density at the nodes, of which ``cell`` times the sum is 1."""
         return np.exp(self.log_density)
 
     @cached_property
-    def _positive(self) -> bool:
-        return bool(np.all(self._mass > 0))
+    def positive(self) -> bool:
+        """Whether every node has mass."""
+        return bool(np.all(self.mass > 0))
 
 
 @dataclass(frozen=True)

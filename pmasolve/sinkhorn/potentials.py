@@ -129,7 +129,12 @@ class Potential:
 
 def half_step(log_sums: Callable[[Array], Array], measure: Measure, u: Array, eps: float) -> Array:
     """ε log ∫exp(−|x−y|²/2ε − u(x)/ε) μ(dx) at the other side's nodes, by an engine's ``forward`` or ``backward``."""
-    return eps * (log_sums(-u / eps + measure.log_density) + np.log(measure.cell))
+    h = u / -eps
+    h += measure.log_density
+    out = log_sums(h)
+    out += np.log(measure.cell)
+    out *= eps
+    return out
 
 
 def wrapped(nodes: Grid | Cloud, z: Array) -> Array:

@@ -99,22 +99,26 @@ class Step:
     def record(self, change: Array, drive: Array) -> dict[str, float]:
         """Of (S_ε φ − φ)/ε and h of it: how far the plan's source marginal is from e^{−f}, F of it, and the speed."""
         domain, mu = self.problem.domain, self.problem.mu
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # where there is no mass, the ratio of masses may be anything
-            ratio = np.expm1(change)
-            excess, error = mu.integral(ratio), mu.integral(np.abs(ratio))
-            ratio += 1.0  # p_X/e^{−f}; KL's Φ(r) = r log r − (r − 1)
-            ratio *= change
-        kl = self.objective == KL()
+        with np.errstate(over="ignore", invalid="ignore"):  # without mass, a ratio of masses may be anything
+            moved = np.expm1(change)
+            excess = mu.total(mu.weighted(moved, out=moved))  # p_X − e^{−f}
+            kl = self._kl(moved, change) - excess if self.objective == KL() else None
+        error = mu.total(np.abs(moved, out=moved))
         return {
             "marginal_error": error,
             "mass": 1.0 + excess,
-            "value": mu.integral(ratio) - excess if kl else value(self.objective, self.problem, change),
+            "value": value(self.objective, self.problem, change) if kl is None else kl,
             "fastest": domain.most(float(drive.max())),
             "slowest": domain.least(float(drive.min())),
             "speed": domain.sup(domain.centred(drive)),
         }
+
+    def _kl(self, moved: Array, change: Array) -> float:
+        """∫s p_X, from p_X − e^{−f} and s = log p_X/e^{−f}; KL's Φ(r) is r log r − (r − 1)."""
+        mu = self.problem.mu
+        terms = moved + mu.mass
+        terms *= change
+        return mu.total(terms if mu.positive else np.where(mu.mass > 0, terms, 0.0))
 
     def _verdict(self, low: float, high: float) -> Outcome:
         if not low >= 0:
