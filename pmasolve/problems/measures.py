@@ -34,7 +34,7 @@ class Measure:
         return np.multiply(self.mass, kept, out=out)
 
     def total(self, terms: Array) -> float:
-        """Their sum over the nodes, as a quadrature: of `weighted` values the integral."""
+        """The sum of terms over the nodes times the weight of a node: of `weighted` values the integral."""
         return self.nodes.summed(float(np.sum(terms))) * self.cell
 
     @property
