@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,8 +16,9 @@ from scipy.sparse import eye_array, kron, vstack
 from pmasolve import Box, Problem, SemiDual, Simplex, Torus, load_map, save_map, transport
 from pmasolve.machine.arrays import Array
 from pmasolve.maps import exact
+from pmasolve.maps.network import Network
 from pmasolve.maps.semidual.arcs import Whole
-from pmasolve.maps.simplex import Arcs, Optimum, coupling_bound, dual_bound, optimum, simplex
+from pmasolve.maps.simplex import Arcs, Basic, Optimum, coupling_bound, dual_bound, optimum
 from pmasolve.problems.grids import Grid
 
 GRIDS = [
@@ -175,7 +175,12 @@ def test_any_costs_and_a_start_without_a_coupling() -> None:
     costs = Matrix(rng.random((30, 40)))
     a, b = rng.dirichlet(np.ones(30)), rng.dirichlet(np.ones(40))
     v = costs.conjugate(np.zeros(30))
-    assert simplex(a, b, costs.below(np.zeros(30), v + 1e-9, 10), (np.zeros(30), v), 1e-3).away > 0.1
+    arcs = costs.below(np.zeros(30), v + 1e-9, 10)
+    network = Network.of(a, b, 1e-15)
+    network.add(arcs.rows, arcs.columns, arcs.costs)
+    network.price(np.full(30, 1e-3), v + 1e-3)
+    network.solve()
+    assert Basic.of(network, arcs, a, b).away > 0.1
     found = optimum(a, b, costs, np.zeros(30), 1e-9)
     value = by_linprog(costs.C, a, b)
     assert found.exact
@@ -183,6 +188,69 @@ def test_any_costs_and_a_start_without_a_coupling() -> None:
     assert found.lower <= value + 1e-12
     assert found.upper >= value - 1e-12
     assert found.upper - found.lower < 1e-13
+
+
+def dense(C: Array, a: Array, b: Array) -> tuple[Network, Array, Array]:
+    """A network that has all pairs, and their ends."""
+    i, j = np.indices(C.shape).reshape(2, -1)
+    far = C.max() + 1.0
+    network = Network.of(a, b, 1e-15)
+    network.add(i, j, C.ravel())
+    network.price(np.full(a.size, far), np.full(b.size, far))
+    return network, i, j
+
+
+def in_order(network: Network) -> bool:
+    """Whether order, sizes and ends of the tree are those of its parents; arcs without flow point to the root."""
+    parent, _, after, before, size, last = (x.tolist() for x in network.tree)
+    root = len(parent) - 1
+    order = [root]
+    while after[order[-1]] != root:
+        order.append(after[order[-1]])
+    count, end = [1] * (root + 1), list(range(root + 1))
+    place = {x: k for k, x in enumerate(order)}
+    for x in reversed(order[1:]):
+        count[parent[x]] += count[x]
+        end[parent[x]] = max(end[parent[x]], end[x], key=place.__getitem__)
+    up = network.tail[network.tree[1][:-1]] == np.arange(root)
+    return (
+        len(place) == root + 1
+        and all(before[after[x]] == x for x in order)
+        and all(place[parent[x]] < place[x] for x in order[1:])
+        and (count, end) == (size, last)
+        and bool(np.all(up | (network.flow[:-1] > 0)))
+    )
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_a_network_is_the_linear_program_and_goes_on(ties: bool) -> None:
+    """Also from some pairs to all, and to other prices; equal masses and whole costs: most pivots send nothing."""
+    rng = np.random.default_rng(5)
+    for n, m in ((1, 1), (1, 7), (20, 20), (40, 25)):
+        C = rng.integers(0, 4, (n, m)) + 0.0 if ties else rng.random((n, m))
+        a, b = (np.full(k, 1 / k) if ties else rng.dirichlet(np.ones(k)) for k in (n, m))
+        whole, i, j = dense(C, a, b)
+        few = rng.permutation(i.size)
+        first, rest = few[: i.size // 3], few[i.size // 3 :]
+        some = Network.of(a, b, 1e-15)
+        some.add(i[first], j[first], C.ravel()[first])
+        some.price(np.full(n, 0.1), np.full(m, 0.1))
+        some.solve()
+        assert in_order(some)
+        some.add(i[rest], j[rest], C.ravel()[rest])
+        some.price(np.full(n, 9.0), np.full(m, 9.0))
+        for network, order in ((whole, np.arange(i.size)), (some, few)):
+            network.solve()
+            assert in_order(network)
+            assert network.away == 0
+            arcs, flow = network.basic()
+            arcs, plan = order[arcs], np.zeros((n, m))
+            np.add.at(plan, (i[arcs], j[arcs]), flow / 2.0**60)
+            assert np.abs(plan.sum(1) - a).max() <= 1e-15
+            assert np.abs(plan.sum(0) - b).max() <= 1e-15
+            assert np.sum(plan * C) == pytest.approx(by_simplex(C, a, b) if C.max() > 0 else 0.0, abs=1e-14)
+            assert network.u @ a + network.v @ b == pytest.approx(np.sum(plan * C), abs=1e-13)
+            assert (C - network.u[:, None] - network.v >= -1e-13).all()
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -294,8 +362,8 @@ def test_from_the_semi_dual_and_through_coarse_grids_it_is_one_number(monkeypatc
     assert fine.w2_squared == pytest.approx(value(grid, mu, nu), rel=1e-12)
 
 
-def test_what_the_semi_dual_leaves_the_simplex_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also a gap that is narrower than any that ε of the order of h² can give; without POT that is said, and what to do."""
+def test_what_the_semi_dual_leaves_the_simplex_does() -> None:
+    """Also a gap that is narrower than any that ε of the order of h² can give."""
     grid, (mu, nu) = Box((48, 48)), photographs(48)
     mu[:3] = 0
     problem = Problem.from_densities(grid, mu, nu)
@@ -305,12 +373,6 @@ def test_what_the_semi_dual_leaves_the_simplex_does(monkeypatch: pytest.MonkeyPa
     left = transport(problem, gap=1e-9, method=SemiDual())
     assert left.outcome.name == "gap not reached"
     assert left.interval.lower <= T.interval.lower <= T.interval.upper <= left.interval.upper
-    monkeypatch.setitem(sys.modules, "ot", None)
-    without = transport(problem, gap=1e-9)
-    assert isinstance(without.method, SemiDual)
-    assert without.outcome.name == "gap not reached"
-    with pytest.raises(ModuleNotFoundError, match="exact"):
-        transport(problem, gap=0)
 
 
 def test_beyond_the_simplex_the_smallest_gap_is_said() -> None:

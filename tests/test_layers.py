@@ -89,7 +89,7 @@ def test_no_cycles() -> None:
 
 
 # Files that import inside a function, because what they import is heavy or an extra; their docstrings say so.
-LATE = {"machine/progress.py": {"_rich"}, "maps/simplex.py": {"_pot"}, "studies/scaling.py": {"report"}}
+LATE = {"machine/progress.py": {"_rich"}, "studies/scaling.py": {"report"}}
 
 
 @pytest.mark.parametrize("name", TREES)

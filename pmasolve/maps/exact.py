@@ -22,7 +22,7 @@ from .semidual.c_transform import OUT
 from .semidual.cascade import SemiDual, rounded, semidual
 from .semidual.interval import GAP_NOT_REACHED, SemiDualResult, identity
 from .semidual.levels import CUBIC, cascade
-from .simplex import NEAR, Optimum, available, optimum
+from .simplex import NEAR, Optimum, optimum
 
 ALL = 1 << 13  # pairs of nodes that a program has at once
 SMALL = 1600  # nodes of a side that need no entropic start
@@ -71,10 +71,10 @@ def between_nodes(
 ) -> tuple[SemiDualResult, SemiDual | Simplex]:
     """The result of a method and the method; unless one is given the simplex does what is small and what the semi-dual leaves."""
     last = Simplex()
-    if isinstance(method, Simplex) or (method is None and (gap == 0 or (available() and small(mu, nu)))):
+    if isinstance(method, Simplex) or (method is None and (gap == 0 or small(mu, nu))):
         return exact(grid, mu, nu, method or last, gap, progress), method or last
     found, settings = semidual(grid, mu, nu, method or SemiDual(), gap, progress), method or SemiDual()
-    if method is not None or found.outcome != GAP_NOT_REACHED or not (available() and last.holds(mu, nu)):
+    if method is not None or found.outcome != GAP_NOT_REACHED or not last.holds(mu, nu):
         return found, settings
     return exact(grid, mu, nu, last, gap, progress, found), last
 
@@ -148,7 +148,8 @@ def _solved(masses: Masses, gap: float, F: Array | None, width: float, note: Not
     u, slack, near = np.zeros(a.size), whole.farthest, a.size
     if F is not None:
         near = NEAR
-        u, slack = F.ravel()[whole.sources] / whole.unit, width * 0.5 * min(grid.spacing) ** 2 / whole.unit
+        u = F.ravel()[whole.sources] / whole.unit
+        slack = np.ceil(width * 0.5 * min(grid.spacing) ** 2 / whole.unit)  # potentials stay whole
 
     def met(lower: float, upper: float) -> bool:
         return gap > 0 and upper - lower <= gap * lower * (1 - 1e-9)

@@ -3,13 +3,12 @@
     min Σ c_ij P_ij,  P 1 = a, Pᵀ 1 = b, P ≥ 0        =        max Σ u_i a_i + Σ v_j b_j,  u_i + v_j ≤ c_ij.
 
 Near-optimal potentials tell which pairs matter: those of small slack c_ij − u_i − v_j, a few for each point.  The optimum among
-them (POT's sparse network simplex) has potentials, whose exact conjugate v_j = min_i c_ij − u_i makes a feasible pair: a lower
-bound.  Pairs of negative slack come in, and again: every round is the optimum of more pairs, so that it ends.  What knows the
-points (a grid, a cloud) answers three questions, see `Costs`.  The library is imported when a problem is solved.
+them (`network`) has potentials, whose exact conjugate v_j = min_i c_ij − u_i makes a feasible pair: a lower bound.  Pairs of
+negative slack come in, and again: every round is the optimum of more pairs, so that it ends.  What knows the points (a grid, a
+cloud) answers three questions, see `Costs`.
 
-The simplex gets the slacks in place of the costs: the optimum is the same, and what is tight is taken first (9.7 s without, 0.13 s
-with that at 10⁵ pairs of 2·10⁴ points).  Where the pairs admit no coupling the rest stays away at a price (one more point on each
-side), which rises until all has gone.
+Where the pairs admit no coupling the rest stays away at a price above the potentials, which keeps the next ones near, and rises
+where nothing else helps.  One basis goes on from round to round.
 
 Bounds count roundings, those of masses too, which are within `GIVEN` of what they stand for.  Below: products, added up exactly
 (math.fsum), are each off by some 2⁻⁵³ of their moduli.  Above: where the coupling's marginals, summed with twice the digits, are
@@ -18,12 +17,10 @@ not a and b, less is sent, and the rest goes anywhere, at the greatest cost at m
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from math import fsum, nextafter
-from typing import Any, Protocol
+from typing import Protocol
 
 import numba
 import numpy as np
@@ -31,19 +28,16 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from ..machine.arrays import Array
-from ..machine.extras import extra
+from .forests import settled
+from .network import WHOLE, Indices, Network
 
 ULP = 2.0**-53
 GIVEN = 2 * ULP  # relative: masses as floats against those that they stand for, normalised
-PIVOTS = 1 << 40  # of one simplex: no limit
 NEAR, AT_ONCE = 64, 16  # pairs at most for each point at first, and of those that come in: of least slack
-ROUNDS = 64  # of a simplex each
-OPTIMAL = 1  # POT's result code
+ROUNDS = 512  # of pairs that come in
 AWAY, DEARER = 8.0, 8.0  # the price of staying away, in units of the first slack, and by what it rises
-LIGHT = 2.0**-6  # the total mass: POT takes sums for equal, and artificial arcs for empty, at 1e-14
 UNMET = 2.0**-46  # of the mass: left by roundings
-
-Indices = NDArray[np.int64]
+QUANTUM = 0.25  # in which a network counts, in units of `Costs.step`
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +53,23 @@ class Arcs:
         """How many."""
         return self.rows.size
 
-    def joined(self, other: Arcs, width: int) -> Arcs:
-        """All arcs of both, each once; columns are below ``width``."""
-        keys = np.concatenate([self.rows * width + self.columns, other.rows * width + other.columns])
-        _, first = np.unique(keys, return_index=True)
+    def chosen(self, which: NDArray) -> Arcs:
+        """Some of them, by numbers or by booleans."""
+        return Arcs(self.rows[which], self.columns[which], self.costs[which])
+
+    def mixed(self) -> Arcs:
+        """In another order, so that a block of them is from everywhere: a simplex then takes a quarter of the time."""
+        return self.chosen(np.random.default_rng(0).permutation(self.size))
+
+    def joined(self, other: Arcs) -> Arcs:
+        """All arcs of both."""
         parts = ((self.rows, other.rows), (self.columns, other.columns), (self.costs, other.costs))
-        return Arcs(*(np.concatenate(pair)[first] for pair in parts))
+        return Arcs(*(np.concatenate(pair) for pair in parts))
+
+    def without(self, found: Arcs, width: int) -> Arcs:
+        """Those found that are not among these; columns are below ``width``."""
+        known = self.rows * width + self.columns
+        return found.chosen(~np.isin(found.rows * width + found.columns, known))
 
 
 class Costs(Protocol):
@@ -98,6 +103,15 @@ class Basic:
     away: float
     u: Array
     v: Array
+
+    @classmethod
+    def of(cls, network: Network, arcs: Arcs, a: Array, b: Array) -> Basic:
+        """The basis of a network among these arcs; where all is sent flows are those of the masses, not of their parts."""
+        chosen, flow = network.basic()
+        used, sent = arcs.chosen(chosen), flow / WHOLE
+        if network.away <= UNMET:
+            sent = settled(used.rows, used.columns, a, b, sent)
+        return cls(used.chosen(sent > 0), sent[sent > 0], network.away, network.u, network.v)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,27 +165,27 @@ def optimum(
     Returns
     -------
     `Optimum`.  Memory: some 200 bytes for each pair.
-
-    Raises
-    ------
-    ModuleNotFoundError : POT is not installed.
     """
-    v, price = costs.conjugate(u), AWAY * slack
+    v, price, dearest = costs.conjugate(u), AWAY * slack, AWAY * (costs.farthest + slack)
     u = costs.back(v)
-    arcs, best, rounds = costs.below(u, v + slack, near), _Bounds(a, b, costs), 0
+    arcs, best, rounds = costs.below(u, v + slack, near).mixed(), _Bounds(a, b, costs), 0
+    network = Network.of(a, b, QUANTUM * costs.step or 1.0)  # all costs may be 0
+    network.add(arcs.rows, arcs.columns, arcs.costs)
     while True:
-        basic, rounds = simplex(a, b, arcs, (u, v), price), rounds + 1
-        u, v = best.take(basic)
+        network.price(u + price, v + price)
+        network.solve()
+        basic, rounds = Basic.of(network, arcs, a, b), rounds + 1
+        u, v, sent = basic.u, costs.conjugate(basic.u), basic.away <= UNMET
+        new = arcs.without(costs.below(u, basic.v - costs.step, AT_ONCE), b.size)
+        exact, full = sent and new.size == 0, rounds == ROUNDS or arcs.size > most or price > dearest
+        if sent or full:
+            best.take(basic, v)
         told(rounds, arcs.size, best.lower, best.upper)
-        new = costs.below(basic.u, basic.v - costs.step, AT_ONCE)
-        before, arcs = arcs.size, arcs.joined(new, b.size)
-        exact = new.size == 0 and basic.away <= UNMET
-        if exact or rounds == ROUNDS or arcs.size > most or accept(best.lower, best.upper):
-            return best.optimum(basic, exact, rounds, before)
-        if arcs.size == before:
-            price *= DEARER
-            if price > DEARER * AWAY * (costs.farthest + slack):
-                return best.optimum(basic, exact, rounds, before)
+        if exact or full or accept(best.lower, best.upper):
+            return best.optimum(basic, exact, rounds, arcs.size)
+        price *= 1.0 if new.size else DEARER
+        arcs = arcs.joined(new)
+        network.add(new.rows, new.columns, new.costs)
 
 
 class _Bounds:
@@ -182,14 +196,12 @@ class _Bounds:
         self.lower, self.upper = -np.inf, np.inf
         self.pair: tuple[Array, Array] | None = None
 
-    def take(self, basic: Basic) -> tuple[Array, Array]:
-        """Bounds of a basis; returns the feasible pair of its u."""
-        v = self.costs.conjugate(basic.u)
+    def take(self, basic: Basic, v: Array) -> None:
+        """Bounds of a basis and of the feasible pair of its u with v."""
         lower = dual_bound(self.a, self.b, basic.u, v)
         if lower > self.lower:
             self.lower, self.pair = lower, (basic.u, v)
         self.upper = min(self.upper, coupling_bound(self.a, self.b, basic.used, basic.flow, self.costs))
-        return basic.u, v
 
     def optimum(self, basic: Basic, exact: bool, rounds: int, arcs: int) -> Optimum:
         """The last coupling and the best pair."""
@@ -238,65 +250,3 @@ def _add(index, flow, total, small):
         z = s - total[i]
         small[i] += (total[i] - (s - z)) + (x - z)
         total[i] = s
-
-
-def simplex(a: Array, b: Array, arcs: Arcs, pair: tuple[Array, Array], price: float) -> Basic:
-    """The optimum among the arcs, by POT, where mass may stay away at this price; c_ij − u_i − v_j ≥ 0 for the pair.
-
-    Costs are brought to order 1 by a power of 2, masses to `LIGHT`: its tolerances are absolute.
-    """
-    (n, m), (u, v) = (a.size, b.size), pair
-    if arcs.size == n * m:
-        return _of_all(a, b, arcs, pair)
-    rows = np.concatenate([arcs.rows, np.arange(n + 1), np.full(m, n)])
-    columns = np.concatenate([arcs.columns, np.full(n + 1, m), np.arange(m)])
-    dear = np.full(n + m + 1, price)
-    dear[n] = 0.0  # what stays on both sides
-    slacks = np.concatenate([(arcs.costs - u[arcs.rows]) - v[arcs.columns], dear])
-    scale = 2.0 ** -np.frexp(np.max(slacks))[1]
-    matrix = coo_array((slacks * scale, (rows, columns)), (n + 1, m + 1))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # what it warns of is looked at
-        masses = (np.append(mass, 1.0) * LIGHT for mass in (a, b))
-        plan, found = _pot().emd(*masses, matrix, numItermax=PIVOTS, log=True, center_dual=False)
-    assert found["result_code"] == OPTIMAL, "there is a coupling: all stay away"
-    rows, columns = (index.astype(np.int64) for index in plan.coords)
-    real = (rows < n) & (columns < m) & (plan.data > 0)
-    away = float(np.sum(plan.data[(rows == n) & (columns < m)])) / LIGHT
-    rows, columns = rows[real], columns[real]
-    used = Arcs(rows, columns, _looked_up(arcs, rows, columns, m))
-    # the pair is feasible: where potentials differ from it, by the price at most, exactness of whole numbers is kept
-    return Basic(used, plan.data[real] / LIGHT, away, u + found["u"][:n] / scale, v + found["v"][:m] / scale)
-
-
-def _of_all(a: Array, b: Array, arcs: Arcs, pair: tuple[Array, Array]) -> Basic:
-    """`simplex` where all pairs are there, so that none stays away: by POT's simplex for whole matrices."""
-    u, v = pair
-    costs = np.empty((a.size, b.size))
-    costs[arcs.rows, arcs.columns] = arcs.costs
-    slacks = (costs - u[:, None]) - v
-    scale = 2.0 ** -np.frexp(np.max(slacks))[1]
-    plan, found = _pot().emd(a * LIGHT, b * LIGHT, slacks * scale, numItermax=PIVOTS, log=True, center_dual=False)
-    assert found["result_code"] == OPTIMAL, "there is a coupling among all pairs"
-    rows, columns = np.nonzero(plan)
-    used = Arcs(rows, columns, costs[rows, columns])
-    return Basic(used, plan[rows, columns] / LIGHT, 0.0, u + found["u"] / scale, v + found["v"] / scale)
-
-
-def _looked_up(arcs: Arcs, rows: Indices, columns: Indices, width: int) -> Array:
-    """Costs of pairs that are among the arcs."""
-    keys = arcs.rows * width + arcs.columns
-    order = np.argsort(keys)
-    return arcs.costs[order[np.searchsorted(keys, rows * width + columns, sorter=order)]]
-
-
-def available() -> bool:
-    """Whether POT is installed."""
-    return find_spec("ot") is not None
-
-
-def _pot() -> Any:
-    """POT, which is imported when a problem is solved."""
-    with extra("exact"):
-        import ot
-    return ot

@@ -46,7 +46,7 @@ def transport(
     tolerance : of Newton's method, on ∫|μ − ν(x+∇u) det(I+D²u)|.
     method : `NewtonKrylov(…)` for smooth, positive densities, `SemiDual(…)` for any, `Simplex(…)` for any to the last digit.
         Unless given Newton is tried first, and one of the others where a density vanishes or that interval is wider: the simplex
-        between few nodes (1600 of a side) and where the semi-dual does not reach the gap, if POT is installed.  Newton's map is
+        between few nodes (1600 of a side) and where the semi-dual does not reach the gap.  Newton's map is
         kept, with the interval of the nodes in ``T.nodes``, where it is about nearer to that of the densities than cells let the
         others' be.  ``T.method`` tells.
     progress : show a bar; by default on a terminal, once two seconds have passed.
@@ -58,7 +58,6 @@ def transport(
     Raises
     ------
     ValueError : samples instead of densities, Newton for a density that vanishes, a gap below 0, a tolerance that is not positive.
-    ModuleNotFoundError : gap=0 or `Simplex` without POT, ``pip install 'pmasolve[exact]'``.
 
     Notes
     -----

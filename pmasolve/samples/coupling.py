@@ -19,7 +19,6 @@ from ..machine.arrays import Array, number
 from ..machine.progress import Show, progress_bar
 from ..machine.speaking import count, sheet
 from ..maps.certificates import Interval
-from ..maps.forests import settled
 from ..maps.line import monotone
 from ..maps.simplex import ULP, Arcs, Optimum, coupling_bound, differences, dual_bound, optimum
 from ..problems.grids import Cloud
@@ -35,10 +34,7 @@ SEEN = 1e-9  # relative width that is called reached where roundings leave no le
 TINY = 1e-300  # where all points are equal
 NEAREST_SPAN = 1e-140  # extent of both clouds, the square of which has all its digits
 COARSE = 1e-3  # relative gap at which a level of groups is left
-NEAREST, SPREAD = (
-    8,
-    3.5,
-)  # first pairs: those of slack up to 3.5 times that of the eighth-cheapest partner of a typical point
+NEAREST, SPREAD = 8, 3.5  # first pairs: of slack up to 3.5 times that of the eighth-cheapest partner of a typical point
 WRAPPED = 4  # dimensions of a torus, whose 81 images are looked at
 SAMPLED = 16  # tiles of targets that tell what is typical
 OF_POINTS = (
@@ -156,7 +152,6 @@ def optimal_coupling(problem: Problem, *, gap: float = 1e-12, progress: bool | N
     Raises
     ------
     ValueError : densities on a grid, a torus of more than four dimensions, a gap that is negative or NaN.
-    ModuleNotFoundError : POT is not installed (extra ``exact``); on a line nothing is needed.
 
     Notes
     -----
@@ -196,10 +191,7 @@ def optimal_coupling(problem: Problem, *, gap: float = 1e-12, progress: bool | N
         with progress_bar("optimal_coupling", 1.0, progress, "share") as show:
             found = descended(Levels(x, a), Levels(y, b), costs.periods, gap, show)
     (i, j), flow = found.coupling.coords, found.coupling.data
-    better = settled(i, j, a, b, flow)
-    upper = min(found.upper, coupling_bound(a, b, Arcs(i, j, costs.between(i, j)), better, costs))
-    flow = better if upper < found.upper else flow
-    lower, upper = max(2 * found.lower, 0.0), 2 * upper
+    lower, upper = max(2 * found.lower, 0.0), 2 * found.upper
     outcome = _judged(lower, upper, gap, 2 * HELD * costs.farthest)
     coupling = coo_array((flow, (kept[0][i], kept[1][j])), (nodes[0].size, nodes[1].size))
     u = -PairCosts(y, nodes[0].points, costs.periods).conjugate(found.v)

@@ -1,0 +1,251 @@
+"""A network simplex between weighted points that goes on where it stopped, when pairs come in or prices change.
+
+    min Σ c_ij P_ij + Σ p_i r_i + Σ q_j s_j,   Σ_j P_ij + r_i = a_i,   Σ_i P_ij + s_j = b_j;   P, r, s ≥ 0:
+
+mass may stay away, at the prices p and q, by way of one more node, the root.  A basis is a tree: each node has a parent, an arc to
+it or from it, and the flow there.  Masses are whole numbers, 2⁶⁰ in all, and so are costs: nothing is rounded.  Arcs without flow
+point to the root, which the choice of the arc that leaves keeps up, so that no basis comes back (Cunningham, Math. Programming 11
+(1976); Ahuja, Magnanti, Orlin, Network Flows (1993), 11.5 to 11.8).  At the start all stays away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ..machine.arrays import Array
+
+WHOLE = 1 << 60  # parts of the mass
+BLOCK = 64  # arcs at least that are looked at for the next pivot
+NONE = -1
+
+Indices = NDArray[np.int64]
+Short = NDArray[np.int32]
+
+
+@dataclass(eq=False)
+class Network:
+    """A basis and its arcs.  Nodes: n sources, m targets, the root; arcs: first n + m between each of them and the root.
+
+    Attributes
+    ----------
+    n, m : how many sources and targets.
+    quantum : costs and potentials are counted in it, costs rounded down: sums along the tree have no roundings.
+    tail, head, cost : of the arcs, from tail to head.
+    height : π of the nodes, 0 at the root: an arc of the basis costs π(tail) − π(head); π is u at sources, −v at targets.
+    flow : between each node and its parent, in parts of `WHOLE`.
+    tree : (parent, arc to or from it, next and previous in an order with parents first, size of the subtree, its last node).
+    """
+
+    n: int
+    m: int
+    quantum: float
+    tail: Short
+    head: Short
+    cost: Indices
+    height: Indices
+    flow: Indices
+    tree: tuple[Short, Short, Short, Short, Short, Short]
+
+    @classmethod
+    def of(cls, a: Array, b: Array, quantum: float) -> Network:
+        """Masses of sum 1, all away; no pairs yet."""
+        n, m = a.size, b.size
+        nodes = np.arange(n + m + 1, dtype=np.int32)
+        own, root = nodes[:-1], np.full(n + m, n + m, np.int32)
+        tail, head = np.where(own < n, own, root), np.where(own < n, root, own)
+        parent, via = (np.append(x, np.int32(NONE)) for x in (root, own))
+        size, last = np.ones_like(nodes), nodes.copy()
+        size[-1], last[-1] = n + m + 1, n + m - 1
+        tree = (parent, via, np.roll(nodes, -1), np.roll(nodes, 1), size, last)
+        flow, height = np.concatenate([whole(a), whole(b), [0]]), np.zeros(n + m + 1, np.int64)
+        return cls(n, m, quantum, tail, head, height[:-1].copy(), height, flow, tree)
+
+    def price(self, sources: Array, targets: Array) -> None:
+        """Prices of staying away; the flow stays."""
+        self.cost[: self.n + self.m] = self._whole(np.concatenate([sources, targets]))
+
+    def add(self, rows: Indices, columns: Indices, costs: Array) -> None:
+        """More pairs."""
+        self.tail = np.concatenate([self.tail, rows.astype(np.int32)])
+        self.head = np.concatenate([self.head, (columns + self.n).astype(np.int32)])
+        self.cost = np.concatenate([self.cost, self._whole(costs)])
+
+    def _whole(self, costs: Array) -> Indices:
+        return np.floor(costs / self.quantum).astype(np.int64)
+
+    def solve(self) -> int:
+        """Pivots until no arc has a negative reduced cost; how many."""
+        _heights(self.tail, self.cost, self.height, self.tree)
+        return _pivots(self.tail, self.head, self.cost, self.height, self.flow, self.tree)
+
+    @property
+    def u(self) -> Array:
+        """Potentials of the sources."""
+        return self.height[: self.n] * self.quantum
+
+    @property
+    def v(self) -> Array:
+        """Potentials of the targets."""
+        return -self.height[self.n : -1] * self.quantum
+
+    def basic(self) -> tuple[Indices, Indices]:
+        """The pairs of the basis, counted from 0, and what flows there."""
+        kept = np.flatnonzero(self.tree[1] >= self.n + self.m)
+        return self.tree[1][kept].astype(np.int64) - (self.n + self.m), self.flow[kept]
+
+    @property
+    def away(self) -> float:
+        """What stays away."""
+        below_root = self.tree[1][: self.n] == np.arange(self.n)
+        return float(np.sum(self.flow[: self.n][below_root])) / WHOLE
+
+
+def whole(mass: Array) -> Indices:
+    """Masses of sum 1 in parts of `WHOLE`, none of them 0; the greatest takes what roundings leave."""
+    out = np.maximum(np.rint(mass * WHOLE).astype(np.int64), 1)
+    out[np.argmax(out)] += WHOLE - out.sum()
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _heights(tail, cost, height, tree):
+    """π from the root down."""
+    parent, via, after = tree[:3]
+    root = parent.size - 1
+    x = after[root]
+    while x != root:
+        c = cost[via[x]]
+        height[x] = height[parent[x]] + (c if tail[via[x]] == x else -c)
+        x = after[x]
+
+
+@numba.njit(cache=True, nogil=True)
+def _pivots(tail, head, cost, height, flow, tree):
+    """Pivots while there is an arc of negative reduced cost: the least of a block of arcs, blocks in turn."""
+    arcs, count, e, since = tail.size, 0, 0, 0
+    block, best, least = max(BLOCK, int(np.sqrt(arcs))), NONE, np.int64(0)
+    while since < arcs:
+        stop = min(e + block, arcs)
+        for k in range(e, stop):
+            reduced = cost[k] - height[tail[k]] + height[head[k]]
+            if reduced < least:
+                best, least = k, reduced
+        since += stop - e
+        e = stop if stop < arcs else 0
+        if best != NONE:
+            _pivot(best, tail, head, least, height, flow, tree)
+            count, since, best, least = count + 1, 0, NONE, np.int64(0)
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
+def _pivot(e, tail, head, reduced, height, flow, tree):
+    """The arc e comes in, flow goes round its cycle, and the last arc that it empties, seen from the top, leaves."""
+    parent, via, size = tree[0], tree[1], tree[4]
+    i, j = tail[e], head[e]
+    x, y, out, amount, turned = i, j, i, np.int64(WHOLE), False
+    while x != y:
+        if size[x] <= size[y]:
+            if tail[via[x]] == x and flow[x] < amount:
+                out, amount, turned = x, flow[x], False
+            x = parent[x]
+        else:
+            if tail[via[y]] != y and flow[y] <= amount:
+                out, amount, turned = y, flow[y], True
+            y = parent[y]
+    if amount > 0:
+        _send(i, x, -amount, tail, flow, parent, via)
+        _send(j, x, amount, tail, flow, parent, via)
+    first, second, shift = (j, i, -reduced) if turned else (i, j, reduced)
+    moved = size[out]
+    _cut(out, x, tree)
+    end = _turned(first, out, tree)
+    _insert(first, end, second, x, moved, tree)
+    _reversed(first, second, out, e, amount, flow, parent, via)
+    y = first
+    for _ in range(moved):
+        height[y] += shift
+        y = tree[2][y]
+
+
+@numba.njit(cache=True, nogil=True)
+def _send(x, top, amount, tail, flow, parent, via):
+    """So much more flow on arcs upwards, and less on those downwards, on the way from x to the top."""
+    while x != top:
+        flow[x] += amount if tail[via[x]] == x else -amount
+        x = parent[x]
+
+
+@numba.njit(cache=True, nogil=True)
+def _cut(x, top, tree):
+    """Take the subtree of x out of the order and out of the counts of its ancestors, up to the top of the cycle."""
+    parent, _, after, before, size, last = tree
+    end, one, y = last[x], before[x], parent[x]
+    other = after[end]
+    after[one], before[other] = other, one
+    while y != NONE and last[y] == end:
+        last[y] = one
+        y = parent[y]
+    y = parent[x]
+    while y != top:
+        size[y] -= size[x]
+        y = parent[y]
+
+
+@numba.njit(cache=True, nogil=True)
+def _turned(x, out, tree):
+    """The order, sizes and ends of the subtree of ``out`` with x on top; returns its end.  Parents are still the old ones.
+
+    After the subtree of x comes what was below its parent besides, then below that one's, and so on.
+    """
+    parent, _, after, before, size, last = tree
+    total, inner, end, was, follows = size[out], size[x], last[x], before[x], after[last[x]]
+    old, y = end, x
+    while y != out:
+        y = parent[y]
+        entry, rest, size[y], inner = before[y], follows, total - inner, size[y]
+        beyond = last[y] != old
+        if beyond:
+            old = last[y]
+            follows = after[old]
+        after[end], before[y], end = y, end, was
+        if beyond:
+            after[end], before[rest], end = rest, end, old
+        was = entry
+    size[x] = total
+    y = x
+    while True:
+        last[y] = end
+        if y == out:
+            return end
+        y = parent[y]
+
+
+@numba.njit(cache=True, nogil=True)
+def _insert(x, end, p, top, moved, tree):
+    """A subtree from x to its end in the order comes right behind its parent p; counts up to the top of the cycle."""
+    parent, _, after, before, size, last = tree
+    other = after[p]
+    after[p], before[x], after[end], before[other] = x, p, other, end
+    y = p
+    while y != NONE and last[y] == p:
+        last[y] = end
+        y = parent[y]
+    while p != top:
+        size[p] += moved
+        p = parent[p]
+
+
+@numba.njit(cache=True, nogil=True)
+def _reversed(x, p, out, arc, amount, flow, parent, via):
+    """x gets the parent p by an arc with so much flow, its old parent gets x, and so on up to ``out``."""
+    while True:
+        old, old_arc, old_flow = parent[x], via[x], flow[x]
+        parent[x], via[x], flow[x] = p, arc, amount
+        if x == out:
+            break
+        x, p, arc, amount = old, x, old_arc, old_flow
