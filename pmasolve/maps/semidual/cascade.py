@@ -175,6 +175,8 @@ def _fine(F: Array | None, q: float, settings: SemiDual, best: Best, note: Note)
         if last:
             if here.plan:  # not repaired yet
                 best.take(here, eps, surely=True)
+            if not best.met:  # what takes off the error in ε was solved roughly, or not at all
+                best.raised(2 * F - _at(masses, F, q * np.sqrt(2), tolerance, settings, note)[0])
             return _left(best, settings)
         before, q = F, q * np.sqrt(0.5)
 
