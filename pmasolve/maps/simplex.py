@@ -37,7 +37,8 @@ NEAR, AT_ONCE = 64, 16  # pairs at most for each point at first, and of those th
 ROUNDS = 512  # of pairs that come in
 AWAY, DEARER = 8.0, 8.0  # the price of staying away, in units of the first slack, and by what it rises
 UNMET = 2.0**-46  # of the mass: left by roundings
-QUANTUM = 0.25  # in which a network counts, in units of `Costs.step`
+QUANTA = 2.0**-2, 2.0**-5  # of `Costs.step`, in which a network counts
+LEAST = 2.0**-53  # of the greatest cost: 2¹⁰ of those are whole numbers of 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +170,7 @@ def optimum(
     v, price, dearest = costs.conjugate(u), AWAY * slack, AWAY * (costs.farthest + slack)
     u = costs.back(v)
     arcs, best, rounds = costs.below(u, v + slack, near).mixed(), _Bounds(a, b, costs), 0
-    network = Network.of(a, b, QUANTUM * costs.step or 1.0)  # all costs may be 0
+    network = Network.of(a, b, _quantum(costs))
     network.add(arcs.rows, arcs.columns, arcs.costs)
     while True:
         network.price(u + price, v + price)
@@ -186,6 +187,12 @@ def optimum(
         price *= 1.0 if new.size else DEARER
         arcs = arcs.joined(new)
         network.add(new.rows, new.columns, new.costs)
+
+
+def _quantum(costs: Costs) -> float:
+    """The finer one where there is room: a cost loses up to a quantum, and so does the bound below.  Costs may all be 0."""
+    coarse, fine = (part * costs.step for part in QUANTA)
+    return (fine if fine >= LEAST * costs.farthest else coarse) or 1.0
 
 
 class _Bounds:
