@@ -28,7 +28,7 @@ ALL = 1 << 13  # pairs of nodes that a program has at once
 SMALL = 1600  # nodes of a side that need no entropic start
 COARSEST = 8  # points of an axis of the coarsest grid, whose program has all pairs
 WIDE, NARROW = 8.0, 1.0  # slack of the first pairs, in units of ½ h²: from a coarser grid, from the semi-dual
-START = 1e-3  # gap at which the semi-dual hands over
+START = 2e-4  # gap at which the semi-dual hands over
 
 EXACT = Outcome("exact", True, "optimal between the masses of the nodes; only roundings lie between the bounds")
 Note = Callable[[Grid, int, int, float, float], None]
