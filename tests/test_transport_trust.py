@@ -14,6 +14,7 @@ from pmasolve.maps import certificates
 from pmasolve.maps.certificates import Interval, _energy, certify, measured, splitting, walled
 from pmasolve.maps.newton import Level, State, _start
 from pmasolve.maps.transport import _judged
+from pmasolve.problems.grids import Grid
 from pmasolve.problems.outcomes import REACHED
 
 NEWTON = NewtonKrylov(steps=12)
@@ -188,9 +189,12 @@ def test_doubt_about_masses_is_in_the_interval(wrong, monkeypatch: pytest.Monkey
     """Masses that differ by 1e-3 between two grids, or between μ and ν, which leaves r with a mean."""
     problem = t1()
     sure = transport(problem).interval
-    monkeypatch.setattr(
-        certificates, "measured", lambda grid, f: measured(grid, f) * (1 + 1e-3 * wrong(grid, f, problem))
-    )
+
+    def mistaken(grid: Grid, f: np.ndarray) -> tuple[np.ndarray, float]:
+        density, mass = measured(grid, f)
+        return density, mass * (1 + 1e-3 * wrong(grid, f, problem))
+
+    monkeypatch.setattr(certificates, "measured", mistaken)
     doubtful = transport(problem, method=NEWTON).interval
     width, before = (np.sqrt(i.upper) - np.sqrt(i.lower) for i in (doubtful, sure))
     assert width - before > 2e-3

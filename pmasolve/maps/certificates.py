@@ -84,7 +84,7 @@ def certify(problem: Problem, series: tuple[Transform, Coefficients], cost: floa
     or no longer changes: for smooth densities at no cost to speak of.  On the finest grid: one residual and, where the bound is
     not below ``gap`` without a linear solve, some ten conjugate-gradient iterations.
     """
-    masses = [measured(problem.domain, f) for f in (problem.f, problem.g)]
+    masses = [measured(problem.domain, f)[1] for f in (problem.f, problem.g)]
     found, narrow = None, (WALLED if problem.domain.reflects else NARROW) * gap
     for grid, transform, coefficients in reversed(_sufficient(problem.domain, series, LOST * gap * np.sqrt(cost))):
         before, found = found, _on_finer_grid(problem, masses, grid, (transform, coefficients), cost, gap)
@@ -138,9 +138,17 @@ def walled(nodes: Grid, density: Array) -> Array:
     return density
 
 
-def measured(grid: Grid, f: Array) -> float:
-    """The mass of e^{−f} to order h⁴; ∞ where an interpolant between nodes leaves the floats, as next to the least of them."""
-    return grid.integral(walled(grid, np.exp(-f))) if grid.least(float(f.min())) > -LARGEST_LOG else np.inf
+def squared(field: Array) -> Array:
+    """|v|² of a vector field, in one pass over it."""
+    return np.einsum("i...,i...->...", field, field)
+
+
+def measured(grid: Grid, f: Array) -> tuple[Array, float]:
+    """e^{−f}, `walled`, and its mass to order h⁴; both ∞ where an interpolant leaves the floats, as next to the least of them."""
+    if not grid.least(float(f.min())) > -LARGEST_LOG:
+        return np.full_like(f, np.inf), np.inf
+    density = walled(grid, np.exp(-f))
+    return density, grid.integral(density)
 
 
 def _finer(grid: Grid) -> Grid:
@@ -164,19 +172,18 @@ def _on_finer_grid(
 ) -> Certificate:
     """The certificate by quadrature on a finer grid than that of the series; ``nodal`` are the masses on the problem's own."""
     between, densities = _finer(grid), (problem.source, problem.target)
-    masses = [measured(between, density.at(between.points)) for density in densities]
+    mu, masses = _on_nodes(between, densities)
     if not np.isfinite(masses).all():
         return Certificate(NOTHING, np.nan)
+    mu /= masses[0]
     level = Level(_normalised(between, densities, masses), Fourier().on(between))
     series[0].refined(series[1], between, level.coefficients)
     level.operators.jet(level.coefficients, level.jet)
     low, high = (1.0 + value for value in eigenvalues_over(between, level.jet.D2)[:2])
     if not low > 0:
         return Certificate(NOTHING, low)
-    nodes = level.problem.domain
-    mu = walled(nodes, level.mu)
-    finer = between.integral(np.sum(level.jet.D**2, axis=0) * mu)
-    state = level.compare(mu, walled(nodes, level.pulled()))
+    finer = between.integral(squared(level.jet.D) * mu)
+    state = level.compare(mu, walled(between, level.pulled()))
     least = eigenvalues_over(between, level.jet.D2)[0]
     if not least > 0:  # also where a density underflows
         return Certificate(NOTHING, low)
@@ -192,8 +199,16 @@ def _on_finer_grid(
     if interval.gap <= gap:
         return Certificate(interval, low)
     interval = within(_energy(level, state, least))
-    step = between.integral(np.sum(level.elliptic.gradient() ** 2, axis=0) * mu)
+    step = between.integral(squared(level.elliptic.gradient()) * mu)
     return Certificate(interval, low, float(np.sqrt(max(step, 0.0))))
+
+
+def _on_nodes(grid: Grid, densities: tuple[Function, Function]) -> tuple[Array, list[float]]:
+    """The source's density, `walled`, and the masses of both."""
+    points = grid.points
+    source, target = (density.at(points) for density in densities)
+    mu, mass = measured(grid, source)
+    return mu, [mass, measured(grid, target)[1]]
 
 
 def _normalised(grid: Grid, densities: tuple[Function, Function], masses: list[float]) -> Problem:

@@ -14,7 +14,7 @@ from ..machine.progress import progress_bar
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, UNRESOLVED, Outcome
 from ..problems.problem import Problem, checked
-from .certificates import Certificate, Interval, certify, splitting, walled
+from .certificates import Certificate, Interval, certify, splitting, squared, walled
 from .exact import Simplex, between_nodes
 from .newton import NewtonKrylov, Solution, newton
 from .semidual import SemiDual
@@ -154,7 +154,7 @@ def _smooth(
     level, state, outcome, records = found.level, found.state, found.outcome, found.records
     u, series = level.values, (level.transform, level.coefficients)
     mu = walled(problem.domain, np.exp(-problem.f))
-    squares = np.sum(level.operators.gradient(u) ** 2, axis=0)
+    squares = squared(level.operators.gradient(u))
     cost = problem.domain.total(squares * mu) / problem.domain.total(mu)
     del found, level, mu  # some fifteen arrays of the grid, as many as the certificate needs
     certificate = certify(problem, series, cost, gap)
