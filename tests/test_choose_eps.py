@@ -200,7 +200,7 @@ def test_refusals(rng):
         (torus, {}, "for samples"),
         (pma.Problem.from_samples(x, y, period=9.0), {}, "on a torus"),
         (pma.Problem.from_samples(x[:7], y), {}, "x has 7 points with mass"),
-        (pma.Problem.from_samples(x, y[:1]), {}, "y has 1 points with mass"),
+        (pma.Problem.from_samples(x, y[:1]), {}, "y has 1 point with mass"),
         (pma.Problem.from_samples(x, np.ones((9, 2))), {}, "all points of y are equal"),
         (pma.Problem.from_samples(np.ones((9, 2)), y), {}, "all points of x are equal"),
         (pma.Problem.from_samples(x, y), {"t": 0.0}, "t=0.0"),
@@ -263,3 +263,29 @@ def test_at_time_t_the_maps_are_those_of_the_flow(rng):
     for gauge in (pma.SELF, pma.PLAIN):
         run = pma.evolve(pma.Sinkhorn(problem, 0.25, gauge=gauge), [1.0])
         assert rms(fit.map(gauge, 0.25)(z) - pma.as_function(run).map(z)) < 1e-9
+
+
+def test_points_in_common_are_said(rng):
+    """The same sample twice had a risk, and ended as reached or at the end of the ladder."""
+    x, y = rng.standard_normal((2, 24, 2))
+    cases = [
+        (x, x, 24),
+        (x, x[::-1], 24),
+        (x, np.concatenate([y[:16], x[:8]]), 8),
+        (x, np.concatenate([y[:21], x[:3]]), 3),
+    ]
+    for t in (None, 0.5):
+        for one, other, shared in cases[: 4 if t is None else 1]:
+            found = pma.choose_eps(pma.Problem.from_samples(one, other), t, halvings=1)
+            assert (found.outcome.name, found.outcome.ok) == ("shared points", False)
+            assert f"{shared} points of y are points of x: the risk" in found.outcome.advice
+        assert pma.choose_eps(pma.Problem.from_samples(x, y), t, halvings=1).outcome.ok
+
+
+def test_one_point_is_said_in_the_singular():
+    x = np.random.default_rng(0).standard_normal((9, 2))
+    for ask in (lambda a, b: pma.choose_eps(pma.Problem.from_samples(a, b)), pma.estimate_w2):
+        with pytest.raises(ValueError, match="x has 1 point with mass"):
+            ask(x[:1], x)
+        with pytest.raises(ValueError, match="y has 2 points with mass"):
+            ask(x, x[:2])

@@ -68,7 +68,7 @@ def test_more_dimensions_than_points_and_one_side_without_spread() -> None:
 
 def test_what_is_refused() -> None:
     x = np.random.default_rng(4).standard_normal((20, 2))
-    with pytest.raises(ValueError, match="x has 1 points with mass"):
+    with pytest.raises(ValueError, match="x has 1 point with mass"):
         estimate_w2(x[:1], x)
     with pytest.raises(ValueError, match="y has 3 points with mass"):
         estimate_w2(x, x, b=np.arange(20) < 3)

@@ -21,9 +21,10 @@ from ..sinkhorn.gauges import PLAIN, SELF, Gauge
 from .affine import AFFINE, Affine
 from .cross_fit import Walk
 from .fits import FINAL, Candidate, Map
-from .units import Units
+from .units import Units, massive, shared_points
 
 LEAST = 8  # points on each side: halves of four
+WRONG = "the risk, of independent samples, is wrong"
 END = "at end of ladder"
 
 
@@ -58,7 +59,8 @@ class EpsChoice:
     curve : `Curve` of estimated risks, in squared units of y.
     affine_error : estimated RMS error of the affine map between the fitted normals alone; None at finite t.
     half_steps : work, in passes over all pairs of the whole samples.
-    outcome : reached; "at end of ladder" where the best ε may lie beyond the ladder; that of the last fit where it failed.
+    outcome : reached; "at end of ladder" where the best ε may lie beyond the ladder; "shared points" where x and y have more points
+        in common than independent samples would, and risks are wrong; that of the last fit where it failed.
 
     Examples
     --------
@@ -198,7 +200,9 @@ def choose_eps(
         curve,
         units.ratio * _root(*walk.affine_alone()) if t is None else None,
         (walk.pairs + fit.work.pairs) / (units.problem.domain.size * units.problem.codomain.size),
-        next((o for o in (fit.work.outcome, walk.outcome) if not o.ok), _ended(rung, len(walk.ladder))),
+        next(
+            (o for o in (fit.work.outcome, walk.outcome, _shared(problem)) if not o.ok), _ended(rung, len(walk.ladder))
+        ),
         lambda z: units.back(fitted(z)),
     )
 
@@ -226,6 +230,12 @@ def _ended(rung: int, rungs: int) -> Outcome:
     return REACHED
 
 
+def _shared(problem: Problem) -> Outcome:
+    """Whether samples on both sides are independent; the points of a density that is known are no sample."""
+    (x, _), (y, _) = massive(problem)
+    return (shared_points(x, y, WRONG) if all(problem.sampled) else None) or REACHED
+
+
 def _admit(problem: Problem, t: float | None, halvings: int, points: int) -> None:
     cloud = checked(problem).domain
     if not isinstance(cloud, Cloud):
@@ -240,8 +250,8 @@ def _admit(problem: Problem, t: float | None, halvings: int, points: int) -> Non
         if number(value, name) < 1:
             raise ValueError(f"{name}={value}: at least 1")
     for name, measure in (("x", problem.mu), ("y", problem.nu)):
-        massive = int(np.sum(np.exp(measure.log_density) > 0))
-        if massive < LEAST:
+        points_left = int(np.sum(np.exp(measure.log_density) > 0))
+        if points_left < LEAST:
             raise ValueError(
-                f"{name} has {massive} points with mass: halving them needs {LEAST} or more; choose ε by hand"
+                f"{name} has {count(points_left, 'point')} with mass: halving them needs {LEAST} or more; choose ε by hand"
             )

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..machine.arrays import Array
+from ..machine.speaking import count
 from ..problems.grids import Cloud
+from ..problems.outcomes import Outcome
 from ..problems.problem import Problem
 
+SHARED = Outcome("shared points", False)
 FLAT = 1e-12  # of the largest coordinate: a spread below it is none
 
 
@@ -70,6 +73,13 @@ def in_common(x: Array, y: Array) -> int:
         return found
     copies = float(np.mean(np.repeat(n, n) > 1)), float(np.mean(np.repeat(m, m) > 1))
     return found if found > 2 + 2 * max(copies) * len(y) else 0
+
+
+def shared_points(x: Array, y: Array, wrong: str) -> Outcome | None:
+    """What is said of samples that are not independent, and what is ``wrong`` for them; None where there is nothing to say."""
+    shared = in_common(x, y)
+    told = f"{count(shared, 'point')} of y {'is a point' if shared == 1 else 'are points'} of x"
+    return SHARED.advising(f"{told}: {wrong} for these; leave them out on one side") if shared else None
 
 
 def massive(problem: Problem) -> list[tuple[Array, Array]]:

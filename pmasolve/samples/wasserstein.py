@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from ..machine.arrays import Array, integer, number
-from ..machine.speaking import sheet
+from ..machine.speaking import count, sheet
 from ..problems.grids import Cloud
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
@@ -27,15 +27,14 @@ from ..sinkhorn.schroedinger import schroedinger
 from ..sinkhorn.self_potential import self_potential
 from .coupling import OptimalCoupling, optimal_coupling
 from .cross_fit import halves as cut
-from .units import FLAT, in_common, massive, variance
+from .units import FLAT, massive, shared_points, variance
 
 LADDER = (4.0, 2.0, 1.0)  # ε over the variance of a coordinate
 UNEQUAL = 16.0  # times below the mean of both sides' variances: the least that is taken for their geometric mean
 POWERS = (1 / 45, -20 / 45, 64 / 45)  # of the three values: what is left when ε² and ε⁴ are taken off
 UNSURE = 0.3  # of the correction by halves: its own error, which is all there is where the laws are equal
 MARGINAL, OWN = 1e-5, 1e-7  # of the potentials: their squares enter
-SHARED = Outcome("shared points", False)
-ADVICE = "{} points of y are points of x: the interval, of independent samples, is wrong for these; leave them out on one side"
+WRONG = "the interval, of independent samples, is wrong"
 LEAST = 8  # points on each side: halves of four
 
 
@@ -188,8 +187,8 @@ def estimate_w2(
             _, value, ended = _fitted(half, eps)
             halves.append(value)
             outcome = outcome if not outcome.ok else ended
-    shared = in_common(sides[0][0], sides[1][0])
-    outcome = SHARED.advising(ADVICE.format(shared)) if outcome.ok and shared else outcome
+    shared = shared_points(sides[0][0], sides[1][0], WRONG)
+    outcome = shared if outcome.ok and shared is not None else outcome
     estimate = 2 * whole - float(np.mean(halves))
     variances = [float(np.sum((w * (h - w @ h)) ** 2)) for h, (_, w) in zip((f, g), sides, strict=True)]
     error = float(np.sqrt(sum(variances) + (UNSURE * (estimate - whole)) ** 2))
@@ -207,8 +206,8 @@ def _sides(problem: Problem) -> list[tuple[Array, Array]]:
     for name, (points, _) in zip("xy", sides, strict=True):
         if len(points) < LEAST:
             raise ValueError(
-                f"{name} has {len(points)} points with mass: an estimate for the laws needs {LEAST} or more on each side; the "
-                "distance of the points themselves is optimal_coupling(Problem.from_samples(x, y))"
+                f"{name} has {count(len(points), 'point')} with mass: an estimate for the laws needs {LEAST} or more on each side; "
+                "the distance of the points themselves is optimal_coupling(Problem.from_samples(x, y))"
             )
     return sides
 
