@@ -17,6 +17,7 @@ from ..samplers.span import LINE, RIDGE, SQUARE, SpanPotential
 from .cones import Cone, Programme, least_stretch, squares_in
 
 INVERSE_TOL = 1e-12  # of 1 + |y|
+ROUNDED = 2.0**-50  # of the constants in T, which cancel where data are far from the reference
 NEWTON, HALVINGS = 60, 30
 
 
@@ -133,7 +134,13 @@ class GradientBlock:
 
     def preimage(self, y: Array) -> Array:
         """By Newton's method on the convex ψ(x) − x·y."""
-        return inverse(self.psi, y, y.copy(), INVERSE_TOL)
+        return inverse(self.psi, y, y.copy(), INVERSE_TOL, ROUNDED * self._constants)
+
+    @property
+    def _constants(self) -> float:
+        """Σ|w||ω|, of squares Σ|w||ω||β|: the size of what does not depend on x."""
+        lengths = np.abs(self.psi.w) * np.linalg.norm(self.psi.omega, axis=1)
+        return float(np.sum(lengths * np.where(self.psi.kind == SQUARE, np.abs(self.psi.beta), 1.0)))
 
     @property
     def stretch(self) -> float:

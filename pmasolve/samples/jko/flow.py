@@ -10,6 +10,7 @@ import numpy as np
 
 from ...flows.schedules import ConstantSteps, Schedule, step_of, steps_until, times_of
 from ...machine.arrays import Array, having, integer
+from ...machine.speaking import count
 from ...problems.outcomes import NOT_FINITE, OVERFITTING, REACHED, Outcome
 from ..samplers.parameters import Parameters
 from ..samplers.posteriors import Posterior
@@ -196,7 +197,8 @@ class JKOSampler:
                 f"block {k + 1} folds space or overflows at points that were fitted: take shorter steps"
             )
         return OVERFITTING.advising(
-            f"block {k + 1} did not lower the KL of held-out points ({after:.4f} after {before:.4f}); the {k} before it are kept"
+            f"block {k + 1} did not lower the KL of held-out points ({after:.4f} after {before:.4f}); "
+            f"{count(k, 'block')} before it kept"
         )
 
     def _likelihood(self, side: Carried) -> float:

@@ -12,8 +12,8 @@ SUFFICIENT = 1e-4  # of the decrease that the slope promises
 ROUNDING = 1e-13  # of ψ(y) and of x·y, by which their difference may rise
 
 
-def inverse(psi: Parametric, x: Array, start: Array, tol: float) -> Array:
-    """y with |∇ψ(y) − x| ≤ tol·(1 + |x|), (n, d); NaN in rows where Newton's method did not get there.
+def inverse(psi: Parametric, x: Array, start: Array, tol: float, least: float = 0.0) -> Array:
+    """y with |∇ψ(y) − x| ≤ tol·(1 + |x|) + least, (n, d); NaN in rows where Newton's method did not get there.
 
     The objective is convex and its values decide, so that the iteration goes downhill from any start, for strictly convex ψ.
     Memory: that of a block of points.
@@ -24,8 +24,12 @@ def inverse(psi: Parametric, x: Array, start: Array, tol: float) -> Array:
     x : (n, d).
     start : (n, d) first guesses.
     tol : relative.
+    least : what roundings leave of large terms in ∇ψ that cancel.
     """
-    y, size = start.copy(), tol * (1 + np.abs(x).max(axis=1, initial=0.0))  # of units of the potential, see `units`
+    y, size = (
+        start.copy(),
+        tol * (1 + np.abs(x).max(axis=1, initial=0.0)) + least,
+    )  # of units of the potential, see `units`
     for part in blocks(len(x), psi.width):
         y[part] = _newton(psi, x[part], y[part], size[part])
     return y
