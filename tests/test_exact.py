@@ -405,3 +405,36 @@ def test_the_same_masses_stay() -> None:
     assert T.outcome.ok
     assert T.w2_squared == 0
     assert np.allclose(T.coupling.toarray(), np.diag(mu.ravel() / mu.sum()), rtol=1e-15)
+
+
+UNEQUAL = [
+    Box((5, 6, 6), (31.204, 0.01, 19.271)),
+    Torus((5, 6, 6), (31.204, 0.01, 19.271)),
+    Box((8, 9), (1.0, 1e-4)),
+    Torus((8, 9), (1e-5, 1.0)),
+    Box((8, 9), (1e3, 1e-3)),
+]
+
+
+@pytest.mark.parametrize("grid", UNEQUAL, ids=str)
+def test_exact_has_its_digits_where_spacings_are_unequal(grid: Grid) -> None:
+    """Costs rounded to whole numbers fell short by 1e-6 to 1: their interval was [0, 2 W₂²], its middle \"exact\"."""
+    rng, axis = np.random.default_rng(3), int(np.argmin(grid.spacing))
+    mu, point = rng.exponential(size=grid.shape), np.zeros(grid.shape)
+    point.flat[grid.size // 2] = 1.0
+    T = transport(Problem.from_densities(grid, mu, point), gap=0)
+    wanted = float(np.sum(mu / mu.sum() * distances(grid)[:, grid.size // 2].reshape(grid.shape)))
+    assert T.outcome.name == "exact", T.outcome
+    assert T.w2_squared == pytest.approx(wanted, rel=1e-11)
+    assert T.interval.lower <= wanted <= T.interval.upper
+    short = transport(Problem.from_densities(grid, mu, np.flip(mu, axis)), gap=0)  # along the short axis alone
+    line = type(grid)((grid.shape[axis],), (grid.lengths[axis],))
+    rows = np.moveaxis(mu, axis, -1).reshape(-1, grid.shape[axis])  # no mass goes to another row: that is far
+    wanted = sum(float(row.sum()) * value(line, row, row[::-1]) for row in rows) / float(mu.sum())
+    assert short.interval.lower <= wanted * (1 + 1e-12)
+    assert short.interval.upper >= wanted * (1 - 1e-12)
+    assert short.outcome.ok == (short.gap <= 1e-9)
+    if short.outcome.ok:
+        assert short.w2_squared == pytest.approx(wanted, rel=1e-9)
+    else:
+        assert "spacings nearer to one another" in short.outcome.advice

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import fsum, nextafter
 
 import numpy as np
 from scipy.sparse import csr_array, diags_array
@@ -16,19 +17,22 @@ from ..machine.arrays import Array, integer
 from ..machine.progress import progress_bar
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
+from .network import Indices
 from .semidual.arcs import PATHS, Whole
 from .semidual.ascent import Masses
+from .semidual.bounds import diameter
 from .semidual.c_transform import OUT
 from .semidual.cascade import SemiDual, rounded, semidual
 from .semidual.interval import GAP_NOT_REACHED, SemiDualResult, identity
 from .semidual.levels import CUBIC, cascade
-from .simplex import NEAR, Optimum, optimum
+from .simplex import GIVEN, NEAR, Optimum, optimum
 
 ALL = 1 << 13  # pairs of nodes that a program has at once
 SMALL = 1600  # nodes of a side that need no entropic start
 COARSEST = 8  # points of an axis of the coarsest grid, whose program has all pairs
 WIDE, NARROW = 8.0, 1.0  # slack of the first pairs, in units of ½ h²: from a coarser grid, from the semi-dual
 START = 2e-4  # gap at which the semi-dual hands over
+SEEN = 1e-9  # relative width that is called exact where costs are rounded to whole numbers
 
 EXACT = Outcome("exact", True, "optimal between the masses of the nodes; only roundings lie between the bounds")
 Note = Callable[[Grid, int, int, float, float], None]
@@ -168,20 +172,18 @@ def _everywhere(whole: Whole, found: Optimum) -> Array:
 
 def _result(whole: Whole, found: Optimum, gap: float, records: tuple[Mapping[str, float], ...]) -> SemiDualResult:
     grid, P = whole.grid, found.coupling
-    lower, upper = 2 * whole.unit * found.lower * (1 - 4 * OUT), 2 * whole.unit * found.upper * (1 + 4 * OUT)
     x, y = whole.sources[P.coords[0]], whole.targets[P.coords[1]]
+    steps = _steps(grid, x, y)
+    lower, upper = max(2 * whole.unit * found.lower * (1 - 4 * OUT), 0.0), _upper(whole, found, steps)
     mass = np.bincount(x, P.data, grid.size)
     barycentre, variance = grid.points.reshape(grid.dim, -1), np.zeros(grid.size)
-    starts, ends = (np.unravel_index(nodes, grid.shape) for nodes in (x, y))
-    for j, (h, n) in enumerate(zip(grid.spacing, grid.shape, strict=True)):
-        k = (ends[j] - starts[j]).astype(np.float64)
-        k -= 0.0 if grid.reflects else n * np.rint(k / n)
+    for j, (h, k) in enumerate(zip(grid.spacing, steps, strict=True)):
         first, second = (_mean(np.bincount(x, P.data * k**p, grid.size), mass) for p in (1, 2))
         barycentre[j] += h * first
         variance += h**2 * np.maximum(second - first**2, 0.0)
     return SemiDualResult(
         grid.centred(-_everywhere(whole, found)),
-        max(lower, 0.0),
+        lower,
         upper,
         found.missing,
         barycentre.reshape(grid.dim, *grid.shape),
@@ -192,6 +194,25 @@ def _result(whole: Whole, found: Optimum, gap: float, records: tuple[Mapping[str
     )
 
 
+def _steps(grid: Grid, x: Indices, y: Indices) -> list[Array]:
+    """y − x in nodes along each axis, the short way round on a torus."""
+    out = []
+    for start, end, n in zip(*(np.unravel_index(nodes, grid.shape) for nodes in (x, y)), grid.shape, strict=True):
+        k = (end - start).astype(np.float64)
+        out.append(k if grid.reflects else k - n * np.rint(k / n))
+    return out
+
+
+def _upper(whole: Whole, found: Optimum, steps: list[Array]) -> float:
+    """A number ≥ W₂²: the coupling's cost by the grid's own h², of which those in whole numbers fall short."""
+    squares = sum(h**2 * k**2 for h, k in zip(whole.grid.spacing, steps, strict=True))
+    cost = fsum(found.coupling.data * squares) * (1 + 4 * OUT)
+    return min(
+        2 * whole.unit * found.upper * (1 + 4 * OUT),
+        nextafter(cost + (found.missing + 2 * GIVEN) * diameter(whole.grid) * (1 + 4 * OUT), np.inf),
+    )
+
+
 def _mean(total: Array, mass: Array) -> Array:
     return np.divide(total, mass, out=np.zeros(mass.shape), where=mass > 0)
 
@@ -199,9 +220,15 @@ def _mean(total: Array, mass: Array) -> Array:
 def _outcome(whole: Whole, lower: float, upper: float, found: Optimum, gap: float) -> Outcome:
     if gap > 0 and upper - lower <= gap * lower:
         return REACHED
+    left = (upper - lower) / lower if lower > 0 else np.inf
+    if whole.rounding > OUT and left > SEEN:
+        return GAP_NOT_REACHED.advising(
+            f"spacings so unequal have costs in whole numbers that leave a gap of {left:.2g}, and the bounds hold: take spacings "
+            "nearer to one another" + (f", or ask for gap={rounded(left):g}" if left < 1 else "")
+        )
     if found.exact or upper - lower <= 2 * whole.unit * whole.farthest * PATHS:
         return EXACT
-    return _unfinished((upper - lower) / lower if lower > 0 else np.inf, found)
+    return _unfinished(left, found)
 
 
 def _unfinished(gap: float, found: Optimum) -> Outcome:

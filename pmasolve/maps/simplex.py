@@ -77,7 +77,7 @@ class Costs(Protocol):
     """What knows the points and their costs; potentials are in the units of the costs.
 
     step : slack below −step counts as negative: 1 where costs and potentials are whole numbers, else a few roundings.
-    rounding : by how much c_ij, as given, may be off, relative; 0 where they are exact.
+    rounding : by how much c_ij may be above what is given, relative; 0 where they are exact, ∞ where nothing is known.
     farthest : no cost is greater.
     """
 
@@ -231,6 +231,8 @@ def coupling_bound(a: Array, b: Array, arcs: Arcs, flow: Array, costs: Costs) ->
     """A number ≥ the optimal cost: that of the flow, and of mending its marginals."""
     products = flow * arcs.costs
     missing = differences(a, b, arcs, flow) + 2 * GIVEN
+    if np.isinf(costs.rounding):
+        return np.inf
     rounded = (4 * ULP + costs.rounding) * float(np.sum(products))
     return nextafter(fsum(products) + rounded + missing * costs.farthest, np.inf)
 

@@ -43,7 +43,7 @@ class Whole:
     ----------
     grid : where the nodes are.
     sources, targets : flat indices of the nodes that have mass; u and v are numbered like them.
-    unit : ½ dist² ≥ unit C(x, y)(1 − 2⁻⁵⁰), by the relative ``rounding`` at most.
+    unit : ½ dist² ≥ unit C(x, y)(1 − 2⁻⁵⁰), and ≤ unit C(x, y)(1 + ``rounding``); ∞ where an axis is so short that it costs 0.
     A : costs of one step along each axis.
     fine : parts of a unit in which potentials are counted.
     """
@@ -66,7 +66,7 @@ class Whole:
         if _farthest(grid, A) > SMALL:
             quanta = Quanta.of(grid, RANGE * sum(length**2 for length in grid.lengths))
             A, unit = quanta.A, quanta.unit
-            rounding += max(float(1 - a / (r * A[0])) for r, a in zip(squares, A, strict=True))
+            rounding += max(float(r * A[0] / a - 1) if a else np.inf for r, a in zip(squares, A, strict=True))
         room = 2**INTEGER // (8 * max(grid.shape) * RANGE * _farthest(grid, A))
         fine = min(1 << max(room.bit_length() - 1, 0), FINE)
         return cls(grid, *(np.flatnonzero(mass > 0) for mass in (mu, nu)), unit, A, fine, rounding)
