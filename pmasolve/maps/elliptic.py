@@ -81,7 +81,7 @@ class Elliptic:
     @cached_property
     def inverse(self) -> Array:
         """1/|k|² in the discretisation's sense; 0 for the constant."""
-        symbol = self.operators.symbol + np.zeros(self.solution.shape)
+        symbol = sum(self.operators.symbols, start=np.zeros(1))
         symbol[symbol == 0.0] = np.inf
         return np.divide(1.0, symbol, out=symbol)
 
@@ -114,7 +114,7 @@ class Elliptic:
 
     @cached_property
     def _weight(self) -> Array:
-        columns = self.solution.shape[-1]
+        columns = self.inverse.shape[-1]
         return np.ascontiguousarray(np.broadcast_to(self.operators.transform.isometry**2, (columns,)))
 
     def energy(self, r: Coefficients) -> float:
@@ -165,11 +165,11 @@ class Elliptic:
 
     @cached_property
     def _rows(self) -> tuple[slice, ...]:
-        columns = self.solution.shape[-1]
-        return blocks(self.solution.size // columns, self.operators.grid.size)
+        columns = self.inverse.shape[-1]
+        return blocks(self.inverse.size // columns, self.operators.grid.size)
 
     def _each(self, work: Callable) -> None:
-        columns = self.solution.shape[-1]
+        columns = self.inverse.shape[-1]
         each(lambda rows: work(lambda c: c.reshape(-1, columns)[rows]), self._rows)
 
     def _sum(self, work: Callable) -> float:

@@ -95,8 +95,12 @@ class Level:
         self.elliptic = Elliptic(self.operators, self.jet.D)
         self.residual = np.empty(self.grid.local)
         self.coefficients: Coefficients = self.transform.zeros()  # of u
-        self.trial: Coefficients = self.transform.zeros()
         self.r: Coefficients = self.transform.zeros()  # of the residual
+
+    @cached_property
+    def trial(self) -> Coefficients:
+        """Room for another potential."""
+        return self.transform.zeros()
 
     @cached_property
     def mu(self) -> Array:

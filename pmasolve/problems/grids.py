@@ -132,7 +132,7 @@ class Grid(Whole):
     @property
     def points(self) -> Array:
         """Coordinates of the grid points in this process, shape (dim, *local); made anew at each call, not kept."""
-        return np.stack(np.meshgrid(*(self.coordinates(j) for j in range(self.dim)), indexing="ij"))
+        return np.stack(np.meshgrid(*(self.coordinates(j) for j in range(self.dim)), indexing="ij", copy=False))
 
     @property
     def words(self) -> str:
