@@ -200,6 +200,25 @@ def test_doubt_about_masses_is_in_the_interval(wrong, monkeypatch: pytest.Monkey
     assert width - before > 2e-3
 
 
+def test_the_source_has_mass_one_on_the_certificates_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mass that only this grid sees is doubted once, as mass that only the nodes see, and is no residual besides."""
+    problem, widths = t1(), []
+    for at_nodes in (True, False):
+
+        def heavier(grid: Grid, f: np.ndarray, at_nodes: bool = at_nodes) -> tuple[np.ndarray, float]:
+            density, mass = measured(grid, f)
+            here = (
+                f is problem.f if at_nodes else np.array_equal(f, problem.source.at(grid.points)) and f is not problem.f
+            )
+            return (1.001 * density, 1.001 * mass) if here else (density, mass)
+
+        monkeypatch.setattr(certificates, "measured", heavier)
+        interval = transport(problem, method=NEWTON).interval
+        widths.append(np.sqrt(interval.upper) - np.sqrt(interval.lower))
+    assert widths[0] > 1e-3
+    assert np.isclose(widths[1], widths[0], rtol=0.01)
+
+
 class _Found:
     """A certificate."""
 
