@@ -321,6 +321,13 @@ def test_ends_by_name() -> None:
         (lambda x: SampleProblem([[1.0, np.nan], [0.0, 1.0], [2.0, 3.0]]), "1 of 3 points have NaN"),
         (lambda x: SampleProblem(np.c_[x, np.ones(len(x))]), r"columns \[2\] are constant"),
         (lambda x: SampleProblem(np.c_[x, x[:, 0] - x[:, 1]]), "plane of 2 of 3 dimensions"),
+        (
+            lambda x: SampleProblem(1e200 * x),
+            r"points as large as .*e\+200: squares leave the range .* another unit of length",
+        ),
+        (lambda x: SampleProblem(1e160 * x[:, :1]), r"points as large as .*e\+160: squares"),
+        (lambda x: SampleProblem(1e-200 * x), r"points within .*e-200 of each other: squares"),
+        (lambda x: SampleProblem(1e-160 * x[:, 0]), r"points within .*e-160 of each other: squares"),
         (lambda x: SampleProblem(x[:1]), "at least two points"),
         (lambda x: SampleProblem(x, held_out=0.7), r"held_out=0.7: .* below ½"),
         (lambda x: SampleProblem(x, reference=Normal([0.0], [[1.0]])), "gaussian.Normal in 2 dimensions"),

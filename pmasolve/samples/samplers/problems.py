@@ -12,6 +12,7 @@ from scipy.cluster.vq import kmeans2
 
 from ...gaussian.normal import Normal
 from ...machine.arrays import Array, number, real, shown
+from ...problems.clouds import FARTHEST
 from ...problems.outcomes import REACHED, Outcome
 from .objectives import Likelihood, Objective
 from .potentials import Parametric
@@ -19,6 +20,7 @@ from .reference import Nodes, Reference
 from .units import Unit
 
 FAR = 1e6  # standard deviations from the origin, beyond which inverses lose digits
+NEAREST_SPAN = 1e-140  # extent whose square has all its digits
 FLAT = 1e-7  # standard deviation of a direction, over the largest, below which data are no density
 LEAST_NODES = 1024  # of the reference, for Fisher matrices
 
@@ -139,6 +141,10 @@ def _checked(data: ArrayLike) -> Array:
         raise ValueError(f"data of shape {x.shape}: give at least two points, (n, d)")
     if bad := int(np.count_nonzero(~np.isfinite(x).all(axis=1))):
         raise ValueError(f"data: {bad} of {len(x)} points have NaN or infinite entries: leave them out first")
+    size, span = float(np.max(np.abs(x))), float(np.max(x.max(axis=0) - x.min(axis=0)))
+    if size > FARTHEST or 0 < span < NEAREST_SPAN:
+        lost = f"points as large as {size:.3g}" if size > FARTHEST else f"points within {span:.3g} of each other"
+        raise ValueError(f"data: {lost}: squares leave the range of float64; take another unit of length")
     deviations = x.std(axis=0)
     if flat := np.flatnonzero(deviations <= FLAT * deviations.max()).tolist():
         raise ValueError(f"data: columns {shown(flat)} are constant, so that there is no density: leave them out")
