@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import pmasolve as pma
 from pmasolve.cli.app import app
+from pmasolve.cli.clouds import points_of
 
 
 def invoke(*arguments: object):
@@ -93,3 +94,24 @@ def test_refusals_are_one_line(files, tmp_path: Path) -> None:
         assert result.exit_code == 2, (arguments, result.output)
         assert words in result.output, result.output
         assert len(result.output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "shape"),
+    [
+        ("a.csv", "1,2,3\n", (1, 3)),
+        ("a.txt", "# x y\n1 2\n\n", (1, 2)),
+        ("A.TSV", "1\t2\t3\t4", (1, 4)),
+        ("a.dat", "1\n2\n3\n", (3, 1)),
+        ("a.csv", "1,2\n3,4\n5,6\n", (3, 2)),
+    ],
+)
+def test_a_row_is_a_point(tmp_path: Path, name: str, text: str, shape: tuple[int, int]) -> None:
+    """A table of one row, one point in three dimensions, was three points on a line."""
+    (tmp_path / name).write_text(text)
+    assert points_of(tmp_path / name).shape == shape
+
+
+def test_points_on_a_line_in_an_array(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(5.0))
+    assert points_of(tmp_path / "x.npy").shape == (5, 1)

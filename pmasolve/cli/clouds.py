@@ -10,7 +10,8 @@ import typer
 
 from ..machine.archives import whole
 from ..machine.arrays import Array
-from ..problems.images import read_array
+from ..problems.formats.tables import rows
+from ..problems.images import SUFFIXES, read_array
 from ..problems.problem import Problem
 from ..samples.choosing import EpsChoice, choose_eps
 from ..samples.wasserstein import LEAST, W2Estimate, estimate_w2
@@ -65,7 +66,7 @@ def clouds(
 
 
 def points_of(path: Path, name: str | None = None) -> Array:
-    """Points in a file, (n, dim); one column is points on a line.
+    """Points in a file, (n, dim); one column is points on a line, and one row of a table one point.
 
     Raises
     ------
@@ -74,6 +75,8 @@ def points_of(path: Path, name: str | None = None) -> Array:
     values = read_array(path, name)
     if values.ndim not in (1, 2):
         raise ValueError(f"{path} has shape {values.shape}: give points as rows, (n, dim)")
+    if values.ndim == 1 and path.suffix.lower() in SUFFIXES["tables"] and len(rows(path)) == 1:
+        return values[None]
     return values[:, None] if values.ndim == 1 else values
 
 

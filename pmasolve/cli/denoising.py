@@ -8,12 +8,12 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ..problems.images import read_array
 from ..samples.denoising import Complexity, Resolution, complexity, resolution
 from ..samples.denoising.points import Points
 from ..studies.figures import save_figure
 from ..studies.scales import gallery as write_gallery
 from ..studies.scales import plot_complexity
+from .clouds import points_of
 from .door import AsJson, FigureFile, RecordFile, door, say
 from .inputs import check_figure, check_outputs
 
@@ -48,7 +48,7 @@ def denoising(
 
 def _measure(data: Path, snr: np.ndarray, draws: int, seed: int, figure: Path | None) -> tuple[str, dict[str, object]]:
     """What is printed, in words and as a record."""
-    law = Points(read_array(data))
+    law = Points(points_of(data))
     found = complexity(law, snr, draws=draws, seed=seed)
     known = resolution(law, snr, draws=draws, seed=seed)
     written = []

@@ -15,8 +15,7 @@ SEPARATORS = ",;\t"
 
 def read(file: Path, choice: Choice) -> Samples:
     """The lines as rows; one row or one column has one axis."""
-    text = file.read_text("utf-8-sig")  # Excel begins with a mark of byte order
-    lines = [line for row in text.splitlines() if (line := row.partition("#")[0].strip(" \r"))]
+    lines = rows(file)
     if not lines:
         raise BadFile(f"{file} holds no numbers")
     separator = next((mark for mark in SEPARATORS if mark in lines[0]), None)
@@ -29,3 +28,9 @@ def read(file: Path, choice: Choice) -> Samples:
             f"{file}: {str(error).partition(';')[0]}: give rows of equally many numbers, without a line of titles"
         ) from None
     return Samples(values)
+
+
+def rows(file: Path) -> list[str]:
+    """The lines that hold something besides comments."""
+    text = file.read_text("utf-8-sig")  # Excel begins with a mark of byte order
+    return [line for row in text.splitlines() if (line := row.partition("#")[0].strip(" \r"))]
