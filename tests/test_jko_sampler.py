@@ -413,3 +413,37 @@ def test_blocks_have_inverses_far_from_the_reference(scale: float, shift: float)
     x = chain.map(Cloud(y))
     assert np.isfinite(x).all()
     assert np.abs(chain.inverse(Cloud(x)) - y).max() < 1e-11 * (scale + abs(shift))
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (lambda: Guarantees(0.5).enough(3.0), "error=0: no finite number of steps"),
+        (lambda: Guarantees(0.5, error=0.1).enough(-1.0), "start=-1.0: give W₂"),
+        (lambda: Guarantees(0.5, error=0.1).enough(float("nan")), "start=nan: give W₂"),
+        (lambda: Guarantees(0.5, error=0.1).enough(float("inf")), "start=inf: give W₂"),
+        (lambda: way_back(np.array([0.1]), np.array([1.0, 2.0])), "one number ≥ 0 of each"),
+        (lambda: way_back(np.array([0.1, np.nan]), np.array([1.0, 2.0])), "one number ≥ 0 of each"),
+        (lambda: way_back(np.array([0.1, 0.1]), np.array([-1.0, 2.0])), "one number ≥ 0 of each"),
+    ],
+)
+def test_bounds_of_what_no_bound_is_for_are_refused(act, words: str) -> None:
+    """They ended as divisions by zero, overflows, or as numbers of arrays that were stretched."""
+    with pytest.raises(ValueError, match=words):
+        act()
+
+
+def test_guarantees_of_equal_laws_and_of_no_block() -> None:
+    assert Guarantees(0.5, error=0.1).enough(0.0) == 0
+    assert way_back(np.array([]), np.array([])) == 0.0
+
+
+def test_fresh_points_of_guarantees_are_checked() -> None:
+    x = 3 + np.random.default_rng(0).standard_normal((200, 1))
+    law = Posterior(lambda x: 0.5 * np.sum((x - 3) ** 2, axis=1) + 0.5 * np.log(2 * np.pi), lambda x: x - 3, 1)
+    flow = JKOSampler(SampleProblem(x), ConvexBlocks(0), ConstantSteps(0.5), density=law)
+    run = evolve(flow, flow.times(1), throw=False, progress=False)
+    for fresh in (np.zeros((5, 2)), np.full((5, 1), np.nan), np.zeros((0, 1)), np.zeros(20)):
+        with pytest.raises(ValueError, match=r"fresh of shape .*: give finite points, \(n, 1\)"):
+            guarantees(run, fresh)
+    assert guarantees(run, x[:20].tolist())["kl"].size == 1

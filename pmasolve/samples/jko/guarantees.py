@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...flows.trajectories import Trajectory, followed
-from ...machine.arrays import Array, number, positive
+from ...machine.arrays import Array, number, positive, real, shown
 from .chain import as_chain
 from .gradients import assignment, mean_square
 
@@ -68,6 +68,14 @@ class Guarantees:
 
     def enough(self, start: float) -> int:
         """Steps n ≥ (8/γλ)(log W₂(p_0, q) + log(λ/ε)) after which W₂² ≤ 5ε²/λ², `kl` and `variation` hold; ``start`` = W₂."""
+        if not 0 <= number(start, "start") < np.inf:
+            raise ValueError(f"start={start}: give W₂ from the data to the reference, ≥ 0")
+        if self.error == 0:
+            raise ValueError(
+                "error=0: no finite number of steps is enough; w2_squared(n, start) tells how near n of them come"
+            )
+        if start == 0:
+            return 0
         logs = np.log(start) + np.log(self.convexity / self.error)
         return max(0, int(np.ceil(8 / (self.gamma * self.convexity) * logs)))
 
@@ -97,13 +105,22 @@ def way_back(errors: Array, lipschitz: Array) -> float:
     -------
     The bound.
 
+    Raises
+    ------
+    ValueError : errors and constants that are not equally many numbers ≥ 0.
+
     Examples
     --------
     >>> way_back(np.array([0.01, 0.01]), np.array([2.0, 2.0]))
     0.03
     """
-    growth = np.concatenate([[1.0], np.cumprod(lipschitz)[:-1]])
-    return float(np.sum(np.asarray(errors) * growth))
+    e, constants = real(errors, "errors"), real(lipschitz, "lipschitz")
+    if e.ndim != 1 or e.shape != constants.shape or not (np.all(e >= 0) and np.all(constants >= 0)):
+        raise ValueError(
+            f"errors={shown(e)}, lipschitz={shown(constants)}: give one number ≥ 0 of each for every block"
+        )
+    growth = np.concatenate([[1.0], np.cumprod(constants)[:-1]])[: e.size]
+    return float(np.sum(e * growth))
 
 
 def smoothed(second_moment: float, dim: int, time: float) -> float:
@@ -148,7 +165,8 @@ def guarantees(run: Trajectory, fresh: Array | None = None, seed: int = 0) -> di
 
     Raises
     ------
-    ValueError : a run of another flow, without a density, without blocks, or with steps that differ.
+    ValueError : a run of another flow, without a density, without blocks, or with steps that differ; ``fresh`` of another shape, or
+        not finite.
 
     Examples
     --------
@@ -171,7 +189,10 @@ def guarantees(run: Trajectory, fresh: Array | None = None, seed: int = 0) -> di
         )
     V = np.linalg.inv(flow.problem.reference.factor @ flow.problem.reference.factor.T)
     convexity = min(1.0, float(np.linalg.eigvalsh(V)[0]))
-    x = flow.problem.data[:PAIRS] if fresh is None else fresh[:PAIRS]
+    x = flow.problem.data if fresh is None else real(fresh, "fresh")
+    if x.ndim != 2 or x.shape[1] != chain.dim or not len(x) or not np.isfinite(x).all():
+        raise ValueError(f"fresh of shape {x.shape}: give finite points, (n, {chain.dim})")
+    x = x[:PAIRS]
     y, other = (flow.problem.reference.sample(len(x), seed + i) for i in (0, 1))
     squares = [assigned(x, y)]
     for block in chain.blocks:
