@@ -115,3 +115,22 @@ def test_coverage(dim: int) -> None:
         inside.append(low <= true <= high)
     print(dim, np.mean(inside))
     assert 0.83 <= np.mean(inside) <= 1.0
+
+
+@pytest.mark.parametrize("power", [-460, -400, -250, 250, 400, 460])
+def test_the_unit_of_length_does_not_matter(power: int) -> None:
+    """Variances of squares are fourth powers: at 1e-150 the interval was one number, and reached; at 1e140 ε was infinite."""
+    x, y = np.random.default_rng(5).standard_normal((2, 24, 2)) + np.array([[[0.0, 0.0]], [[1.0, 0.0]]])
+    one, other = estimate_w2(x, y), estimate_w2(x * 2.0**power, y * 2.0**power)
+    assert other.outcome == one.outcome
+    for a, b in ((one.w2_squared, other.w2_squared), (one.standard_error, other.standard_error)):
+        assert b == a * 4.0**power
+    assert other.interval == tuple(end * 4.0**power for end in one.interval)
+    assert other.eps == tuple(step * 4.0**power for step in one.eps)
+
+
+def test_points_whose_squares_vanish_are_refused() -> None:
+    x, y = np.random.default_rng(5).standard_normal((2, 24, 2))
+    for unit in (1e-150, 1e-200, 1e-300):
+        with pytest.raises(ValueError, match="squared distances would underflow"):
+            estimate_w2(x * unit, y * unit)

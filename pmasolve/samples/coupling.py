@@ -178,7 +178,7 @@ def optimal_coupling(problem: Problem, *, gap: float = 1e-12, progress: bool | N
         raise ValueError("optimal_coupling is for clouds: for densities on a grid use transport(problem)")
     kept = [np.flatnonzero(cloud.weights > 0) for cloud in nodes]
     (x, a), (y, b) = ((cloud.points[i], cloud.weights[i]) for cloud, i in zip(nodes, kept, strict=True))
-    _need_squares(x, y)
+    need_squares(x, y)
     costs = PairCosts(x, y, _periods(nodes[0]))
     if costs.periods is not None and costs.periods.size > WRAPPED:
         raise ValueError(
@@ -209,7 +209,7 @@ def _judged(lower: float, upper: float, gap: float, rounded: float) -> Outcome:
     return ROUNDED if width <= rounded else ROUGH
 
 
-def _need_squares(x: Array, y: Array) -> None:
+def need_squares(x: Array, y: Array) -> None:
     """Refuse points so near that squared distances are 0, or have lost digits."""
     span = float(max(np.max(x.max(axis=0) - y.min(axis=0)), np.max(y.max(axis=0) - x.min(axis=0))))
     if 0 < span < NEAREST_SPAN:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import floor, log2
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,7 +26,7 @@ from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
 from ..sinkhorn.schroedinger import schroedinger
 from ..sinkhorn.self_potential import self_potential
-from .coupling import OptimalCoupling, optimal_coupling
+from .coupling import OptimalCoupling, need_squares, optimal_coupling
 from .cross_fit import halves as cut
 from .units import FLAT, massive, shared_points, variance
 
@@ -137,7 +138,8 @@ def estimate_w2(
     Raises
     ------
     ValueError : clouds or problems in place of points, points that are not finite or not (n, dim), dimensions that differ, bad
-        weights, fewer than 8 points with mass on a side, points of both sides without spread, a level that is no probability.
+        weights, fewer than 8 points with mass on a side, points of both sides without spread or with squares of no digits, a level
+        that is no probability.
 
     Notes
     -----
@@ -165,11 +167,10 @@ def estimate_w2(
     if not 0 < number(level, "level") < 1:
         raise ValueError(f"level={level}: give a probability between 0 and 1, for example 0.95")
     halvings, seed = integer(halvings, "halvings"), integer(seed, "seed", least=0)
-    for name, given in (("x", x), ("y", y)):
-        if isinstance(given, Cloud | Problem):
-            raise ValueError(f"{name} is a {type(given).__name__}: give its points (n, dim), and its weights as a or b")
-    problem = Problem.from_samples(x, y, a, b)
-    sides = _sides(problem)
+    problem = _sampled(x, y, a, b)
+    given_sides = _sides(problem)
+    unit = _unit(*(points for points, _ in given_sides))
+    sides = [(points / unit, weights) for points, weights in given_sides]
     spreads = [variance(points, weights) for points, weights in sides]
     spread = max(float(np.sqrt(np.prod(spreads))), 0.5 * sum(spreads) / UNEQUAL)
     largest = max(float(np.max(np.abs(points))) for points, _ in sides)
@@ -192,12 +193,38 @@ def estimate_w2(
     estimate = 2 * whole - float(np.mean(halves))
     variances = [float(np.sum((w * (h - w @ h)) ** 2)) for h, (_, w) in zip((f, g), sides, strict=True)]
     error = float(np.sqrt(sum(variances) + (UNSURE * (estimate - whole)) ** 2))
+    square = unit**2
+    low, high = _interval(estimate, error, level)
+    return W2Estimate(
+        problem,
+        estimate * square,
+        error * square,
+        (low * square, high * square),
+        level,
+        tuple(e * square for e in eps),
+        outcome,
+    )
+
+
+def _sampled(x: ArrayLike, y: ArrayLike, a: ArrayLike | None, b: ArrayLike | None) -> Problem:
+    for name, given in (("x", x), ("y", y)):
+        if isinstance(given, Cloud | Problem):
+            raise ValueError(f"{name} is a {type(given).__name__}: give its points (n, dim), and its weights as a or b")
+    return Problem.from_samples(x, y, a, b)
+
+
+def _interval(estimate: float, error: float, level: float) -> tuple[float, float]:
     width = float(ndtri(0.5 + 0.5 * level)) * error
-    skew = (
-        width**2 / (4 * max(estimate, width)) if width > 0 else 0.0
-    )  # (w + width/2w)² − w² − width: a small W₂ has a small error too
-    interval = (max(estimate - width, 0.0), max(estimate + width + skew, 0.0))
-    return W2Estimate(problem, estimate, error, interval, level, eps, outcome)
+    # (w + width/2w)² − w² − width: a small W₂ has a small error too
+    skew = width**2 / (4 * max(estimate, width)) if width > 0 else 0.0
+    return max(estimate - width, 0.0), max(estimate + width + skew, 0.0)
+
+
+def _unit(x: Array, y: Array) -> float:
+    """A power of two near the extent of a side: fourth powers of lengths, which variances of squares are, stay in range."""
+    need_squares(x, y)
+    extent = max(float(np.max(np.ptp(points, axis=0))) for points in (x, y))
+    return 2.0 ** floor(log2(extent)) if extent > 0 else 1.0
 
 
 def _sides(problem: Problem) -> list[tuple[Array, Array]]:
