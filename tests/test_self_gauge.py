@@ -26,7 +26,7 @@ def orders(errors) -> np.ndarray:
     return np.log2(np.array(errors[:-1]) / errors[1:])
 
 
-FINEST = pytest.param(t2, T2_START, 80, 13, marks=pytest.mark.slow)  # where the fourth order shows
+FINEST = pytest.param(t2, T2_START, 80, 12, marks=pytest.mark.slow)  # finer: quadrature
 
 
 @pytest.mark.parametrize(

@@ -49,10 +49,11 @@ CLAIM = Claim(
     "grid, f λ-convex, steps spoilt by a wave: both again",
     source="Cheng, Lu, Tan, Xie, arXiv 2310.17582: Appendix D, lemma on the inequality, theorem 4.3, corollary 5.2, proposition "
     "5.4; the programme, the stop rule and the bound by certified stretches were made for this package",
-    expected="all inequalities; the estimate within two deviations of the exact step's; the exact norm below a tenth of it",
+    expected="all inequalities; the mean of estimates within three standard errors of the exact steps' and the exact "
+    "norm; that below a tenth of it",
     tolerance="violation ≤ 0, on the line and the grid ≤ 1e-9 of the first W₂²; 1e-8",
     problem="plane: two normals, n = 1500, seed 81, fresh ones 82; Appendix D: 5000 points, seed 83, quadratic functions and 20 "
-    "ridges, estimates from 1000 points against 10 exact steps, at full level from 2000 against 20; line: 0.4 N(−1.5, 0.25) + "
+    "ridges, 10 estimates from 1000 points against those of 10 exact steps, at full level 12 from 2000; line: 0.4 N(−1.5, 0.25) + "
     "0.6 N(1.5, 0.64), 2000 quantiles, W₂ by quantiles; grid: f = (x−½)²/2 on the unit interval, γ = 0.05, twelve "
     "steps, wave 0.04 cos 3πx",
     mutations="a weight of the last block lowered until D²ψ has no sign; a hundred ridges on 150 points without the stop rule; the "
@@ -69,7 +70,7 @@ def study(level: Level) -> Iterator[Check]:
     yield Check("plane, held-out points", held_out(), NEVER)
     yield Check("plane, fresh points", fresh(plane()), NEVER)
     yield Check("plane, inverse at 10⁴ fresh points", inverted(as_chain(plane())), CLOSE)
-    points, draws = (1000, 10) if level is Level.QUICK else (2000, 20)
+    points, draws = (1000, 10) if level is Level.QUICK else (2000, 12)
     for name, rows in appendix_d(points, draws).items():
         yield Check(f"Appendix D, {name}", rows, NEVER)
     for name in others():
@@ -152,40 +153,44 @@ def spoilt(chain: ChainSampler) -> ChainSampler:
 
 
 @cache
-def _block(n: int, draws: int) -> tuple[Array, tuple[Array, Array], tuple[Array, Array]]:
-    """From N((3, 3), I): estimates of ‖∂F‖² of exact steps; gradients of the start and the solution, estimated and exact."""
+def _block(n: int, draws: int) -> tuple[list[Array], list[Array], tuple[Array, Array], Array]:
+    """From N((3, 3), I), estimated gradients: of exact steps, of the solution, of the start with the exact one; the solution's."""
     rng, nu = np.random.default_rng(83), Reference.of(None, 2)
-    x, before, start = (rng.standard_normal((count, 2)) + 3 for count in (5000, n, n))
+    x = rng.standard_normal((5000, 2)) + 3
     cone = Cone.around(x, 20, (0.5, 1.0), 0.02, rng)
     found = Programme(cone, x, nu, GAMMA).solve(cone.identity)
-    pairs = [(rng.standard_normal((n, 2)) + 2, rng.standard_normal((n, 2)) + 3) for _ in range(draws)]
-    exact_step = np.array([mean_square(estimated_gradient(after, old, nu, GAMMA)) for after, old in pairs])
-    sides = [
-        Carried(start, np.zeros(n), 3 - start).by(GradientBlock(cone.potential(t)))
-        for t in found.path[:: len(found.path) - 1]
-    ]
-    first, last = (
-        (
-            estimated_gradient(side.x, before, nu, GAMMA),
-            exact_gradient(start, side.x, np.asarray(side.score), nu, GAMMA),
-        )
-        for side in sides
-    )
-    return exact_step, first, last
+
+    def estimated(after: Array) -> Array:
+        return estimated_gradient(after, rng.standard_normal((n, 2)) + 3, nu, GAMMA)
+
+    def carried(theta: Array) -> tuple[Array, Array]:
+        """Estimated and exact at fresh points."""
+        start = rng.standard_normal((n, 2)) + 3
+        side = Carried(start, np.zeros(n), 3 - start).by(GradientBlock(cone.potential(theta)))
+        return estimated(side.x), exact_gradient(start, side.x, np.asarray(side.score), nu, GAMMA)
+
+    steps = [estimated(rng.standard_normal((n, 2)) + 2) for _ in range(draws)]
+    ends = [carried(found.path[-1]) for _ in range(draws)]
+    return steps, [end[0] for end in ends], carried(found.path[0]), ends[-1][1]
 
 
 def appendix_d(n: int, draws: int, *, entries: bool = False) -> dict[str, Rows]:
-    """At n points; ``entries`` is the norm of a public code, mean |ξ∘ξ|, for the estimates."""
-    exact_step, first, last = _block(n, draws)
-    mean, deviation = float(exact_step.mean()), float(exact_step.std(ddof=1))
-    sizes = [np.mean(np.linalg.norm(g[0] ** 2, axis=1)) if entries else mean_square(g[0]) for g in (first, last)]
-    begun, ended = (mean_square(g[1]) for g in (first, last))
-    note = f"estimates {sizes[0]:.2f}, {sizes[1]:.3f}; exact step {mean:.3f} ± {deviation:.3f}"
+    """Estimates are the exact norm and a noise that exact steps show too; ``entries``: the norm of a public code, mean |ξ∘ξ|."""
+    steps, ends, (first, exact_first), exact_end = _block(n, draws)
+    size = (lambda g: float(np.mean(np.linalg.norm(g**2, axis=1)))) if entries else mean_square
+    noise, found = (np.array([norm(g) for g in gradients]) for norm, gradients in ((mean_square, steps), (size, ends)))
+    error = float(np.hypot(noise.std(ddof=1), found.std(ddof=1))) / np.sqrt(draws)
+    begun, ended = mean_square(exact_first), mean_square(exact_end)
+    note = (
+        f"estimates {size(first):.2f}, {found.mean():.3f}; exact steps {noise.mean():.3f}; standard error {error:.3f}"
+    )
     note += f"; exact norms {begun:.2f}, {ended:.4f}"
-    low, high = np.array([[abs(sizes[1] - mean), 2 * deviation], [abs(sizes[0] - 18.0), 2.0]]).T
+    low, high = [abs(found.mean() - noise.mean() - ended), abs(size(first) - 18.0)], [3 * error, 2.0]
     return {
         "the estimate": inequality("row", [1.0, 2.0], low, high, names=("distance", "allowed"), note=note),
-        "the exact norm": inequality("row", [1.0, 2.0], [ended, abs(begun - 18.0)], [0.1 * mean, 2.0], note=note),
+        "the exact norm": inequality(
+            "row", [1.0, 2.0], [ended, abs(begun - 18.0)], [0.1 * noise.mean(), 2.0], note=note
+        ),
     }
 
 
