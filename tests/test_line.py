@@ -143,3 +143,15 @@ def test_steps_of_a_singular_equation_are_not_taken(monkeypatch: pytest.MonkeyPa
     for size in (1e300, np.nan):
         monkeypatch.setattr(fixed_points, "solve", lambda markov, b, *rest, size=size: (b * size, 1))
         assert schroedinger(problem, 0.1, marginal=1e-6).outcome.name == "reached"
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 2), (2, 3), (3, 2), (1, 4), (4, 1), (1, 1)])
+def test_one_two_and_three_points(n: int, m: int) -> None:
+    """As in the plane, where nothing is known of lines."""
+    x, y = np.linspace(0, 1, n) ** 2, 0.5 + np.linspace(0, 1, m)
+    along, across = (
+        schroedinger(Problem.from_samples(points(x), points(y)), 0.05, progress=False)
+        for points in (lambda z: z[:, None], lambda z: np.stack([z, 0 * z], axis=1))
+    )
+    assert along.outcome.ok
+    assert np.allclose(along.u - along.u.mean(), across.u - across.u.mean(), atol=1e-8)

@@ -126,6 +126,8 @@ class Chain:
     def times(self, r: Array, density: Array) -> Array:
         """For r; the masses of the points are in the matrix."""
         w = np.zeros_like(r)
-        currents = solveh_banded(self.matrix, -np.diff(r[self.order])) if r.size > 1 else np.zeros(0)
+        jumps = -np.diff(r[self.order])
+        # SciPy's solver for three diagonals refuses a single equation
+        currents = solveh_banded(self.matrix, jumps) if jumps.size > 1 else jumps / self.matrix[1]
         w[self.order[1:]] = -np.cumsum(currents * self.resistance)
         return r + w
