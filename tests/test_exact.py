@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,12 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import linprog
 from scipy.sparse import eye_array, kron, vstack
 
-from pmasolve import Box, Problem, SemiDual, Simplex, Torus, load_map, save_map, transport
+from pmasolve import Box, Problem, SemiDual, Simplex, Torus, Transport, load_map, pairwise, save_map, transport
+from pmasolve import distances as reference
 from pmasolve.machine.arrays import Array
+from pmasolve.maps import distances as many
 from pmasolve.maps import exact
+from pmasolve.maps.few import Support, holds, optimum_of_few
 from pmasolve.maps.network import Network
 from pmasolve.maps.semidual.arcs import Whole
 from pmasolve.maps.simplex import Arcs, Basic, Optimum, coupling_bound, dual_bound, optimum
@@ -391,7 +395,8 @@ def test_an_interruption_leaves_what_is_known(monkeypatch: pytest.MonkeyPatch) -
     def interrupted(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(exact, "optimum", interrupted)
+    for name in ("optimum", "optimum_of_few"):
+        monkeypatch.setattr(exact, name, interrupted)
     for size, bound in ((exact.SMALL, 0.1), (10**6, np.inf)):
         monkeypatch.setattr(exact, "SMALL", size)
         T = transport(Problem.from_densities(grid, mu, nu), gap=0)
@@ -438,3 +443,83 @@ def test_exact_has_its_digits_where_spacings_are_unequal(grid: Grid) -> None:
         assert short.w2_squared == pytest.approx(wanted, rel=1e-9)
     else:
         assert "spacings nearer to one another" in short.outcome.advice
+
+
+# ---- between few nodes -----------------------------------------------------------------------------------------------------------
+
+
+def few_masses(grid: Grid, kind: str, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Also one node against many and one against one."""
+    if kind == "one node":
+        mu, nu = np.zeros((2, *grid.shape))
+        mu.flat[rng.integers(grid.size)] = 1.0
+        nu.flat[rng.integers(grid.size)] = 3.0
+        return mu, nu
+    mu, nu = masses(grid, "zeros" if kind == "from one node" else kind, rng)
+    if kind == "from one node":
+        mu[:] = 0.0
+        mu.flat[rng.integers(grid.size)] = 1.0
+    return mu, nu
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "one node", "from one node"])
+def test_between_few_nodes_it_is_the_linear_program(kind: str) -> None:
+    """The coupling, its bounds, and potentials that are feasible for all pairs of nodes, whatever the clusters are."""
+    commensurable = [grid for grid in GRIDS if holds(Whole.of(grid, np.ones(grid.shape), np.ones(grid.shape)))]
+    assert len(commensurable) >= 7
+    for k, grid in enumerate([*commensurable, Box((40,)), Torus((15, 13))]):
+        mu, nu = few_masses(grid, kind, np.random.default_rng(100 + k))
+        whole, a, b = normalised(grid, mu, nu)
+        found = optimum_of_few(*(Support.of(grid, density / density.mean()) for density in (mu, nu)), whole)
+        dist = distances(grid)[np.ix_(whole.sources, whole.targets)]
+        lower, upper = 2 * whole.unit * found.lower, 2 * whole.unit * found.upper
+        assert abs(by_simplex(dist, a, b) - lower) <= 1e-14 * dist.max()
+        assert 0 <= upper - lower <= 2e-14 * whole.unit * whole.farthest + 2 * whole.rounding * upper
+        if kind not in ("contrast", "positive"):
+            assert by_linprog(dist, a, b) == pytest.approx(lower, rel=1e-9, abs=1e-14)
+        slack = dist * (1 + 1e-12) + 1e-300 - 2 * whole.unit * (found.u[:, None] + found.v)
+        assert slack.min() >= 0
+        plan = found.coupling.toarray()
+        assert np.abs(plan.sum(1) - a).max() <= 1e-15
+        assert np.abs(plan.sum(0) - b).max() <= 1e-15
+        assert np.abs(slack[plan > 0]).max() <= 1e-10 * dist.max(initial=1e-300)
+
+
+def strokes(count: int) -> Array:
+    """Smooth lines on zeros."""
+    rng = np.random.default_rng(4)
+    drawn = np.zeros((count, 20, 20))
+    for image in drawn:
+        i, j = np.clip(np.rint(np.cumsum(rng.normal(0, 2, (2, 20)), axis=1) + 10), 2, 17).astype(int)
+        image[i, j] = 1.0
+        image[:] = np.maximum(gaussian_filter(image, 1.0) - 0.02, 0.0)
+    return drawn
+
+
+def test_many_at_once_are_the_same_to_the_last_bit() -> None:
+    """As one by one: with zeros by default, all with gap 0; the same image twice; a callable of the user's is called."""
+    grid, images = Box((20, 20)), strokes(4)
+    images[3] = 2 * images[0]
+    images = np.concatenate([images, images[:2] + 0.1])
+    for gap in (0.0, 1e-3):
+        called = []
+
+        def one_by_one(problem: Problem, gap: float = gap, called: list[Problem] = called) -> Transport:
+            called.append(problem)
+            return transport(problem, gap=gap)
+
+        at_once = pairwise(grid, images, solve=partial(transport, gap=gap) if gap == 0 else transport)
+        slowly = pairwise(grid, images, solve=one_by_one)
+        assert len(called) == 15
+        assert at_once.ok.all()
+        for name in ("w2_squared", "lower", "upper"):
+            assert np.array_equal(getattr(at_once, name), getattr(slowly, name)), name
+        assert at_once.w2_squared[0, 3] < 1e-12
+        to_one = reference(grid, images[1:], images[0], solve=partial(transport, gap=gap))
+        assert np.array_equal(to_one.upper[:3], at_once.upper[0, 1:4])
+    assert at_once.w2_squared[0, 1] == pytest.approx(value(grid, images[0], images[1]), rel=1e-12)
+
+
+def test_many_at_once_make_no_problem_for_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many, "solved", lambda *_: pytest.fail("one by one"))
+    assert pairwise(Box((20, 20)), strokes(3)).ok.all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -21,12 +21,14 @@ from ..problems.densities import negative_log
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED
 from ..problems.problem import Problem, checked_grid
+from .exact import Among
 from .solvers import described
 from .transport import transport
 from .transported import Transport
 
 DISTANCES_FORMAT = "pmasolve distances 3"
 Solve = Callable[[Problem], Transport]
+Solved = tuple[float, float, float, bool]  # bounds, W₂², whether it went well
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +133,7 @@ def distances(
     """
     stack, (target,) = stacked(grid, images, "images[{}]"), stacked(grid, [reference], "reference")
     out = _empty((len(stack),))
-    _fill(grid, [(i, image, target) for i, image in enumerate(stack)], out, solve, progress, _nowhere)
+    _fill(grid, [*stack, target], [(i, i, len(stack)) for i in range(len(stack))], out, solve, progress, _nowhere)
     return out
 
 
@@ -166,6 +168,8 @@ def pairwise(
     Notes
     -----
     An interruption ends it all and loses the pair at work; ``path`` keeps the others, with the name and the options of ``solve``.
+    Where `transport` would take the simplex between few nodes, for densities with zeros or ``partial(transport, gap=0)``, a pair is
+    solved to the same numbers without its map, and exactly whatever the gap: in some 2 ms between 300 nodes of a side.
 
     Examples
     --------
@@ -185,10 +189,8 @@ def pairwise(
         archives.check_writable(path)
         _resume(archives.target_of(path), grid, stack, solve, out)
         save = partial(archives.write, path, _header(grid, solve), {"images": stack, **vars(out)})
-    left = [
-        ((i, j), stack[i], stack[j]) for i, j in combinations(range(len(stack)), 2) if np.isnan(out.w2_squared[i, j])
-    ]
-    _fill(grid, left, out, solve, progress, save)
+    left = [((i, j), i, j) for i, j in combinations(range(len(stack)), 2) if np.isnan(out.w2_squared[i, j])]
+    _fill(grid, stack, left, out, solve, progress, save)
     return out
 
 
@@ -210,21 +212,53 @@ def _empty(shape: tuple[int, ...]) -> Distances:
 
 def _fill(
     grid: Grid,
-    tasks: Iterable[tuple[int | tuple[int, int], ArrayLike, ArrayLike]],
+    stack: Sequence[Array],
+    tasks: Sequence[tuple[int | tuple[int, int], int, int]],
     out: Distances,
     solve: Solve,
     progress: bool | None,
     save: Callable[[], object],
 ) -> None:
-    todo = list(tasks)
-    with progress_bar("distances", len(todo), progress, "solved") as show:
-        for done, (where, a, b) in enumerate(todo, start=1):
-            T = solved(solve, grid, a, b)
+    at_once = _at_once(grid, stack, solve)
+    with progress_bar("distances", len(tasks), progress, "solved") as show:
+        for done, (where, i, j) in enumerate(tasks, start=1):
+            lower, upper, value, ok = at_once(i, j) or _one_by_one(solve, grid, stack[i], stack[j])
             for place in {where, where[::-1]} if isinstance(where, tuple) else {where}:
-                out.w2_squared[place], out.ok[place] = T.w2_squared, T.outcome.ok
-                out.lower[place], out.upper[place] = T.interval.lower, T.interval.upper
+                out.w2_squared[place], out.ok[place] = value, ok
+                out.lower[place], out.upper[place] = lower, upper
             save()
-            show(done, {"W2²": T.w2_squared, "gap": T.gap})
+            show(done, {"W2²": value, "gap": (upper - lower) / lower if lower > 0 else np.inf})
+
+
+def _at_once(grid: Grid, stack: Sequence[Array], solve: Solve) -> Callable[[int, int], Solved | None]:
+    """What `transport` answers by the simplex between few nodes, without a problem and a map for each pair; None for the rest."""
+    gap = gap_of(solve)
+    if gap is None or not len(stack):
+        return lambda i, j: None
+    among = Among(grid, np.stack([np.exp(-Problem.from_densities(grid, image, image).f) for image in stack]))
+    zeros = [not image.all() for image in among.densities]
+
+    def answer(i: int, j: int) -> Solved | None:
+        if not ((gap == 0 or zeros[i] or zeros[j]) and among.takes(i, j)):
+            return None
+        lower, upper = among.interval(i, j)
+        return lower, upper, 0.5 * (lower + upper), True
+
+    return answer
+
+
+def gap_of(solve: Solve) -> float | None:
+    """The gap that is asked for, where ``solve`` is `transport`, as it is or by ``partial`` with a gap and nothing else."""
+    if solve is transport:
+        return transport.__kwdefaults__["gap"]
+    plain = isinstance(solve, partial) and solve.func is transport and not solve.args and set(solve.keywords) == {"gap"}
+    gap = solve.keywords["gap"] if plain else None
+    return gap if isinstance(gap, (int, float)) and not isinstance(gap, bool) and gap >= 0 else None
+
+
+def _one_by_one(solve: Solve, grid: Grid, a: Array, b: Array) -> Solved:
+    T = solved(solve, grid, a, b)
+    return T.interval.lower, T.interval.upper, T.w2_squared, T.outcome.ok
 
 
 def solved(solve: Solve, grid: Grid, a: ArrayLike, b: ArrayLike) -> Transport:

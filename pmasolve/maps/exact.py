@@ -17,6 +17,7 @@ from ..machine.arrays import Array, integer
 from ..machine.progress import progress_bar
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
+from .few import Support, bounds_of_few, holds, optimum_of_few
 from .network import Indices
 from .semidual.arcs import PATHS, Whole
 from .semidual.ascent import Masses
@@ -25,7 +26,7 @@ from .semidual.c_transform import OUT
 from .semidual.cascade import SemiDual, rounded, semidual
 from .semidual.interval import GAP_NOT_REACHED, SemiDualResult, identity
 from .semidual.levels import CUBIC, cascade
-from .simplex import GIVEN, NEAR, Optimum, optimum
+from .simplex import GIVEN, NEAR, Bounds, Optimum, optimum
 
 ALL = 1 << 13  # pairs of nodes that a program has at once
 SMALL = 1600  # nodes of a side that need no entropic start
@@ -88,6 +89,37 @@ def small(mu: Array, nu: Array) -> bool:
     return max(np.count_nonzero(mu), np.count_nonzero(nu)) <= SMALL
 
 
+class Among:
+    """Optimal costs between the nodes of many densities, without couplings: what belongs to one density is made once.
+
+    Parameters
+    ----------
+    densities : e^{−f} (m, *shape), as `exact` gets them.
+    """
+
+    def __init__(self, grid: Grid, densities: Array) -> None:
+        self.grid, self.densities = grid, densities
+        self.costs = Whole.of(grid, np.ones(grid.shape), np.ones(grid.shape))
+        self.supports: dict[int, Support] = {}
+
+    def takes(self, i: int, j: int) -> bool:
+        """Whether both have few enough nodes."""
+        return small(self.densities[i], self.densities[j]) and holds(self.costs)
+
+    def interval(self, i: int, j: int) -> tuple[float, float]:
+        """The bounds of W₂² that `exact` gives, which only roundings keep apart."""
+        if (same := identity(self.grid, self.densities[i], self.densities[j])) is not None:
+            return same.lower, same.upper
+        source, target = self._support(i), self._support(j)
+        costs = replace(self.costs, sources=source.nodes, targets=target.nodes)
+        return _interval(costs, bounds_of_few(source, target, costs)[0])
+
+    def _support(self, i: int) -> Support:
+        if i not in self.supports:
+            self.supports[i] = Support.of(self.grid, self.densities[i] / np.mean(self.densities[i]))
+        return self.supports[i]
+
+
 def exact(
     grid: Grid,
     mu: Array,
@@ -131,8 +163,13 @@ def exact(
 
 
 def _by_levels(masses: Masses, gap: float, note: Note) -> tuple[Whole, Optimum]:
-    """From the coarsest grid to the finest."""
-    few = np.count_nonzero(masses.mu) * np.count_nonzero(masses.nu) <= ALL
+    """Between few nodes at once; else from the coarsest grid to the finest."""
+    whole = Whole.of(masses.grid, masses.mu, masses.nu)
+    if small(masses.mu, masses.nu) and holds(whole):
+        found = optimum_of_few(*(Support.of(masses.grid, mass) for mass in (masses.mu, masses.nu)), whole)
+        note(masses.grid, found.rounds, found.arcs, found.lower, found.upper)
+        return whole, found
+    few = whole.sources.size * whole.targets.size <= ALL
     *coarse, finest = [masses] if few else cascade(masses, COARSEST)
     F, before = None, finest.grid
     for level in coarse:
@@ -174,7 +211,8 @@ def _result(whole: Whole, found: Optimum, gap: float, records: tuple[Mapping[str
     grid, P = whole.grid, found.coupling
     x, y = whole.sources[P.coords[0]], whole.targets[P.coords[1]]
     steps = _steps(grid, x, y)
-    lower, upper = max(2 * whole.unit * found.lower * (1 - 4 * OUT), 0.0), _upper(whole, found, steps)
+    lower, upper = _interval(whole, found)
+    upper = min(upper, _upper(whole, found, steps)) if whole.rounding > OUT else upper
     mass = np.bincount(x, P.data, grid.size)
     barycentre, variance = grid.points.reshape(grid.dim, -1), np.zeros(grid.size)
     for j, (h, k) in enumerate(zip(grid.spacing, steps, strict=True)):
@@ -183,7 +221,7 @@ def _result(whole: Whole, found: Optimum, gap: float, records: tuple[Mapping[str
         variance += h**2 * np.maximum(second - first**2, 0.0)
     return SemiDualResult(
         grid.centred(-_everywhere(whole, found)),
-        lower,
+        max(lower, 0.0),
         upper,
         found.missing,
         barycentre.reshape(grid.dim, *grid.shape),
@@ -207,10 +245,12 @@ def _upper(whole: Whole, found: Optimum, steps: list[Array]) -> float:
     """A number ≥ W₂²: the coupling's cost by the grid's own h², of which those in whole numbers fall short."""
     squares = sum(h**2 * k**2 for h, k in zip(whole.grid.spacing, steps, strict=True))
     cost = fsum(found.coupling.data * squares) * (1 + 4 * OUT)
-    return min(
-        2 * whole.unit * found.upper * (1 + 4 * OUT),
-        nextafter(cost + (found.missing + 2 * GIVEN) * diameter(whole.grid) * (1 + 4 * OUT), np.inf),
-    )
+    return nextafter(cost + (found.missing + 2 * GIVEN) * diameter(whole.grid) * (1 + 4 * OUT), np.inf)
+
+
+def _interval(whole: Whole, found: Optimum | Bounds) -> tuple[float, float]:
+    """Of W₂²."""
+    return 2 * whole.unit * found.lower * (1 - 4 * OUT), 2 * whole.unit * found.upper * (1 + 4 * OUT)
 
 
 def _mean(total: Array, mass: Array) -> Array:

@@ -79,8 +79,8 @@ class Network:
 
     def solve(self) -> int:
         """Pivots until no arc has a negative reduced cost; how many."""
-        _heights(self.tail, self.cost, self.height, self.tree)
-        return _pivots(self.tail, self.head, self.cost, self.height, self.flow, self.tree)
+        heights(self.tail, self.cost, self.height, self.tree)
+        return pivots(self.tail, self.head, self.cost, self.height, self.flow, self.tree)
 
     @property
     def u(self) -> Array:
@@ -112,7 +112,7 @@ def whole(mass: Array) -> Indices:
 
 
 @numba.njit(cache=True, nogil=True)
-def _heights(tail, cost, height, tree):
+def heights(tail, cost, height, tree):
     """π from the root down."""
     parent, via, after = tree[:3]
     root = parent.size - 1
@@ -124,7 +124,7 @@ def _heights(tail, cost, height, tree):
 
 
 @numba.njit(cache=True, nogil=True)
-def _pivots(tail, head, cost, height, flow, tree):
+def pivots(tail, head, cost, height, flow, tree):
     """Pivots while there is an arc of negative reduced cost: the least of a block of arcs, blocks in turn."""
     arcs, count, e, since = tail.size, 0, 0, 0
     block, best, least = max(BLOCK, int(np.sqrt(arcs))), NONE, np.int64(0)

@@ -169,7 +169,7 @@ def optimum(
     """
     v, price, dearest = costs.conjugate(u), AWAY * slack, AWAY * (costs.farthest + slack)
     u = costs.back(v)
-    arcs, best, rounds = costs.below(u, v + slack, near).mixed(), _Bounds(a, b, costs), 0
+    arcs, best, rounds = costs.below(u, v + slack, near).mixed(), Bounds(a, b, costs), 0
     network = Network.of(a, b, _quantum(costs))
     network.add(arcs.rows, arcs.columns, arcs.costs)
     while True:
@@ -195,7 +195,7 @@ def _quantum(costs: Costs) -> float:
     return (fine if fine >= LEAST * costs.farthest else coarse) or 1.0
 
 
-class _Bounds:
+class Bounds:
     """The best bounds of several bases."""
 
     def __init__(self, a: Array, b: Array, costs: Costs) -> None:
@@ -220,11 +220,16 @@ class _Bounds:
 
 def dual_bound(a: Array, b: Array, u: Array, v: Array) -> float:
     """A number ≤ Σ u a + Σ v b in real numbers."""
-    middle = 0.5 * (float(np.median(u)) - float(np.median(v)))
+    middle = 0.5 * (_middle(u) - _middle(v))
     products = np.concatenate([(u - middle) * a, (v + middle) * b])  # a and b have one sum up to rounding
     total, moduli = fsum(products), float(np.sum(np.abs(products)))
     shifted = abs(middle) * abs(fsum([*a, *-b]))
     return nextafter(total - (4 * ULP + GIVEN) * moduli - shifted, -np.inf)
+
+
+def _middle(x: Array) -> float:
+    """A number amid others."""
+    return float(np.partition(x, x.size // 2)[x.size // 2])
 
 
 def coupling_bound(a: Array, b: Array, arcs: Arcs, flow: Array, costs: Costs) -> float:
