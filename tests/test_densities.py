@@ -89,3 +89,15 @@ def test_schroedinger_of_a_density_that_vanishes() -> None:
     assert found.outcome.ok, found.outcome
     with pytest.raises(ValueError, match="gauge 'symmetric' needs a positive density"):
         _ = found.corrected
+
+
+@pytest.mark.parametrize("kind", [Torus, Box])
+@pytest.mark.parametrize("unit", [1.0, 0.7, 3.7e4])
+def test_where_samples_vanish_the_density_vanishes_exactly(kind: type, unit: float) -> None:
+    """Linear interpolation left 10⁻¹⁵ of a neighbour on nodes that rounding puts beside themselves."""
+    grid = kind((24, 20), (unit, 0.7 * unit))
+    mu = np.zeros((24, 20))
+    mu[:12] = 1.0
+    problem = Problem.from_densities(grid, mu, np.ones((24, 20)))
+    assert np.array_equal(np.isposinf(problem.f), mu == 0)
+    assert np.array_equal(problem.f[:12], np.full((12, 20), problem.f[0, 0]))

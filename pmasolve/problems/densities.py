@@ -178,15 +178,19 @@ class Vanishing:
     """−log of a density that is zero somewhere: linear between the samples of the density itself, +∞ where that is 0."""
 
     grid: Grid
+    samples: Array
     density: Function
 
     def __call__(self, points: Array) -> Array:
         grid = self.grid
-        h = np.reshape(grid.spacing, (-1,) + (1,) * (points.ndim - 1))
+        h, n = (np.reshape(part, (-1,) + (1,) * (points.ndim - 1)) for part in (grid.spacing, grid.shape))
         index = points / h - grid.offset
-        nearest = np.rint(index)  # on the grid the value is the sample itself: rounding must not leak into the void
-        at = np.where(np.abs(index - nearest) < 1e-9, nearest, index)
-        return minus_log(self.density.at((at + grid.offset) * h))
+        nearest = np.rint(index)
+        near = np.abs(index - nearest) < 1e-9  # there the sample itself: rounding must not leak into the void
+        at = np.where(near, nearest, index)
+        node = np.all(near & (nearest >= 0) & (nearest < n), axis=0)
+        sample = self.samples[tuple(np.where(node, nearest, 0).astype(np.intp))]
+        return minus_log(np.where(node, sample, self.density.at((at + grid.offset) * h)))
 
 
 def minus_log(density: Array) -> Array:
@@ -216,7 +220,7 @@ def from_density_samples(grid: Grid, samples: ArrayLike, name: str, interpolatio
     if not grid.most(float(np.isposinf(f).any())):
         return from_samples(grid, f, name, interpolation)
     density = np.exp(-log_mass(grid, f) - f)
-    return Function(grid.dim, Vanishing(grid, Spline(1).of(grid, density)))
+    return Function(grid.dim, Vanishing(grid, density, Spline(1).of(grid, density)))
 
 
 def from_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> Function:
