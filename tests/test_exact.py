@@ -516,7 +516,7 @@ def test_many_at_once_are_the_same_to_the_last_bit() -> None:
             assert np.array_equal(getattr(at_once, name), getattr(slowly, name)), name
         assert at_once.w2_squared[0, 3] < 1e-12
         to_one = reference(grid, images[1:], images[0], solve=partial(transport, gap=gap))
-        assert np.array_equal(to_one.upper[:3], at_once.upper[0, 1:4])
+        assert np.allclose(to_one.upper[:3], at_once.upper[0, 1:4], rtol=1e-12, atol=1e-14)  # the other way round
     assert at_once.w2_squared[0, 1] == pytest.approx(value(grid, images[0], images[1]), rel=1e-12)
 
 
