@@ -11,6 +11,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from types import SimpleNamespace
@@ -256,7 +257,8 @@ def test_a_warmup_that_is_stopped_says_so_and_nothing_else(tmp_path: Path) -> No
     """Ctrl-C on a terminal goes to all processes: no traceback, no warning of semaphores, none left behind."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    run = subprocess.Popen([*WARMUP, "--jobs", "2"], env=environment, start_new_session=True, **pipes)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job is born with it ignored
+    run = subprocess.Popen([*WARMUP, "--jobs", "2"], env=environment, start_new_session=True, preexec_fn=heard, **pipes)
     assert run.stdout is not None
     assert "Ctrl-C" in run.stdout.readline()
     os.killpg(run.pid, signal.SIGINT)
