@@ -101,3 +101,10 @@ def test_where_samples_vanish_the_density_vanishes_exactly(kind: type, unit: flo
     problem = Problem.from_densities(grid, mu, np.ones((24, 20)))
     assert np.array_equal(np.isposinf(problem.f), mu == 0)
     assert np.array_equal(problem.f[:12], np.full((12, 20), problem.f[0, 0]))
+
+
+def test_integrals_leave_out_what_has_no_mass() -> None:
+    """Potentials are infinite or undefined there."""
+    mu = Problem.from_densities(Box((8,)), np.r_[1.0, 0.0, np.ones(6)], np.ones(8)).mu
+    assert mu.integral(np.r_[2.0, np.inf, np.full(6, 2.0)]) == pytest.approx(2.0)
+    assert np.array_equal(mu.weighted(np.r_[0.0, np.nan, np.zeros(6)]), np.zeros(8))

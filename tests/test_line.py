@@ -76,6 +76,17 @@ def test_the_chain_is_solved_with_equal_points_too() -> None:
     assert (m[1:3] * (0.3 * w[1:3] - r[1:3])).sum() + q[2] - q[0] == pytest.approx(0.0, abs=1e-12)
 
 
+def test_the_chain_of_two_points() -> None:
+    """(L + δ)w = r, L of one link: mass 0.25 and 0.75, resistance 2, δ = 0.3."""
+    problem = Problem.from_samples([[0.0], [1.0]], [[0.5], [2.0]], [1, 3])
+    _, markov, _ = plan_of(problem, 0.1)
+    line = Line(markov, np.arange(2), np.array([2.0]), damping=0.3)
+    m, r = line.masses, np.array([1.0, -2.0])
+    w = line.conditioner.times(r, m) - r
+    solved = np.linalg.solve(np.array([[1, -1], [-1, 1]]) / 2.0 / m[:, None] + 0.3 * np.eye(2), r)
+    assert w[0] - w[1] == pytest.approx(solved[0] - solved[1])
+
+
 @pytest.mark.parametrize("eps", [1e-2, 1e-3])
 def test_products_do_not_grow_as_eps_falls(eps: float) -> None:
     here, markov, _ = plan_of(points(600, 600), eps)

@@ -145,10 +145,11 @@ def inverted(chain: ChainSampler, count: int = 10_000) -> Rows:
 
 def spoilt(chain: ChainSampler) -> ChainSampler:
     """A ridge of the last block outweighs its squares."""
-    psi = chain.blocks[-1].psi  # type: ignore[attr-defined]
-    w = psi.w.copy()
+    last = chain.blocks[-1]
+    assert isinstance(last, GradientBlock)
+    w = last.psi.w.copy()
     w[-1] -= 3.0
-    worse = GradientBlock(replace(psi, w=w))
+    worse = GradientBlock(replace(last.psi, w=w))
     return replace(chain, blocks=(*chain.blocks[:-1], worse))
 
 

@@ -52,6 +52,19 @@ def solid(axes: Sequence[Part], missing: Part) -> tuple[Part, Part, Part]:
     return axes[0] if len(axes) > 1 else missing, axes[1] if len(axes) > 2 else missing, axes[-1]
 
 
+def wavenumbers_of(torus: Grid) -> tuple[Array, ...]:
+    """2πm/L of each axis; m = −n/2, or n/2 along the last, is Nyquist's."""
+    *leading, last = torus.shape
+    modes = [*(np.fft.fftfreq(n, 1.0 / n) for n in leading), np.arange(last // 2 + 1.0)]
+    return np.ix_(*(2 * np.pi / length * m for m, length in zip(modes, torus.lengths, strict=True)))
+
+
+def signs_of(torus: Grid) -> tuple[Array, ...]:
+    """±1 of each wavenumber, and 0 at Nyquist, where an odd derivative of a real series vanishes on the grid."""
+    cells = zip(wavenumbers_of(torus), torus.spacing, strict=True)
+    return tuple(np.where(np.abs(k) * h < np.pi * (1 - 1e-9), np.sign(k), 0.0) for k, h in cells)
+
+
 class Waves:
     """The `Basis` exp(ik·x) of a torus."""
 
@@ -69,16 +82,13 @@ class Waves:
 
     @cached_property
     def wavenumbers(self) -> tuple[Array, ...]:
-        """2πm/L of each axis; m = −n/2, or n/2 along the last, is Nyquist's."""
-        *leading, last = self.torus.shape
-        modes = [*(np.fft.fftfreq(n, 1.0 / n) for n in leading), np.arange(last // 2 + 1.0)]
-        return np.ix_(*(2 * np.pi / length * m for m, length in zip(modes, self.torus.lengths, strict=True)))
+        """See `wavenumbers_of`."""
+        return wavenumbers_of(self.torus)
 
     @cached_property
     def signs(self) -> tuple[Array, ...]:
-        """±1, and 0 at Nyquist, where an odd derivative of a real series vanishes on the grid."""
-        cells = zip(self.wavenumbers, self.torus.spacing, strict=True)
-        return tuple(np.where(np.abs(k) * h < np.pi * (1 - 1e-9), np.sign(k), 0.0) for k, h in cells)
+        """See `signs_of`."""
+        return signs_of(self.torus)
 
     @cached_property
     def isometry(self) -> Array:
@@ -117,6 +127,7 @@ class Waves:
         source, target = coefficients.reshape(count, -1), self._work.reshape(count, -1)
 
         def columns(c: slice) -> None:
+            """Of some columns."""
             into = target[:, c]
             part = source[:, c] if symbol.plain[0] else np.multiply(source[:, c], factor, out=into)
             if count > 1:

@@ -143,6 +143,7 @@ class Reading:
 
 def _splines(degree: int) -> Evaluate:
     def evaluate(planes: Array, index: Array) -> Array:
+        """Values at coordinates in nodes (dim, n)."""
         out = np.empty(index.shape[1])
 
         def work(begin: int, end: int) -> None:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..calculus.series import Complex, Symbol, library, solid
+from ..calculus.series import Complex, Symbol, library, signs_of, solid, wavenumbers_of
 from ..machine.arrays import Array
 from ..machine.threads import CACHED, blocks, sharing
 from ..problems.grids import Grid
@@ -41,16 +41,13 @@ class SlabWaves:
 
     @cached_property
     def wavenumbers(self) -> tuple[Array, ...]:
-        """2πm/L of each axis, of all columns."""
-        *leading, last = self.torus.shape
-        modes = [*(np.fft.fftfreq(n, 1.0 / n) for n in leading), np.arange(last // 2 + 1.0)]
-        return np.ix_(*(2 * np.pi / length * m for m, length in zip(modes, self.torus.lengths, strict=True)))
+        """Of all columns, see `calculus.series.wavenumbers_of`."""
+        return wavenumbers_of(self.torus)
 
     @cached_property
     def signs(self) -> tuple[Array, ...]:
-        """±1, and 0 at Nyquist."""
-        cells = zip(self.wavenumbers, self.torus.spacing, strict=True)
-        return tuple(np.where(np.abs(k) * h < np.pi * (1 - 1e-9), np.sign(k), 0.0) for k, h in cells)
+        """See `calculus.series.signs_of`."""
+        return signs_of(self.torus)
 
     @property
     def alone(self) -> list[int]:

@@ -79,6 +79,7 @@ def trigonometric(interpolation: Any, grid: SlabTorus, samples: Array) -> Functi
     b = there.derivative(modes, (0,) * grid.dim, np.empty(fine.local))
 
     def evaluate(planes: Array, index: Array) -> Array:
+        """Values at coordinates in nodes (dim, n)."""
         solid = planes.reshape(len(planes), -1, planes.shape[-1])
         places, out = np.stack([index[0], index[-2], index[-1]]), np.empty(index.shape[1])
         over(lambda begin, end: _sums(solid, places, count, beta, begin, end, out), out.size, share=CACHED, small=SLOW)

@@ -239,6 +239,7 @@ def _at_once(grid: Grid, stack: Sequence[Array], solve: Solve) -> Callable[[int,
     zeros = [not image.all() for image in among.densities]
 
     def answer(i: int, j: int) -> Solved | None:
+        """Bounds, value and whether that is ok."""
         if not ((gap == 0 or zeros[i] or zeros[j]) and among.takes(i, j)):
             return None
         lower, upper = among.interval(i, j)

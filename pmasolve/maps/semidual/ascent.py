@@ -125,6 +125,7 @@ def _direction(masses: Masses, here: Iterate, damping: float) -> tuple[Array, in
     diagonal, count = here.marginal + ridge, 0
 
     def hessian(d: Array) -> Array:
+        """(S + damping diag(a)) d."""
         d = d.reshape(grid.shape)
         expected = coupling.expect(d)
         expected *= masses.nu
