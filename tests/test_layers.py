@@ -14,20 +14,7 @@ import pmasolve
 
 ROOT = Path(pmasolve.__file__).parent
 # The rooms, lowest first: a file imports from its own room and from those before it.
-ROOMS = [
-    "machine",
-    "problems",
-    "calculus",
-    "gaussian",
-    "maps",
-    "flows",
-    "sinkhorn",
-    "distributed",
-    "samples",
-    "studies",
-    "cli",
-    "__main__",
-]
+ROOMS = [*pmasolve._ROOMS, "__main__"]
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 

@@ -221,7 +221,7 @@ def _result(whole: Whole, found: Optimum, gap: float, records: tuple[Mapping[str
         variance += h**2 * np.maximum(second - first**2, 0.0)
     return SemiDualResult(
         grid.centred(-_everywhere(whole, found)),
-        max(lower, 0.0),
+        lower,
         upper,
         found.missing,
         barycentre.reshape(grid.dim, *grid.shape),
@@ -250,7 +250,7 @@ def _upper(whole: Whole, found: Optimum, steps: list[Array]) -> float:
 
 def _interval(whole: Whole, found: Optimum | Bounds) -> tuple[float, float]:
     """Of W₂²."""
-    return 2 * whole.unit * found.lower * (1 - 4 * OUT), 2 * whole.unit * found.upper * (1 + 4 * OUT)
+    return max(2 * whole.unit * found.lower * (1 - 4 * OUT), 0.0), 2 * whole.unit * found.upper * (1 + 4 * OUT)
 
 
 def _mean(total: Array, mass: Array) -> Array:

@@ -68,7 +68,7 @@ class Walk:
                     break
 
     def _drowned(self, rung: int, best: int) -> bool:
-        """Whether maps of the self gauge are so noisy that they and those below tell nothing: in many dimensions soon."""
+        """Whether maps of the self gauge are so noisy that they and those below tell nothing: soon in many dimensions."""
         noises = [np.mean([self._noise(A[SELF.name], B[SELF.name]) for A, B in self.images[j]]) for j in (rung, best)]
         return bool(noises[0] > DROWNED * max(noises[1], self._risk(SELF.name, best, self._reference(best))))
 
