@@ -520,13 +520,20 @@ def test_many_at_once_are_the_same_to_the_last_bit() -> None:
     assert at_once.w2_squared[0, 1] == pytest.approx(value(grid, images[0], images[1]), rel=1e-12)
 
 
-def test_lower_bounds_are_not_negative() -> None:
+@pytest.mark.parametrize("moved", [1e-15, 3e-15, 1e-14])
+def test_lower_bounds_are_not_negative(moved: float) -> None:
     """Nearly equal masses: roundings of the dual cost are more than W₂²."""
-    mu = strokes(1)[0]
-    near = mu.copy()
-    near[np.unravel_index(np.argmax(mu), mu.shape)] *= 1 + 1e-14
-    for found in (pairwise(Box((20, 20)), [mu, near]), pairwise(Box((20, 20)), [mu, mu[::-1], mu[::-1] * (1 + 1e-15)])):
-        assert np.all(found.lower >= 0)
+    images = [strokes(1)[0]]
+    for seed in range(6):
+        near, rng = images[0].copy(), np.random.default_rng(seed)
+        i, j = rng.choice(np.flatnonzero(near), 2)
+        mass = min(moved * near.sum(), near.flat[j])
+        near.flat[i] += mass
+        near.flat[j] -= mass
+        images.append(near)
+    found = reference(Box((20, 20)), images[1:], images[0])
+    assert np.all(found.lower >= 0)
+    assert np.all(found.upper >= found.lower)
 
 
 def test_many_at_once_make_no_problem_for_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
