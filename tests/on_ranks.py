@@ -19,7 +19,7 @@ from mpi4py import MPI
 import pmasolve as pma
 from pmasolve import distributed as dist
 from pmasolve.calculus.operators import Fourier
-from pmasolve.maps.newton import Level
+from pmasolve.maps.level import Level
 from pmasolve.problems.interpolation import Spectral
 
 COMM = MPI.COMM_WORLD

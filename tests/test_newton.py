@@ -9,7 +9,8 @@ from cases import KNOWN, TAU, t1
 from pmasolve import Box, FiniteDifference, Fourier, Problem, Torus, manufactured
 from pmasolve.calculus.hessians import apply, packed
 from pmasolve.calculus.operators import jet_of
-from pmasolve.maps.newton import REFUSED, Level, NewtonKrylov, newton
+from pmasolve.maps.level import REFUSED, Level
+from pmasolve.maps.newton import NewtonKrylov, newton
 from pmasolve.maps.residual import positive_definite
 from pmasolve.studies.convergence import running_orders
 

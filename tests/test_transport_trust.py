@@ -12,7 +12,8 @@ from quantiles import exact
 from pmasolve import Box, Fourier, NewtonKrylov, Problem, SemiDual, Torus, distances, pairwise, transport
 from pmasolve.maps import certificates
 from pmasolve.maps.certificates import Interval, _energy, certify, measured, splitting, walled
-from pmasolve.maps.newton import Level, State, _start
+from pmasolve.maps.level import Level, State
+from pmasolve.maps.newton import _start
 from pmasolve.maps.transport import _judged
 from pmasolve.problems.grids import Grid
 from pmasolve.problems.outcomes import REACHED

@@ -24,7 +24,7 @@ from ..machine.arrays import Array
 from ..problems.densities import Function, Shifted
 from ..problems.grids import Grid
 from ..problems.problem import Problem, assembled
-from .newton import Level, State
+from .level import Level, State
 
 CONTINUOUS = (
     "the densities e^(−f) and e^(−g) as functions on the domain (samples: their interpolants); norms and integrals by quadrature "

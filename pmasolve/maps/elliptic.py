@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numba import njit
@@ -69,6 +70,37 @@ class Solve:
     iterations: int
     product: float
     relative: float
+
+
+class Iterates(Protocol):
+    """The arrays of a solve: x = 0 and p = 0 at first, the residual r; every number is one of all processes."""
+
+    def energy(self) -> float:
+        """r·Pr."""
+        ...
+
+    def turn(self, beta: float) -> float:
+        """p = Pr + βp and q = −div(A∇p); p·q."""
+        ...
+
+    def advance(self, alpha: float) -> float:
+        """x += αp, r −= αq; r·Pr."""
+        ...
+
+
+def conjugate_gradients(iterates: Iterates, size: int, tolerance: float, limit: int) -> Solve:
+    """x until r·Pr is ``tolerance``² times what it was, or ``limit`` steps; ``size`` nodes turn sums into averages."""
+    first = rho = iterates.energy()
+    beta, product, k = 0.0, 0.0, 0
+    while rho > tolerance**2 * first and k < limit:
+        curvature = iterates.turn(beta)
+        if not curvature > 0:  # rounding has taken over
+            break
+        alpha = rho / curvature
+        product += alpha * rho
+        new = iterates.advance(alpha)
+        beta, rho, k = new / rho, new, k + 1
+    return Solve(k, product / size, float(np.sqrt(rho / first)) if first > 0 else 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,23 +177,9 @@ class Elliptic:
 
     def solve(self, A: Array, r: Coefficients, tolerance: float, limit: int) -> Solve:
         """δ in ``solution`` until the residual's Ḣ⁻¹ norm is ``tolerance`` times that of r, which is overwritten by it."""
-        x, (p, q), inverse, weight = self.solution, self._work, self.inverse, self._weight
-        x[...] = 0.0
-        p[...] = 0.0
-        first = rho = self._sum(lambda b: _weighted_energy(b(r), b(inverse), weight))
-        beta, product, k = 0.0, 0.0, 0
-        while rho > tolerance**2 * first and k < limit:
-            self._each(lambda b, beta=beta: _turn(b(p), b(r), b(inverse), beta))
-            self.apply(A, p, q)
-            curvature = self._sum(lambda b: _dot(b(p), b(q), weight))
-            if not curvature > 0:  # rounding has taken over
-                break
-            alpha = rho / curvature
-            product += alpha * rho
-            new = self._sum(lambda b, alpha=alpha: _advance(b(x), b(r), b(p), b(q), alpha, b(inverse), weight))
-            beta, rho, k = new / rho, new, k + 1
-        relative = float(np.sqrt(rho / first)) if first > 0 else 0.0
-        return Solve(k, product / self.operators.grid.size, relative)
+        self.solution[...] = 0.0
+        self._work[0][...] = 0.0
+        return conjugate_gradients(_Iterates(self, A, r), self.operators.grid.size, tolerance, limit)
 
     @cached_property
     def _rows(self) -> tuple[slice, ...]:
@@ -180,3 +198,27 @@ class Elliptic:
 
         each(part, list(range(sums.size)), self._rows)
         return self.operators.grid.summed(float(sums.sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Iterates:
+    """`Iterates` in the arrays of an `Elliptic`: x is its ``solution``."""
+
+    on: Elliptic
+    A: Array
+    r: Coefficients
+
+    def energy(self) -> float:
+        on = self.on
+        return on._sum(lambda b: _weighted_energy(b(self.r), b(on.inverse), on._weight))
+
+    def turn(self, beta: float) -> float:
+        on, (p, q) = self.on, self.on._work
+        on._each(lambda b: _turn(b(p), b(self.r), b(on.inverse), beta))
+        on.apply(self.A, p, q)
+        return on._sum(lambda b: _dot(b(p), b(q), on._weight))
+
+    def advance(self, alpha: float) -> float:
+        on, (p, q) = self.on, self.on._work
+        x, r, inverse = on.solution, self.r, on.inverse
+        return on._sum(lambda b: _advance(b(x), b(r), b(p), b(q), alpha, b(inverse), on._weight))

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from typing import Any
 
-import numpy as np
-
-from ..calculus.operators import Jet, Operators, Space
-from ..calculus.series import Coefficients
-from ..machine.arrays import Array, integer, number
-from ..machine.threads import blocks, each
+from ..calculus.operators import Space
+from ..machine.arrays import integer, number
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, STALLED, STEP_LIMIT, Outcome
 from ..problems.problem import Problem
-from .elliptic import Elliptic, Solve
-from .residual import balance, positive_definite
+from .elliptic import Solve
+from .level import REFUSED, Level, State
 
 NEWTON_AT_ROUNDING = STALLED.advising(
     "no step reduces the residual any more; refine the grid or smooth the densities, or take SemiDual() for rough data"
@@ -29,6 +25,7 @@ NEWTON_AT_ROUNDING = STALLED.advising(
 STEPS_SPENT = STEP_LIMIT.advising("Newton's steps are spent; raise steps=, or start from a nearby solution")
 
 Watch = Callable[[Mapping[str, float]], None]
+Levels = Callable[[Problem, Space], Any]  # to a `Level`, or what does the same elsewhere
 
 
 @dataclass(frozen=True)
@@ -68,83 +65,6 @@ class NewtonKrylov:
             raise ValueError(f"forcing={self.forcing}: give a number between 0 and 1, for example 0.05")
 
 
-@dataclass(frozen=True)
-class State:
-    """Where Newton stands: norms of r; infinite where convexity is lost.
-
-    ``l1`` = ∫|r| = ∫|T_#μ − ν|, ``sup`` = sup |T_#μ − ν|, ``dual`` the Ḣ⁻¹ norm.  ``defect`` ≥ ∫|r − r̄|, by Cauchy and Schwarz, is
-    what Newton reduces: on a grid the two sides may differ in mass by the truncation error, which no potential can change.
-    """
-
-    l1: float
-    sup: float
-    dual: float
-    defect: float
-
-
-REFUSED = State(np.inf, np.inf, np.inf, np.inf)
-
-
-class Level:
-    """The equation on one grid, with all the memory that it needs."""
-
-    def __init__(self, problem: Problem, operators: Operators) -> None:
-        self.problem, self.grid = problem, problem.domain
-        self.operators, self.transform = operators, operators.transform
-        self.jet = Jet.empty(self.grid)
-        self.elliptic = Elliptic(self.operators, self.jet.D)
-        self.residual = np.empty(self.grid.local)
-        self.coefficients: Coefficients = self.transform.zeros()  # of u
-        self.r: Coefficients = self.transform.zeros()  # of the residual
-
-    @cached_property
-    def trial(self) -> Coefficients:
-        """Room for another potential."""
-        return self.transform.zeros()
-
-    @cached_property
-    def mu(self) -> Array:
-        """e^{−f} at the nodes."""
-        return np.exp(-self.problem.f)
-
-    def start_from(self, coarse: Level) -> None:
-        """The potential of a coarser level; modes that it does not have are exactly 0."""
-        coarse.transform.refined(coarse.coefficients, self.grid, self.coefficients)
-
-    def evaluate(self, coefficients: Coefficients) -> State:
-        """Residual and linearisation at a potential; `REFUSED` if it is not strictly convex."""
-        self.operators.jet(coefficients, self.jet)
-        return self.balance() if self.grid.least(float(positive_definite(self.jet.D2))) else REFUSED
-
-    def balance(self) -> State:
-        """Residual where ``jet`` is that of a strictly convex potential: the gradient is lost, D²u becomes ν(T) cof(I+D²u)."""
-        return self.compare(self.mu, self.pulled())
-
-    def pulled(self) -> Array:
-        """ν at x + ∇u; the gradient is lost."""
-        nu = self.problem.target.at(self.problem.domain.displaced(self.jet.D))
-        each(lambda b: _exp_minus(nu.reshape(-1)[b]), blocks(nu.size, nu.size))
-        return nu
-
-    def compare(self, mu: Array, nu: Array) -> State:
-        """r = μ − ν det(I+D²u) of two densities on the nodes; D²u becomes ν cof(I+D²u)."""
-        total, worst = balance(self.jet.D2, nu, mu, self.residual)
-        mean, worst = self.grid.summed(total) / self.grid.size, self.grid.most(worst)
-        self.transform.without_mean(self.transform.forward(self.residual, self.r))  # which no potential changes
-        volume, dual, square = self.grid.volume, self.elliptic.energy(self.r), self.elliptic.square(self.r)
-        return State(mean * volume, worst, float(np.sqrt(dual * volume)), float(np.sqrt(square)) * volume)
-
-    @property
-    def values(self) -> Array:
-        """u on the grid, mean-free, of its shape."""
-        return self.transform.derivative(self.coefficients, (0,) * self.grid.dim, np.empty(self.grid.local))
-
-
-def _exp_minus(values: Array) -> None:
-    np.negative(values, out=values)
-    np.exp(values, out=values)
-
-
 @dataclass(frozen=True, eq=False)
 class Solution:
     """What Newton found.
@@ -163,12 +83,22 @@ class Solution:
     records: tuple[Mapping[str, float], ...] = field(default=())
 
 
+def on_processor(problem: Problem, space: Space) -> Level:
+    """The equation in NumPy's arrays; what makes levels elsewhere is called in the same way."""
+    return Level(problem, space.on(problem.domain))
+
+
 def newton(
-    problem: Problem, space: Space, tolerance: float, settings: NewtonKrylov, watch: Watch = lambda record: None
+    problem: Problem,
+    space: Space,
+    tolerance: float,
+    settings: NewtonKrylov,
+    watch: Watch = lambda record: None,
+    levels: Levels = on_processor,
 ) -> Solution:
     """u with ∫|r − r̄| dx ≤ tolerance, r = μ − ν(x+∇u) det(I+D²u), by a cascade of grids from ``settings.coarsest`` points up.
 
-    A coarse grid is solved no better than its own truncation error deserves.
+    A coarse grid is solved no better than its own truncation error deserves.  ``levels`` makes the equation on one grid.
     """
     records: list[Mapping[str, float]] = []
 
@@ -180,18 +110,19 @@ def newton(
     while grids:
         grid = grids.pop(0)
         here = problem if grid == problem.domain else problem.on(grid)
-        level = Level(here, space.on(grid))
+        level = levels(here, space)
         if solution is not None:
             level.start_from(solution.level)
         try:
             solution = _solve(level, tolerance, settings, grid == problem.domain, note)
         except KeyboardInterrupt:
-            solution = Solution(level, level.evaluate(level.coefficients), INTERRUPTED)
+            solution = Solution(level, level.begin(), INTERRUPTED)
             break
         if records and records[-1]["points"] != grid.size:  # nothing was left to do: the coarser grid resolves it all
             grids = grids[-1:]
     assert solution is not None
-    return replace(_on(problem, space, solution), records=tuple(records))
+    solution = replace(solution, level=solution.level.here, records=tuple(records))
+    return _on(problem, space, solution)
 
 
 def _on(problem: Problem, space: Space, solution: Solution) -> Solution:
@@ -220,7 +151,7 @@ def _solve(level: Level, tolerance: float, settings: NewtonKrylov, last: bool, n
         if state.defect <= tolerance:
             return Solution(level, state, REACHED)
         eta = _forcing(settings, state.defect, tolerance)
-        solve = level.elliptic.solve(level.jet.D2, level.r, eta, settings.krylov)
+        solve = level.correct(eta, settings.krylov)
         before, (state, t) = state, _search(level, state, settings.halvings)
         note({"points": level.grid.size, "step": step, "defect": state.defect, "krylov": solve.iterations, "length": t})
         if t == 0:
@@ -242,28 +173,25 @@ def _aliased(state: State, before: State, solve: Solve) -> bool:
 
 def _rounding(level: Level) -> float:
     """Residual that rounding of u and its second derivatives leaves."""
-    amplified = level.grid.sup(level.values) * level.grid.most(float(np.max(level.operators.symbol)))
-    return 1e-15 * (10.0 + amplified)
+    return 1e-15 * (10.0 + level.height * level.steepest)
 
 
 def _start(level: Level) -> State:
     """The state at the level's coefficients, scaled down until the potential is convex."""
     while True:
-        state = level.evaluate(level.coefficients)
+        state = level.begin()
         if state is not REFUSED:
             return state
-        level.coefficients *= 0.5 if level.grid.sup(level.values) > 1e-6 * max(level.grid.lengths) ** 2 else 0.0
+        level.shrink(0.5 if level.height > 1e-6 * max(level.grid.lengths) ** 2 else 0.0)
 
 
 def _search(level: Level, state: State, halvings: int) -> tuple[State, float]:
     """The longest step 1, ½, ¼ … that keeps the potential convex and reduces the Ḣ⁻¹ norm of the residual; 0 if none does."""
     t = 1.0
     for _ in range(halvings):
-        np.multiply(level.elliptic.solution, -t, out=level.trial)
-        level.trial += level.coefficients
-        new = level.evaluate(level.trial)
+        new = level.move(t)
         if new.dual <= (1.0 - 0.1 * t) * state.dual:
-            level.coefficients, level.trial = level.trial, level.coefficients
+            level.keep()
             return new, t
         t *= 0.5
-    return level.evaluate(level.coefficients), 0.0
+    return level.begin(), 0.0

@@ -19,6 +19,7 @@ from ..machine.arrays import Array, number, real
 from ..machine.threads import CACHED, over
 from .grids import Grid, Torus
 from .points import Points, given
+from .vanishing import MinusLog, Vanishing, minus_log
 
 Formula = Callable[..., ArrayLike]
 SLOW = 1 << 13  # points from which threads pay: formulas and splines take tens of nanoseconds each
@@ -173,31 +174,6 @@ def from_formula(grid: Grid, formula: Formula, name: str) -> Function:
     return Function(grid.dim, Analytic(formula, log_mass(grid, samples)))
 
 
-@dataclass(frozen=True, eq=False)
-class Vanishing:
-    """−log of a density that is zero somewhere: linear between the samples of the density itself, +∞ where that is 0."""
-
-    grid: Grid
-    samples: Array
-    density: Function
-
-    def __call__(self, points: Array) -> Array:
-        grid = self.grid
-        h, n = (np.reshape(part, (-1,) + (1,) * (points.ndim - 1)) for part in (grid.spacing, grid.shape))
-        index = points / h - grid.offset
-        nearest = np.rint(index)
-        near = np.abs(index - nearest) < 1e-9  # there the sample itself: rounding must not leak into the void
-        at = np.where(near, nearest, index)
-        node = np.all(near & (nearest >= 0) & (nearest < n), axis=0)
-        sample = self.samples[tuple(np.where(node, nearest, 0).astype(np.intp))]
-        return minus_log(np.where(node, sample, self.density.at((at + grid.offset) * h)))
-
-
-def minus_log(density: Array) -> Array:
-    """−log of an array of values ≥ 0; +∞ for 0."""
-    return -np.log(density, out=np.full(np.shape(density), -np.inf), where=~(density <= 0))
-
-
 def from_density_formula(grid: Grid, density: Formula, name: str) -> Function:
     """−log of a callable density ≥ 0, normalised on ``grid``; +∞ where it vanishes.
 
@@ -210,8 +186,7 @@ def from_density_formula(grid: Grid, density: Formula, name: str) -> Function:
     f = negative_log(grid, samples, name)
     if not grid.reflects:
         _check_periodic(grid, raw, samples, name)
-    logarithm = Analytic(lambda *points: minus_log(np.asarray(density(*points), dtype=np.float64)), log_mass(grid, f))
-    return Function(grid.dim, logarithm)
+    return Function(grid.dim, Analytic(MinusLog(density), log_mass(grid, f)))
 
 
 def from_density_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> Function:
@@ -220,7 +195,7 @@ def from_density_samples(grid: Grid, samples: ArrayLike, name: str, interpolatio
     if not grid.most(float(np.isposinf(f).any())):
         return from_samples(grid, f, name, interpolation)
     density = np.exp(-log_mass(grid, f) - f)
-    return Function(grid.dim, Vanishing(grid, density, Spline(1).of(grid, density)))
+    return Function(grid.dim, Vanishing(grid, density, Spline(1).of(grid, density).at))
 
 
 def from_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> Function:

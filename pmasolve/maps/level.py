@@ -1,0 +1,133 @@
+"""The elliptic equation on one grid: residual, linearisation and steps, in the arrays of this processor.
+
+r = μ − ν(x+∇u) det(I+D²u).  `Level` is what Newton's method moves on; levels elsewhere (`devices`) do the same by the same names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..calculus.operators import Jet, Operators
+from ..calculus.series import Coefficients
+from ..machine.arrays import Array
+from ..machine.threads import blocks, each
+from ..problems.problem import Problem
+from .elliptic import Elliptic, Solve
+from .residual import balance, positive_definite
+
+
+@dataclass(frozen=True)
+class State:
+    """Where Newton stands: norms of r; infinite where convexity is lost.
+
+    ``l1`` = ∫|r| = ∫|T_#μ − ν|, ``sup`` = sup |T_#μ − ν|, ``dual`` the Ḣ⁻¹ norm.  ``defect`` ≥ ∫|r − r̄|, by Cauchy and Schwarz, is
+    what Newton reduces: on a grid the two sides may differ in mass by the truncation error, which no potential can change.
+    """
+
+    l1: float
+    sup: float
+    dual: float
+    defect: float
+
+
+REFUSED = State(np.inf, np.inf, np.inf, np.inf)
+
+
+class Level:
+    """The equation on one grid, with all the memory that it needs."""
+
+    def __init__(self, problem: Problem, operators: Operators) -> None:
+        self.problem, self.grid = problem, problem.domain
+        self.operators, self.transform = operators, operators.transform
+        self.jet = Jet.empty(self.grid)
+        self.elliptic = Elliptic(self.operators, self.jet.D)
+        self.residual = np.empty(self.grid.local)
+        self.coefficients: Coefficients = self.transform.zeros()  # of u
+        self.r: Coefficients = self.transform.zeros()  # of the residual
+
+    @cached_property
+    def trial(self) -> Coefficients:
+        """Room for another potential."""
+        return self.transform.zeros()
+
+    @cached_property
+    def mu(self) -> Array:
+        """e^{−f} at the nodes."""
+        return np.exp(-self.problem.f)
+
+    def start_from(self, coarse: Level) -> None:
+        """The potential of a coarser level; modes that it does not have are exactly 0."""
+        coarse.transform.refined(coarse.coefficients, self.grid, self.coefficients)
+
+    @property
+    def here(self) -> Level:
+        """The level on this processor: itself."""
+        return self
+
+    def begin(self) -> State:
+        """Evaluate where the level stands."""
+        return self.evaluate(self.coefficients)
+
+    def shrink(self, factor: float) -> None:
+        """Scale the potential."""
+        self.coefficients *= factor
+
+    def correct(self, forcing: float, limit: int) -> Solve:
+        """Newton's direction, to a relative residual ``forcing``; the residual is lost."""
+        return self.elliptic.solve(self.jet.D2, self.r, forcing, limit)
+
+    def move(self, t: float) -> State:
+        """Evaluate a step t along that direction."""
+        np.multiply(self.elliptic.solution, -t, out=self.trial)
+        self.trial += self.coefficients
+        return self.evaluate(self.trial)
+
+    def keep(self) -> None:
+        """Stand where the last step led to."""
+        self.coefficients, self.trial = self.trial, self.coefficients
+
+    @property
+    def height(self) -> float:
+        """sup |u|."""
+        return self.grid.sup(self.values)
+
+    @property
+    def steepest(self) -> float:
+        """What second derivatives multiply the fastest wave by."""
+        return self.grid.most(float(np.max(self.operators.symbol)))
+
+    def evaluate(self, coefficients: Coefficients) -> State:
+        """Residual and linearisation at a potential; `REFUSED` if it is not strictly convex."""
+        self.operators.jet(coefficients, self.jet)
+        return self.balance() if self.grid.least(float(positive_definite(self.jet.D2))) else REFUSED
+
+    def balance(self) -> State:
+        """Residual where ``jet`` is that of a strictly convex potential: the gradient is lost, D²u becomes ν(T) cof(I+D²u)."""
+        return self.compare(self.mu, self.pulled())
+
+    def pulled(self) -> Array:
+        """ν at x + ∇u; the gradient is lost."""
+        nu = self.problem.target.at(self.problem.domain.displaced(self.jet.D))
+        each(lambda b: _exp_minus(nu.reshape(-1)[b]), blocks(nu.size, nu.size))
+        return nu
+
+    def compare(self, mu: Array, nu: Array) -> State:
+        """r = μ − ν det(I+D²u) of two densities on the nodes; D²u becomes ν cof(I+D²u)."""
+        total, worst = balance(self.jet.D2, nu, mu, self.residual)
+        mean, worst = self.grid.summed(total) / self.grid.size, self.grid.most(worst)
+        self.transform.without_mean(self.transform.forward(self.residual, self.r))  # which no potential changes
+        volume, dual, square = self.grid.volume, self.elliptic.energy(self.r), self.elliptic.square(self.r)
+        return State(mean * volume, worst, float(np.sqrt(dual * volume)), float(np.sqrt(square)) * volume)
+
+    @property
+    def values(self) -> Array:
+        """u on the grid, mean-free, of its shape."""
+        return self.transform.derivative(self.coefficients, (0,) * self.grid.dim, np.empty(self.grid.local))
+
+
+def _exp_minus(values: Array) -> None:
+    np.negative(values, out=values)
+    np.exp(values, out=values)
