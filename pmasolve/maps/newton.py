@@ -46,6 +46,7 @@ class NewtonKrylov:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from pmasolve import Problem, Torus, transport
     >>> problem = Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y)
     >>> transport(problem, method=NewtonKrylov(coarsest=16)).outcome.name
