@@ -44,14 +44,23 @@ def test_splines_interpolate_and_are_normalised(grid, degree: int) -> None:
 @pytest.mark.parametrize("constant", [0.0, 800.0, -800.0])
 def test_formula_is_normalised_whatever_its_constant(constant: float) -> None:
     grid = Torus((32, 16), (1.0, 2.0))
-    density = from_formula(grid, lambda x, y: np.cos(2 * np.pi * x) + np.sin(np.pi * y) + constant, "f")
+    density, values = from_formula(grid, lambda x, y: np.cos(2 * np.pi * x) + np.sin(np.pi * y) + constant, "f")
+    assert np.array_equal(values, density(grid.points))
     assert grid.integral(np.exp(-density(grid.points))) == pytest.approx(1.0, rel=1e-11)
 
 
 def test_scalar_formula_is_the_uniform_density() -> None:
     grid = Torus((8, 8), (1.0, 3.0))
-    density = from_formula(grid, lambda x, y: 5.0, "f")
+    density, values = from_formula(grid, lambda x, y: 5.0, "f")
+    assert np.allclose(values, np.log(3.0), rtol=1e-14)
     assert density(np.zeros((1, 2)))[0] == pytest.approx(np.log(3.0), rel=1e-14)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_every_axis_must_be_periodic(axis: int) -> None:
+    lengths = (1.0, 2.0, 0.5)
+    with pytest.raises(ValueError, match=f"changes by .* over the period .* of axis {axis}"):
+        from_formula(Torus((5, 4, 6), lengths), lambda *x: np.cos(np.pi * x[axis] / lengths[axis]), "f")
 
 
 def test_log_mass_and_negative_log() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pmasolve.machine.exponentials import exp, exp2, log2
+from pmasolve.machine.exponentials import exp, exp2, exp_minus, log2
 
 
 def _all(function, x: np.ndarray) -> np.ndarray:
@@ -38,3 +38,13 @@ def test_deep_exponents_end_in_a_tiny_number() -> None:
     assert np.all(_all(exp, np.array([-708.5, -1e4, -1e300])) < 1e-307)
     assert np.all(_all(exp, np.array([-708.5, -1e4, -1e300])) > 0)
     assert _all(exp, np.array([0.0]))[0] == 1.0
+
+
+def test_negative_exponentials_at_the_ends_of_the_floats() -> None:
+    """Densities that underflow, vanish or are NaN come out as NumPy has them; usual ones to 5e-16."""
+    edge = np.array([0.0, 709.0, 740.0, 745.2, -709.0, -710.0, np.inf, -np.inf, np.nan])
+    with np.errstate(over="ignore"):
+        assert np.array_equal(exp_minus(edge), np.exp(-edge), equal_nan=True)
+    usual = np.random.default_rng(0).uniform(-3, 3, 10_000)
+    exact = np.exp(-usual.astype(np.longdouble))
+    assert np.max(np.abs(exp_minus(usual) - exact) / exact) < 7e-16

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cases import TAU, t1
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from quantiles import exact
 
 from pmasolve import Box, Fourier, NewtonKrylov, Problem, SemiDual, Torus, distances, pairwise, transport
+from pmasolve.calculus.transforms import transform_of
 from pmasolve.maps import certificates
 from pmasolve.maps.certificates import Interval, _energy, certify, measured, splitting, walled
 from pmasolve.maps.level import Level, State
@@ -133,6 +136,24 @@ def test_the_certificate_needs_every_factor_where_maps_stretch() -> None:
     assert truth == pytest.approx(0.06212364, rel=1e-6)
     assert interval.lower <= truth <= interval.upper
     assert (interval.lower, interval.upper) == pytest.approx((0.05258505, 0.06817538), rel=1e-4)
+
+
+@pytest.mark.parametrize("grid", [Torus((70, 64), (2.0, 1.0)), Box((64, 130))], ids=str)
+def test_a_coarser_grid_loses_what_is_said(grid: Grid) -> None:
+    """∑|∇u|² of the modes that go, against the gradient of what is left of u without them."""
+    transform = transform_of(grid)
+    series = transform, transform.forward(np.random.default_rng(3).standard_normal(grid.shape))
+    half = replace(grid, shape=tuple((n + 1) // 2 for n in grid.shape))
+    coarse, kept = certificates._cut(series, half)
+    rest = series[1] - coarse.refined(kept, grid, transform.zeros())
+    D = Fourier().on(grid).with_slope(rest)[1]
+    lost = certificates._squares_of_gradient([grid, half], *series)[0]
+    assert lost >= np.sum(D**2) * (1 - 1e-12)
+    assert lost <= (1.1 if isinstance(grid, Torus) else 1 + 1e-12) * np.sum(
+        D**2
+    )  # on the nodes Nyquist's modes have no slope
+    assert certificates._sufficient(grid, series, np.sqrt(1.01 * lost / grid.size)) == [grid, half]
+    assert certificates._sufficient(grid, series, np.sqrt(0.99 * lost / grid.size)) == [grid]
 
 
 def primitive(values: np.ndarray) -> np.ndarray:

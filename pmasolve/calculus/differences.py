@@ -145,3 +145,9 @@ class DifferenceOperators:
         for i in range(self.grid.dim):
             self._along(np.ascontiguousarray(values), i, D[i], unused)
         return D
+
+    def with_slope(self, coefficients: Coefficients) -> tuple[Array, Array]:
+        """One inverse transform, then differences."""
+        values = np.empty(self.grid.shape)
+        self.transform.derivative(coefficients, (0,) * self.grid.dim, values)
+        return values, self.gradient(values)

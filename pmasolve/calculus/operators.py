@@ -57,6 +57,10 @@ class Operators(Protocol):
         """Gradient of values on the grid, in ``out`` if given; ``room`` for coefficients may be written over."""
         ...
 
+    def with_slope(self, coefficients: Coefficients) -> tuple[Array, Array]:
+        """The function with these coefficients on the grid, and its gradient (dim, *shape)."""
+        ...
+
     def contract(self, coefficients: Coefficients, S: Array, b: Array, out: Array) -> Array:
         """∑ᵢⱼ Sᵢⱼ∂ᵢ∂ⱼv − ∑ᵢ bᵢ∂ᵢv, S packed, of the function v with these coefficients; few arrays of its own."""
         ...
@@ -137,6 +141,12 @@ class FourierOperators:
         D = np.empty((self.grid.dim, *self.grid.local)) if out is None else out
         self.transform.derivatives(coefficients, self._first, list(D))
         return D
+
+    def with_slope(self, coefficients: Coefficients) -> tuple[Array, Array]:
+        """Together, as derivatives of order 0 and 1."""
+        u, D = np.empty(self.grid.local), np.empty((self.grid.dim, *self.grid.local))
+        self.transform.derivatives(coefficients, [(0,) * self.grid.dim, *self._first], [u, *D])
+        return u, D
 
     def contract(self, coefficients: Coefficients, S: Array, b: Array, out: Array) -> Array:
         """Derivatives are added block by block."""

@@ -12,15 +12,19 @@ off: masses, the cost and r are of order h⁴.  What two grids disagree in, and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 import scipy.fft
+from numba import njit
 
 from ..calculus.operators import Fourier, eigenvalues_over
 from ..calculus.series import Coefficients
 from ..calculus.transforms import Transform, transform_of
 from ..machine.arrays import Array
+from ..machine.exponentials import exp_minus
 from ..problems.densities import Function, Shifted
 from ..problems.grids import Grid
 from ..problems.problem import Problem, assembled
@@ -39,7 +43,6 @@ SLOPE = np.array([-71.0, 141.0, -93.0, 23.0]) / 24  # h times the slope at a wal
 LARGE = 1 << 17  # points of a certificate, above which it is not twice as fine as the potential's grid
 NARROW = 1e-5  # of the gap asked for: an interval that needs no finer grid
 WALLED = 0.02  # the same in boxes, where doubt about masses falls like h⁴ only
-_Series = tuple[Grid, Transform, Coefficients]
 
 
 @dataclass(frozen=True)
@@ -86,37 +89,53 @@ def certify(problem: Problem, series: tuple[Transform, Coefficients], cost: floa
     """
     masses = [measured(problem.domain, f)[1] for f in (problem.f, problem.g)]
     found, narrow = None, (WALLED if problem.domain.reflects else NARROW) * gap
-    for grid, transform, coefficients in reversed(_sufficient(problem.domain, series, LOST * gap * np.sqrt(cost))):
-        before, found = found, _on_finer_grid(problem, masses, grid, (transform, coefficients), cost, gap)
+    for grid in reversed(_sufficient(problem.domain, series, LOST * gap * np.sqrt(cost))):
+        before, found = found, _on_finer_grid(problem, masses, grid, _cut(series, grid), cost, gap)
         if found.interval.gap <= narrow or (before and _agree(before.interval, found.interval)):
             break
     assert found is not None
     return found
 
 
-def _sufficient(grid: Grid, series: tuple[Transform, Coefficients], tolerance: float) -> list[_Series]:
-    """The series, and what is left of it on grids of half the points again and again, while the L² norm of ∇u lost is within."""
+def _sufficient(grid: Grid, series: tuple[Transform, Coefficients], tolerance: float) -> list[Grid]:
+    """The grid, and those of half the points again and again while the L² norm of ∇u that is lost is within."""
+    grids = [grid]
+    while min(grids[-1].shape) >= 2 * COARSEST:
+        grids.append(replace(grid, shape=tuple((n + 1) // 2 for n in grids[-1].shape)))
+    lost = np.cumsum(grid.summed(_squares_of_gradient(grids, *series))[:-1]) / grid.size
+    return grids[: 1 + int(np.count_nonzero(lost <= tolerance**2))]
+
+
+def _cut(series: tuple[Transform, Coefficients], grid: Grid) -> tuple[Transform, Coefficients]:
+    """The modes that a coarser grid resolves."""
     transform, coefficients = series
-    found, lost = [(grid, transform, coefficients)], 0.0
-    while min(grid.shape) >= 2 * COARSEST:
-        half = replace(grid, shape=tuple((n + 1) // 2 for n in grid.shape))
-        coarse = transform_of(half)
-        kept = transform.refined(coefficients, half, coarse.zeros())
-        rest = coarse.refined(kept, grid, transform.zeros())
-        np.subtract(coefficients, rest, out=rest)
-        lost += grid.summed(_square_of_gradient(transform, rest)) / grid.size
-        if not lost <= tolerance**2:
-            break
-        grid, transform, coefficients = half, coarse, kept
-        found.append((grid, transform, coefficients))
-    return found
+    if grid == transform.grid:
+        return series
+    coarse = transform_of(grid)
+    return coarse, transform.refined(coefficients, grid, coarse.zeros())
 
 
-def _square_of_gradient(transform: Transform, coefficients: Coefficients) -> float:
-    """∑|∇u|² over the nodes."""
-    squares = np.abs(transform.isometry * coefficients)
-    np.square(squares, out=squares)
-    return float(sum(np.sum(k**2 * squares) for k in transform.wavenumbers))
+def _squares_of_gradient(grids: Sequence[Grid], transform: Transform, coefficients: Coefficients) -> Array:
+    """∑|∇u|² over the nodes of the first grid, of the modes for each of the grids, each coarser, that is the last to have them."""
+    columns = coefficients.shape[-1]
+    squares, last = [], []
+    for j, k in enumerate(transform.wavenumbers):
+        squares.append(k**2)
+        last.append(sum(np.abs(k) * grid.spacing[j] < np.pi * (1 - 1e-9) for grid in grids[1:]) + np.zeros_like(k, int))
+    rows = np.broadcast_to(sum(squares[:-1], np.zeros(1)), (*coefficients.shape[:-1], 1)).ravel()
+    row = np.broadcast_to(reduce(np.minimum, last[:-1], np.array([len(grids)])), (*coefficients.shape[:-1], 1)).ravel()
+    weights, out = np.broadcast_to(transform.isometry**2, (columns,)), np.zeros(len(grids))
+    lines = coefficients.reshape(-1, columns)
+    _sum_by_grid(lines, rows, row, squares[-1].ravel(), last[-1].ravel(), np.ascontiguousarray(weights), out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _sum_by_grid(c, rows, row, columns, column, weights, out):
+    for i in range(c.shape[0]):
+        for j in range(c.shape[1]):
+            square = c[i, j].real * c[i, j].real + c[i, j].imag * c[i, j].imag
+            out[min(row[i], column[j])] += weights[j] * (rows[i] + columns[j]) * square
 
 
 def _agree(one: Interval, other: Interval) -> bool:
@@ -147,7 +166,7 @@ def measured(grid: Grid, f: Array) -> tuple[Array, float]:
     """e^{−f}, `walled`, and its mass to order h⁴; both ∞ where an interpolant leaves the floats, as next to the least of them."""
     if not grid.least(float(f.min())) > -LARGEST_LOG:
         return np.full_like(f, np.inf), np.inf
-    density = walled(grid, np.exp(-f))
+    density = walled(grid, exp_minus(f))
     return density, grid.integral(density)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..calculus.operators import Jet, Operators
 from ..calculus.series import Coefficients
 from ..machine.arrays import Array
-from ..machine.threads import blocks, each
+from ..machine.exponentials import exp_minus
 from ..problems.problem import Problem
 from .elliptic import Elliptic, Solve
 from .residual import balance, positive_definite
@@ -56,7 +56,7 @@ class Level:
     @cached_property
     def mu(self) -> Array:
         """e^{−f} at the nodes."""
-        return np.exp(-self.problem.f)
+        return exp_minus(self.problem.f)
 
     def start_from(self, coarse: Level) -> None:
         """The potential of a coarser level; modes that it does not have are exactly 0."""
@@ -111,8 +111,7 @@ class Level:
     def pulled(self) -> Array:
         """ν at x + ∇u; the gradient is lost."""
         nu = self.problem.target.at(self.problem.domain.displaced(self.jet.D))
-        each(lambda b: _exp_minus(nu.reshape(-1)[b]), blocks(nu.size, nu.size))
-        return nu
+        return exp_minus(nu, out=nu)
 
     def compare(self, mu: Array, nu: Array) -> State:
         """r = μ − ν det(I+D²u) of two densities on the nodes; D²u becomes ν cof(I+D²u)."""
@@ -126,8 +125,3 @@ class Level:
     def values(self) -> Array:
         """u on the grid, mean-free, of its shape."""
         return self.transform.derivative(self.coefficients, (0,) * self.grid.dim, np.empty(self.grid.local))
-
-
-def _exp_minus(values: Array) -> None:
-    np.negative(values, out=values)
-    np.exp(values, out=values)

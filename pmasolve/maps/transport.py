@@ -152,11 +152,10 @@ def _smooth(
 ) -> tuple[Transport, float]:
     """What Newton found, certified, and the estimated error of the map where that was needed."""
     level, state, outcome, records = found.level, found.state, found.outcome, found.records
-    u, series = level.values, (level.transform, level.coefficients)
-    mu = walled(problem.domain, np.exp(-problem.f))
-    squares = squared(level.operators.gradient(u))
-    cost = problem.domain.total(squares * mu) / problem.domain.total(mu)
-    del found, level, mu  # some fifteen arrays of the grid, as many as the certificate needs
+    series, mu = (level.transform, level.coefficients), walled(problem.domain, level.mu)
+    u, slope = level.operators.with_slope(level.coefficients)
+    cost = problem.domain.total(squared(slope) * mu) / problem.domain.total(mu)
+    del found, level, mu, slope  # some fifteen arrays of the grid, as many as the certificate needs
     certificate = certify(problem, series, cost, gap)
     T = Transport(
         problem,

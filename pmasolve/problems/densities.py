@@ -16,8 +16,10 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import map_coordinates, spline_filter1d
 
 from ..machine.arrays import Array, number, real
+from ..machine.exponentials import exp_minus
 from ..machine.threads import CACHED, over
-from .grids import Grid, Torus
+from .grids import Grid
+from .periods import check_periodic
 from .points import Points, given
 from .vanishing import MinusLog, Vanishing, minus_log
 
@@ -97,6 +99,7 @@ class Spline:
 
     Examples
     --------
+    >>> from pmasolve import Torus
     >>> torus = Torus((32,))
     >>> f = Spline(5).of(torus, np.cos(2 * np.pi * torus.axis(0)))
     >>> bool(abs(f([0.1]) - np.cos(0.2 * np.pi)) < 1e-6)
@@ -159,19 +162,19 @@ def _mode(grid: Grid) -> str:
     return "reflect" if grid.reflects else "grid-wrap"
 
 
-def from_formula(grid: Grid, formula: Formula, name: str) -> Function:
-    """Normalise a callable negative log-density on ``grid`` and check that it is finite and, on a torus, periodic.
+def from_formula(grid: Grid, formula: Formula, name: str) -> tuple[Function, Array]:
+    """A callable negative log-density, normalised on ``grid``, and its values there; it must be finite and, on a torus, periodic.
 
     Raises
     ------
     ValueError : values that are not finite, a wrong shape, or values that change by a period of the torus.
     """
     raw = Analytic(formula, 0.0)
-    samples = np.broadcast_to(raw(grid.points), grid.local)
-    samples = grid.values(samples, name)
-    if not grid.reflects:
-        _check_periodic(grid, raw, samples, name)
-    return Function(grid.dim, Analytic(formula, log_mass(grid, samples)))
+    samples = grid.values(raw(grid.points), name)
+    check_periodic(grid, raw, samples, name)
+    shift = log_mass(grid, samples)
+    samples += shift
+    return Function(grid.dim, Analytic(formula, shift)), samples
 
 
 def from_density_formula(grid: Grid, density: Formula, name: str) -> Function:
@@ -182,10 +185,9 @@ def from_density_formula(grid: Grid, density: Formula, name: str) -> Function:
     ValueError : values that are negative or not finite, no mass, or a density that changes by a period of the torus.
     """
     raw = Analytic(density, 0.0)
-    samples = np.broadcast_to(raw(grid.points), grid.local)
+    samples = raw(grid.points)
     f = negative_log(grid, samples, name)
-    if not grid.reflects:
-        _check_periodic(grid, raw, samples, name)
+    check_periodic(grid, raw, samples, name)
     return Function(grid.dim, Analytic(MinusLog(density), log_mass(grid, f)))
 
 
@@ -241,7 +243,7 @@ def on_grid(density: Function, grid: Grid) -> tuple[Function, Array]:
 def log_mass(grid: Grid, f: Array) -> float:
     """log ∫e^{−f}, the constant to add to f."""
     low = grid.least(float(f.min()))
-    return float(np.log(grid.integral(np.exp(low - f)))) - low
+    return float(np.log(grid.integral(exp_minus(f - low)))) - low
 
 
 def negative_log(grid: Grid, density: ArrayLike, name: str) -> Array:
@@ -260,16 +262,3 @@ def negative_log(grid: Grid, density: ArrayLike, name: str) -> Array:
     if not grid.most(float(values.max())):
         raise ValueError(f"{name} is zero everywhere: a density needs mass somewhere")
     return minus_log(values)
-
-
-def _check_periodic(torus: Torus, raw: Analytic, samples: Array, name: str) -> None:
-    scale = 1.0 + torus.sup(samples)
-    for j, length in enumerate(torus.lengths):
-        moved = torus.points.copy()
-        moved[j] += length
-        gap = torus.sup(raw(moved) - samples)
-        if not gap <= 1e-9 * scale:
-            raise ValueError(
-                f"{name} is not periodic: it changes by {gap:.3g} over the period {length:g} of axis {j}; "
-                "use 2π·x/length inside trigonometric functions, or set the torus's lengths"
-            )

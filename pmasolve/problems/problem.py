@@ -69,8 +69,11 @@ class Problem:
         checked_grid(domain)
         object.__setattr__(self, "domain", domain)
         object.__setattr__(self, "codomain", domain)
-        object.__setattr__(self, "source", _density(domain, f, "f", interpolation))
-        object.__setattr__(self, "target", _density(domain, g, "g", interpolation))
+        source, values = _density(domain, f, "f", interpolation)
+        object.__setattr__(self, "source", source)
+        object.__setattr__(self, "target", _density(domain, g, "g", interpolation)[0])
+        if values is not None:
+            vars(self)["f"] = values  # the cached property: evaluated for the mass anyway
 
     @classmethod
     def from_densities(
@@ -208,6 +211,8 @@ class Problem:
     @property
     def vanishing(self) -> bool:
         """Whether one of the measures gives no mass to some of its nodes: f or g is +∞ there."""
+        if self.has_densities:  # without the measures, which hold arrays of their own
+            return self.domain.most(max(float(self.f.max()), float(self.g.max()))) == np.inf
         return any(measure.vanishes for measure in (self.mu, self.nu))
 
     def need_positive(self, purpose: str) -> None:
@@ -265,8 +270,11 @@ def _cloud(points: ArrayLike, weights: ArrayLike | None, period: float | tuple[f
         raise ValueError(f"{name}: {error}") from None
 
 
-def _density(domain: Grid, f: Formula | ArrayLike, name: str, interpolation: Interpolation) -> Function:
-    return from_formula(domain, f, name) if callable(f) else from_samples(domain, f, name, interpolation)
+def _density(
+    domain: Grid, f: Formula | ArrayLike, name: str, interpolation: Interpolation
+) -> tuple[Function, Array | None]:
+    """A function and, where it is given by a formula, its values on the nodes."""
+    return from_formula(domain, f, name) if callable(f) else (from_samples(domain, f, name, interpolation), None)
 
 
 def checked_grid(domain: Grid, name: str = "domain") -> Grid:
