@@ -20,7 +20,7 @@ here: list[str] = []
 
 
 def follow(frame, event: str, _: object) -> None:
-    """A call or a return between two files of the package; compiled functions and libraries count with their caller."""
+    """A call or a return between two files of the package; what libraries do counts with their caller."""
     if event in ("call", "return") and (file := frame.f_code.co_filename).startswith(ROOT):
         before = here[-1] if here else file
         _ = here.append(file) if event == "call" else here.pop()

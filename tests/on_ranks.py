@@ -140,6 +140,14 @@ def folded() -> list[float]:
     return [torus.least(min(steps)), torus.least(inside)]
 
 
+def agreed() -> list[Any]:
+    """Least and greatest rank, at once; the same where one rank has NaN; whether all ranks are, or are the first."""
+    torus = dist.slabs(pma.Torus((16, 16)))
+    mine = float(COMM.rank)
+    lost = mine if COMM.rank else np.nan
+    return [*torus.extremes(mine, mine), *torus.extremes(lost, mine), torus.every(mine >= 0), torus.every(mine == 0)]
+
+
 def scattered(n: int, m: int) -> dict[str, Any]:
     """Sinkhorn between clouds whose targets are shared out, and on one process."""
     x, y = np.random.default_rng(3).standard_normal((2, n + m, 2))

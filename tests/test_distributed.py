@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 HERE = Path(__file__).parent
@@ -153,6 +154,14 @@ def test_a_fold_between_two_ranks_is_seen() -> None:
     across, inside = found(2, "folded")
     assert across == -3 / 16
     assert inside == 0.0
+
+
+def test_ranks_agree_on_extremes_and_on_what_all_of_them_say() -> None:
+    low, high, lost, kept, all_are, all_first = found(3, "agreed")
+    assert (low, high, kept) == (0, 2, 2)
+    assert np.isnan(lost)
+    assert all_are
+    assert not all_first
 
 
 def test_clouds_share_out_their_targets() -> None:

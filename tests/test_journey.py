@@ -22,4 +22,4 @@ def test_the_journey_is_as_long_as_the_design_says() -> None:
     found = [int(word) for word in subprocess.run(run, check=True, **options).stdout.split() if word.isdigit()]
     assert found[0] == files
     assert found[1] == pytest.approx(changes, rel=0.04)  # libraries differ in roundings, and so in steps
-    assert found[1] < 0.55 * 44_696  # of the old way; half of it but for sums over processes
+    assert found[1] < 0.5 * 44_696  # of the old way

@@ -24,10 +24,10 @@ def wrong_linearise(sign_g: float, sign_f: float, sign_det: float) -> Callable:
     """`evolution.linearise` with chosen signs."""
 
     def linearise(problem, operators, jet, differences=False):
-        logdet, inverse = log_det_inverse(jet.D2, jet.D2)
+        logdet, inverse, _ = log_det_inverse(jet.D2, jet.D2)
         composed = sign_g * problem.target.at(problem.domain.displaced(jet.D))
         speed = sign_f * problem.f + sign_det * logdet - composed
-        return Linearisation(problem, operators, speed, inverse, composed)
+        return Linearisation(problem, operators, speed, inverse, composed, bool(np.isfinite(speed).all()))
 
     return linearise
 

@@ -43,7 +43,8 @@ def positive(dim: int) -> np.ndarray:
 @pytest.mark.parametrize("dim", DIMS)
 def test_log_det_and_inverse(dim: int) -> None:
     G = np.eye(dim) + symmetric(dim, dim) / 6 / dim
-    logdet, inverse = log_det_inverse(pack(G - np.eye(dim)))
+    logdet, inverse, finite = log_det_inverse(pack(G - np.eye(dim)))
+    assert finite
     assert np.allclose(logdet, np.linalg.slogdet(G)[1], rtol=0, atol=1e-14)
     assert np.allclose(inverse, pack(np.linalg.inv(G)), rtol=1e-13, atol=1e-14)
 
@@ -51,7 +52,7 @@ def test_log_det_and_inverse(dim: int) -> None:
 @pytest.mark.parametrize("dim", DIMS)
 def test_ill_conditioned_inverse(dim: int) -> None:
     G = positive(dim)
-    _, inverse = log_det_inverse(pack(G - np.eye(dim)))
+    _, inverse, _ = log_det_inverse(pack(G - np.eye(dim)))
     exact = pack(np.linalg.inv(G))
     eigenvalues = np.linalg.eigvalsh(G)
     condition = (1 + eigenvalues[..., -1]) * (1 + 1 / eigenvalues[..., 0])  # of G stored as G − I
@@ -61,7 +62,8 @@ def test_ill_conditioned_inverse(dim: int) -> None:
 @pytest.mark.parametrize("dim", DIMS)
 def test_indefinite_matrices_are_refused(dim: int) -> None:
     G = 2 * symmetric(dim, 30 + dim)
-    logdet, _ = log_det_inverse(pack(G - np.eye(dim)))
+    logdet, _, finite = log_det_inverse(pack(G - np.eye(dim)))
+    assert not finite
     definite = np.linalg.eigvalsh(G)[..., 0] > 0
     assert 0 < definite.sum() < definite.size
     assert np.array_equal(np.isfinite(logdet), definite)
@@ -71,10 +73,12 @@ def test_indefinite_matrices_are_refused(dim: int) -> None:
 def test_logarithms_at_the_ends_of_the_range() -> None:
     """Small, huge, zero and lost determinants among ordinary ones, and 1 up to its last digit."""
     G = np.array([1e-310, 1e-5, 1e305, 0.0, np.nan, -1.0, 3.0])
-    logdet, _ = log_det_inverse((G - 1.0)[None])
+    logdet, _, finite = log_det_inverse((G - 1.0)[None])
+    assert not finite
     usable = np.array([False, True, True, False, False, False, True])
     assert np.array_equal(np.isfinite(logdet), usable)
     assert np.allclose(logdet[usable], np.log(G[usable]), rtol=1e-10)
+    assert log_det_inverse((G[usable] - 1.0)[None])[2]
     near = np.array([1e-15, -1e-15, 1e-9, 1e-3, 0.5, 40.0])
     assert np.allclose(log_det_inverse(near[None])[0], np.log(1.0 + near), rtol=4e-16, atol=0)
 
@@ -84,9 +88,9 @@ def test_blocks_of_a_large_array_are_the_same_as_one(dim: int) -> None:
     """Threads take blocks of it, of lengths that no number of lanes divides."""
     rng, shape = np.random.default_rng(dim), (2 * SMALL + 13,) + (1,) * (dim - 1)
     H = 0.2 * rng.standard_normal((len(packed(dim)), *shape))
-    logdet, inverse = log_det_inverse(H)
+    logdet, inverse, _ = log_det_inverse(H)
     for part in (slice(0, 1000), slice(SMALL - 7, SMALL + 1000), slice(2 * SMALL, None)):
-        again, same = log_det_inverse(np.ascontiguousarray(H[:, part]))
+        again, same, _ = log_det_inverse(np.ascontiguousarray(H[:, part]))
         assert np.allclose(again, logdet[part], rtol=1e-14, atol=1e-15)
         assert np.allclose(same, inverse[:, part], rtol=1e-14)
     full = np.empty((*shape, dim, dim))
@@ -117,8 +121,8 @@ def test_positive_determinant_is_not_enough(signs: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("dim", DIMS)
 def test_inverse_in_place(dim: int) -> None:
     H = pack(symmetric(dim, 3) * 0.1)
-    logdet, inverse = log_det_inverse(H)
-    again, same = log_det_inverse(H, H)
+    logdet, inverse, _ = log_det_inverse(H)
+    again, same, _ = log_det_inverse(H, H)
     assert same is H
     assert np.array_equal(again, logdet)
     assert np.array_equal(H, inverse)
@@ -135,7 +139,7 @@ def test_add(dim: int) -> None:
 def test_differences_and_what_is_finite(size: int) -> None:
     total, a, b = np.random.default_rng(size).standard_normal((3, size))
     expected = total - b + a
-    add_difference(total, a, b)
+    assert add_difference(total, a, b)
     assert np.allclose(total, expected, rtol=0, atol=1e-15)
     assert all_finite(total)
     for bad in (np.nan, np.inf, -np.inf):
@@ -143,6 +147,7 @@ def test_differences_and_what_is_finite(size: int) -> None:
             spoiled = total.copy()
             spoiled[place] = bad
             assert not all_finite(spoiled)
+            assert not add_difference(spoiled, a, b)
 
 
 @pytest.mark.parametrize("dim", DIMS)

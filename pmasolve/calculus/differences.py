@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..machine.arrays import Array, number
-from ..machine.threads import blocks, each
+from ..machine.threads import in_blocks
 from ..problems.grids import Grid
 from .hessians import packed
 from .operators import Jet
@@ -109,7 +109,7 @@ class DifferenceOperators:
         def rows(part: slice) -> None:
             _differences(u, self._neighbours[axis], first, second, part.start, part.stop, d, d2)
 
-        each(rows, blocks(block[0] * block[1], values.size))
+        in_blocks(rows, block[0] * block[1], values.size)
 
     def jet(self, coefficients: Coefficients, out: Jet | None = None) -> Jet:
         """One inverse transform, then differences."""

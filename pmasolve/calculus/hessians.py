@@ -6,15 +6,13 @@ Symmetric matrices are packed by rows of the upper triangle: (xx), (xx, xy, yy),
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numba import njit
 
 from ..machine.arrays import Array
 from ..machine.compiling import inner
 from ..machine.exponentials import LN2, log2
-from ..machine.threads import blocks, each, over
+from ..machine.threads import over
 
 
 def packed(dim: int) -> list[tuple[int, int]]:
@@ -30,6 +28,15 @@ vectorised = njit(cache=True, nogil=True, **WITH_NAN)
 
 
 @vectorised
+def _finite(values, begin, end):
+    """How many are."""
+    count = 0
+    for i in range(np.uint64(begin), np.uint64(end)):
+        count += values[i] - values[i] == 0.0
+    return count
+
+
+@vectorised
 def _usual(values, begin, end):
     """Whether all are positive, finite and far from the ends of the range."""
     count = 0
@@ -40,13 +47,14 @@ def _usual(values, begin, end):
 
 @vectorised
 def _logarithms(values, begin, end):
-    """log in place, −∞ where a value is not positive."""
+    """log in place, −∞ where a value is not positive; whether all are finite."""
     if _usual(values, begin, end):
         for i in range(np.uint64(begin), np.uint64(end)):
             values[i] = LN2 * log2(values[i])
-    else:
-        for i in range(begin, end):
-            values[i] = np.log(values[i]) if values[i] > 0.0 else -np.inf
+        return True
+    for i in range(begin, end):
+        values[i] = np.log(values[i]) if values[i] > 0.0 else -np.inf
+    return _finite(values, begin, end) == end - begin
 
 
 @vectorised
@@ -82,24 +90,19 @@ def _invert_3d(H, begin, end, det, inverse):
 
 @vectorised
 def _add_difference(total, a, b, begin, end):
-    for i in range(np.uint64(begin), np.uint64(end)):
-        total[i] = total[i] - b[i] + a[i]
-
-
-@vectorised
-def _finite(values, begin, end):
-    """How many are."""
+    """How many sums are finite."""
     count = 0
     for i in range(np.uint64(begin), np.uint64(end)):
-        count += values[i] - values[i] == 0.0
+        total[i] = total[i] - b[i] + a[i]
+        count += total[i] - total[i] == 0.0
     return count
 
 
 _INVERT = {1: _invert_1d, 2: _invert_2d, 3: _invert_3d}
 
 
-def log_det_inverse(D2u: Array, inverse: Array | None = None) -> tuple[Array, Array]:
-    """log det(I + D²u), −inf where that matrix is not positive definite, and the packed inverse.
+def log_det_inverse(D2u: Array, inverse: Array | None = None) -> tuple[Array, Array, bool]:
+    """log det(I + D²u), −inf where that matrix is not positive definite; the packed inverse; whether all logarithms are finite.
 
     The inverse is written to ``inverse`` if given, which may be ``D2u`` itself.
 
@@ -110,17 +113,17 @@ def log_det_inverse(D2u: Array, inverse: Array | None = None) -> tuple[Array, Ar
     logdet, flat_inverse = np.empty(flat.shape[1]), inverse.reshape(flat.shape)
     kernel = _INVERT[D2u.ndim - 1]
 
-    def work(begin: int, end: int) -> None:
+    def work(begin: int, end: int) -> bool:
         kernel(flat, begin, end, logdet, flat_inverse)
-        _logarithms(logdet, begin, end)
+        return _logarithms(logdet, begin, end)
 
-    over(work, logdet.size)
-    return logdet.reshape(D2u.shape[1:]), inverse
+    finite = all(over(work, logdet.size))
+    return logdet.reshape(D2u.shape[1:]), inverse, finite
 
 
-def add_difference(total: Array, a: Array, b: Array) -> None:
-    """total += a − b of arrays of one shape, on all threads."""
-    over(_add_difference, total.size, total.reshape(-1), a.reshape(-1), b.reshape(-1))
+def add_difference(total: Array, a: Array, b: Array) -> bool:
+    """total += a − b of arrays of one shape, on all threads; whether all sums are finite."""
+    return sum(over(_add_difference, total.size, total.reshape(-1), a.reshape(-1), b.reshape(-1))) == total.size
 
 
 def all_finite(values: Array) -> bool:
@@ -256,11 +259,15 @@ def _extremes(shape, H, begin, end, found, inside, traces):
 
 def eigenvalue_range(S: Array) -> tuple[float, float, float]:
     """Least, greatest and mean eigenvalue over all points of the packed symmetric matrices S (dim(dim+1)/2, *shape)."""
-    flat, parts = S.reshape(S.shape[0], -1), blocks(S[0].size, S[0].size)
-    found, room = np.tile([np.inf, -np.inf], (len(parts), 1)), np.zeros((2, len(parts), POINTS_TOGETHER))
-    work = partial(_extremes, S.shape[1:], flat)
-    each(lambda b, *out: work(b.start, b.stop, *out), parts, list(found), list(room[0]), list(room[1]))
-    return float(found[:, 0].min()), float(found[:, 1].max()), float(room[1].sum()) / (S.ndim - 1) / S[0].size
+    flat = S.reshape(S.shape[0], -1)
+
+    def work(begin: int, end: int) -> tuple[float, float, float]:
+        found, (inside, traces) = np.array([np.inf, -np.inf]), np.zeros((2, POINTS_TOGETHER))
+        _extremes(S.shape[1:], flat, begin, end, found, inside, traces)
+        return float(found[0]), float(found[1]), float(traces.sum())
+
+    lows, highs, traces = np.transpose(over(work, flat.shape[1]))
+    return float(lows.min()), float(highs.max()), float(traces.sum()) / (S.ndim - 1) / S[0].size
 
 
 def extreme_eigenvalues(S: Array) -> tuple[float, float]:

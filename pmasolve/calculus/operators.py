@@ -158,7 +158,7 @@ class FourierOperators:
 def eigenvalues_over(grid: Grid, S: Array) -> tuple[float, float, float]:
     """Least, greatest and mean eigenvalue over all nodes of the packed symmetric matrices S (dim(dim+1)/2, *local)."""
     low, high, mean = eigenvalue_range(S)
-    return grid.least(low), grid.most(high), grid.summed(mean * S[0].size) / grid.size
+    return *grid.extremes(low, high), grid.summed(mean * S[0].size) / grid.size
 
 
 def jet_of(operators: Operators, values: Array) -> Jet:

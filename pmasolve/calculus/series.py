@@ -137,18 +137,16 @@ class Waves:
 
         self._on_columns(columns)
 
-    def middle(self, slab: slice, symbol: Symbol) -> Complex:
-        """ifft."""
-        part = self._work[slab]
+    def rest(self, slab: slice, symbols: Sequence[Symbol], outs: Sequence[Array]) -> None:
+        """ifft, then irfft, which does not see the imaginary parts of the constant and of Nyquist's mode."""
+        part, symbol = self._work[slab], symbols[0]
         if part.shape[1] > 1:
             into = np.empty_like(part) if symbol.plain[1] else part * symbol.factors[1][:, None]
             self._back[1](part if symbol.plain[1] else into, out=into)
             part = into
-        return part.reshape(-1, part.shape[-1])
-
-    def last(self, rows: Complex, symbol: Symbol, out: Array) -> None:
-        """irfft, which does not see the imaginary parts of the constant and of Nyquist's mode."""
-        self._real(rows.copy() if symbol.plain[2] else rows * symbol.factors[2], out=out)
+        rows = part.reshape(-1, part.shape[-1])
+        for symbol, out in zip(symbols, outs, strict=True):
+            self._real(rows.copy() if symbol.plain[2] else rows * symbol.factors[2], out=out)
 
     def refined(self, coefficients: Complex, grid: Grid, out: Complex) -> None:
         """The modes below Nyquist's of both grids, the others 0."""
@@ -231,17 +229,15 @@ class Cosines:
 
         self._on_columns(columns)
 
-    def middle(self, slab: slice, symbol: Symbol) -> Array:
+    def rest(self, slab: slice, symbols: Sequence[Symbol], outs: Sequence[Array]) -> None:
         """Cosines or sines."""
         part = self._work[slab]
         if part.shape[1] > 1:
             source, part = part, _padded(*part.shape)
-            self._synthesise(source, symbol, 1, part)
-        return part.reshape(-1, part.shape[2])
-
-    def last(self, rows: Array, symbol: Symbol, out: Array) -> None:
-        """Cosines or sines."""
-        self._synthesise(rows[None], symbol, 2, out[None])
+            self._synthesise(source, symbols[0], 1, part)
+        rows = part.reshape(1, -1, part.shape[2])
+        for symbol, out in zip(symbols, outs, strict=True):
+            self._synthesise(rows, symbol, 2, out[None])
 
     def _synthesise(self, source: Array, symbol: Symbol, axis: int, out: Array) -> None:
         """Sine m is taken from the place of cosine m; there is no sine n."""

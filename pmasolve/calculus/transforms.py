@@ -7,6 +7,7 @@ Euclidean norm of the values (Parseval), the state that the time integrator sees
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import Protocol
 
@@ -20,11 +21,25 @@ from .series import Coefficients, Cosines, Symbol, Waves, solid
 
 Orders = tuple[int, ...]
 Term = tuple[Orders, float, Array]  # a derivative, its weight and its factor
-Branch = list[tuple[int, Symbol]]  # derivatives, and their places in a list, that differ along the last axis only
-Tree = list[list[Branch]]
-Use = Callable[[int, slice, Coefficients, Symbol], None]  # what is done with rows of one of them
 
 EVEN = (False, False, False)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Derivatives that differ along the last axis only: their places in a list of them, and their symbols."""
+
+    places: list[int] = field(default_factory=list)
+    symbols: list[Symbol] = field(default_factory=list)
+
+    def add(self, place: int, symbol: Symbol) -> None:
+        """One more."""
+        self.places.append(place)
+        self.symbols.append(symbol)
+
+
+Tree = list[list[Branch]]
+Use = Callable[[Branch, slice, slice], None]  # what is done with a branch on a slab, and its lines along the last axis
 
 
 class Basis(Protocol):
@@ -62,11 +77,8 @@ class Basis(Protocol):
     def first(self, coefficients: Coefficients, symbol: Symbol) -> None:
         """Times the symbol's first factor, then from wavenumbers to points along the first axis, in room of its own."""
 
-    def middle(self, slab: slice, symbol: Symbol) -> Coefficients:
-        """The next axis for a slab of these, as rows along the last axis that must not be written to."""
-
-    def last(self, rows: Coefficients, symbol: Symbol, out: Array) -> None:
-        """The last axis: values, in ``out``."""
+    def rest(self, slab: slice, symbols: Sequence[Symbol], outs: Sequence[Array]) -> None:
+        """The other axes for a slab of these: values, (lines, n) in ``outs``, of derivatives that differ along the last only."""
 
     def refined(self, coefficients: Coefficients, grid: Grid, out: Coefficients) -> None:
         """Coefficients of the same function on another grid."""
@@ -119,22 +131,19 @@ class Transform:
 
     def derivatives(self, coefficients: Coefficients, orders: Sequence[Orders], outs: Sequence[Array]) -> None:
         """Each derivative in its array, cheaper than one by one."""
-        lines = [out.reshape(-1, out.shape[-1]) for out in outs]
-
-        def use(k: int, places: slice, rows: Coefficients, symbol: Symbol) -> None:
-            self.basis.last(rows, symbol, lines[k][places])
-
-        self._together(coefficients, self._tree(orders), use)
+        values = [out.reshape(-1, out.shape[-1]) for out in outs]
+        self._together(coefficients, self._tree(orders), self._into(values))
 
     def add_derivatives(self, coefficients: Coefficients, terms: Sequence[Term], out: Array) -> Array:
         """out + ∑ weight · factor · derivative, in ``out``, without an array for the derivatives."""
         sums, n = out.reshape(-1), out.shape[-1]
         factors = [factor.reshape(-1) for _, _, factor in terms]
 
-        def use(k: int, places: slice, rows: Coefficients, symbol: Symbol) -> None:
-            values = np.empty((len(rows), n))
-            self.basis.last(rows, symbol, values)
-            _add_product(values.reshape(-1), factors[k], terms[k][1], places.start * n, sums)
+        def use(branch: Branch, slab: slice, lines: slice) -> None:
+            values = np.empty((len(branch.places), lines.stop - lines.start, n))
+            self.basis.rest(slab, branch.symbols, values)
+            for k, part in zip(branch.places, values, strict=True):
+                _add_product(part.reshape(-1), factors[k], terms[k][1], lines.start * n, sums)
 
         self._together(coefficients, self._tree([orders for orders, _, _ in terms]), use)
         return out
@@ -149,13 +158,9 @@ class Transform:
 
         Those along other axes than the first share what is done along that.
         """
-        lines = out.reshape(len(symbols), -1, out.shape[-1])
-        along, across = ([[(k, s)] for k, s in enumerate(symbols) if s.odd[0] == odd] for odd in (True, False))
-
-        def use(k: int, places: slice, rows: Coefficients, symbol: Symbol) -> None:
-            self.basis.last(rows, symbol, lines[k, places])
-
-        self._together(coefficients, [branches for branches in (along, across) if branches], use)
+        along, across = ([Branch([k], [s]) for k, s in enumerate(symbols) if s.odd[0] == odd] for odd in (True, False))
+        values = list(out.reshape(len(symbols), -1, out.shape[-1]))
+        self._together(coefficients, [branches for branches in (along, across) if branches], self._into(values))
         return out
 
     def divergence(self, flux: Array, symbols: Sequence[Symbol], out: Coefficients) -> Coefficients:
@@ -194,17 +199,23 @@ class Transform:
     def _together(self, coefficients: Coefficients, tree: Tree, use: Use) -> None:
         """All that begins with one transform along the first axis, slab by slab: the cache still holds it."""
         for branches in tree:
-            self.basis.first(coefficients, branches[0][0][1])
+            self.basis.first(coefficients, branches[0].symbols[0])
 
             def slab(s: slice, branches: Sequence[Branch] = branches) -> None:
-                """One slab: its middle axis, then every derivative along the last."""
-                places = slice(s.start * self._middle, s.stop * self._middle)
-                for members in branches:
-                    rows = self.basis.middle(s, members[0][1])
-                    for k, symbol in members:
-                        use(k, places, rows, symbol)
+                """The other axes."""
+                lines = slice(s.start * self._middle, s.stop * self._middle)
+                for branch in branches:
+                    use(branch, s, lines)
 
             self.basis.on_slabs(slab)
+
+    def _into(self, values: Sequence[Array]) -> Use:
+        """Each derivative in its array of lines."""
+
+        def use(branch: Branch, slab: slice, lines: slice) -> None:
+            self.basis.rest(slab, branch.symbols, [values[k][lines] for k in branch.places])
+
+        return use
 
     def _tree(self, orders: Sequence[Orders]) -> Tree:
         """Derivatives by their order along the first axis, then the middle one; looked up, being needed often."""
@@ -213,7 +224,7 @@ class Transform:
             first: dict[int, dict[int, Branch]] = {}
             for k, order in enumerate(key):
                 a, b, _ = solid(order, 0)
-                first.setdefault(a, {}).setdefault(b, []).append((k, self._symbol(order)))
+                first.setdefault(a, {}).setdefault(b, Branch()).add(k, self._symbol(order))
             self._trees[key] = [list(branches.values()) for branches in first.values()]
         return self._trees[key]
 

@@ -61,6 +61,15 @@ class SlabTorus(Torus):
         """The least of what the ranks have found; NaN where one has."""
         return -self.most(-part)
 
+    def extremes(self, low: float, high: float) -> tuple[float, float]:
+        """`least` and `most` at once."""
+        below, above = (-low, high) if self.whole else self.ranks.most(np.array([-low, high]))
+        return -float(below), float(above)
+
+    def every(self, part: bool) -> bool:
+        """Whether all ranks say so."""
+        return self.least(float(part)) > 0
+
     def across(self, values: Array, j: int) -> tuple[Array, ...]:
         """Differences from the last nodes of this rank along axis ``j`` to the next; of the first axis on the next rank."""
         if j > 0 or self.whole:

@@ -77,12 +77,12 @@ class Ranks:
         self.comm.Allreduce(MPI.IN_PLACE, total)
         return total if isinstance(part, np.ndarray) else float(total)
 
-    def most(self, part: float) -> float:
-        """The greatest; NaN where one is, which MPI's own maximum may lose."""
-        bad = np.isnan(part)
-        found = np.array([-np.inf if bad else part, float(bad)])
+    def most(self, part: Any) -> Any:
+        """The greatest, of a number or of each entry of arrays; NaN where one is, which MPI's own maximum may lose."""
+        found = np.array([np.where(np.isnan(part), -np.inf, part), np.isnan(part)], dtype=np.float64)
         self.comm.Allreduce(MPI.IN_PLACE, found, op=MPI.MAX)
-        return float("nan") if found[1] else float(found[0])
+        greatest = np.where(found[1] > 0, np.nan, found[0])
+        return greatest if isinstance(part, np.ndarray) else float(greatest)
 
     def gathered(self, part: Any) -> list[Any]:
         """What every rank has, in order; for small things."""

@@ -6,6 +6,7 @@ first axis.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -105,17 +106,15 @@ class SlabWaves:
         self._on_columns(columns)
         self._transpose.to_rows(lines, self._work.reshape(len(self._work), -1))
 
-    def middle(self, slab: slice, symbol: Symbol) -> Complex:
-        """ifft."""
+    def rest(self, slab: slice, symbols: Sequence[Symbol], outs: Sequence[Array]) -> None:
+        """ifft, then irfft."""
         part = self._work[slab]
         if part.shape[1] > 1:
-            part = part * symbol.factors[1][:, None]
+            part = part * symbols[0].factors[1][:, None]
             self._back[1](part, out=part)
-        return part.reshape(-1, part.shape[-1])
-
-    def last(self, rows: Complex, symbol: Symbol, out: Array) -> None:
-        """irfft."""
-        self._real(rows * symbol.factors[2], out=out)
+        rows = part.reshape(-1, part.shape[-1])
+        for symbol, out in zip(symbols, outs, strict=True):
+            self._real(rows * symbol.factors[2], out=out)
 
     def refined(self, coefficients: Complex, grid: Grid, out: Complex) -> None:
         """The modes below Nyquist's of both grids, the others 0."""

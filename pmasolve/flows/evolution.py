@@ -10,7 +10,7 @@ from ..calculus.hessians import all_finite
 from ..calculus.operators import Jet, Operators, Shifted, eigenvalues_over
 from ..calculus.series import Coefficients
 from ..machine.arrays import Array
-from ..problems.divergences import Divergence, log_ratio, speed_and_slope
+from ..problems.divergences import Divergence, speed_and_slope
 from ..problems.objectives import KL
 from ..problems.outcomes import CONVEXITY_LOST, NOT_PARABOLIC, Outcome
 from ..problems.problem import Problem
@@ -81,15 +81,17 @@ class Evolution:
         if not here.convex:
             self.refusal = CONVEXITY_LOST
             return False
-        ratio = log_ratio(self.objective, self.problem, here.speed)
-        self.drive, self.slope = speed_and_slope(self.objective, ratio)
-        domain, finite = self.problem.domain, self.drive is here.speed or all_finite(self.drive)
-        if not domain.least(float(np.min(self.slope) > 0 and finite)):
+        self.drive, self.slope = speed_and_slope(self.objective, self.problem, here.speed)
+        if self.drive is not here.speed and not self._parabolic():
             self.refusal = NOT_PARABOLIC
             return False
         self.here, self._sample = here, self._sampled(y).copy()
         self._chain_rule.remember(jet.D)
         return True
+
+    def _parabolic(self) -> bool:
+        """Whether h increases, and is finite, at the last potential; KL's always does."""
+        return self.problem.domain.every(bool(np.min(self.slope) > 0) and all_finite(self.drive))
 
     @staticmethod
     def _sampled(y: Array) -> Array:
@@ -98,7 +100,7 @@ class Evolution:
 
     def linearise(self, y: Array) -> None:
         """The last admissible state serves unless the integrator has moved on."""
-        if self.here is None or self.problem.domain.most(float(not np.array_equal(self._sampled(y), self._sample))):
+        if self.here is None or not self.problem.domain.every(np.array_equal(self._sampled(y), self._sample)):
             self._evaluate(y)
         if self.here is None:  # refused: the attempt must fail, any linearisation will do
             return

@@ -85,7 +85,7 @@ class ImplicitStep:
         """The linearisation and the residual, infinite where φ is not convex or h does not increase."""
         here = linearise_at(self.problem, self.operators, u)
         if here.convex:
-            drive, slope = speed_and_slope(self.objective, log_ratio(self.objective, self.problem, here.speed))
+            drive, slope = speed_and_slope(self.objective, self.problem, here.speed)
             if np.min(slope) > 0 and np.isfinite(drive).all():
                 return here, before + self.eta * drive - u
         return here, np.full(u.shape, np.inf)

@@ -43,11 +43,7 @@ class Steps(Protocol):
     reached: float  # the end of the last internal step
     outcome: Outcome
     order: float
-
-    @property
-    def counts(self) -> Counts:
-        """Right-hand sides, Newton iterations and Jacobian products so far."""
-        ...
+    counts: Counts  # so far
 
     def advance(self, until: float) -> None:
         """One internal step; if it passes ``until``, the interpolant there."""
@@ -134,6 +130,7 @@ class Integrator:
 
     def __init__(self, system: System, y: Array, tolerance: float, t: float = 0.0) -> None:
         self._calls = calls = _Calls(system)
+        self.counts = calls.counts
         self.t, self.y, self.reached, self.outcome = t, y, t, REACHED
         self.order = np.nan  # of the last step
         self._solver = CVODE(
@@ -147,11 +144,6 @@ class Integrator:
             jactimes=CVODEJacTimes(calls.linearise, calls.jacobian_times),
         )
         self._solver.init_step(t, y)
-
-    @property
-    def counts(self) -> Counts:
-        """Right-hand sides, Newton iterations and Jacobian products so far."""
-        return self._calls.counts
 
     def advance(self, until: float) -> None:
         """One internal step; if it passes ``until``, the interpolant there."""

@@ -13,8 +13,8 @@ from ..calculus.hessians import POINTS_TOGETHER, vectorised
 from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array, having
 from ..machine.exponentials import FLOOR, LOG2E, exp2
-from ..machine.threads import blocks, each
-from ..problems.divergences import Divergence, checked_objective, value_of
+from ..machine.threads import over
+from ..problems.divergences import Divergence, checked_objective, value
 from ..problems.nodes import Whole
 from ..problems.objectives import KL
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
@@ -203,19 +203,20 @@ def step_record(state: MongeAmpereState, dt: float) -> dict[str, float]:
     if here is None:  # the last state tried was refused
         return work
     domain, sums = here.problem.domain, density_sums(here.speed, here.problem.f)
-    mass, kl, total = domain.summed(np.array([sums.mass, sums.entropy, sums.total])).tolist()
-    objective, mass, kl = state.evolution.objective, mass * domain.cell, kl * domain.cell
+    mass, kl, total = (domain.cell * domain.summed(np.array([sums.mass, sums.entropy, sums.total]))).tolist()
     drive = state.evolution.drive
     if drive is here.speed:  # KL: all is known from the sums
-        mean, low, high = total / domain.size, domain.least(sums.low), domain.most(sums.high)
+        fallen, mean, low, high = kl - mass + 1.0, total / domain.volume, sums.low, sums.high
     else:
-        mean, low, high = domain.mean(drive), domain.least(float(np.min(drive))), domain.most(float(np.max(drive)))
+        fallen = value(state.evolution.objective, here.problem, here.speed)
+        mean, low, high = domain.mean(drive), float(np.min(drive)), float(np.max(drive))
+    low, high = domain.extremes(low, high)
     return {
         **work,
         "min_eigenvalue": 1.0 / here.diffusion[1],
         "mass": mass,
         "kl": kl,
-        "value": value_of(objective, here.problem, here.speed, kl, mass),
+        "value": fallen,
         "speed": max(high - mean, mean - low),
     }
 
@@ -250,8 +251,12 @@ class DensitySums:
 
 def density_sums(A: Array, f: Array) -> DensitySums:
     """Sums and extremes in one pass, from finite arrays of one shape."""
-    parts, speed, source = blocks(A.size, A.size), A.reshape(-1), f.reshape(-1)
-    sums = np.zeros((len(parts), 5, POINTS_TOGETHER))
-    sums[:, 3], sums[:, 4] = np.inf, -np.inf
-    each(lambda b, out: _density_sums(speed, source, b.start, b.stop, out), parts, list(sums))
+
+    def work(begin: int, end: int) -> Array:
+        sums = np.zeros((5, POINTS_TOGETHER))
+        sums[3], sums[4] = np.inf, -np.inf
+        _density_sums(A.reshape(-1), f.reshape(-1), begin, end, sums)
+        return sums
+
+    sums = np.stack(over(work, A.size))
     return DensitySums(*sums[:, :3].sum(axis=(0, 2)).tolist(), float(sums[:, 3].min()), float(sums[:, 4].max()))

@@ -14,12 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..calculus.hessians import (
-    add_difference,
-    all_finite,
-    apply,
-    log_det_inverse,
-)
+from ..calculus.hessians import add_difference, apply, log_det_inverse
 from ..calculus.operators import Fourier, Jet, Operators, Space, eigenvalues_over, jet_of
 from ..calculus.series import Coefficients
 from ..machine.arrays import Array
@@ -43,12 +38,8 @@ class Linearisation:
     speed: Array  # A(φ); −inf where φ is not convex
     inverse: Array  # G⁻¹, packed
     composed: Array  # g(∇φ)
+    convex: bool  # whether I + D²u is positive definite, and A finite, at every point
     slope: Array | None = None  # ∇g(∇φ) where it is known
-
-    @cached_property
-    def convex(self) -> bool:
-        """Whether I + D²u is positive definite, and everything finite, at every point."""
-        return _finite(self.problem, self.speed)
 
     @property
     def log_density(self) -> Array:
@@ -83,18 +74,13 @@ def linearise(problem: Problem, operators: Operators, jet: Jet, differences: boo
 
     With ``differences`` the derivative of g is taken at the map's points, which costs 2 dim evaluations of g.
     """
-    speed, inverse = log_det_inverse(jet.D2, jet.D2)
-    if not _finite(problem, speed):  # not convex: the map may be anywhere, g is not asked
-        return Linearisation(problem, operators, speed, inverse, speed)
+    speed, inverse, convex = log_det_inverse(jet.D2, jet.D2)
+    if not problem.domain.every(convex):  # the map may be anywhere, g is not asked
+        return Linearisation(problem, operators, speed, inverse, speed, False)
     composed = problem.target.at(problem.domain.displaced(jet.D))
-    add_difference(speed, problem.f, composed)
+    finite = problem.domain.every(add_difference(speed, problem.f, composed))
     slope = central_differences(problem, jet.D) if differences else None
-    return Linearisation(problem, operators, speed, inverse, composed, slope)
-
-
-def _finite(problem: Problem, values: Array) -> bool:
-    """Whether all are, on all nodes."""
-    return bool(problem.domain.least(float(all_finite(values))))
+    return Linearisation(problem, operators, speed, inverse, composed, finite, slope)
 
 
 def central_differences(problem: Problem, points: Array) -> Array:

@@ -96,6 +96,11 @@ def each(
     return results
 
 
+def in_blocks(work: Callable[[slice], Result], n: int, points: int) -> list[Result]:
+    """[work(block), …] for the `blocks` of range(n), of an array with so many points, on all threads."""
+    return each(work, blocks(n, points))
+
+
 def over(kernel: Callable[..., Result], n: int, *arrays: Array, share: int = SMALL, small: int = SMALL) -> list[Result]:
     """[kernel(*arrays, begin, end), …] for the `blocks` of arrays of n points, on all threads."""
     parts = blocks(n, n, share, small)

@@ -102,7 +102,7 @@ class Level:
     def evaluate(self, coefficients: Coefficients) -> State:
         """Residual and linearisation at a potential; `REFUSED` if it is not strictly convex."""
         self.operators.jet(coefficients, self.jet)
-        return self.balance() if self.grid.least(float(positive_definite(self.jet.D2))) else REFUSED
+        return self.balance() if self.grid.every(positive_definite(self.jet.D2)) else REFUSED
 
     def balance(self) -> State:
         """Residual where ``jet`` is that of a strictly convex potential: the gradient is lost, D²u becomes ν(T) cof(I+D²u)."""

@@ -11,7 +11,7 @@ from numba import njit
 from ..calculus.hessians import POINTS_TOGETHER, WITH_NAN, vectorised
 from ..machine.arrays import Array
 from ..machine.compiling import inner
-from ..machine.threads import blocks, each
+from ..machine.threads import over
 
 # Each kernel turns the packed Hessian H into ν cof(I+H), writes r, and adds to the sums |r| and max |r|/det of some points.
 
@@ -109,14 +109,18 @@ def balance(D2u: Array, nu: Array, mu: Array, r: Array) -> tuple[float, float]:
 
     ``nu`` is ν at x + ∇u.
     """
-    H, flat_nu, flat_mu, flat_r = D2u.reshape(D2u.shape[0], -1), nu.reshape(-1), mu.reshape(-1), r.reshape(-1)
-    parts = blocks(r.size, r.size)
-    found = np.zeros((len(parts), 2, POINTS_TOGETHER))
-    each(lambda b, f: _balance(r.shape, H, b.start, b.stop, flat_nu, flat_mu, flat_r, f[0], f[1]), parts, list(found))
-    return float(found[:, 0].sum()), float(found[:, 1].max())
+    H = D2u.reshape(D2u.shape[0], -1)
+
+    def work(begin: int, end: int) -> tuple[float, float]:
+        total, worst = np.zeros((2, POINTS_TOGETHER))
+        _balance(r.shape, H, begin, end, nu.reshape(-1), mu.reshape(-1), r.reshape(-1), total, worst)
+        return float(total.sum()), float(worst.max())
+
+    totals, worst = np.transpose(over(work, r.size))
+    return float(totals.sum()), float(worst.max())
 
 
 def positive_definite(D2u: Array) -> bool:
     """Whether I + D²u is positive definite at every point."""
     H, kernel = D2u.reshape(D2u.shape[0], -1), _INDEFINITE[D2u.ndim - 1]
-    return not any(each(lambda b: kernel(H, b.start, b.stop), blocks(H.shape[1], H.shape[1])))
+    return not any(over(kernel, H.shape[1], H))

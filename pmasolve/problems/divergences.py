@@ -48,8 +48,9 @@ def log_ratio(objective: Divergence, problem: Problem, A: Array) -> Array:
     return A - problem.f + np.log(problem.domain.volume)
 
 
-def speed_and_slope(objective: Divergence, s: Array) -> tuple[Array, Array | float]:
+def speed_and_slope(objective: Divergence, problem: Problem, A: Array) -> tuple[Array, Array | float]:
     """h(s) and h′(s), not finite where they are beyond the floats: a state that is tried may be far away."""
+    s = log_ratio(objective, problem, A)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return objective.h(s), objective.dh(s)
 

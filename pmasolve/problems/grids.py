@@ -7,6 +7,7 @@ values have shape ``grid.shape``; all arrays of vectors have shape ``(dim, *grid
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..machine.arrays import Array, real, shown
 from ..machine.speaking import numbers
-from ..machine.threads import blocks, each
+from ..machine.threads import in_blocks
 from .clouds import Cloud as Cloud
 from .clouds import finite
 from .nodes import Whole
@@ -67,7 +68,7 @@ class Grid(Whole):
         """Number of axes, 1 to 3."""
         return len(self.shape)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of grid points."""
         return prod(self.shape)
@@ -106,12 +107,12 @@ class Grid(Whole):
         """What, with the shape of its arrays, tells this grid from others: the lengths."""
         return np.array(self.lengths)
 
-    @property
+    @cached_property
     def volume(self) -> float:
         """Volume of the domain."""
         return prod(self.lengths)
 
-    @property
+    @cached_property
     def cell(self) -> float:
         """Volume of one cell, the weight of every point in the quadrature."""
         return self.volume / self.size
@@ -167,7 +168,7 @@ class Grid(Whole):
             for vector, x in zip(displacement, places, strict=True):
                 vector[rows] += x[rows]
 
-        each(move, blocks(self.local[0], self.size))
+        in_blocks(move, self.local[0], self.size)
         return displacement
 
     def integral(self, values: Array) -> float:

@@ -35,3 +35,11 @@ class Whole:
     def most(self, part: float) -> float:
         """The greatest of what the processes have found; NaN where one has."""
         return part
+
+    def extremes(self, low: float, high: float) -> tuple[float, float]:
+        """`least` and `most` at once."""
+        return low, high
+
+    def every(self, part: bool) -> bool:
+        """Whether all processes say so."""
+        return part

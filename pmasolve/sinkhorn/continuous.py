@@ -19,7 +19,7 @@ from ..flows.integrator import admit_tolerance
 from ..flows.reading import OPERATORS
 from ..flows.trajectories import ErrorEstimate, Trajectory
 from ..machine.arrays import Array
-from ..problems.divergences import Divergence, log_ratio, speed_and_slope
+from ..problems.divergences import Divergence, speed_and_slope
 from ..problems.objectives import KL
 from ..problems.outcomes import NOT_PARABOLIC, REACHED, STEP_LIMIT, Outcome
 from ..problems.problem import Problem
@@ -44,8 +44,7 @@ class Speed:
         flow, u = self.iteration, y.reshape(self.shape)
         self.evaluations += 1
         self.change = (flow.half_step_back(flow.half_step(u)) - u) / flow.eps
-        ratio = log_ratio(flow.objective, flow.problem, self.change)
-        self.drive, self.slope = speed_and_slope(flow.objective, ratio)
+        self.drive, self.slope = speed_and_slope(flow.objective, flow.problem, self.change)
         return self.drive.ravel()
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..machine.arrays import Array, number
-from ..problems.divergences import Divergence, checked_objective, log_ratio, speed_and_slope, value
+from ..problems.divergences import Divergence, checked_objective, speed_and_slope, value
 from ..problems.objectives import KL
 from ..problems.outcomes import NOT_PARABOLIC, REACHED, UNSTABLE_STEP, Outcome
 from ..problems.problem import Problem
@@ -89,9 +89,8 @@ class Step:
     def take(self, u: Array, image: Array) -> Taken:
         """The step from φ = |x|²/2 + u whose image under S_ε is known."""
         change = (image - u) / self.eps
-        drive, slope = speed_and_slope(self.objective, log_ratio(self.objective, self.problem, change))
-        domain = self.problem.domain
-        bounds = domain.least(float(np.min(slope))), domain.most(float(np.max(slope)))
+        drive, slope = speed_and_slope(self.objective, self.problem, change)
+        bounds = self.problem.domain.extremes(float(np.min(slope)), float(np.max(slope)))
         low, high = (bound * self.length / self.eps for bound in bounds)
         after = image if self.whole else u + self.length * drive
         return Taken(after, change, drive, high, self._verdict(low, high))
@@ -104,12 +103,13 @@ class Step:
             excess = mu.total(mu.weighted(moved, out=moved))  # p_X − e^{−f}
             kl = self._kl(moved, change) - excess if self.objective == KL() else None
         error = mu.total(np.abs(moved, out=moved))
+        slowest, fastest = domain.extremes(float(drive.min()), float(drive.max()))
         return {
             "marginal_error": error,
             "mass": 1.0 + excess,
             "value": value(self.objective, self.problem, change) if kl is None else kl,
-            "fastest": domain.most(float(drive.max())),
-            "slowest": domain.least(float(drive.min())),
+            "fastest": fastest,
+            "slowest": slowest,
             "speed": domain.sup(domain.centred(drive)),
         }
 

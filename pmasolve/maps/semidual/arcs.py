@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...machine.arrays import Array
-from ...machine.threads import blocks, each
+from ...machine.threads import in_blocks
 from ...problems.grids import Grid
 from ..simplex import Arcs, Indices
 from .c_transform import INTEGER, OUT, Quanta, lowest
@@ -159,9 +159,8 @@ class _Stages:
         V, W, n = self.values[2 - j], self.values[3 - j], self.shape[j]
         lines, best, ends = V.reshape(-1, n), W.reshape(n, -1), np.empty((2, *V.shape), np.int32)
         flat, before = ends.reshape(2, -1, n), n // 2 if self.periodic else 0
-        each(
-            lambda b: _windows(lines[b], best[:, b], self.A[j], slack, before, flat[:, b]),
-            blocks(lines.shape[0], lines.size),
+        in_blocks(
+            lambda b: _windows(lines[b], best[:, b], self.A[j], slack, before, flat[:, b]), len(lines), lines.size
         )
         return ends
 
@@ -178,7 +177,7 @@ class _Stages:
                 found.append(room[:, :count])
             return np.concatenate(found, axis=1)
 
-        x, y, _, costs = np.concatenate(each(share, blocks(levels.size, EFFORT * levels.size)), axis=1)
+        x, y, _, costs = np.concatenate(in_blocks(share, levels.size, EFFORT * levels.size), axis=1)
         return x, y, costs
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...machine.arrays import Array
-from ...machine.threads import blocks, each
+from ...machine.threads import in_blocks
 from ...problems.grids import Grid
 
 Integers = NDArray[np.int64]
@@ -101,7 +101,7 @@ def lowest(lines: Integers, A: int, periodic: bool) -> Integers:
     """The transform along the last axis of (R, n), transposed: (n, R)."""
     rows, n = lines.shape
     out = np.empty((n, rows), dtype=np.int64)
-    each(lambda b: _lines(lines[b], A, periodic, out[:, b]), blocks(rows, lines.size))
+    in_blocks(lambda b: _lines(lines[b], A, periodic, out[:, b]), rows, lines.size)
     return out
 
 

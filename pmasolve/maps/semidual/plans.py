@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ...machine.arrays import Array
 from ...machine.exponentials import VOID
-from ...machine.threads import blocks, each
+from ...machine.threads import in_blocks
 from ...problems.grids import Grid
 from .windows import find, gather, scatter, sums
 
@@ -115,7 +115,7 @@ def _transposed(lines: Array, w: Windows, cut: tuple[Array, ...], kernel: Callab
         start = w.start[b.start * n : b.stop * n + 1]
         kernel(*(part[b] for part in cut), start, w.kappa, w.before, *options, out[:, b])
 
-    each(work, blocks(rows, HEAVY * lines.size))
+    in_blocks(work, rows, HEAVY * lines.size)
     return out
 
 
@@ -128,7 +128,7 @@ def _scattered(columns: Array, w: Windows, weights: Array, power: int) -> Array:
         start = w.start[b.start * n : b.stop * n + 1]
         scatter(columns[:, b], w.low[b], w.scale[b], start, w.before, weights, power, out[b])
 
-    each(work, blocks(rows, HEAVY * columns.size))
+    in_blocks(work, rows, HEAVY * columns.size)
     return out
 
 
@@ -138,10 +138,7 @@ def _windows_of(grid: Grid, j: int, a: Array, eps: float) -> tuple[Array, Window
     lines = a.reshape(-1, n)
     before = 0 if grid.reflects else n // 2
     low, high, best = np.empty(lines.shape, np.int32), np.empty(lines.shape, np.int32), np.empty(lines.shape)
-    each(
-        lambda b: find(lines[b], kappa, before, WINDOW, low[b], high[b], best[b]),
-        blocks(lines.shape[0], HEAVY * lines.size),
-    )
+    in_blocks(lambda b: find(lines[b], kappa, before, WINDOW, low[b], high[b], best[b]), len(lines), HEAVY * lines.size)
     high -= low - 1
     total = int(np.sum(high, dtype=np.int64))
     start = np.zeros(lines.size + 1, np.int32 if total < 2**31 else np.int64)
