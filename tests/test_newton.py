@@ -101,6 +101,20 @@ def test_flux_and_convexity_of_matrices() -> None:
         assert not positive_definite(A)
 
 
+@pytest.mark.parametrize("kind", [Torus, Box])
+def test_manufactured_densities_have_no_noise_on_fine_grids(kind: type) -> None:
+    """f to 1e-13, where second derivatives of the rounding of u are 1e-10 and more; Newton has nothing to do on fine grids."""
+    grid, k = kind((4096,)), TAU if kind is Torus else np.pi
+    problem, _ = manufactured(grid, lambda x: 0.04 / k * np.cos(k * x), lambda y: 0.3 * np.cos(k * y))
+    (x,) = grid.points
+    exact = 0.3 * np.cos(k * (x - 0.04 * np.sin(k * x))) - np.log1p(-0.04 * k * np.cos(k * x))
+    error = problem.f - exact
+    assert np.ptp(error) < 1e-13
+    found = newton(problem, Fourier(), 1e-12, QUICK)
+    assert found.outcome.ok
+    assert max(record["points"] for record in found.records) < 1024
+
+
 @pytest.mark.parametrize(("dim", "n"), [(1, 128), (2, 256), (3, 48)])
 def test_known_maps_are_found(dim: int, n: int) -> None:
     """To 1e-10 at 256², and with margin."""
