@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -82,6 +83,27 @@ def test_derivatives_on_the_box(box: Box) -> None:
         transform.derivative(coefficients, orders, out)
         assert np.max(np.abs(out - exact(orders))) < 1e-12 * frequency(box) ** sum(orders), orders
         assert np.array_equal(coefficients, kept)
+
+
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("grid", TORI + BOXES, ids=str)
+def test_modes_that_are_zero_may_be_left_out(grid) -> None:
+    """Series of few modes, after one of all, which fills the room: the same with a mode of 1e-300 at the far end, left in."""
+    rng = np.random.default_rng(11)
+    transform, out = transform_of(grid), np.empty((2, *grid.shape))
+    for few in (4, 5):
+        coarse = replace(grid, shape=tuple(min(few + j, n) for j, n in enumerate(grid.shape)))
+        there = transform_of(coarse)
+        modes = there.refined(there.forward(rng.standard_normal(coarse.shape)), grid, transform.zeros())
+        full = modes.copy()
+        full[
+            tuple(n // 2 if j < grid.dim - 1 and isinstance(grid, Torus) else -1 for j, n in enumerate(grid.shape))
+        ] = 1e-300
+        for orders in all_orders(grid.dim):
+            transform.derivative(full, orders, out[0])
+            transform.derivative(transform.forward(rng.standard_normal(grid.shape)), orders, out[1])
+            transform.derivative(modes, orders, out[1])
+            assert np.allclose(out[1], out[0], rtol=0, atol=1e-14 * frequency(grid) ** sum(orders) * 10), orders
 
 
 def test_nyquist_has_even_derivatives_only() -> None:

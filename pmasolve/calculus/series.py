@@ -1,28 +1,26 @@
-"""Series on one grid, Fourier's on a torus and of cosines on a box, by the library of transforms that `libraries` chooses.
+"""Fourier series on one grid of a torus, by the library of transforms that `libraries` chooses; what all series share.
 
 Libraries run on one thread: blocks of an array are shared among threads here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import product
 from typing import TypeVar
 
 import numpy as np
-from numba import njit
 
 from ..machine.arrays import Array
 from ..machine.threads import CACHED, blocks, sharing
-from ..problems.grids import Box, Grid, Torus
+from ..problems.grids import Grid, Torus
 from .libraries import Complex, library
 
 Coefficients = Array | Complex
 Part = TypeVar("Part")
-
-PADDING = 8  # entries between lines: at distances of a power of 2 they would drive each other out of the caches
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,18 @@ def solid(axes: Sequence[Part], missing: Part) -> tuple[Part, Part, Part]:
     return axes[0] if len(axes) > 1 else missing, axes[1] if len(axes) > 2 else missing, axes[-1]
 
 
+def kept(beyond: Callable[[int], Coefficients], n: int) -> int:
+    """The least m from 1 to n for which all modes ``beyond(m)``, fewer for larger m, are 0: series from coarser grids have few."""
+    if n == 1 or beyond(n - 1).any():
+        return n
+    return 1 + bisect_left(range(1, n), True, key=lambda m: not beyond(m).any())
+
+
+def overlap(a: slice, b: slice) -> slice:
+    """What two slices of an axis share; empty where that is nothing."""
+    return slice(max(a.start, b.start), max(a.start, b.start, min(a.stop, b.stop)))
+
+
 def wavenumbers_of(torus: Grid) -> tuple[Array, ...]:
     """2πm/L of each axis; m = −n/2, or n/2 along the last, is Nyquist's."""
     *leading, last = torus.shape
@@ -77,8 +87,10 @@ class Waves:
         self._there, self._back = zip(whole(0), whole(1), strict=True)  # of the first axis and of the middle one
         self.room = self.zeros()
         self._work = self.room.reshape(self._solid)
-        self._on_columns = sharing(blocks(self._work[0].size, torus.size))
+        axis = 1 if self._solid[1] > 1 else 2
+        self._on_columns = sharing(blocks(self._solid[axis], torus.size))
         self.on_slabs = sharing(blocks(self._solid[0], torus.size, CACHED))
+        self._kept, self._sides = self._solid[2], [slice(0, self._solid[1])]
 
     @cached_property
     def wavenumbers(self) -> tuple[Array, ...]:
@@ -110,7 +122,7 @@ class Waves:
     def analyse(self, values: Array, odd: tuple[bool, ...], out: Complex) -> None:
         """rfftn; there are no walls."""
         first, middle, half = self._solid
-        source, target, columns = values.reshape(first, middle, -1), out.reshape(self._solid), out.reshape(first, -1)
+        source, target = values.reshape(first, middle, -1), out.reshape(self._solid)
 
         def slab(s: slice) -> None:
             self._half(source[s].reshape(-1, source.shape[-1]), out=target[s].reshape(-1, half))
@@ -119,34 +131,58 @@ class Waves:
 
         self.on_slabs(slab)
         if first > 1:
+            columns = target if middle > 1 else target[:, 0]
             self._on_columns(lambda c: self._there[0](columns[:, c], out=columns[:, c]))
+
+    def narrow(self, coefficients: Complex) -> None:
+        """Modes are 0 beyond a wavenumber of the last axis, and beyond one of the middle axis on either side."""
+        c, n = coefficients.reshape(self._solid), self._solid[1]
+        self._kept = kept(lambda m: c[:, :, m:], self._solid[2])
+        modes = kept(lambda m: c[:, m : n + 1 - m], n // 2 + 1)
+        self._sides = [slice(0, modes), slice(n + 1 - modes, n)] if modes <= n // 2 else [slice(0, n)]
 
     def first(self, coefficients: Complex, symbol: Symbol) -> None:
         """ifft."""
-        count, factor = self._solid[0], symbol.factors[0][:, None]
-        source, target = coefficients.reshape(count, -1), self._work.reshape(count, -1)
+        source, factor = coefficients.reshape(self._solid), symbol.factors[0][:, None, None]
 
         def columns(c: slice) -> None:
-            """Of some columns."""
-            into = target[:, c]
-            part = source[:, c] if symbol.plain[0] else np.multiply(source[:, c], factor, out=into)
-            if count > 1:
-                self._back[0](part, out=into)
-            elif part is not into:
-                into[...] = part
+            """Of some columns, those that are not 0."""
+            for where in self._seen(c):
+                into = self._work[where]
+                part = source[where] if symbol.plain[0] else np.multiply(source[where], factor, out=into)
+                if self._solid[0] > 1:
+                    self._back[0](part, out=into)
+                elif part is not into:
+                    into[...] = part
 
         self._on_columns(columns)
 
+    def _seen(self, share: slice) -> list[tuple[slice, slice, slice]]:
+        """Where modes are not 0, of a share of the middle axis, or of the last where there is no middle one."""
+        every, last = slice(None), slice(0, self._kept)
+        if self._solid[1] == 1:
+            return [(every, every, overlap(share, last))]
+        return [(every, overlap(share, side), last) for side in self._sides]
+
     def rest(self, slab: slice, symbols: Sequence[Symbol], outs: Sequence[Array]) -> None:
         """ifft, then irfft, which does not see the imaginary parts of the constant and of Nyquist's mode."""
-        part, symbol = self._work[slab], symbols[0]
+        part, symbol = self._work[slab, :, : self._kept], symbols[0]
         if part.shape[1] > 1:
-            into = np.empty_like(part) if symbol.plain[1] else part * symbol.factors[1][:, None]
-            self._back[1](part if symbol.plain[1] else into, out=into)
+            plain, into = symbol.plain[1] and len(self._sides) == 1, np.empty(part.shape, part.dtype)
+            for side in () if plain else self._sides:
+                np.multiply(part[:, side], symbol.factors[1][side, None], out=into[:, side])
+            into[:, self._sides[0].stop : self._sides[-1].start] = 0.0
+            self._back[1](part if plain else into, out=into)
             part = into
-        rows = part.reshape(-1, part.shape[-1])
+        rows, seen = part.reshape(-1, self._kept), slice(0, self._kept)
         for symbol, out in zip(symbols, outs, strict=True):
-            self._real(rows.copy() if symbol.plain[2] else rows * symbol.factors[2], out=out)
+            lines = np.empty((len(rows), self._solid[2]), rows.dtype)
+            if symbol.plain[2]:
+                lines[:, seen] = rows
+            else:
+                np.multiply(rows, symbol.factors[2][seen], out=lines[:, seen])
+            lines[:, self._kept :] = 0.0
+            self._real(lines, out=out)
 
     def refined(self, coefficients: Complex, grid: Grid, out: Complex) -> None:
         """The modes below Nyquist's of both grids, the others 0."""
@@ -166,126 +202,3 @@ class Waves:
     def _mirror(self) -> tuple[np.ndarray, ...]:
         """The place of −k for each k of the leading axes."""
         return np.ix_(*(-np.arange(n) % n for n in self.shape[:-1]))
-
-
-class Cosines:
-    """The `Basis` ∏ cos(kⱼxⱼ) of a box; coefficients are orthonormal."""
-
-    unit, isometry = -1.0, np.ones(1)
-
-    def __init__(self, box: Box) -> None:
-        self.box, self.shape = box, box.shape
-        self._solid = solid(self.shape, 1)
-        self._cosines, self._sines = (list(map(kind, range(3))) for kind in (library().cosines, library().sines))
-        self._work = _padded(*self._solid)
-        axis = 1 if self._solid[1] > 1 else 2
-        parts = blocks(self._solid[axis], box.size)
-        self._on_columns = sharing([(slice(None),) * axis + (part,) for part in parts])
-        self.on_slabs = sharing(blocks(self._solid[0], box.size, CACHED))
-
-    @cached_property
-    def wavenumbers(self) -> tuple[Array, ...]:
-        """πm/L of each axis."""
-        sides = zip(self.box.shape, self.box.lengths, strict=True)
-        return np.ix_(*(np.pi / length * np.arange(n) for n, length in sides))
-
-    @cached_property
-    def signs(self) -> tuple[Array, ...]:
-        """1, and 0 for the constant."""
-        return tuple(np.sign(k) for k in self.wavenumbers)
-
-    @cached_property
-    def room(self) -> Array:
-        """Not the array that transforms work in, whose lines are further apart."""
-        return self.zeros()
-
-    def zeros(self) -> Array:
-        """The cosine series of 0."""
-        return np.zeros(self.shape)
-
-    def analyse(self, values: Array, odd: tuple[bool, ...], out: Array) -> None:
-        """Sine m comes to the place of cosine m."""
-        source, target = values.reshape(self._solid), out.reshape(self._solid)
-
-        def slab(s: slice) -> None:
-            self._work[s] = source[s]
-            for axis in (2, 1):
-                self._transform(self._work[s], axis, odd[axis], back=False)
-
-        self.on_slabs(slab)
-        self._on_columns(lambda c: self._transform(self._work[c], 0, odd[0], back=False))
-        target[tuple(slice(int(sines), None) for sines in odd)] = self._work[
-            tuple(slice(-1 if s else None) for s in odd)
-        ]
-        for axis in np.flatnonzero(odd):
-            target[(slice(None),) * axis + (0,)] = 0.0
-
-    def first(self, coefficients: Array, symbol: Symbol) -> None:
-        """Cosines or sines."""
-        source = coefficients.reshape(self._solid)
-
-        def columns(c: tuple[slice, ...]) -> None:
-            self._synthesise(source[c], symbol, 0, self._work[c])
-
-        self._on_columns(columns)
-
-    def rest(self, slab: slice, symbols: Sequence[Symbol], outs: Sequence[Array]) -> None:
-        """Cosines or sines."""
-        part = self._work[slab]
-        if part.shape[1] > 1:
-            source, part = part, _padded(*part.shape)
-            self._synthesise(source, symbols[0], 1, part)
-        rows = part.reshape(1, -1, part.shape[2])
-        for symbol, out in zip(symbols, outs, strict=True):
-            self._synthesise(rows, symbol, 2, out[None])
-
-    def _synthesise(self, source: Array, symbol: Symbol, axis: int, out: Array) -> None:
-        """Sine m is taken from the place of cosine m; there is no sine n."""
-        factor, along = symbol.factors[axis], (slice(None),) * axis
-        if symbol.plain[axis]:
-            out[...] = source
-        elif symbol.odd[axis]:
-            _product()(source[(*along, slice(1, None))], factor[1:], axis, out[(*along, slice(-1))])
-            out[(*along, -1)] = 0.0
-        else:
-            _product()(source, factor, axis, out)
-        self._transform(out, axis, symbol.odd[axis], back=True)
-
-    def _transform(self, array: Array, axis: int, sines: bool, back: bool) -> None:
-        if array.shape[axis] > 1:
-            (self._sines if sines else self._cosines)[axis][back](array, out=array)
-
-    def refined(self, coefficients: Array, grid: Grid, out: Array) -> None:
-        """Cut or padded with zeros; there is no Nyquist mode."""
-        kept = tuple(slice(0, min(sizes)) for sizes in zip(self.shape, grid.shape, strict=True))
-        out[...] = 0.0
-        np.multiply(coefficients[kept], np.sqrt(grid.size / self.box.size), out=out[kept])
-
-    def keep_redundant(self, coefficients: Array, original: Array) -> None:
-        """Every series is that of a real function."""
-
-
-def _multiply(source, factor, axis, out):
-    for i in range(source.shape[0]):
-        for j in range(source.shape[1]):
-            if axis == 2:
-                for k in range(np.uint64(source.shape[2])):
-                    out[i, j, k] = factor[k] * source[i, j, k]
-            else:
-                weight = factor[i] if axis == 0 else factor[j]
-                for k in range(np.uint64(source.shape[2])):
-                    out[i, j, k] = weight * source[i, j, k]
-
-
-@cache
-def _product():
-    """out = factor·source, the factor along an axis: NumPy's loops over short lines take three times as long.
-
-    Compiled when the first box is transformed, once for arrays of all strides.
-    """
-    return njit("void(f8[:,:,:], f8[:], i8, f8[:,:,:])", cache=True, nogil=True, error_model="numpy")(_multiply)
-
-
-def _padded(first: int, middle: int, last: int) -> Array:
-    """Uninitialised, with some room between the lines."""
-    return np.empty((first, middle, last + PADDING))[..., :last]

@@ -16,8 +16,9 @@ import numpy as np
 from ..machine.arrays import Array
 from ..machine.threads import over
 from ..problems.grids import Box, Grid, Torus
+from .cosines import Cosines
 from .hessians import vectorised
-from .series import Coefficients, Cosines, Symbol, Waves, solid
+from .series import Coefficients, Symbol, Waves, solid
 
 Orders = tuple[int, ...]
 Term = tuple[Orders, float, Array]  # a derivative, its weight and its factor
@@ -73,6 +74,9 @@ class Basis(Protocol):
 
     def analyse(self, values: Array, odd: tuple[bool, ...], out: Coefficients) -> None:
         """Coefficients, in ``out``, of values that continue oddly beyond walls along the axes ``odd``."""
+
+    def narrow(self, coefficients: Coefficients) -> None:
+        """Look where these are 0: the next transforms, of these only, leave that out."""
 
     def first(self, coefficients: Coefficients, symbol: Symbol) -> None:
         """Times the symbol's first factor, then from wavenumbers to points along the first axis, in room of its own."""
@@ -198,6 +202,7 @@ class Transform:
 
     def _together(self, coefficients: Coefficients, tree: Tree, use: Use) -> None:
         """All that begins with one transform along the first axis, slab by slab: the cache still holds it."""
+        self.basis.narrow(coefficients)
         for branches in tree:
             self.basis.first(coefficients, branches[0].symbols[0])
 

@@ -94,6 +94,9 @@ class SlabWaves:
         """rfftn."""
         self.finish(self.halfway(values, odd), odd[0], out)
 
+    def narrow(self, coefficients: Complex) -> None:
+        """All modes are transformed."""
+
     def first(self, coefficients: Complex, symbol: Symbol) -> None:
         """ifft, and back to planes."""
         source, factor = coefficients.reshape(len(coefficients), -1), symbol.factors[0][:, None]
