@@ -205,6 +205,7 @@ def refused() -> list[str]:
         lambda: pma.evolve(pma.Sinkhorn(good, 0.1, softmin=pma.Blockwise(), quadrature=1.0), [0.1]),
         lambda: pma.save(pma.evolve(pma.Sinkhorn(good, 0.1, quadrature=1.0), [0.1]), "nowhere"),
         lambda: pma.transport(good, method=pma.NewtonKrylov()).inverse([[0.1, 0.2]]),
+        lambda: pma.transport(good, device="cuda"),
     ]
     told = []
     for case in cases:

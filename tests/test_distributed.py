@@ -136,6 +136,7 @@ def test_bad_use_is_told_to_every_rank_with_its_remedy() -> None:
         "on slabs leave softmin= out",
         "in slabs there are",
         "in slabs there are",
+        "on a device there are tori of one process",
     ]
     told = found(4, "refused")
     assert len(told) == len(words)

@@ -57,6 +57,7 @@ EXTRAS = (
     "ducc0",
     "sklearn",
     "mpi4py",
+    "array_api_compat",
 )
 PLAIN = f"import sys; sys.modules |= dict.fromkeys({EXTRAS})\nimport numpy as np, pmasolve as pma\n"
 
@@ -111,6 +112,7 @@ SAID = {
     "hdf5": "open('a.h5', 'w').close(); pma.read_array('a.h5')",
     "spectral": "import pmasolve.problems.interpolation",
     "mpi": "pma.distributed",
+    "gpu": "pma.transport(pma.Problem(pma.Torus((8,)), lambda x: 0 * x, lambda x: 0 * x), device='cuda')",
     "keops": "x = pma.Problem.from_samples(*[np.eye(2)] * 2); pma.schroedinger(x, 0.1, softmin=pma.KeOps())",
     "report": "import pmasolve.studies.pages",
     "cli": "import runpy; runpy.run_module('pmasolve', run_name='__main__')",

@@ -76,7 +76,11 @@ def test_no_cycles() -> None:
 
 
 # Files that import inside a function, because what they import is heavy or an extra; their docstrings say so.
-LATE = {"machine/progress.py": {"_rich"}, "studies/scaling.py": {"report"}}
+LATE = {
+    "machine/progress.py": {"_rich"},
+    "studies/scaling.py": {"report"},
+    "maps/devices/choice.py": {"_torch", "_jax"},
+}
 
 
 @pytest.mark.parametrize("name", TREES)
@@ -196,6 +200,8 @@ def test_optional_libraries_have_one_importer_each() -> None:
         "nrrd": "problems.formats.nrrd",
         "tifffile": "problems.formats.tiff",
         "mpi4py": "distributed.ranks",
+        "array_api_compat": "maps.devices.choice",
+        "jax": "maps.devices.sharded",
     }
     for name, tree in TREES.items():
         for node in ast.walk(tree):

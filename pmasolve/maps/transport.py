@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, UNRESOLVED, Outcome
 from ..problems.problem import Problem, checked
 from .certificates import Certificate, Interval, certify, splitting, squared, walled
+from .devices.level import levels_on
 from .exact import Simplex, between_nodes
-from .newton import NewtonKrylov, Solution, newton
+from .newton import Levels, NewtonKrylov, Solution, newton, on_processor
 from .semidual import SemiDual
 from .transported import DISCRETE, Method, Transport
 
@@ -32,6 +34,7 @@ def transport(
     tolerance: float = 1e-12,
     method: Method | None = None,
     progress: bool | None = None,
+    device: Any = None,
 ) -> Transport:
     """The optimal transport map from e^{−f} to e^{−g} for the cost |x−y|², periodic on a torus.
 
@@ -50,6 +53,10 @@ def transport(
         kept, with the interval of the nodes in ``T.nodes``, where it is about nearer to that of the densities than cells let the
         others' be.  ``T.method`` tells.
     progress : show a bar; by default on a terminal, once two seconds have passed.
+    device : Newton's method on a torus in the arrays of another library: "cuda", "cuda:1", "cpu" and others that torch knows
+        (extra ``gpu``), or a device of JAX or a mesh of several.  Densities are formulas written with NumPy's functions, which run
+        there as they stand, or splines of samples; the answer is that of the processor but for roundings, after the same steps, and
+        its certificate is the processor's.  Unless given, compiled loops on the processor.
 
     Returns
     -------
@@ -57,7 +64,8 @@ def transport(
 
     Raises
     ------
-    ValueError : samples instead of densities, Newton for a density that vanishes, a gap below 0, a tolerance that is not positive.
+    ValueError : samples instead of densities, Newton for a density that vanishes, a gap below 0, a tolerance that is not positive;
+        a device that is not there, or for a box, differences, the other methods or a formula that it cannot run.
 
     Notes
     -----
@@ -79,11 +87,13 @@ def transport(
     ('reached', True, (2, 64, 64))
     """
     _check_request(problem, space, gap, tolerance, method)
+    if device is not None:
+        return _on_device(problem, space, gap, tolerance, method, progress, device)
     if isinstance(method, (SemiDual, Simplex)) or (method is None and (problem.vanishing or gap == 0)):
         return _rough(problem, gap, method, progress)
     if method is not None:
         problem.need_positive("Newton's method")
-    T, error = _newton(problem, space, gap, tolerance, method or NewtonKrylov(), progress)
+    T, error = _newton(problem, space, gap, tolerance, method or NewtonKrylov(), progress, on_processor)
     if method is not None or T.outcome.ok or T.outcome == INTERRUPTED or not problem.domain.whole:
         return T
     rough = _rough(problem, gap, None, progress, T.records)
@@ -93,14 +103,39 @@ def transport(
 
 
 def _newton(
-    problem: Problem, space: Space, gap: float, tolerance: float, settings: NewtonKrylov, progress: bool | None
+    problem: Problem,
+    space: Space,
+    gap: float,
+    tolerance: float,
+    settings: NewtonKrylov,
+    progress: bool | None,
+    levels: Levels,
 ) -> tuple[Transport, float]:
     with progress_bar("Newton", -np.log10(tolerance), progress, "digits") as show:
 
         def watch(record: Mapping[str, float]) -> None:
             show(-np.log10(record["defect"] + 1e-300), record)
 
-        return _smooth(problem, space, gap, settings, newton(problem, space, tolerance, settings, watch))
+        return _smooth(problem, space, gap, settings, newton(problem, space, tolerance, settings, watch, levels))
+
+
+def _on_device(
+    problem: Problem,
+    space: Space,
+    gap: float,
+    tolerance: float,
+    method: Method | None,
+    progress: bool | None,
+    device: Any,
+) -> Transport:
+    """By Newton's method alone: the others are compiled loops."""
+    settings = NewtonKrylov() if method is None else method
+    if gap == 0 or not isinstance(settings, NewtonKrylov):
+        raise ValueError(
+            f"device={shown(str(device))}: Newton's method alone, with gap= above 0; leave device= out for {method!r}"
+        )
+    problem.need_positive("Newton's method on a device")
+    return _newton(problem, space, gap, tolerance, settings, progress, levels_on(device, problem, space))[0]
 
 
 def _rough(
