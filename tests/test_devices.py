@@ -189,7 +189,7 @@ for problem, device in ((of_formulas, mesh), (of_samples(3), mesh), (of_formulas
     runs = [pma.transport(problem(torus), tolerance=1e-10, gap=0.1, device=d) for d in (device, None)]
     gap = float(np.max(np.abs(runs[0].potential - runs[1].potential)))
     found.append([gap, *([r["krylov"] for r in run.records] for run in runs)])
-level = DeviceLevel(of_formulas(torus), sharded_over(mesh))
+level = DeviceLevel(of_formulas(torus), sharded_over(jax, mesh))
 level.begin()
 zero = 0 * level.coefficients
 given = {

@@ -201,7 +201,7 @@ def test_optional_libraries_have_one_importer_each() -> None:
         "tifffile": "problems.formats.tiff",
         "mpi4py": "distributed.ranks",
         "array_api_compat": "maps.devices.choice",
-        "jax": "maps.devices.sharded",
+        "jax": "maps.devices.choice",
     }
     for name, tree in TREES.items():
         for node in ast.walk(tree):

@@ -11,6 +11,7 @@ from typing import Any
 from ...machine.arrays import shown
 from ...machine.extras import extra
 from .libraries import Library, OneDevice
+from .sharded import sharded_over
 
 
 def library_of(device: Any) -> Library:
@@ -55,6 +56,6 @@ def _torch(device: Any) -> Library:
 
 
 def _jax(device: Any) -> Library:
-    from .sharded import sharded_over
+    import jax
 
-    return sharded_over(device)
+    return sharded_over(jax, device)

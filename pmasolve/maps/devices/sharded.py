@@ -1,4 +1,4 @@
-"""Arrays shared out among the devices of JAX: ``jit(shard_map)``, whose transposes are ``all_to_all``; the only importer of JAX.
+"""Arrays shared out among the devices of JAX: ``jit(shard_map)``, whose transposes are ``all_to_all``.
 
 Transforms are never taken of a sharded array as such: that compiles into a gather of all of it on every device (jax 0.10.2).
 """
@@ -9,11 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ...machine.arrays import shown
 from ...problems.grids import Grid
@@ -24,8 +20,13 @@ from .libraries import Work
 class Sharded:
     """JAX on a mesh of one axis; one device is a mesh too."""
 
-    mesh: Mesh
-    xp: Any = jnp
+    jax: Any
+    mesh: Any
+
+    @property
+    def xp(self) -> Any:
+        """jax.numpy."""
+        return self.jax.numpy
 
     @property
     def name(self) -> str:
@@ -56,7 +57,7 @@ class Sharded:
 
     def place(self, array: np.ndarray, kind: str) -> Any:
         """Every device its share."""
-        return jax.device_put(array, NamedSharding(self.mesh, self._spec(kind)))
+        return self.jax.device_put(array, self.jax.NamedSharding(self.mesh, self._spec(kind)))
 
     def fetch(self, array: Any) -> np.ndarray:
         """From all devices."""
@@ -66,23 +67,23 @@ class Sharded:
         """One program for all devices."""
         there = tuple(map(self._spec, takes))
         back = self._spec(gives) if isinstance(gives, str) else tuple(map(self._spec, gives))
-        return jax.jit(jax.shard_map(work, mesh=self.mesh, in_specs=there, out_specs=back, check_vma=False))
+        return self.jax.jit(self.jax.shard_map(work, mesh=self.mesh, in_specs=there, out_specs=back, check_vma=False))
 
     def to_columns(self, planes: Any) -> Any:
         """all_to_all."""
-        return planes if self.count == 1 else lax.all_to_all(planes, self.axis, 1, 0, tiled=True)
+        return planes if self.count == 1 else self.jax.lax.all_to_all(planes, self.axis, 1, 0, tiled=True)
 
     def to_planes(self, columns: Any) -> Any:
         """all_to_all."""
-        return columns if self.count == 1 else lax.all_to_all(columns, self.axis, 0, 1, tiled=True)
+        return columns if self.count == 1 else self.jax.lax.all_to_all(columns, self.axis, 0, 1, tiled=True)
 
     def mine(self, array: Any, axis: int) -> Any:
         """A slice that begins where this device's share does; an axis of one point is everybody's."""
-        whole = jnp.asarray(array)
+        whole = self.xp.asarray(array)
         if whole.shape[axis] == 1:
             return whole
         size = whole.shape[axis] // self.count
-        return lax.dynamic_slice_in_dim(whole, lax.axis_index(self.axis) * size, size, axis)
+        return self.jax.lax.dynamic_slice_in_dim(whole, self.jax.lax.axis_index(self.axis) * size, size, axis)
 
     def pointwise(self, work: Work, points: Sequence[Any]) -> Any:
         """The compiler fuses it."""
@@ -90,33 +91,33 @@ class Sharded:
 
     def added(self, count: int, term: Callable[[Any], Any]) -> Any:
         """A loop, since a program for each term would take minutes to compile."""
-        return lax.fori_loop(1, count, lambda m, total: total + term(m), term(0))
+        return self.jax.lax.fori_loop(1, count, lambda m, total: total + term(m), term(0))
 
     def summed(self, part: Any) -> Any:
         """psum."""
-        return lax.psum(part, self.axis)
+        return self.jax.lax.psum(part, self.axis)
 
     def most(self, part: Any) -> Any:
         """pmax."""
-        return lax.pmax(part, self.axis)
+        return self.jax.lax.pmax(part, self.axis)
 
-    def _spec(self, kind: str) -> PartitionSpec:
+    def _spec(self, kind: str) -> Any:
         specs = {"planes": (self.axis,), "columns": (None, self.axis), "whole": ()}
-        return PartitionSpec(*specs[kind]) if self.count > 1 else PartitionSpec()
+        return self.jax.P(*specs[kind]) if self.count > 1 else self.jax.P()
 
 
-def sharded_over(device: Any) -> Sharded:
+def sharded_over(jax: Any, device: Any) -> Sharded:
     """A mesh, or a single device.
 
     Raises
     ------
     ValueError : neither, a mesh of several axes, or JAX without float64.
     """
-    mesh = Mesh(np.array([device]), ("all",)) if isinstance(device, jax.Device) else device
-    if not isinstance(mesh, Mesh) or len(mesh.axis_names) != 1:
+    mesh = jax.sharding.Mesh(np.array([device]), ("all",)) if isinstance(device, jax.Device) else device
+    if not isinstance(mesh, jax.sharding.Mesh) or len(mesh.axis_names) != 1:
         raise ValueError(
             f"device={shown(device)}: give a device of JAX, or a mesh of one axis, jax.make_mesh((4,), ('x',))"
         )
     if not jax.config.jax_enable_x64:
         raise ValueError("JAX calculates in float32: jax.config.update('jax_enable_x64', True) before anything else")
-    return Sharded(mesh)
+    return Sharded(jax, mesh)
