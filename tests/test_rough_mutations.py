@@ -12,7 +12,7 @@ from test_rough_envelope import half_squares
 
 from pmasolve import Box, SemiDual, Torus
 from pmasolve.maps.semidual import bounds, semidual
-from pmasolve.maps.semidual.bounds import ULP, Moments, _moves, lower_bound, repaired, upper_bound
+from pmasolve.maps.semidual.bounds import ULP, Moments, _moves, _sum, curve, lower_bound, repaired, upper_bound
 from pmasolve.maps.semidual.c_transform import OUT, c_transform
 from pmasolve.maps.semidual.flows import OPERATIONS, Network, _walk
 from pmasolve.maps.semidual.plans import plan
@@ -51,6 +51,25 @@ def test_transforms_are_rounded_downwards(n: int, length: float) -> None:
     for y in range(n):
         exact = (Fraction(length) / n * (y - 2)) ** 2 / 2
         assert Fraction(OUT) / 2 * exact <= exact - Fraction(G[y]) <= 2 * Fraction(OUT) * exact
+
+
+def test_sums_have_twice_the_digits() -> None:
+    rng = np.random.default_rng(4)
+    for digits in (0, 14):
+        values = rng.standard_normal(1000) * 10.0 ** rng.integers(0, digits + 1, 1000)
+        values = np.concatenate([values, -values[:-1] * (1 + 1e-12)])
+        assert _sum(values) == pytest.approx(fsum(values), rel=4 * ULP, abs=1e-24 * np.sum(np.abs(values)))
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (8, 8, 8), (32,), (5, 12), (3, 4, 7), (1, 1), (512, 2)])
+def test_the_curve_goes_through_every_node_from_one_to_the_next(shape: tuple[int, ...]) -> None:
+    order = curve(shape)
+    assert np.array_equal(np.sort(order), np.arange(order.size))
+    steps = np.sum(np.abs(np.diff(np.stack(np.unravel_index(order, shape)))), axis=0)
+    if len(set(shape)) == 1:
+        assert np.all(steps == 1)  # Hilbert's, where the cube is whole
+    else:
+        assert np.mean(steps) < 2
 
 
 def moves(excess, periods, mean=None):

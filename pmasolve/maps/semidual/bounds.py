@@ -1,7 +1,7 @@
 """A rigorous interval for the optimal cost between two measures on the nodes of a grid, for any potential and any plan.
 
 Lower bound: for every F, ∫F dμ + ∫F^c dν ≤ ½W₂², and `c_transform.c_transform` keeps F(x) + F^c(y) ≤ ½ dist² in real numbers;
-replacing F by (F^c)^c can only raise it.  The two integrals are summed exactly (math.fsum) and rounded downwards.
+replacing F by (F^c)^c can only raise it.  The two integrals are summed in twice the digits and rounded downwards.
 
 Upper bound: the plan ν(y)P(x|y) has the target marginal ν and a source marginal a that is nearly μ.  It is repaired along a
 space-filling curve: mass m that is too much at x' moves to a node x'+d that has too little, each y giving in proportion, which
@@ -14,7 +14,7 @@ have to move, at the greatest distance at most: that is added; so are the roundi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import fsum, nextafter
+from math import nextafter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,22 @@ def lower_bound(grid: Grid, mu: Array, nu: Array, F: Array) -> tuple[float, Arra
 
 
 def _mass_integral(values: Array, mass: Array) -> float:
-    return fsum((values * mass).ravel()) / fsum(mass.ravel())
+    return float(_sum((values * mass).ravel()) / _sum(mass.ravel()))
+
+
+@jit
+def _sum(values):
+    """Sum as if in twice the digits, rounded once (T. Ogita, S. M. Rump, S. Oishi, SIAM J. Sci. Comput. 26 (2005) 1955, Sum2).
+
+    Off by 2⁻⁵³ of itself and N² 2⁻¹⁰⁵ of the sum of moduli at most.
+    """
+    total, rest = 0.0, 0.0
+    for value in values:
+        before = total
+        total = before + value
+        part = total - before
+        rest += (before - (total - part)) + (value - part)
+    return total + rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,24 +168,38 @@ def _moves(index, periods, left, mean, squares, stack):
 def curve(shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Flat indices of the nodes along Hilbert's curve through the enclosing cube (J. Skilling, AIP Conf. Proc. 707 (2004) 381)."""
     bits = max((max(shape) - 1).bit_length(), 1)
-    kind = np.int32 if bits * len(shape) < 31 else np.int64
-    X = [axis.ravel() for axis in np.indices(shape, dtype=kind)]
-    q = 1 << (bits - 1)
-    while q > 1:
-        for axis in range(len(X)):
-            high = (X[axis] & q) != 0
-            swap = np.where(high, 0, (X[0] ^ X[axis]) & (q - 1))
-            X[0] = np.where(high, X[0] ^ (q - 1), X[0] ^ swap)
-            X[axis] = X[axis] ^ swap if axis else X[0]
-        q >>= 1
-    for axis in range(1, len(X)):
-        X[axis] = X[axis] ^ X[axis - 1]
-    t, q = np.zeros_like(X[0]), 1 << (bits - 1)
-    while q > 1:
-        t = np.where((X[-1] & q) != 0, t ^ (q - 1), t)
-        q >>= 1
-    distance = np.zeros_like(t)
-    for bit in reversed(range(bits)):
-        for axis in X:
-            distance = (distance << 1) | (((axis ^ t) >> bit) & 1)
-    return np.argsort(distance, kind="stable")
+    along = np.empty(int(np.prod(shape)), np.int64)
+    _along(np.array(shape), bits, np.empty(len(shape), np.int64), along)
+    if 1 << (bits * len(shape)) > 4 * along.size:
+        return np.argsort(along, kind="stable")
+    nodes = np.full(1 << (bits * len(shape)), -1)
+    nodes[along] = np.arange(along.size)
+    return nodes[nodes >= 0]
+
+
+@jit
+def _along(shape, bits, X, along):
+    """How far along the curve each node of the grid comes; ``X`` is room for its indices."""
+    dim = shape.size
+    for node in range(along.size):
+        rest = node
+        for axis in range(dim - 1, -1, -1):
+            X[axis] = rest % shape[axis]
+            rest //= shape[axis]
+        for bit in range(bits - 1, 0, -1):
+            low = (1 << bit) - 1
+            for axis in range(dim):  # without branches, which nobody could foresee
+                inverted = low & -((X[axis] >> bit) & 1)
+                swap = (X[0] ^ X[axis]) & low & ~inverted
+                X[0] ^= swap | inverted
+                X[axis] ^= swap
+        for axis in range(1, dim):
+            X[axis] ^= X[axis - 1]
+        t = 0
+        for bit in range(bits - 1, 0, -1):
+            t ^= ((1 << bit) - 1) & -((X[dim - 1] >> bit) & 1)
+        distance = 0
+        for bit in range(bits - 1, -1, -1):
+            for axis in range(dim):
+                distance = (distance << 1) | (((X[axis] ^ t) >> bit) & 1)
+        along[node] = distance

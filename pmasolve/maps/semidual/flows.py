@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
 
 from ...machine.arrays import Array
-from ...machine.exponentials import jit
+from ...machine.exponentials import jit, part
 from ...problems.grids import Grid
 from .multigrid import Multigrid
 
@@ -78,29 +78,41 @@ def _walk(flow, a, mean, squares, backwards):
     _, n0, n1, n2 = flow.shape
     dim = mean.shape[0]
     cost, moved, rest = 0.0, 0.0, 0.0
-    for step in range(n0 * n1 * n2):
-        node = n0 * n1 * n2 - 1 - step if backwards else step
-        i, j, k = node // (n1 * n2), (node // n2) % n1, node % n2
-        for axis in range(3 - dim, 3):
-            f = flow[axis, i, j, k]
-            if f == 0.0:
-                continue
-            ii = (i + 1) % n0 if axis == 0 else i
-            jj = (j + 1) % n1 if axis == 1 else j
-            kk = (k + 1) % n2 if axis == 2 else k
-            d, gi, gj, gk, ti, tj, tk = 1.0, i, j, k, ii, jj, kk
-            if f < 0.0:
-                d, gi, gj, gk, ti, tj, tk = -1.0, ii, jj, kk, i, j, k
-            mass = min(abs(f), a[gi, gj, gk])
-            if mass > 0.0:
-                cost += mass * squares[axis] * (1.0 + 2.0 * d * mean[axis + dim - 3, gi, gj, gk])
+    for row in range(n0 * n1):
+        row = n0 * n1 - 1 - row if backwards else row
+        i, j = row // n1, row % n1
+        for k in range(n2):
+            k = n2 - 1 - k if backwards else k
+            for axis in range(3 - dim, 3):
+                f = flow[axis, i, j, k]
+                if f == 0.0:
+                    continue
+                ii = (i + 1) % n0 if axis == 0 else i
+                jj = (j + 1) % n1 if axis == 1 else j
+                kk = (k + 1) % n2 if axis == 2 else k
+                giver, taker = ((i, j, k), (ii, jj, kk)) if f > 0.0 else ((ii, jj, kk), (i, j, k))
+                mass, more = _step(f, a, mean, giver, taker, axis + dim - 3)
+                cost += more * squares[axis]
                 moved += mass
-                share = mass / (a[ti, tj, tk] + mass)
-                for c in range(dim):
-                    on = d if c == axis + dim - 3 else 0.0
-                    mean[c, ti, tj, tk] += share * (mean[c, gi, gj, gk] + on - mean[c, ti, tj, tk])
-                a[gi, gj, gk] -= mass
-                a[ti, tj, tk] += mass
-                flow[axis, i, j, k] = f - d * mass
-            rest += abs(f) - mass
+                flow[axis, i, j, k] = f - mass if f > 0.0 else f + mass
+                rest += abs(f) - mass
     return cost, moved, rest
+
+
+@part
+def _step(f, a, mean, giver, taker, along):
+    """One flow, as far as there is mass: how much that is, and its cost in squared steps."""
+    mass = min(abs(f), a[giver])
+    if mass == 0.0:
+        return 0.0, 0.0
+    d = 1.0 if f > 0.0 else -1.0
+    gi, gj, gk = giver
+    ti, tj, tk = taker
+    cost = mass * (1.0 + 2.0 * d * mean[along, gi, gj, gk])
+    share = mass / (a[taker] + mass)
+    for c in range(mean.shape[0]):
+        on = d if c == along else 0.0
+        mean[c, ti, tj, tk] += share * (mean[c, gi, gj, gk] + on - mean[c, ti, tj, tk])
+    a[giver] -= mass
+    a[taker] += mass
+    return mass, cost

@@ -106,19 +106,10 @@ def _level(edges: Array, mass: Array) -> Level:
 
 
 def _coarser(level: Level) -> Level:
-    mass = level.diagonal - sum(level.edges[j] + np.roll(level.edges[j], 1, j) for j in range(3))
-    edges = []
-    for j, m in enumerate(level.joined):
-        crossing = np.moveaxis(np.moveaxis(level.edges[j], j, 0)[m - 1 :: m], 0, j)
-        across = tuple(1 if axis == j else k for axis, k in enumerate(level.joined))
-        edges.append(_sum(crossing, across) / m)
-    return _level(np.stack(edges), _sum(np.maximum(mass, 0.0), level.joined))
-
-
-def _sum(values: Array, joined: tuple[int, ...]) -> Array:
-    """Sums over groups of ``joined`` cells along each axis."""
-    split = [part for n, m in zip(values.shape, joined, strict=True) for part in (n // m, m)]
-    return np.ascontiguousarray(values.reshape(split).sum(axis=(1, 3, 5)))
+    shape = tuple(n // m for n, m in zip(level.diagonal.shape, level.joined, strict=True))
+    edges, mass = np.zeros((3, *shape)), np.zeros(shape)
+    _join(level.edges, level.diagonal, level.joined, edges, mass)
+    return _level(edges, np.maximum(mass, 0.0))
 
 
 @part
@@ -218,3 +209,24 @@ def _prolong(coarse, halved, x):
             y, z = x[i, j], coarse[i >> halved[0], j >> halved[1]]
             for k in range(n2):
                 y[k] += z[k >> halved[2]]
+
+
+@jit
+def _join(edges, diagonal, joined, crossing, mass):
+    """Coarse cells' edge weights, those of the edges that leave them over their length, and the sums of c."""
+    n0, n1, n2 = diagonal.shape
+    m0, m1, m2 = joined
+    for i in range(n0):
+        for j in range(n1):
+            row, up, left = edges[:, i, j], edges[0, i - 1, j], edges[1, i, j - 1]
+            into, c, d = crossing[:, i // m0, j // m1], mass[i // m0, j // m1], diagonal[i, j]
+            ends0, ends1 = i % m0 == m0 - 1, j % m1 == m1 - 1
+            for k in range(n2):
+                e0, e1, e2 = row[0, k], row[1, k], row[2, k]
+                c[k // m2] += d[k] - (e0 + up[k]) - (e1 + left[k]) - (e2 + row[2, k - 1])
+                if ends0:
+                    into[0, k // m2] += e0 / m0
+                if ends1:
+                    into[1, k // m2] += e1 / m1
+                if k % m2 == m2 - 1:
+                    into[2, k // m2] += e2 / m2

@@ -7,8 +7,10 @@ expectations E[v(x)|y] and their adjoints are then banded products.  The package
 
 For each output y of a line the window is [lo(y), hi(y)], the first and the last x whose term is within e^{−WINDOW} of the greatest.
 Both grow with y: (a(x) − κ(x−y)²) − (a(p) − κ(p−y)²) is affine in y with slope 2κ(x−p).  So three sweeps along the line find all
-windows, whatever a is, and what they leave out is certainly below n e^{−WINDOW} of a sum.  On a torus windows keep to one period
-around y: |x−y| is the distance to the nearest image, and the kernel is symmetric.
+windows, whatever a is, and what they leave out is certainly below n e^{−WINDOW} of a sum.  For the same reason
+[lo(y), hi(y+3)] holds the windows of four outputs side by side; that is the one used, three nodes longer on average.  On a torus
+windows keep to one period around y: |x−y| is the distance to the nearest image, and the kernel is symmetric.
+Terms are float32, their exponents and sums float64: S is off by some 10⁻⁷, and P is the plan that the terms make.
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ from ...machine.arrays import Array
 from ...machine.exponentials import VOID
 from ...machine.threads import in_blocks
 from ...problems.grids import Grid
-from .windows import find, gather, scatter, sums
+from .windows import LANES, find, gather, scatter, sums
 
-WINDOW = 23.0  # nats: terms below 1e-10 of the greatest are left out
+WINDOW = 17.0  # nats: terms below 4e-8 of the greatest, half an ulp of the weights, are left out
 HEAVY = 4  # work per point, against that of plain loops: when to use threads
 
 Indices = NDArray[np.int32]
@@ -34,10 +36,10 @@ Indices = NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Windows of all outputs of all lines of one pass: first node, offset of its entry, what makes the sum of the weights 1."""
+    """Windows of LANES outputs each of all lines of one pass: first node, offset of its entries; what makes sums of weights 1."""
 
-    low: Indices  # (R, n), counted from −n/2 on a torus
-    start: NDArray[np.integer]  # (R n + 1,)
+    low: Indices  # (R, ⌈n/LANES⌉), counted from −n/2 on a torus
+    start: NDArray[np.integer]  # (R ⌈n/LANES⌉ + 1,)
     scale: Array  # (R, n), at first the greatest terms
     kappa: float
     before: int  # images before the line, n/2 on a torus, else 0
@@ -65,8 +67,8 @@ def soft(grid: Grid, a: Array, eps: float) -> Array:
 class Plan:
     """The conditional probabilities P(x|y), axis by axis, and S(a).
 
-    Memory: 16 bytes and the window's weights, 4 bytes each, for each node and axis; windows have about 14 √(ε φ″)/h entries.  They
-    are rounded to float32, which makes another plan of P, off by 10⁻⁷; that its columns sum to 1 is seen to in float64.
+    Memory: 16 bytes and the window's weights, 4 bytes each, for each node and axis; windows have about 12 √(ε φ″)/h + 3
+    entries.  Float32 makes another plan of P, off by 10⁻⁷; that its columns sum to 1 is seen to in float64.
     """
 
     grid: Grid
@@ -112,7 +114,7 @@ def _transposed(lines: Array, w: Windows, cut: tuple[Array, ...], kernel: Callab
     out = np.empty((n, rows))
 
     def work(b: slice) -> None:
-        start = w.start[b.start * n : b.stop * n + 1]
+        start = w.start[b.start * w.low.shape[1] : b.stop * w.low.shape[1] + 1]
         kernel(*(part[b] for part in cut), start, w.kappa, w.before, *options, out[:, b])
 
     in_blocks(work, rows, HEAVY * lines.size)
@@ -125,7 +127,7 @@ def _scattered(columns: Array, w: Windows, weights: Array, power: int) -> Array:
     columns, out = np.ascontiguousarray(columns), np.empty((rows, n))  # one order of numbers to compile for
 
     def work(b: slice) -> None:
-        start = w.start[b.start * n : b.stop * n + 1]
+        start = w.start[b.start * w.low.shape[1] : b.stop * w.low.shape[1] + 1]
         scatter(columns[:, b], w.low[b], w.scale[b], start, w.before, weights, power, out[b])
 
     in_blocks(work, rows, HEAVY * columns.size)
@@ -137,10 +139,13 @@ def _windows_of(grid: Grid, j: int, a: Array, eps: float) -> tuple[Array, Window
     n, kappa = grid.shape[j], kappas(grid, eps)[j]
     lines = a.reshape(-1, n)
     before = 0 if grid.reflects else n // 2
-    low, high, best = np.empty(lines.shape, np.int32), np.empty(lines.shape, np.int32), np.empty(lines.shape)
-    in_blocks(lambda b: find(lines[b], kappa, before, WINDOW, low[b], high[b], best[b]), len(lines), HEAVY * lines.size)
-    high -= low - 1
-    total = int(np.sum(high, dtype=np.int64))
-    start = np.zeros(lines.size + 1, np.int32 if total < 2**31 else np.int64)
-    np.cumsum(high.reshape(-1), out=start[1:], dtype=start.dtype)
+    shape, best = (lines.shape[0], -(-n // LANES)), np.empty(lines.shape)
+    low, width = np.empty(shape, np.int32), np.empty(shape, np.int32)
+    in_blocks(
+        lambda b: find(lines[b], kappa, before, WINDOW, low[b], width[b], best[b]), len(lines), HEAVY * lines.size
+    )
+    width *= LANES
+    total = int(np.sum(width, dtype=np.int64))
+    start = np.zeros(width.size + 1, np.int32 if total < 2**31 else np.int64)
+    np.cumsum(width.reshape(-1), out=start[1:], dtype=start.dtype)
     return lines, Windows(low, start, best, kappa, before)
