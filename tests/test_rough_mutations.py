@@ -180,6 +180,17 @@ def test_a_marginal_error_is_repaired_by_flows(grid) -> None:
     assert flows.upper < jumps.upper or grid.dim == 1
 
 
+def test_islands_that_do_not_balance_are_repaired_across_the_strait() -> None:
+    """Two of 15 nodes, two nodes apart, one with too much: steps to the shore and a jump across it, no jumps from all to all."""
+    grid, mu = Box((40,)), np.zeros(40)
+    mu[3:18] = mu[20:35] = 1 / 30
+    a = np.where(np.arange(40) < 19, 1.02, 0.98) * mu
+    moments = Moments(a, np.zeros((1, 40)), np.ones(40))
+    flows, jumps = (repaired(grid, moments, mu, Network(grid, mu * 40), gap).upper - 1 for gap in (0.0, 1e9))
+    assert jumps > 0.01 * 15**2 / 40**2
+    assert flows < 0.2 * jumps
+
+
 @pytest.mark.parametrize("grid", [Torus((14, 9), (1.0, 0.6)), Box((11, 12))], ids=str)
 @pytest.mark.parametrize("seed", range(3))
 def test_small_pairs_against_the_network_simplex(grid, seed: int) -> None:

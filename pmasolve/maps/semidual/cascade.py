@@ -82,8 +82,8 @@ def semidual(
 ) -> SemiDualResult:
     """Potential, plan and certified interval between two densities ≥ 0 on the nodes; from a potential u if one is known.
 
-    Memory: linear in the nodes, the weights of a plan's windows above all.  Cost: 10² to 10³ products with plans,
-    most on the finest grid.
+    Memory: linear in the nodes, the weights of a plan's windows above all.  Cost: a plan or two of the finest grid and a repair, as
+    much again on coarser ones, where the potential of those is good enough; else some ten to thirty products for each Newton step.
     """
     records: list[Mapping[str, float]] = []
     best = Best(Masses.of(grid, mu, nu), gap)

@@ -4,8 +4,9 @@ A coupling with source marginal a is to have the marginal μ.  Mass m that goes 
 giving in proportion, changes the cost by m(|d|² + 2d·E[x−y|x']).  The second term is what the change of the marginal is worth, up
 to second order; so of all ways to move a − μ those with the least Σ m|d|² are cheap.  A step to the next cell costs h² for each
 cell on the way, a jump over k cells k² h².  Hence a flow f with div f = a − μ, f = −A∇p: one elliptic equation, whose A is μ so
-that mass goes where mass is.  Its edges are walked through one by one, each taking no more than there is; the rest waits for the
-next walk.  Every step makes one coupling of another, so that the bound holds whatever the flow is.
+that mass goes where mass is, and a little more, which joins regions with voids between them where these are narrow.  Its edges are
+walked through one by one, each taking no more than there is; the rest waits for the next walk.  Every step makes one coupling of
+another, so that the bound holds whatever the flow is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ SOLVES, KRYLOV_STEPS = 3, 8
 FORCING = 1e-2  # of ‖a − μ‖, which a solve leaves
 WALKS = 8  # through all edges for one flow
 RIDGE = 1e-6  # of μ: regions between which nothing flows need not balance
+VOIDS = 0.01  # of the mean mass: what nodes without mass conduct
 OPERATIONS = 4 * 3 * SOLVES * WALKS  # on the mean of one node, at most
 
 
@@ -30,9 +32,9 @@ class Network:
 
     def __init__(self, grid: Grid, mass: Array) -> None:
         """``mass`` ≥ 0 of mean 1 conducts."""
-        ridge = RIDGE * mass + 1e-14
+        ridge, conductivity = RIDGE * mass + 1e-14, mass + VOIDS
         self.grid = grid
-        self.multigrid = Multigrid(grid, np.broadcast_to(mass, (grid.dim, *grid.shape)), ridge)
+        self.multigrid = Multigrid(grid, np.broadcast_to(conductivity, (grid.dim, *grid.shape)), ridge)
 
     def carry(self, a: Array, mean: Array, mu: Array, enough: float) -> tuple[float, float]:
         """Move a (in place, with its means (dim, *shape) of x − y in nodes) towards μ, until Σ|a − μ| ≤ enough or no flow helps.
