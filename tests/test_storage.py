@@ -16,7 +16,7 @@ from pmasolve.flows import descriptions
 from pmasolve.flows import files as storage
 from pmasolve.machine import archives
 from pmasolve.problems.interpolation import Spectral
-from pmasolve.problems.outcomes import INTERRUPTED, REACHED
+from pmasolve.problems.outcomes import INTERRUPTED, REACHED, Outcome
 from pmasolve.sinkhorn.softmin.separable import AxisMethod
 
 
@@ -323,6 +323,16 @@ def test_headers_and_arrays_are_validated(name, tmp_path):
     with pytest.raises(ValueError, match=words) as caught:
         pma.load(path)
     assert str(path) in str(caught.value)
+
+
+def test_what_files_share_is_checked_in_one_place() -> None:
+    """Finite numbers of any real kind; outcomes with their advice."""
+    archives.check_finite("run", {"a": np.arange(3), "b": np.ones(2)})
+    for bad in (np.array([1.0, np.inf]), np.array(["1"]), np.array([1j]), np.array([None])):
+        with pytest.raises(ValueError, match="run is damaged: b holds"):
+            archives.check_finite("run", {"a": np.ones(1), "b": bad})
+    again = Outcome.restored(json.loads(json.dumps(INTERRUPTED.stored)))
+    assert (again, again.advice) == (INTERRUPTED, INTERRUPTED.advice)
 
 
 @given(at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())

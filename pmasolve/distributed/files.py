@@ -153,7 +153,7 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
             "densities": fingerprint,
             "times": trajectory.times.tolist(),
             "t": float(trajectory.latest[0]),
-            "outcome": [trajectory.outcome.name, trajectory.outcome.ok, trajectory.outcome.advice],
+            "outcome": trajectory.outcome.stored,
             "fields": list(trajectory.fields),
             "records": {name: column.tolist() for name, column in trajectory.records.items()},
             "provenance": dict(trajectory.provenance),
@@ -209,12 +209,11 @@ def load(path: str | os.PathLike[str], flow: Flow) -> Trajectory:
     except (OSError, ValueError) as wrong:
         error = wrong
     _agree(domain, error)
-    name, ok, advice = header["outcome"]
     return Trajectory(
         flow,
         np.array(header["times"]),
         read_array(domain, folder / "potentials.npy"),
-        Outcome(name, ok, advice),
+        Outcome.restored(header["outcome"]),
         (header["t"], read_array(domain, folder / "latest.npy")),
         read_array(domain, folder / "initial.npy"),
         {name: read_array(domain, folder / f"field {name}.npy") for name in header["fields"]},

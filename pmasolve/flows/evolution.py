@@ -11,14 +11,13 @@ from ..calculus.operators import Jet, Operators, Shifted, eigenvalues_over
 from ..calculus.series import Coefficients
 from ..machine.arrays import Array
 from ..problems.divergences import Divergence, speed_and_slope
-from ..problems.objectives import KL
+from ..problems.objectives import RELATIVE_ENTROPY
 from ..problems.outcomes import CONVEXITY_LOST, NOT_PARABOLIC, Outcome
 from ..problems.problem import Problem
 from .reading import ChainRule, Linearisation, linearise
 
 # Beyond this factor GMRES needs more vectors than it is given (measured with least eigenvalues of I + D²u down to 0.003).
 STRICTEST = 30.0
-RELATIVE_ENTROPY = KL()
 
 
 class Evolution:

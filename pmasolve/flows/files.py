@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..machine import archives
-from ..machine.archives import BadFile
+from ..machine.archives import BadFile, check_finite, named
 from ..machine.arrays import Array, having
 from ..problems.outcomes import Outcome
 from ..problems.problem import checked
@@ -73,7 +72,7 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
         "format": TRAJECTORY_FORMAT,
         "flow": flow_description(trajectory.flow),
         "t": float(t),
-        "outcome": [outcome.name, outcome.ok, outcome.advice],
+        "outcome": outcome.stored,
         "provenance": dict(trajectory.provenance),
     }
     free = path if outcome.ok else archives.spared(path, lambda old: _holds_longer_run(old, trajectory))
@@ -111,7 +110,7 @@ def load(path: str | os.PathLike[str], flow: Flow | None = None) -> Trajectory:
     """
     header, arrays = archives.read(path, TRAJECTORY_FORMAT, NEEDED)
     with archives.reading(path, "a pmasolve trajectory"):
-        description, stored = header["flow"], _named(arrays, "flow:")
+        description, stored = header["flow"], named(arrays, "flow:")
         if flow is None:
             flow = _made_flow(path, description, stored)
         else:
@@ -120,11 +119,11 @@ def load(path: str | os.PathLike[str], flow: Flow | None = None) -> Trajectory:
             flow,
             arrays["times"],
             arrays["potentials"],
-            _stored_outcome(header["outcome"]),
+            Outcome.restored(header["outcome"]),
             (float(header["t"]), arrays["latest"]),
             arrays["initial"],
-            _named(arrays, "field:"),
-            _named(arrays, "record:"),
+            named(arrays, "field:"),
+            named(arrays, "record:"),
             dict(header["provenance"]),
         )
         _check_run(path, trajectory)
@@ -172,22 +171,13 @@ def _holds_longer_run(path: Path, new: Trajectory) -> bool:
     return old.times.size > new.times.size or old.latest[0] > new.latest[0]
 
 
-def _stored_outcome(stored: Any) -> Outcome:
-    match stored:
-        case [str(name), bool(ok), str(advice)]:
-            return Outcome(name, ok, advice)
-    raise ValueError("the outcome is no outcome")
-
-
 def _check_run(path: str | os.PathLike[str], run: Trajectory) -> None:
     """That the numbers can be those of a run."""
     shape, m, t = run.flow.problem.domain.shape, run.times.size, run.latest[0]
     numbers = {"times": run.times, "potentials": run.potentials, "initial": run.initial}
     if run.outcome.ok:
         numbers["latest"] = run.latest[1]
-    for name, values in numbers.items():
-        if values.dtype != np.float64 or not np.isfinite(values).all():
-            raise BadFile(f"{path} is damaged: {name} holds numbers that are not finite")
+    check_finite(path, numbers)
     if run.times.ndim != 1 or np.any(np.diff(run.times) <= 0) or np.any(run.times < 0) or not np.all(run.times <= t):
         raise BadFile(f"{path} is damaged: its times do not increase from 0 to the last step")
     steps = {column.shape for column in run.records.values()}
@@ -200,7 +190,3 @@ def _check_run(path: str | os.PathLike[str], run: Trajectory) -> None:
     ]
     if not all(fitting):
         raise BadFile(f"{path} is damaged: the shapes of its arrays do not belong together")
-
-
-def _named(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
-    return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}

@@ -17,7 +17,7 @@ import numpy as np
 from ..calculus.operators import Fourier, Operators, Space
 from ..machine.arrays import Array
 from ..problems.divergences import Divergence, checked_objective, is_identity, value_of
-from ..problems.objectives import KL
+from ..problems.objectives import KL, RELATIVE_ENTROPY
 from ..problems.outcomes import NOT_PARABOLIC, POSITIVITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem, checked
 from . import densities_as_states
@@ -27,7 +27,6 @@ from .reading import OPERATORS, OnGrid
 from .refinement import by_refinement
 from .trajectories import ErrorEstimate, Trajectory
 
-RELATIVE_ENTROPY = KL()
 TINY = 1e-300  # below any z that is not refused
 
 

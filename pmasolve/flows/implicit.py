@@ -16,7 +16,7 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from ..calculus.operators import Operators
 from ..machine.arrays import Array
 from ..problems.divergences import Divergence, log_ratio, speed_and_slope
-from ..problems.objectives import KL
+from ..problems.objectives import RELATIVE_ENTROPY
 from ..problems.problem import Problem
 from .reading import Linearisation, linearise_at
 
@@ -28,7 +28,6 @@ SOLVED, ENOUGH = (
 ROUNDING = 1e-14  # what is aimed at in the shortest steps
 LOOSEST, TIGHTEST = 1e-2, 1e-6  # relative residuals of a linear solve
 RESTART, RESTARTS = 30, 5
-RELATIVE_ENTROPY = KL()
 
 
 @dataclass(frozen=True, eq=False)

@@ -152,6 +152,18 @@ def read(path: Name, kind: str, needed: Collection[str]) -> tuple[dict[str, Any]
     return header, arrays
 
 
+def named(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    """The arrays whose names begin with the prefix, by the rest of their names."""
+    return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
+
+
+def check_finite(path: Name, arrays: Mapping[str, Array]) -> None:
+    """Raise `BadFile` where some array of a file is not one of finite real numbers."""
+    for name, values in arrays.items():
+        if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+            raise BadFile(f"{path} is damaged: {name} holds numbers that are not finite")
+
+
 def _check_kind(path: Name, found: object, kind: str) -> None:
     if found == kind:
         return

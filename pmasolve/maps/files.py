@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from ..calculus.differences import FiniteDifference
 from ..calculus.operators import Fourier
 from ..machine import archives
-from ..machine.archives import BadFile
+from ..machine.archives import BadFile, check_finite
 from ..machine.arrays import Array, number
 from ..problems.grids import Box, Grid, Torus
 from ..problems.outcomes import Outcome
@@ -66,7 +66,7 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
         "grid": [type(grid).__name__, grid.shape, grid.lengths],
         "space": [type(T.space).__name__, asdict(T.space)],
         "method": [type(T.method).__name__, asdict(T.method)],
-        "outcome": [T.outcome.name, T.outcome.ok, T.outcome.advice],
+        "outcome": T.outcome.stored,
         "interval": asdict(T.interval),
         "nodes": T.nodes and asdict(T.nodes),
         "numbers": {name: getattr(T, name) for name in NUMBERS},
@@ -116,7 +116,7 @@ def load_map(path: str | os.PathLike[str]) -> Transport:
             potential=arrays["potential"],
             space=_made_setting(SPACES, header["space"]),
             method=_made_setting(METHODS, header["method"]),
-            outcome=_outcome(header["outcome"]),
+            outcome=Outcome.restored(header["outcome"]),
             interval=Interval(**header["interval"]),
             records=tuple(header["records"]),
             barycentre=arrays.get("barycentre"),
@@ -143,8 +143,7 @@ def _check_map(path: str | os.PathLike[str], grid: Grid, arrays: Mapping[str, Ar
     for name, values in arrays.items():
         if values.shape != shapes.get(name, grid.shape):
             raise BadFile(f"{path} is damaged: {name} has shape {values.shape}, and the grid {grid.shape}")
-        if values.dtype != np.float64 or not np.isfinite(values).all():
-            raise BadFile(f"{path} is damaged: {name} holds numbers that are not finite")
+    check_finite(path, arrays)
 
 
 def _holds_more(path: Path, new: Transport) -> bool:
@@ -157,13 +156,6 @@ def _holds_more(path: Path, new: Transport) -> bool:
     if old.problem.domain != new.problem.domain or not all(np.allclose(a, b, rtol=1e-9, atol=1e-9) for a, b in pairs):
         return True
     return old.outcome.ok or old.gap < new.gap
-
-
-def _outcome(stored: Any) -> Outcome:
-    match stored:
-        case [str(name), bool(ok), str(advice)]:
-            return Outcome(name, ok, advice)
-    raise ValueError("the outcome is no outcome")
 
 
 def _made_setting(kinds: Mapping[str, type], described: tuple[str, Mapping[str, Any]]) -> Any:

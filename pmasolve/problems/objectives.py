@@ -218,6 +218,9 @@ class Objective:
         return s * total
 
 
+RELATIVE_ENTROPY = KL()
+
+
 @dataclass(frozen=True)
 class Relaxed:
     """ωF: the flow of F on the clock ωt, h = ω h_F.  Of KL in `Sinkhorn` it is over-relaxation, φ + ω(S_ε φ − φ), stable for ω ≤ 2.

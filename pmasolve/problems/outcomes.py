@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,19 @@ class Outcome:
     def advising(self, advice: str) -> Outcome:
         """This outcome, with the advice of the one who knows why."""
         return replace(self, advice=advice)
+
+    @property
+    def stored(self) -> list[str | bool]:
+        """As files keep it; `restored` reads it back."""
+        return [self.name, self.ok, self.advice]
+
+    @classmethod
+    def restored(cls, stored: Any) -> Outcome:
+        """What a file kept; a ``ValueError`` for anything else."""
+        match stored:
+            case [str(name), bool(ok), str(advice)]:
+                return cls(name, ok, advice)
+        raise ValueError("the outcome is no outcome")
 
 
 REACHED = Outcome("reached", True)

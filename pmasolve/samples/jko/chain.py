@@ -152,9 +152,8 @@ class ChainSampler:
         """
         arrays = {f"block {i}:{name}": a for i, block in enumerate(self.blocks) for name, a in block.arrays.items()}
         arrays |= {"mean": self.reference.mean, "factor": self.reference.factor}
-        outcome = [self.outcome.name, self.outcome.ok, self.outcome.advice]
         kinds = [type(block).__name__ for block in self.blocks]
-        return archives.write(path, {"format": FORMAT, "blocks": kinds, "outcome": outcome}, arrays)
+        return archives.write(path, {"format": FORMAT, "blocks": kinds, "outcome": self.outcome.stored}, arrays)
 
 
 def as_chain(run: Trajectory, i: int | None = None) -> ChainSampler:
@@ -216,13 +215,9 @@ def load_chain(path: str | os.PathLike[str]) -> ChainSampler:
     """
     header, arrays = archives.read(path, FORMAT, ("mean", "factor"))
     with archives.reading(path, "a pmasolve chain"):
-        if not all(np.isfinite(value).all() for value in arrays.values()):
-            raise archives.BadFile(f"{path} is damaged: it holds numbers that are not finite")
-        blocks = []
-        for i, kind in enumerate(header["blocks"]):
-            mark = f"block {i}:"
-            blocks.append(KINDS[kind]({k.removeprefix(mark): v for k, v in arrays.items() if k.startswith(mark)}))
-            blocks[-1].image(np.zeros((1, len(arrays["mean"]))))
-        name, ok, advice = header["outcome"]
-        end = Outcome(str(name), bool(ok), str(advice))
-        return ChainSampler(tuple(blocks), Reference(arrays["mean"], arrays["factor"]), end)
+        archives.check_finite(path, arrays)
+        blocks = tuple(KINDS[kind](archives.named(arrays, f"block {i}:")) for i, kind in enumerate(header["blocks"]))
+        for block in blocks:
+            block.image(np.zeros((1, len(arrays["mean"]))))
+        end = Outcome.restored(header["outcome"])
+        return ChainSampler(blocks, Reference(arrays["mean"], arrays["factor"]), end)

@@ -214,8 +214,9 @@ class Sampler:
         arrays = {f"psi:{part.name}": np.asarray(getattr(psi, part.name)) for part in fields(psi)}
         arrays |= {"mean": self.reference.mean, "factor": self.reference.factor}
         arrays |= {"place": self.unit.place, "spread": np.asarray(self.unit.spread)}
-        outcome = [self.outcome.name, self.outcome.ok, self.outcome.advice]
-        return archives.write(path, {"format": FORMAT, "psi": type(psi).__name__, "outcome": outcome}, arrays)
+        return archives.write(
+            path, {"format": FORMAT, "psi": type(psi).__name__, "outcome": self.outcome.stored}, arrays
+        )
 
 
 def as_sampler(run: Trajectory, i: int | None = None) -> Sampler:
@@ -278,12 +279,10 @@ def load_sampler(path: str | os.PathLike[str]) -> Sampler:
     """
     header, arrays = archives.read(path, FORMAT, ("mean", "factor", "place", "spread"))
     with archives.reading(path, "a pmasolve sampler"):
-        parts = {name.removeprefix("psi:"): value for name, value in arrays.items() if name.startswith("psi:")}
+        archives.check_finite(path, arrays)
+        parts = archives.named(arrays, "psi:")
         parts = {name: float(value) if value.ndim == 0 else value for name, value in parts.items()}
-        if not all(np.isfinite(value).all() for value in arrays.values()):
-            raise archives.BadFile(f"{path} is damaged: it holds numbers that are not finite")
-        name, ok, advice = header["outcome"]
         psi = KINDS[header["psi"]](**parts)
         psi.at(np.zeros((1, psi.dim)))
         reference, unit = Reference(arrays["mean"], arrays["factor"]), Unit(arrays["place"], float(arrays["spread"]))
-        return Sampler(psi, reference, unit, Outcome(str(name), bool(ok), str(advice)))
+        return Sampler(psi, reference, unit, Outcome.restored(header["outcome"]))
