@@ -1,11 +1,12 @@
-"""What a first result costs: import and five first calls, with an empty cache of compiled loops (cold) and with a full one (warm).
+"""What a first result costs: import and first calls, with an empty cache of compiled loops (cold) and with a full one (warm).
 
     python benchmarks/cold.py                      this checkout
     python benchmarks/cold.py --old PATH           in turns with the checkout in PATH, on the same installed libraries
     python benchmarks/cold.py --threads 1 --repeats 3
 
 Every run is a process of its own.  Seconds of the processor (all threads) and of the clock, the least over the repeats; on a
-machine that others use only the former means something.
+machine that others use only the former means something.  Calls that the other checkout does not know are left out of its totals
+and of the ratio.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ assert lap("transport", lambda: pma.transport(smooth())).outcome.ok
 assert lap("MongeAmpere", lambda: pma.evolve(pma.MongeAmpere(smooth()), [1 / 32])).outcome.ok
 assert lap("Sinkhorn, cloud", lambda: pma.evolve(pma.Sinkhorn(cloud(), eps=1 / 32), [1 / 4])).outcome.ok
 assert lap("transport, rough", lambda: pma.transport(rough(), method=pma.SemiDual(), gap=0.05)).outcome.ok
+def few(): return pma.Problem.from_densities(pma.Box((16, 16)), random.random((16, 16)), random.random((16, 16)))
+if hasattr(pma, "Simplex"): assert lap("transport, exact", lambda: pma.transport(few(), gap=0)).outcome.ok
 print(json.dumps(laps))
 """
 Laps = dict[str, list[float]]
@@ -83,10 +86,16 @@ def measured(codes: dict[str, Path], repeats: int, threads: int) -> dict[str, La
 def table(found: dict[str, Laps], clock: int) -> str:
     """Seconds, one column a checkout and state."""
     rows = [f"{'':18}" + "".join(f"{name:>12}" for name in found)]
-    names = list(next(iter(found.values())))
-    rows += [f"{name:18}" + "".join(f"{laps[name][clock]:12.2f}" for laps in found.values()) for name in names]
-    totals = [sum(lap[clock] for lap in laps.values()) for laps in found.values()]
-    return "\n".join([*rows, f"{'total':18}" + "".join(f"{total:12.2f}" for total in totals)])
+    for name in max(found.values(), key=len):
+        cells = (f"{laps[name][clock]:.2f}" if name in laps else "" for laps in found.values())
+        rows.append(f"{name:18}" + "".join(f"{cell:>12}" for cell in cells))
+    return "\n".join([*rows, f"{'all know':18}" + "".join(f"{total:12.2f}" for total in totals(found, clock))])
+
+
+def totals(found: dict[str, Laps], clock: int) -> list[float]:
+    """Of the calls that all checkouts know."""
+    shared = set.intersection(*(set(laps) for laps in found.values()))
+    return [sum(laps[name][clock] for name in shared) for laps in found.values()]
 
 
 def main() -> None:
@@ -101,7 +110,7 @@ def main() -> None:
     for clock, unit in enumerate(("clock", "processor")):
         print(f"seconds of the {unit}\n{table(found, clock)}\n")
     if options.old:
-        old, new = (sum(lap[1] for lap in found[f"{name} cold"].values()) for name in ("old", "new"))
+        old, new = totals({name: found[f"{name} cold"] for name in codes}, 1)
         print(f"cold, new / old, by the processor: {new / old:.2f}")
 
 

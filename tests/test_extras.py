@@ -239,6 +239,7 @@ problem = pma.Problem(pma.Box((24,)), lambda x: 0.3 * np.cos(np.pi * x), lambda 
 pma.transport(problem)
 pma.evolve(pma.MongeAmpere(problem), [0.01])
 pma.evolve(pma.Sinkhorn(problem, 1 / 8), [1 / 4])
+pma.transport(pma.Problem.from_densities(pma.Box((100,)), *np.random.default_rng(1).random((2, 100))), gap=0)
 """
 WARMUP = [sys.executable, "-m", "pmasolve", "warmup"]
 

@@ -209,5 +209,6 @@ class Shifted:
 
     def _map(self, kernel, y: Array, a: float, weights: Array, out: Array) -> Array:
         source, target = y.reshape(self.shape), out.reshape(self.shape)
+        source.setflags(write=False)  # as the integrator's own vectors are: one kind of array to compile for
         self._on_rows(lambda b: kernel(source, self._rows, self._columns, weights, a, b.start, b.stop, target))
         return out

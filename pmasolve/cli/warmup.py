@@ -26,6 +26,7 @@ from ..sinkhorn.schroedinger import schroedinger
 from .door import BROKEN_OFF, AsJson, RecordFile, door, fail, say
 
 POINTS = {1: 64, 2: 32, 3: 16}  # of each axis, by dimension
+NODES = {1: 128, 2: 12, 3: 5}  # likewise: more than fit into one cluster each
 FEW, CLOUD = 40, 600  # points: all pairs are summed one by one, and by expansions
 EPS = 1 / 16
 POLLED = 0.1  # seconds between two looks at the processes
@@ -74,7 +75,13 @@ def rough(dim: int) -> None:
     transport(Problem.from_densities(Torus(values.shape[1:]), *np.maximum(values - 0.2, 0.0)), method=SemiDual())
 
 
-KINDS: tuple[Callable[[int], None], ...] = (clouds, rough, maps, equation, grids)
+def exact(dim: int) -> None:
+    """Optimal transport between few nodes, exactly."""
+    values = np.random.default_rng(0).random((2, *(NODES[dim],) * dim))
+    transport(Problem.from_densities(Box(values.shape[1:]), *values), gap=0)
+
+
+KINDS: tuple[Callable[[int], None], ...] = (clouds, rough, exact, maps, equation, grids)
 
 
 def timed(kind: Callable[[int], None], dims: Sequence[int]) -> float:

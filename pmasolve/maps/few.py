@@ -5,7 +5,8 @@ potential c-transformed to the next finer nodes, is the start there: pairs of sm
 at once (the least-cost rule), pivots (`network`), and pairs of negative slack, looked for among all.
 
 Positions are counted in half steps, so that middles of clusters are whole, and costs in quarters of `Whole.unit`: nothing is
-rounded, each c-transform is exact.
+rounded, each c-transform is exact.  What is compiled has loops and no sums of arrays, for which Numba would compile how an error
+about their shapes is worded, too.
 """
 
 from __future__ import annotations
@@ -155,27 +156,40 @@ def _back(C, v):
 @numba.njit(cache=True, nogil=True)
 def _conjugate(C, u):
     """v_j = min_i c_ij − u_i."""
-    v = C[0] - u[0]
+    v = np.empty(C.shape[1], np.int64)
+    for j in range(v.size):
+        v[j] = C[0, j] - u[0]
     for i in range(1, u.size):
         for j in range(v.size):
             v[j] = min(v[j], C[i, j] - u[i])
     return v
 
 
-@numba.njit(cache=True, nogil=True)
-def _optimal(C, a, b, u, slack):
+def _optimal(C: Integers, a: Integers, b: Integers, u: Integers, slack: int) -> Found:
     """u, v, the pairs of a basis and what they send, rounds and pairs; a start is u, the first pairs those within the slack."""
+    n, m = C.shape
+    tail, head, cost, height, flow, via, rounds, arcs = _simplex(C, np.concatenate([a, b, [0]]), u, slack)
+    basis = np.flatnonzero(via[: n + m] >= n + m)
+    e, u = via[basis], height[:n].copy()
+    rows, columns = tail[e].astype(np.int64), head[e].astype(np.int64) - n
+    return u, _conjugate(C, u), rows, columns, cost[e], flow[basis], rounds, arcs - n - m
+
+
+@numba.njit(cache=True, nogil=True)
+def _simplex(C, masses, u, slack):
+    """Arcs (tail, head, cost), heights, flows and arcs of the tree at the optimum; rounds and arcs."""
     n, m = C.shape
     v = _conjugate(C, u)
     u = _back(C, v)
     tail, head = np.empty(n + m + n * m, np.int32), np.empty(n + m + n * m, np.int32)
     cost = np.empty(n + m + n * m, np.int64)
     arcs = _first(C, u, v, slack, tail, head, cost)
-    flow, tree = _least(tail[:arcs], head[:arcs], a, b)
+    flow, tree = _least(tail[:arcs], head[:arcs], masses)
     height, price, rounds = np.zeros(n + m + 1, np.int64), DEARER * slack, 0
     while True:
         rounds += 1
-        cost[:n], cost[n : n + m] = u + price, v + price
+        for k in range(n + m):
+            cost[k] = price + (u[k] if k < n else v[k - n])
         heights(tail, cost, height, tree)
         pivots(tail[:arcs], head[:arcs], cost, height, flow, tree)
         more = _violating(C, height, tail, head, cost, arcs)
@@ -187,19 +201,7 @@ def _optimal(C, a, b, u, slack):
                 break
             price *= DEARER
         arcs = more
-    u = height[:n].copy()
-    basis = np.flatnonzero(tree[1][: n + m] >= n + m)
-    e = tree[1][basis]
-    return (
-        u,
-        _conjugate(C, u),
-        tail[e].astype(np.int64),
-        head[e].astype(np.int64) - n,
-        cost[e],
-        flow[basis],
-        rounds,
-        arcs - n - m,
-    )
+    return tail, head, cost, height, flow, tree[1], rounds, arcs
 
 
 @numba.njit(cache=True, nogil=True)
@@ -217,7 +219,8 @@ def _first(C, u, v, slack, tail, head, cost):
                 near[0, size], near[1, size], size = i, j, size + 1
                 starts[(s * BUCKETS) // (slack + 1) + 1] += 1
     starts[0] = root
-    starts = np.cumsum(starts)
+    for k in range(BUCKETS):
+        starts[k + 1] += starts[k]
     for k in range(size):
         i, j = near[0, k], near[1, k]
         bucket = ((C[i, j] - u[i] - v[j]) * BUCKETS) // (slack + 1)
@@ -227,15 +230,16 @@ def _first(C, u, v, slack, tail, head, cost):
 
 
 @numba.njit(cache=True, nogil=True)
-def _least(tail, head, a, b):
+def _least(tail, head, masses):
     """A basis by the rule of least cost: each arc in turn takes all it can, and the node that it exhausts hangs on the other.
 
     Where both are, the source goes up to the root with nothing: arcs without flow point to the root, as they must.
     """
-    root = a.size + b.size
-    parent, via = np.full(root + 1, root, np.int32), np.arange(root + 1).astype(np.int32)
-    flow = np.concatenate((a, b, np.zeros(1, np.int64)))
-    left = flow.copy()
+    root = masses.size - 1
+    parent, via = np.empty(root + 1, np.int32), np.empty(root + 1, np.int32)
+    for x in range(root):
+        parent[x], via[x] = root, x
+    flow, left = masses.copy(), masses.copy()
     for e in range(root, tail.size):
         x, y = tail[e], head[e]
         if left[x] == 0 or left[y] == 0:

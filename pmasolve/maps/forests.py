@@ -27,11 +27,14 @@ def settled(rows: Array, columns: Array, a: Array, b: Array, flow: Array) -> Arr
 def _leaves(rows, columns, pairs, starts, mass, flow):
     """Leaves are cut until there are none: a leaf's one pair takes all its mass, off that of its neighbour (Knuth's two-sum)."""
     count = starts.size - 1
-    degree, small = starts[1:] - starts[:-1], np.zeros(count)
+    degree, small = np.empty(count, np.int64), np.zeros(count)
     done = np.zeros(rows.size, np.bool_)
-    leaves = np.flatnonzero(degree == 1)
-    stack, size = np.empty(count, np.int64), leaves.size
-    stack[:size] = leaves
+    stack, size = np.empty(count, np.int64), 0
+    for x in range(count):
+        degree[x] = starts[x + 1] - starts[x]
+        if degree[x] == 1:
+            stack[size] = x
+            size += 1
     while size > 0:
         size -= 1
         leaf = stack[size]

@@ -127,7 +127,8 @@ def heights(tail, cost, height, tree):
 def pivots(tail, head, cost, height, flow, tree):
     """Pivots while there is an arc of negative reduced cost: the least of a block of arcs, blocks in turn."""
     arcs, count, e, since = tail.size, 0, 0, 0
-    block, best, least = max(BLOCK, int(np.sqrt(arcs))), NONE, np.int64(0)
+    nothing = np.int64(NONE)  # a number, not the constant, for which `_pivot` would be compiled once more
+    block, best, least = max(BLOCK, int(np.sqrt(arcs))), nothing, np.int64(0)
     while since < arcs:
         stop = min(e + block, arcs)
         for k in range(e, stop):
@@ -136,9 +137,9 @@ def pivots(tail, head, cost, height, flow, tree):
                 best, least = k, reduced
         since += stop - e
         e = stop if stop < arcs else 0
-        if best != NONE:
+        if best != nothing:
             _pivot(best, tail, head, least, height, flow, tree)
-            count, since, best, least = count + 1, 0, NONE, np.int64(0)
+            count, since, best, least = count + 1, 0, nothing, np.int64(0)
     return count
 
 
