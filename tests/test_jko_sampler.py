@@ -36,6 +36,7 @@ from pmasolve.samples.jko.gradients import estimated_gradient, exact_gradient, m
 from pmasolve.samples.jko.guarantees import assigned, smoothed, way_back
 from pmasolve.samples.jko.networks import Network, ODEBlock, ResidualBlock, numbers_in, width_of
 from pmasolve.samples.samplers.reference import Reference
+from pmasolve.samples.samplers.verdicts import against_normal, distance
 
 STEP = 1e-5
 STANDARD = Reference.of(None, 2)
@@ -147,7 +148,7 @@ def test_normals_are_exact() -> None:
     rng = np.random.default_rng(9)
     x = rng.standard_normal((800, 3)) @ rng.standard_normal((3, 3)) + 2
     flow = JKOSampler(SampleProblem(x), ConvexBlocks(0), ConstantSteps(0.5))
-    chain = as_chain(evolve(flow, flow.times(3)[-1:]))
+    chain = as_chain(evolve(flow, flow.times(3)[-1:], throw=False))
     fitted = x[np.random.default_rng(0).permutation(800)][80:]
     exact = jko(Normal(np.zeros(3), np.eye(3)), Normal(fitted.mean(axis=0), np.cov(fitted.T, bias=True)), 0.5, 3)
     y = chain.inverse(fitted)
@@ -242,7 +243,7 @@ def test_guarantees(run: pma.Trajectory) -> None:
     assert np.array_equal(told["error"], np.maximum.accumulate(told["error"]))
     assert assigned(np.array([[0.0], [1.0]]), np.array([[1.5], [0.5]])) == 0.25
     flow = JKOSampler(SampleProblem(two_modes(300, 1)), ConvexBlocks(0))
-    unknown = evolve(flow, flow.times(1))
+    unknown = evolve(flow, flow.times(1), throw=False)
     with pytest.raises(ValueError, match="density="):
         guarantees(unknown)
 
@@ -250,8 +251,8 @@ def test_guarantees(run: pma.Trajectory) -> None:
 def test_resume_times_and_files(tmp_path) -> None:
     """Going on from two blocks is as three at once; files give the same samples; damaged ones are refused by name."""
     flow = JKOSampler(SampleProblem(two_modes(500, 55)), ConvexBlocks(8))
-    whole = evolve(flow, flow.times(3)[[0, 2]])
-    both = resume(evolve(flow, flow.times(2)[-1:]), flow.times(3)[-1:])
+    whole = evolve(flow, flow.times(3)[[0, 2]], throw=False)
+    both = resume(evolve(flow, flow.times(2)[-1:], throw=False), flow.times(3)[-1:], throw=False)
     assert np.abs(both.potentials[-1] - whole.potentials[-1]).max() < 1e-9
     assert len(as_chain(whole, 0).blocks) == 1
     assert whole.map(1).shape == (1024, 2)
@@ -319,6 +320,83 @@ def test_ends_by_name() -> None:
     assert evolve(flow, flow.times(4)[-1:], throw=False).outcome.name == "not finite"
 
 
+NORMAL = np.random.default_rng(7).standard_normal((1000, 2))
+SIDES = np.where(np.random.default_rng(8).random((1000, 1)) < 0.5, -1.0, 1.0) * [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("x", "family", "blocks", "name"),
+    [
+        (NORMAL + 250, ConvexBlocks(0), 4, "reference not reached"),
+        (NORMAL + 250, ConvexBlocks(0), 13, "reached"),
+        (NORMAL + 3, ConvexBlocks(0), 2, "reference not reached"),
+        (1000 * NORMAL, ConvexBlocks(0), 5, "reference not reached"),
+        (1000 * NORMAL, ConvexBlocks(0), 14, "reached"),
+        (NORMAL + 3 * SIDES, ConvexBlocks(0), 8, "overfitting"),
+        (NORMAL + 3 * SIDES, ConvexBlocks(20), 6, "reached"),
+        (NORMAL + 1000 * SIDES, ConvexBlocks(8, (2.0,)), 8, "reference not reached"),
+    ],
+)
+def test_a_chain_is_looked_at(x: np.ndarray, family: ConvexBlocks, blocks: int, name: str) -> None:
+    """Far, wide and two-moded data ended as "reached" whatever the samples were like; good chains still end well."""
+    flow = JKOSampler(SampleProblem(x), family)
+    run = evolve(flow, flow.times(blocks)[-1:], throw=False, progress=False)
+    chain = as_chain(run)
+    assert run.outcome.name == chain.outcome.name == name, run.outcome
+    off = np.abs(chain.sample(2000, 1).mean(axis=0) - x.mean(axis=0)) / x.std(axis=0)
+    if run.outcome.ok:
+        assert off.max() < 0.2
+        assert not as_chain(run, 0).outcome.ok or len(as_chain(run, 0).blocks) == len(chain.blocks)
+    else:
+        assert "samples are misplaced" in run.outcome.advice
+        with pytest.raises(pma.Stopped, match=name):
+            evolve(flow, flow.times(blocks)[-1:], progress=False)
+
+
+@pytest.mark.parametrize(
+    ("flow", "steps"),
+    [
+        (pma.ImplicitSampler(SampleProblem(NORMAL + 3 * SIDES), pma.LogSumExp(1)), 30),
+        (pma.ImplicitSampler(SampleProblem(NORMAL + 3 * SIDES), pma.LogSumExp(8)), 1),
+        (pma.MongeAmpereSampler(SampleProblem(NORMAL + 3 * SIDES), schedule=ConstantSteps(0.1)), 6),
+    ],
+)
+def test_all_samplers_of_data_are_looked_at(flow: pma.ImplicitSampler, steps: int) -> None:
+    """One anchor for two modes, too few steps, and a normal law for two modes."""
+    run = evolve(flow, flow.times(steps)[-1:], throw=False, progress=False)
+    assert run.outcome.name == pma.as_sampler(run).outcome.name == "reference not reached", run.outcome
+    assert "samples are misplaced" in run.outcome.advice
+
+
+def test_distance_from_the_reference() -> None:
+    """By hand on a line; exact points are let pass in any order and at any size, and each kind of fault is seen where it is."""
+    nu = Reference.of(Normal([1.0, -1.0], [[4.0, 1.0], [1.0, 2.0]]), 2)
+    y = nu.sample(4000, 3)
+    assert not distance(y, nu).told_apart
+    assert not distance(y[np.argsort(y[:, 0])], nu).told_apart
+    assert distance(y + nu.factor @ [0.3, 0.3], nu).where == "along their mean"
+    assert distance(nu.mean + 1.3 * (y - nu.mean), nu).told_apart
+    assert not distance(2 * nu.mean - np.concatenate([y, 2 * nu.mean - y]), nu).told_apart
+    for n, d in ((40, 1), (60, 20), (300, 100)):
+        w = np.random.default_rng(n).standard_normal((n, d))
+        wide = Reference.of(None, d)
+        assert not distance(w, wide).told_apart
+        assert distance(w + 3 / np.sqrt(d), wide).told_apart
+    shell = np.random.default_rng(4).standard_normal((4000, 30))
+    shell *= np.sqrt(30) / np.linalg.norm(shell, axis=1, keepdims=True)
+    assert distance(shell, Reference.of(None, 30)).where == "in norm"
+    spikes = distance(np.repeat([[-1.0], [1.0]], 100, axis=0), Reference.of(None, 1))
+    assert spikes.share == pytest.approx(norm.cdf(1.0) - norm.cdf(-1.0), abs=1e-12)
+    assert spikes.noise == pytest.approx(np.sqrt(np.log(2 * 4 / 1e-3) / 400))
+
+
+def test_held_out_points_against_a_normal_law() -> None:
+    x = NORMAL[:500]
+    laws = [norm.logpdf(NORMAL[500:], scale=scale).sum(axis=1) for scale in (1.0, 0.5)]
+    assert against_normal(NORMAL[500:], x, laws[0]).ok
+    assert against_normal(NORMAL[500:], x, laws[1]).name == "overfitting"
+
+
 def test_a_map_without_inverse_is_said() -> None:
     """x + f with f steeper than −1 folds: its density is 0 there, and where Newton's method finds nothing samples are NaN."""
     steep = ResidualBlock(Network((np.array([[3.0]]), np.array([[-1.5]])), (np.zeros(1), np.zeros(1))))
@@ -332,6 +410,15 @@ def test_a_map_without_inverse_is_said() -> None:
     lost = ChainSampler((nowhere,), Reference.of(None, 1))
     assert np.isnan(lost.map([0.5])).all()
     assert lost.inversion_error([0.5]) == np.inf
+
+
+def _short() -> pma.Trajectory:
+    """One block."""
+    flow = JKOSampler(SampleProblem(np.random.default_rng(0).standard_normal((200, 2)) + 3), ConvexBlocks(0))
+    return evolve(flow, flow.times(1), throw=False)
+
+
+SHORT = _short()
 
 
 @pytest.mark.parametrize(
@@ -356,6 +443,24 @@ def test_a_map_without_inverse_is_said() -> None:
         (lambda x: evolve(JKOSampler(SampleProblem(x), most=2), [3.0]), "t=3 takes 3 blocks"),
         (lambda x: ConvexBlocks(-1), "ridges=-1"),
         (lambda x: ConvexBlocks(3, scales=(0.0,)), "scales="),
+        (lambda x: ConvexBlocks(3, scales=3.0), r"scales=3.0: give positive widths, for example \(2.0, 4.0, 8.0\)"),
+        (lambda x: ConvexBlocks(3, scales=()), r"scales=\(\): give positive widths"),
+        (lambda x: ConvexBlocks(3, scales=(2.0, None)), r"scales=None: give a real number"),
+        (lambda x: JKOSampler(SampleProblem(x), schedule=0.5), r"schedule=0.5: give ConstantSteps"),
+        (lambda x: JKOSampler(SampleProblem(x), schedule=lambda k: -1.0).times(1), r"schedule\(0\)=-1.0: steps must"),
+        (lambda x: pma.MongeAmpereSampler(SampleProblem(x), schedule=0.5), r"schedule=0.5: give ConstantSteps"),
+        (lambda x: as_chain(SHORT, 9), "i=9: 1 time stored: give one of them"),
+        (lambda x: as_chain(SHORT, 0.5), "i=0.5: 1 time stored"),
+        (lambda x: SHORT.map(3), "i=3: 1 time stored"),
+        (lambda x: SHORT.log_density(-2), "i=-2: 1 time stored"),
+        (lambda x: pma.as_sampler(SHORT), r"run=.*of JKOSampler: as_chain"),
+        (lambda x: as_chain(evolve(pma.ImplicitSampler(SampleProblem(x), pma.LogSumExp(1)), [1.0])), "as_sampler"),
+        (lambda x: smoothed(1.0, 2, -0.1), "time=-0.1: give"),
+        (lambda x: smoothed(-1.0, 2, 0.1), "second_moment=-1.0: give"),
+        (lambda x: smoothed(1.0, 0, 0.1), "dim=0"),
+        (lambda x: smoothed(float("nan"), 2, 0.1), "second_moment=nan: give"),
+        (lambda x: Guarantees(0.5).w2_squared(-1, 1.0), "n=-1"),
+        (lambda x: Guarantees(0.5).w2_squared(1, -1.0), "start=-1.0"),
         (lambda x: ConvexBlocks(3, least=1.0), "least=1.0"),
         (lambda x: Guarantees(0.5, convexity=2.0), "convexity=2.0"),
         (lambda x: Guarantees(0.5, error=-1.0), "error=-1.0"),

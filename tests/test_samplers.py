@@ -260,14 +260,12 @@ def test_posterior_with_two_modes() -> None:
 def test_resume_and_times_between() -> None:
     problem = SampleProblem(two_modes(500, 23))
     flow = MongeAmpereSampler(problem, Span(), schedule=ConstantSteps(0.1))
-    whole = evolve(flow, flow.times(6)[[2, 5]])
-    first = evolve(flow, flow.times(3)[-1:])
-    both = resume(first, flow.times(6)[-1:])
+    whole = evolve(flow, flow.times(6)[[2, 5]], throw=False)
+    first = evolve(flow, flow.times(3)[-1:], throw=False)
+    both = resume(first, flow.times(6)[-1:], throw=False)
     assert np.abs(both.potentials - whole.potentials).max() < 1e-12
-    assert (
-        np.abs(whole.at(float(flow.times(4)[-1])).potentials[0] - evolve(flow, flow.times(4)[-1:]).potentials[0]).max()
-        < 1e-12
-    )
+    fourth = evolve(flow, flow.times(4)[-1:], throw=False).potentials[0]
+    assert np.abs(whole.at(float(flow.times(4)[-1])).potentials[0] - fourth).max() < 1e-12
     assert "parameters of a potential in 1 dimension" in repr(whole)
     assert whole.map(0).shape == (1024, 1)
     assert np.isfinite(whole.log_density(0)).all()
@@ -281,7 +279,7 @@ def test_resume_and_times_between() -> None:
 
 def test_pictures_and_pages(fitted: pma.Sampler) -> None:
     flow = MongeAmpereSampler(SampleProblem(two_modes(100, 26)))
-    for thing in (fitted, evolve(flow, flow.times(2)[-1:])):
+    for thing in (fitted, evolve(flow, flow.times(2)[-1:], throw=False)):
         assert thing.plot().axes[0].has_data()
         assert len(repr(thing)) < 400
         assert max(map(len, thing.summary().splitlines())) <= 80
@@ -291,7 +289,7 @@ def test_pictures_and_pages(fitted: pma.Sampler) -> None:
 def test_files(fitted: pma.Sampler, tmp_path) -> None:
     flow = MongeAmpereSampler(SampleProblem(two_modes(100, 26)))
     with pytest.raises(ValueError, match=r"as_sampler\(run\).save"):
-        pma.save(evolve(flow, flow.times(1)), tmp_path / "run")
+        pma.save(evolve(flow, flow.times(1), throw=False), tmp_path / "run")
     again = load_sampler(fitted.save(tmp_path / "sampler"))
     assert np.array_equal(again.sample(5, 1), fitted.sample(5, 1))
     assert again.outcome == fitted.outcome

@@ -10,6 +10,7 @@ import typer
 
 from ..flows.loop import evolve
 from ..machine.archives import whole
+from ..machine.speaking import count
 from ..problems.grids import Cloud
 from ..samples.samplers.choosing import affordable
 from ..samples.samplers.implicit import ImplicitSampler
@@ -67,7 +68,7 @@ def sample(
 def _words(found: Sampler, record: dict[str, object]) -> str:
     lines = [
         found.summary(),
-        f"  likelihood  {record['log_likelihood']:.4f} nats a point, all points; {record['anchors']} anchors",
+        f"  likelihood  {record['log_likelihood']:.4f} nats a point, all points; {count(record['anchors'], 'anchor')}",
     ]
     return "\n".join([*lines, *(str(path) for path in record["written"])])
 

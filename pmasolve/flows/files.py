@@ -42,7 +42,7 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     OSError : the folder does not exist or cannot be written.
-    ValueError : a run of a sampler, which is saved by ``as_sampler(run).save(path)``.
+    ValueError : a run of a sampler, which is saved by ``as_sampler(run).save(path)``, or ``as_chain``.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     (array([0.01]), 1e-08)
     """
     t, latest = followed(trajectory).latest
-    remedy = "it has no densities on nodes: save what it found, as_sampler(run).save(path)"
+    remedy = "it has no densities on nodes: save what it found, as_sampler(run).save(path), of JKOSampler as_chain(run).save(path)"
     having(trajectory.flow.problem, "mu", "trajectory", remedy)
     checked(trajectory.flow.problem)
     arrays = {

@@ -75,7 +75,9 @@ class Law:
     @classmethod
     def of(cls, trajectory: Trajectory, i: int) -> Law:
         """The law at ``trajectory.times[i]``, of any flow on a grid, with the flow's objective."""
-        return cls(trajectory.flow.problem, trajectory.potentials[i], objective=objective_of(trajectory.flow))
+        return cls(
+            trajectory.flow.problem, trajectory.potentials[trajectory.entry(i)], objective=objective_of(trajectory.flow)
+        )
 
     @cached_property
     def operators(self) -> Operators:

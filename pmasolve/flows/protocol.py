@@ -1,6 +1,6 @@
 """The flow protocol: what a flow must know, what it may know besides, and the only loop over its steps.
 
-A flow is four members.  Eight more are optional; what stands in for them where a flow has none is said here and nowhere else.
+A flow is four members.  Nine more are optional; what stands in for them where a flow has none is said here and nowhere else.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class State(Protocol):
 
 
 class Flow(Protocol):
-    """A flow of potentials over a problem: four members, and up to eight more that have defaults.
+    """A flow of potentials over a problem: four members, and up to nine more that have defaults.
 
     Optional members, each with what stands in for it:
 
@@ -50,6 +50,7 @@ class Flow(Protocol):
     objective : what falls along it, a `problems.objectives.Divergence`; KL.
     reading : `Reading`; derivatives on the grid by the flow's ``space``, by `Fourier()` if it has none.
     fields(state) : other functions on the grid that the flow carries along, by name; none.
+    verdict(state) : `Outcome` of the state at the last requested time, where reaching it is not all that was asked for; `REACHED`.
     report : what ran so far, for `Trajectory.provenance`: engines, passes, certificates; nothing.
     error_estimate(trajectory) : `ErrorEstimate` of one of its trajectories, by `refinement.by_refinement` in two lines; refused.
     """
@@ -135,6 +136,11 @@ def objective_of(flow: Flow) -> Divergence:
 def fields_of(flow: Flow, state: Any) -> Mapping[str, Array]:
     """Other functions that the flow carries along, by name."""
     return _optional(flow, "fields", lambda state: {})(state)
+
+
+def verdict_of(flow: Flow, state: Any) -> Outcome:
+    """What a flow says of the state that a run ends with; `REACHED` where it has no more to ask than the time."""
+    return _optional(flow, "verdict", lambda state: REACHED)(state)
 
 
 def report_of(flow: Flow) -> Mapping[str, float | int | str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..machine.arrays import Array, shown
+from ..machine.arrays import Array, number, shown
 from ..machine.speaking import count, drawn, numbers, page, sheet
 from ..problems.grids import Grid
 from ..problems.outcomes import REACHED, Outcome
@@ -189,11 +189,25 @@ class Trajectory:
 
     def map(self, i: int) -> Array:
         """x + ∇u at the nodes at ``times[i]``: a field (dim, *shape), or (n, dim) at the points of a cloud."""
-        return reading_of(self.flow).map(self.potentials[i], self.fields["v"][i] if "v" in self.fields else None)
+        k = self.entry(i)
+        return reading_of(self.flow).map(self.potentials[k], self.fields["v"][k] if "v" in self.fields else None)
 
     def log_density(self, i: int) -> Array:
         """log ρ_t at ``times[i]``, where ρ_t = (∇φ*)_# e^{−g} = e^{−g(∇φ)} det D²φ."""
-        return reading_of(self.flow).log_density(self.potentials[i])
+        return reading_of(self.flow).log_density(self.potentials[self.entry(i)])
+
+    def entry(self, i: int) -> int:
+        """i, where there is such a time; from the end where it is negative.
+
+        Raises
+        ------
+        ValueError : no such time.
+        """
+        if number(i, "i") not in range(-self.times.size, self.times.size):
+            raise ValueError(
+                f"i={shown(i)}: {count(self.times.size, 'time')} stored: give one of them, from 0 on or −1 for the last"
+            )
+        return int(i)
 
     def at(self, t: float) -> Trajectory:
         """The flow at one time between the stored ones, by going on from the last stored state before it.

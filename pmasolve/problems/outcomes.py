@@ -81,3 +81,6 @@ STOPPED_EARLY = Outcome("stopped early", True, "points that were not fitted beca
 LOW_ESS = Outcome("low ess", False, "importance samples of the map are worth few exact ones; take a larger family")
 LARGE_KL = Outcome("large kl", False, "the map is not the posterior's; take a larger family, or weigh its samples")
 MODES_MISSED = Outcome("modes missed", False, "there are modes that the map does not reach; give a larger spread")
+REFERENCE_NOT_REACHED = Outcome(
+    "reference not reached", False, "the map does not carry the points to the reference; take more or longer steps"
+)

@@ -125,7 +125,7 @@ class Plan:
                 f"{type(flow).__name__} at t={trajectory.times[i]:g} has no half step: take an entry with t > 0 of a Sinkhorn "
                 "trajectory, or Plan.after(problem, eps, u) for the plan after the next half step"
             )
-        u = flow.iterate_of(trajectory.potentials[i])
+        u = flow.iterate_of(trajectory.potentials[trajectory.entry(i)])
         return cls(flow.problem, flow.eps, u, v, flow.softmin)
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...machine.arrays import Array, integer, number
+from ...machine.arrays import Array, integer, number, shown
 from ..samplers.inversion import inverse
 from ..samplers.potentials import blocks
 from ..samplers.problems import SampleProblem
@@ -159,7 +159,7 @@ class ConvexBlocks:
     Parameters
     ----------
     ridges : r; there are as many dips.  In random directions, through random points.
-    scales : |ω| of the ridges, each drawn from these, in units of one over the points' deviation.
+    scales : |ω| of the ridges, each drawn from these, several numbers, in units of one over the points' deviation.
     least : δ in (0, 1), the least that a block stretches.
 
     Raises
@@ -188,8 +188,10 @@ class ConvexBlocks:
 
     def __post_init__(self) -> None:
         integer(self.ridges, "ridges", 0)
-        if not self.scales or not all(0 < number(scale, "scales") < np.inf for scale in self.scales):
-            raise ValueError(f"scales={self.scales}: give positive widths, for example (2.0, 4.0, 8.0)")
+        scales = self.scales if np.iterable(self.scales) and not isinstance(self.scales, str) else ()
+        if not len(tuple(scales)) or not all(0 < number(scale, "scales") < np.inf for scale in scales):
+            raise ValueError(f"scales={shown(self.scales)}: give positive widths, for example (2.0, 4.0, 8.0)")
+        object.__setattr__(self, "scales", tuple(float(scale) for scale in scales))
         if not 0 < number(self.least, "least") < 1:
             raise ValueError(f"least={self.least}: give a number between 0 and 1, for example 0.02")
 

@@ -13,7 +13,7 @@ import numpy as np
 from ...flows.trajectories import Trajectory, followed
 from ...machine import archives
 from ...machine.arrays import Array, having, integer
-from ...machine.speaking import drawn, page, sheet
+from ...machine.speaking import count, drawn, page, sheet
 from ...problems.outcomes import REACHED, Outcome
 from ...problems.points import Points, given
 from ..samplers.reference import Reference
@@ -59,7 +59,7 @@ class ChainSampler:
 
     def __repr__(self) -> str:
         kind = type(self.blocks[0]).__name__ if self.blocks else "block"
-        return f"<ChainSampler in {self.dim} dimensions: {len(self.blocks)} of {kind}, {self.outcome.name}>"
+        return f"<ChainSampler in {count(self.dim, 'dimension')}: {len(self.blocks)} of {kind}, {self.outcome.name}>"
 
     def _repr_html_(self) -> str:
         return page(self)
@@ -166,23 +166,27 @@ def as_chain(run: Trajectory, i: int | None = None) -> ChainSampler:
 
     Returns
     -------
-    `ChainSampler`, with the run's outcome.
+    `ChainSampler`, with the run's outcome; of a run that has ended well and is no good as a sampler, and of a time before the last,
+    with what a look at that chain says: see `JKOSampler`.
 
     Raises
     ------
-    ValueError : a run of another flow.
+    ValueError : a run of another flow; no such time.
 
     Examples
     --------
     >>> from pmasolve import ConvexBlocks, JKOSampler, SampleProblem, evolve
     >>> problem = SampleProblem(3 + np.random.default_rng(0).standard_normal((600, 2)))
     >>> flow = JKOSampler(problem, ConvexBlocks(0))
-    >>> as_chain(evolve(flow, flow.times(2)[-1:]))
-    <ChainSampler in 2 dimensions: 2 of GradientBlock, reached>
+    >>> as_chain(evolve(flow, flow.times(6)[-1:]))
+    <ChainSampler in 2 dimensions: 5 of GradientBlock, stopped early>
     """
-    flow = having(followed(run, "run").flow, "chain", "run", "give a run of JKOSampler")
-    rows = run.latest[1] if i is None else run.potentials[i]
-    return ChainSampler(flow.chain(rows), flow.problem.reference, run.outcome)
+    flow = having(followed(run, "run").flow, "chain", "run", "give a run of JKOSampler (of other samplers: as_sampler)")
+    k = None if i is None else run.entry(i)
+    t, rows = run.latest if k is None else (float(run.times[k]), run.potentials[k])
+    judged = flow.verdict(flow.resume(rows, t))
+    whole = i is None and (judged.ok or not run.outcome.ok)  # the end of the run says more than a look
+    return ChainSampler(flow.chain(rows), flow.problem.reference, run.outcome if whole else judged)
 
 
 def load_chain(path: str | os.PathLike[str]) -> ChainSampler:
@@ -207,7 +211,7 @@ def load_chain(path: str | os.PathLike[str]) -> ChainSampler:
     >>> from pmasolve import ConvexBlocks, JKOSampler, SampleProblem, evolve
     >>> problem = SampleProblem(3 + np.random.default_rng(0).standard_normal((600, 2)))
     >>> flow = JKOSampler(problem, ConvexBlocks(0))
-    >>> chain = as_chain(evolve(flow, flow.times(2)[-1:]))
+    >>> chain = as_chain(evolve(flow, flow.times(6)[-1:]))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     again = load_chain(chain.save(f"{folder}/chain"))
     >>> bool((again.sample(3, 0) == chain.sample(3, 0)).all())

@@ -10,7 +10,7 @@ import numpy as np
 from ...flows.loop import evolve
 from ...machine.arrays import Array, integer
 from ...machine.progress import progress_bar
-from ...machine.speaking import sheet
+from ...machine.speaking import count, sheet
 from ...problems.grids import Cloud
 from ...problems.outcomes import REACHED, Outcome
 from .implicit import ImplicitSampler
@@ -55,12 +55,12 @@ class FamilyChoice:
     outcome: Outcome
 
     def __repr__(self) -> str:
-        return f"<FamilyChoice: {self.family.anchors} anchors of {self.anchors.tolist()}, {self.outcome.name}>"
+        return f"<FamilyChoice: {count(self.family.anchors, 'anchor')} of {self.anchors.tolist()}, {self.outcome.name}>"
 
     def summary(self) -> str:
         """The ladder on a page of at most 80 columns."""
         rows = zip(self.anchors, self.held_out, self.worse, self.error, strict=True)
-        rungs = {f"{m} anchors": f"{nll:.4f}, {w:.4f} ± {e:.4f} above the least" for m, nll, w, e in rows}
+        rungs = {count(int(m), "anchor"): f"{nll:.4f}, {w:.4f} ± {e:.4f} above the least" for m, nll, w, e in rows}
         return sheet(repr(self), {"outcome": self.outcome, **rungs})
 
 
@@ -99,7 +99,7 @@ def choose_family(
     --------
     >>> problem = SampleProblem(np.random.default_rng(0).standard_normal((100, 2)))
     >>> choose_family(problem, (1, 2, 4))
-    <FamilyChoice: 1 anchors of [1, 2, 4], reached>
+    <FamilyChoice: 1 anchor of [1, 2, 4], reached>
     """
     rungs = [integer(count, "anchors") for count in anchors]
     if not rungs or rungs != sorted(set(rungs)):

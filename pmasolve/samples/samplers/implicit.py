@@ -62,6 +62,10 @@ class Fitted(Given, Protocol):
         """Of a potential at rest."""
         ...
 
+    def reached(self, psi: Parametric) -> Outcome:
+        """Of the potential that a run ends with."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class ImplicitState:
@@ -115,8 +119,9 @@ class ImplicitSampler:
     ``min_hessian``; of posteriors ``kl``, ``reverse_kl``, ``log_z``, ``ess``, ``min_hessian``; of both ``damping``, ``drop``.
     Where the likelihood of held-out points is worse than its best by three standard errors or 0.1 nats twice in a row, the best is
     kept, and the end is "stopped early" if that is better for them than a normal law, else "overfitting", which is not ok.
-    Other ends that are not ok: "no descent"; of a posterior at rest "modes missed" (as in `Sampler.evidence`), "low ess"
-    (importance samples are worth less than a tenth), "large kl".
+    Other ends that are not ok: "no descent"; of data "reference not reached", at rest or not (∇ψ* carries the points off the
+    reference, so that at least 5 % of the samples are misplaced); of a posterior at rest "modes missed" (as in `Sampler.evidence`),
+    "low ess" (importance samples are worth less than a tenth), "large kl".
     Cost: one step np² + p³/3 operations for n points and p parameters, and some 50 nm exponentials for the inverses.
 
     Examples
@@ -219,6 +224,10 @@ class ImplicitSampler:
                 after, stage=state.stage + 1, here=there, best=there, steps=0, calm=0, damping=FIRST, growth=GROWTH
             )
         return self._judged(after, rest and last)
+
+    def verdict(self, state: ImplicitState) -> Outcome:
+        """Of the state that a run ends with, where it is not at rest."""
+        return REACHED if state.done else self.problem.reached(state.here.psi)
 
     def _step(self, objective: Objective, state: ImplicitState) -> tuple[Measured, float, float]:
         """The potential after a step, or the one before where none lowers the objective; damping and its growth."""

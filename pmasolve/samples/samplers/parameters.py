@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...machine.arrays import Array, real
+from ...machine.speaking import count
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Parameters:
     @property
     def words(self) -> str:
         """For the one line of a trajectory."""
-        return f"{self.count} parameters of {self.of} in {self.dim} dimension{'s' if self.dim > 1 else ''}"
+        return f"{count(self.count, 'parameter')} of {self.of} in {count(self.dim, 'dimension')}"
 
     def values(self, initial: ArrayLike, name: str) -> Array:
         """The given parameters, less those of the start: (p,) finite numbers."""

@@ -11,7 +11,8 @@ from scipy.optimize import minimize
 
 from ...gaussian.normal import Normal
 from ...machine.arrays import Array, integer, number, shown
-from ...problems.outcomes import Outcome
+from ...machine.speaking import count
+from ...problems.outcomes import REACHED, Outcome
 from .laws import images, log_density
 from .modes import judged, missed
 from .objectives import INVERSE_TOL, Divergence, Objective, log_ratio
@@ -85,7 +86,7 @@ class Posterior:
 
     def __repr__(self) -> str:
         how = "from its mode" if self.spread is None else f"tempered from a spread of {self.spread:g}"
-        return f"<Posterior in {self.dim} dimensions, {how}>"
+        return f"<Posterior in {count(self.dim, 'dimension')}, {how}>"
 
     @property
     def unit(self) -> Unit:
@@ -154,6 +155,10 @@ class Posterior:
             return log_density(psi, self.reference, x, np.tile(self.reference.mean, (len(x), 1)), INVERSE_TOL)[0]
 
         return judged(record, 0.0, missed(density, self, record["log_z"], 0), enough)
+
+    def reached(self, psi: Parametric) -> Outcome:
+        """A run that ends before it is at rest is judged by `Sampler.evidence` only."""
+        return REACHED
 
     def objectives(self, count: int, seed: int) -> tuple[Objective, ...]:
         """Divergences for `ImplicitSampler`: the posterior alone, or the ladder of tempered ones."""

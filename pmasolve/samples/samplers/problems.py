@@ -12,16 +12,20 @@ from scipy.cluster.vq import kmeans2
 
 from ...gaussian.normal import Normal
 from ...machine.arrays import Array, number, real, shown
+from ...machine.speaking import count
 from ...problems.clouds import FARTHEST
-from ...problems.outcomes import REACHED, Outcome
+from ...problems.outcomes import Outcome
+from .inversion import inverse
 from .objectives import Likelihood, Objective
 from .potentials import Parametric
 from .reference import Nodes, Reference
 from .units import Unit
+from .verdicts import verdict
 
 FAR = 1e6  # standard deviations from the origin, beyond which inverses lose digits
 NEAREST_SPAN = 1e-140  # extent whose square has all its digits
 FLAT = 1e-7  # standard deviation of a direction, over the largest, below which data are no density
+INVERSE_TOL = 1e-9
 LEAST_NODES = 1024  # of the reference, for Fisher matrices
 
 
@@ -62,7 +66,7 @@ class SampleProblem:
 
     def __repr__(self) -> str:
         n, d = self.data.shape
-        return f"<SampleProblem of {n} points in {d} dimensions, {self.held} held out>"
+        return f"<SampleProblem of {n} points in {count(d, 'dimension')}, {self.held} held out>"
 
     @property
     def dim(self) -> int:
@@ -123,8 +127,13 @@ class SampleProblem:
         return Nodes(self.standard.data, np.full(n, 1.0 / n)), np.tile(self.reference.mean, (n, 1)), None
 
     def verdict(self, psi: Parametric, record: Mapping[str, float], enough: float) -> Outcome:
-        """Data have no KL to be judged by; overfitting is seen on the way."""
-        return REACHED
+        """Of a potential at rest: data have no KL to be judged by, and overfitting is seen on the way."""
+        return self.reached(psi)
+
+    def reached(self, psi: Parametric) -> Outcome:
+        """Whether the points come to the reference, which they must by the time a run ends."""
+        at = inverse(psi, self.standard.data, np.tile(self.reference.mean, (len(self.data), 1)), INVERSE_TOL)
+        return verdict(at[np.isfinite(at).all(axis=1)], self.reference)
 
     def objectives(self, count: int, seed: int) -> tuple[Objective, ...]:
         """The one objective of `ImplicitSampler`: minus the mean log-likelihood, of points in standard units."""

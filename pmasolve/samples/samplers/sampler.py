@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from ...flows.trajectories import Trajectory, followed
 from ...machine import archives
 from ...machine.arrays import Array, having, integer, real
-from ...machine.speaking import drawn, page, sheet
+from ...machine.speaking import count, drawn, page, sheet
 from ...problems.grids import Box, Cloud
 from ...problems.outcomes import REACHED, Outcome
 from ...problems.points import Points, given
@@ -71,7 +71,7 @@ class Sampler:
     def __repr__(self) -> str:
         p = self.standard.params.size
         kind = type(self.standard).__name__.removesuffix("Potential")
-        return f"<Sampler in {self.dim} dimensions: {kind} of {p} parameters, {self.outcome.name}>"
+        return f"<Sampler in {count(self.dim, 'dimension')}: {kind} of {count(p, 'parameter')}, {self.outcome.name}>"
 
     def _repr_html_(self) -> str:
         return page(self)
@@ -233,7 +233,7 @@ def as_sampler(run: Trajectory, i: int | None = None) -> Sampler:
 
     Raises
     ------
-    ValueError : a run of another flow.
+    ValueError : a run of another flow; no such time.
 
     Examples
     --------
@@ -243,8 +243,9 @@ def as_sampler(run: Trajectory, i: int | None = None) -> Sampler:
     >>> as_sampler(evolve(flow, flow.times(5)[-1:]))
     <Sampler in 2 dimensions: Span of 5 parameters, reached>
     """
-    flow = having(followed(run, "run").flow, "first", "run", "give a run of MongeAmpereSampler or ImplicitSampler")
-    u = run.latest[1] if i is None else run.potentials[i]
+    remedy = "give a run of MongeAmpereSampler or ImplicitSampler (of JKOSampler: as_chain)"
+    flow = having(followed(run, "run").flow, "first", "run", remedy)
+    u = run.latest[1] if i is None else run.potentials[run.entry(i)]
     psi, problem = flow.first.placed(flow.first.params + u), flow.problem
     return Sampler(psi, problem.reference, problem.unit, run.outcome)
 
