@@ -16,7 +16,7 @@ from ..machine.arrays import Array, having, real, shown
 from ..machine.progress import Show, progress_bar
 from ..machine.provenance import versions
 from ..problems.outcomes import INTERRUPTED, LISTENER_FAILED, REACHED, UNDER_WAY, Outcome
-from .protocol import Flow, admit, columns, fields_of, reach, report_of, start, states_of, verdict_of
+from .protocol import Flow, admit, columns, fields_of, last_look_of, reach, report_of, start, states_of
 from .trackers import ListenerFailed, OnStep, Step, asked, listeners
 from .trajectories import Event, Stopped, Trajectory, followed
 
@@ -217,7 +217,7 @@ def _visit(log: _Log, times: Array, events: Sequence[Event], listening: Sequence
             log.keep()
             if outcome != REACHED:  # an event
                 return outcome
-        judged = verdict_of(log.flow, log.state)
+        judged = last_look_of(log.flow, log.state)
         outcome = outcome if judged.ok else judged  # REACHED, which may have a remark
     except KeyboardInterrupt:
         return INTERRUPTED

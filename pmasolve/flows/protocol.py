@@ -50,7 +50,7 @@ class Flow(Protocol):
     objective : what falls along it, a `problems.objectives.Divergence`; KL.
     reading : `Reading`; derivatives on the grid by the flow's ``space``, by `Fourier()` if it has none.
     fields(state) : other functions on the grid that the flow carries along, by name; none.
-    verdict(state) : `Outcome` of the state at the last requested time, where reaching it is not all that was asked for; `REACHED`.
+    last_look(state) : `Outcome` of the state at the last requested time, where more than reaching it was asked for; `REACHED`.
     report : what ran so far, for `Trajectory.provenance`: engines, passes, certificates; nothing.
     error_estimate(trajectory) : `ErrorEstimate` of one of its trajectories, by `refinement.by_refinement` in two lines; refused.
     """
@@ -138,9 +138,9 @@ def fields_of(flow: Flow, state: Any) -> Mapping[str, Array]:
     return _optional(flow, "fields", lambda state: {})(state)
 
 
-def verdict_of(flow: Flow, state: Any) -> Outcome:
+def last_look_of(flow: Flow, state: Any) -> Outcome:
     """What a flow says of the state that a run ends with; `REACHED` where it has no more to ask than the time."""
-    return _optional(flow, "verdict", lambda state: REACHED)(state)
+    return _optional(flow, "last_look", lambda state: REACHED)(state)
 
 
 def report_of(flow: Flow) -> Mapping[str, float | int | str]:

@@ -184,7 +184,7 @@ def as_chain(run: Trajectory, i: int | None = None) -> ChainSampler:
     flow = having(followed(run, "run").flow, "chain", "run", "give a run of JKOSampler (of other samplers: as_sampler)")
     k = None if i is None else run.entry(i)
     t, rows = run.latest if k is None else (float(run.times[k]), run.potentials[k])
-    judged = flow.verdict(flow.resume(rows, t))
+    judged = flow.last_look(flow.resume(rows, t))
     whole = i is None and (judged.ok or not run.outcome.ok)  # the end of the run says more than a look
     return ChainSampler(flow.chain(rows), flow.problem.reference, run.outcome if whole else judged)
 

@@ -194,7 +194,7 @@ class JKOSampler:
             outcome = self._refused(state, before, after, fitted)
         return replace(state, outcome=outcome)
 
-    def verdict(self, state: JKOSamplerState) -> Outcome:
+    def last_look(self, state: JKOSamplerState) -> Outcome:
         """Of the chain that a run ends with.
 
         Whether the points that were fitted come to the reference, those held out are no less likely than by a normal law, and the
@@ -224,7 +224,7 @@ class JKOSampler:
             f"block {k + 1} did not lower the KL of held-out points ({after:.4f} after {before:.4f}); "
             f"{count(k, 'block')} before it kept"
         )
-        found = self.verdict(state)
+        found = self.last_look(state)
         return STOPPED_EARLY.advising(told) if found.ok else OVERFITTING.advising(f"{told}, but {found.advice}")
 
     def _likelihood(self, side: Carried) -> float:

@@ -185,7 +185,7 @@ class MongeAmpereSampler:
         z = inverse(psi, x.points, guess if start is None or h is not None else start, 0.1 * INVERSE_TOL)
         return x, Sides(psi, self.problem.reference, self.points, Nodes(z, x.weights), h)
 
-    def verdict(self, state: ExplicitState) -> Outcome:
+    def last_look(self, state: ExplicitState) -> Outcome:
         """Of the state that a run ends with: whether the points come to the reference."""
         return self.problem.reached(state.psi)
 

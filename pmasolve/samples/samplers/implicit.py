@@ -225,7 +225,7 @@ class ImplicitSampler:
             )
         return self._judged(after, rest and last)
 
-    def verdict(self, state: ImplicitState) -> Outcome:
+    def last_look(self, state: ImplicitState) -> Outcome:
         """Of the state that a run ends with, where it is not at rest."""
         return REACHED if state.done else self.problem.reached(state.here.psi)
 
