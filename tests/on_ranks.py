@@ -124,6 +124,11 @@ def kept(folder: str, leave: bool) -> float | None:
     for wrong in (other, pma.Sinkhorn(flow.problem, 0.02, quadrature=1e-3)):
         with pytest.raises(ValueError, match="belongs to"):
             dist.load(f"{folder}/run", wrong)
+    assert np.array_equal(dist.read_array(torus, f"{folder}/points.h5", "x"), torus.points)
+    assert np.array_equal(np.load(f"{folder}/points.npy"), pma.Torus((20, 24)).points)  # a file for everybody
+    for file, name in (("points.h5", "y"), ("points.h5", None), ("other.npy", None)):
+        with pytest.raises(ValueError, match="holds"):
+            dist.read_array(torus, f"{folder}/{file}", name)
     straight = pma.evolve(flow, [0.03, 0.05, 0.08])
     gap = max(float(np.max(np.abs(a - b))) for a, b in zip(again.potentials, straight.potentials, strict=True))
     return COMM.allreduce(gap, op=MPI.MAX)

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pmasolve import Torus
+
 HERE = Path(__file__).parent
 MPIRUN = shutil.which("mpirun")
 VERSION = subprocess.run([MPIRUN, "--version"], capture_output=True, text=True).stdout if MPIRUN else ""
@@ -145,10 +147,16 @@ def test_bad_use_is_told_to_every_rank_with_its_remedy() -> None:
 
 
 def test_a_run_goes_on_on_another_number_of_ranks(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
     assert found(3, "kept", str(tmp_path), True) is None
+    x = np.float64(Torus((20, 24)).points)
+    with h5py.File(tmp_path / "points.h5", "w") as file:
+        file.create_dataset("x", data=x)
+        file.create_dataset("y", data=x[:, :19])
+    np.save(tmp_path / "other.npy", np.zeros((20, 24), int))
     assert found(2, "kept", str(tmp_path), False) < 1e-14
     assert found(1, "kept", str(tmp_path), False) < 1e-14
-    assert {path.name for path in tmp_path.iterdir()} == {"run", "points.npy"}
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "points.npy", "points.h5", "other.npy"}
 
 
 def test_a_fold_between_two_ranks_is_seen() -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,14 @@ from ..flows.descriptions import flow_description
 from ..flows.trajectories import Flow, Trajectory, followed
 from ..machine.archives import BadFile
 from ..machine.arrays import Array
+from ..machine.extras import extra
+from ..problems.formats.samples import Choice
 from ..problems.grids import Grid
 from ..problems.outcomes import Outcome
 from .domains import SlabTorus
 
 FORMAT = "pmasolve slabs 1"
+HDF5 = (".h5", ".hdf5")
 
 
 def write_array(domain: Grid, values: Array, path: str | os.PathLike[str]) -> Path:
@@ -70,22 +75,25 @@ def write_array(domain: Grid, values: Array, path: str | os.PathLike[str]) -> Pa
     return target
 
 
-def read_array(domain: Grid, path: str | os.PathLike[str]) -> Array:
-    """This rank's planes of an array that `write_array` or NumPy has written.
+def read_array(domain: Grid, path: str | os.PathLike[str], name: str | None = None) -> Array:
+    """This rank's planes of an array that `write_array`, NumPy or whoever writes HDF5 has written.
 
     Parameters
     ----------
     domain : the grid, in slabs or not.
-    path : a .npy file of float64, (…, *domain.shape).
+    path : a .npy file, or an HDF5 file of this ending (.h5, .hdf5; extra ``hdf5``), of float64 or float32, (…, *domain.shape).
+        Every rank opens it for itself and reads no more than its planes, so that HDF5 needs no MPI of its own.
+    name : which data set of an HDF5 file, where it holds several.
 
     Returns
     -------
-    (…, *domain.local).
+    (…, *domain.local), float64.
 
     Raises
     ------
     FileNotFoundError : no such file; on all ranks.
-    ValueError : an array of another shape.
+    ValueError : an array of another shape or of other numbers, no such data set.
+    ModuleNotFoundError : h5py is not installed.
 
     Examples
     --------
@@ -98,17 +106,28 @@ def read_array(domain: Grid, path: str | os.PathLike[str]) -> Array:
     """
     error, values = None, np.empty(0)
     try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-        front = stored.ndim - domain.dim
-        if stored.shape[max(front, 0) :] != domain.shape or stored.dtype != np.float64:
-            raise BadFile(
-                f"{path} holds {stored.dtype} of shape {stored.shape}, the grid has {domain.shape} of float64"
-            )
-        values = np.array(stored[(slice(None),) * front + (_planes(domain),)])
-    except (OSError, ValueError) as wrong:
+        values = np.array(_read_part(Path(path), name, partial(_where, domain, path)), np.float64)
+    except (OSError, ValueError, ModuleNotFoundError) as wrong:
         error = wrong
     _agree(domain, error)
     return values
+
+
+def _where(domain: Grid, path: str | os.PathLike[str], shape: tuple[int, ...], kind: np.dtype) -> tuple:
+    """This rank's planes in an array of this shape."""
+    front = max(len(shape) - domain.dim, 0)
+    if shape[front:] != domain.shape or kind not in (np.float64, np.float32):
+        raise BadFile(f"{path} holds {kind} of shape {shape}, the grid has {domain.shape} of float64 or float32")
+    return (slice(None),) * front + (_planes(domain),)
+
+
+def _read_part(file: Path, name: str | None, where: Callable[[tuple[int, ...], np.dtype], tuple]) -> Array:
+    if file.suffix in HDF5:
+        with extra("hdf5"):
+            reader = import_module("..problems.formats.hdf5", __package__)
+        return reader.part(file, Choice(name), where)
+    stored = np.load(file, mmap_mode="r", allow_pickle=False)
+    return stored[where(stored.shape, stored.dtype)]
 
 
 def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
