@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cases import random_waves
 
-from pmasolve import Box, Torus
+from pmasolve import Box, Fourier, Torus
 from pmasolve.calculus import libraries
 from pmasolve.calculus.transforms import transform_of
 
@@ -230,3 +230,14 @@ def test_memory_is_given_back_with_the_transform(grid) -> None:
         assert seen() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("shape", [(8,), (8, 10), (8, 9, 10), (64, 48, 64)])
+def test_series_of_nothing_and_of_few_modes_have_their_derivatives(shape: tuple[int, ...]) -> None:
+    torus = Torus(shape)
+    operators, wave = Fourier().on(torus), np.cos(2 * np.pi * torus.points[-1])
+    for factor in (0.0, 1.0, 0.0):
+        jet = operators.jet(operators.transform.forward(factor * wave))
+        assert np.max(np.abs(jet.D2[-1] + factor * (2 * np.pi) ** 2 * wave)) < 1e-11
+        assert np.max(np.abs(jet.D2[:-1]), initial=0.0) < 1e-11
+    assert np.all(operators.jet(operators.transform.zeros()).D2 == 0)

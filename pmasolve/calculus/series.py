@@ -161,8 +161,10 @@ class Waves:
         """Where modes are not 0, of a share of the middle axis, or of the last where there is no middle one."""
         every, last = slice(None), slice(0, self._kept)
         if self._solid[1] == 1:
-            return [(every, every, overlap(share, last))]
-        return [(every, overlap(share, side), last) for side in self._sides]
+            places = [(every, every, overlap(share, last))]
+        else:
+            places = [(every, overlap(share, side), last) for side in self._sides]
+        return [where for where in places if self._work[where].size]  # libraries refuse to transform nothing
 
     def rest(self, slab: slice, symbols: Sequence[Symbol], outs: Sequence[Array]) -> None:
         """ifft, then irfft, which does not see the imaginary parts of the constant and of Nyquist's mode."""
