@@ -20,7 +20,7 @@ from ..machine.arrays import Array
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
 from ..sinkhorn.gauges import SELF
-from .fits import COMPARED, AtFixedPoint, AtTime, Candidate, Fit, Order
+from .fits import COMPARED, AtFixedPoint, AtTime, Candidate, Fit
 from .units import Units, massive, variance
 
 RUNGS, COARSEST = 12, 16.0  # of the ladder at the fixed point: from 16 s² by halves, s² the mean variance of x
@@ -49,8 +49,8 @@ class Walk:
         top, rungs = (COARSEST * variance(x, a), RUNGS) if t is None else (t, STEPS)
         self.ladder = [top / 2**j for j in range(rungs)]
         self.floor = round(np.log2(COARSEST * FINE if t is None else 2 * FINE))
-        self.halves = [halves(rng, (x, a), (y, b), sampled=units.sampled) for _ in range(halvings)]
-        self.fits: list[list[Fit]] = [[fit_of(half, t) for half, _ in pair] for pair in self.halves]
+        pairs = [halves(rng, (x, a), (y, b), sampled=units.sampled) for _ in range(halvings)]
+        self.fits: list[list[Fit]] = [[fit_of(half, t) for half in pair] for pair in pairs]
         self.images: list[list[list[dict[str, Array]]]] = []  # rung, halving, half, gauge
         self._walk()
 
@@ -117,8 +117,7 @@ class Walk:
     def whole(self, rung: int, marginal: float) -> Fit:
         """The maps of the whole samples, begun with what the halves of the first halving found at a rung."""
         fit = fit_of(self.units.problem, self.t, marginal)
-        parts = [(order, part) for (_, order), part in zip(self.halves[0], self.fits[0], strict=True)]
-        fit.begin(self.ladder[rung], parts)
+        fit.begin(self.ladder[rung], self.fits[0])
         return fit
 
     @property
@@ -166,15 +165,15 @@ def fit_of(problem: Problem, t: float | None, marginal: float = COMPARED) -> Fit
 
 def halves(
     rng: np.random.Generator, *sides: tuple[Array, Array], sampled: tuple[bool, bool] = (True, True)
-) -> list[tuple[Problem, Order]]:
-    """Both halves at random of each side that is sampled, with their weights, and which points of x each has."""
+) -> list[Problem]:
+    """Both halves at random of each side that is sampled, with their weights."""
     parts = []
     for (points, _), random in zip(sides, sampled, strict=True):
         order = rng.permutation(len(points)) if random else np.arange(len(points))
         middle = len(order) // 2
         parts.append((order[:middle], order[middle:]) if random else (order, order))
     (x, a), (y, b) = sides
-    return [(Problem.from_samples(x[i], y[j], a[i], b[j]), i) for i, j in zip(*parts, strict=True)]
+    return [Problem.from_samples(x[i], y[j], a[i], b[j]) for i, j in zip(*parts, strict=True)]
 
 
 def drawn(rng: np.random.Generator, x: Array, a: Array, points: int, sampled: bool) -> tuple[Array, Array]:

@@ -6,12 +6,11 @@ which is cheap (half steps that contract by ⅓).  What is left changes little, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..flows.loop import evolve
 from ..machine.arrays import Array
@@ -27,9 +26,11 @@ from .affine import AFFINE, Affine, AffineMap, FittedNormals
 
 Map = Callable[[Array], Array]
 Candidate = Gauge | Affine
-Order = NDArray[np.intp]
 
-COMPARED, FINAL = 3e-3, 1e-4  # marginal errors of fixed points, those that are compared and the last
+COMPARED, FINAL = (
+    3e-3,
+    1e-3,
+)  # marginal errors of fixed points, those that are compared and the last; maps move less than noise
 OWN = 1.0  # residual of self-potentials over ε, for each unit of marginal error
 
 
@@ -60,8 +61,8 @@ class Fit(Protocol):
         """Where it takes z, (n, dim), from images by other gauges that are known, by name; what is found on the way is added."""
         ...
 
-    def begin(self, eps: float, parts: Sequence[tuple[Order, Fit]]) -> None:
-        """Take the potentials at ε of parts of the points, each at those it has, to begin with."""
+    def begin(self, eps: float, parts: Sequence[Fit]) -> None:
+        """Take the means of the potentials of parts of the points at ε, as functions of any points, to begin with."""
         ...
 
 
@@ -74,25 +75,35 @@ class Carried:
     rest: dict[float, Array] = field(default_factory=dict)
 
     def start(self, eps: float, beside: Carried | None = None) -> Array:
-        """u to begin with at ε: the rest is that at the ε before, and changes as that of a potential beside it does."""
-        zero = np.zeros(len(self.x))
-        before = min(self.rest, default=np.inf)
-        rest = self.rest.get(before, zero) + self.normals.u(self.x, eps)
-        return rest + beside.rest.get(eps, zero) - beside.rest.get(before, zero) if beside else rest
+        """u to begin with at ε, from the two ε before; what a potential beside it, if known there, tells of the change is used."""
+        other = (
+            beside.rest if beside and eps in beside.rest else dict.fromkeys((eps, *self.rest), np.zeros(len(self.x)))
+        )
+        rest = foreseen({e: r - other[e] for e, r in self.rest.items() if e in other}, eps)
+        return rest + other[eps] + self.normals.u(self.x, eps)
 
     def keep(self, eps: float, u: Array) -> None:
         """What was found at ε."""
         self.rest[eps] = u - self.normals.u(self.x, eps)
 
-    def join(self, eps: float, parts: Iterable[tuple[Order, Carried]], *, free: bool) -> None:
-        """What parts of the points found at ε, each at those it has; ``free`` of constants, which then agree on average."""
-        u = np.zeros(len(self.x))
-        for order, part in parts:
-            if eps not in part.rest:
-                return
-            u[order] = part.rest[eps] + part.normals.u(part.x, eps)
-            u[order] -= np.mean(u[order] - self.normals.u(part.x, eps)) if free else 0.0
-        self.keep(eps, u)
+    def at(self, eps: float) -> Array:
+        """u that was found at ε."""
+        return self.rest[eps] + self.normals.u(self.x, eps)
+
+
+def foreseen(known: Mapping[float, Array], eps: float) -> Array | float:
+    """What is known at larger ε, continued to ε along the straight line through the last two."""
+    if eps in known or len(known) < 2:
+        return known.get(eps, next(iter(known.values()), 0.0))
+    before, last = sorted(known, reverse=True)[-2:]
+    return known[last] + (last - eps) / (before - last) * (known[last] - known[before])
+
+
+def start_from(carried: Carried, eps: float, parts: Sequence[Potential], work: Work) -> None:
+    """Begin at ε with the mean of what parts of the points found there: half of the noise is gone, and each saw other points."""
+    if parts:
+        carried.keep(eps, np.mean([part(Cloud(carried.x)) for part in parts], axis=0))
+        work.note(REACHED, 1, len(carried.x), sum(part.measure.nodes.size for part in parts))
 
 
 class AtFixedPoint:
@@ -128,11 +139,20 @@ class AtFixedPoint:
             known[PLAIN.name] = self._potential(PLAIN.name, eps).map(Cloud(z))
         return known[PLAIN.name] + added
 
-    def begin(self, eps: float, parts: Sequence[tuple[Order, Fit]]) -> None:
-        """Take the potentials at ε of parts of the points, each at those it has, to begin with."""
+    def begin(self, eps: float, parts: Sequence[Fit]) -> None:
+        """Take the means of the potentials of parts of the points at ε, as functions of any points, to begin with."""
         for name, carried in self.carried.items():
-            known = [(order, part.carried[name]) for order, part in parts if isinstance(part, AtFixedPoint)]
-            carried.join(eps, known, free=name != SELF.name)
+            known = [part for part in parts if isinstance(part, AtFixedPoint) and eps in part.carried[name].rest]
+            start_from(carried, eps, [part.found(name, eps) for part in known], self.work)
+
+    def found(self, name: str, eps: float) -> Potential:
+        """The potential that was found at ε, as a function of any points; up to a constant if it is no self-potential."""
+        u = self.carried[name].at(eps)
+        if name == SELF.name:
+            return Potential(self.problem.mu, u, eps)
+        flow = Sinkhorn(self._between(name), eps)
+        self.work.note(REACHED, 1, flow.problem.domain.size, flow.problem.codomain.size)
+        return flow.function(flow.half_step(u))
 
     def _added(self, gauge: Candidate, eps: float) -> Map:
         """What a gauge adds to the plain map."""
@@ -149,8 +169,11 @@ class AtFixedPoint:
             self._latest[name] = eps, self._own(eps) if name == SELF.name else self._solved(name, eps)
         return self._latest[name][1]
 
+    def _between(self, name: str) -> Problem:
+        return self.image_problem if name == AFFINE.name else self.problem
+
     def _solved(self, name: str, eps: float) -> Potential:
-        problem = self.image_problem if name == AFFINE.name else self.problem
+        problem = self._between(name)
         start = self.carried[name].start(eps, self.carried[SELF.name])
         run = schroedinger(problem, eps, start=start, marginal=self.marginal, progress=False)
         self.carried[name].keep(eps, run.u)
@@ -189,9 +212,14 @@ class AtTime:
         """Where it takes z; images by other gauges tell nothing."""
         return self.map(gauge, eps)(z)
 
-    def begin(self, eps: float, parts: Sequence[tuple[Order, Fit]]) -> None:
-        """Take the self-potentials at ε of parts of the points, each at those it has, to begin with."""
-        self.carried.join(eps, [(order, part.carried) for order, part in parts if isinstance(part, AtTime)], free=False)
+    def begin(self, eps: float, parts: Sequence[Fit]) -> None:
+        """Take the mean of the self-potentials of parts of the points at ε, as functions of any points, to begin with."""
+        known = [part for part in parts if isinstance(part, AtTime) and eps in part.carried.rest]
+        start_from(self.carried, eps, [part.found(eps) for part in known], self.work)
+
+    def found(self, eps: float) -> Potential:
+        """The self-potential that was found at ε, as a function of any points."""
+        return Potential(self.problem.mu, self.carried.at(eps), eps)
 
     def _own(self, eps: float) -> SelfPotential:
         found = self_potential(self.problem.mu, eps, start=self.carried.start(eps), tolerance=OWN * self.marginal)
