@@ -282,6 +282,19 @@ def test_the_last_fit_begins_with_the_mean_of_what_halves_found(rng):
     assert fit.work.pairs == spent > 0
 
 
+@pytest.mark.parametrize("unit", [1e140, 1e-140])
+def test_units_out_of_reach_are_named(rng, unit):
+    """Fourth powers of them overflowed, and points were refused as infinite, or vanished, without a word."""
+    x, y = sampled(rng, 40, 30)
+    for t in (None, unit**2):
+        with pytest.raises(ValueError, match=r"x has points .* from its mean: .* take another unit of length"):
+            pma.choose_eps(pma.Problem.from_samples(unit * x, unit * y), t, halvings=1)
+    with pytest.raises(ValueError, match="y has points"):
+        pma.choose_eps(pma.Problem.from_samples(x, unit * y), 1.0, halvings=1)
+    near, far = (pma.choose_eps(pma.Problem.from_samples(x, c * y), halvings=1) for c in (1.0, unit))
+    assert np.allclose(far.map(x) / unit, near.map(x), rtol=0, atol=1e-6)
+
+
 def test_what_is_foreseen_lies_on_a_straight_line():
     a, b = np.array([1.0, 2.0]), np.array([3.0, -1.0])
     known = {eps: a + eps * b for eps in (2.0, 4.0, 8.0)}

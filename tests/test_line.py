@@ -126,6 +126,17 @@ def test_small_eps_ends(eps: float) -> None:
     assert found.iterations < 1500
 
 
+def test_slow_modes_end() -> None:
+    """Points nearly in pairs, apart from the others: damping above the gaps of I − P took one iteration in 300 of the error."""
+    rng = np.random.default_rng(0)
+    x, y = (
+        rng.standard_normal((1000, 1)),
+        1.5 * rng.standard_normal((1000, 1)) + np.tanh(2 * rng.standard_normal((1000, 1))),
+    )
+    found = schroedinger(Problem.from_samples(x, y), 1e-6, limit=1000)
+    assert found.outcome.name == "reached"
+
+
 @pytest.mark.slow
 def test_many_points_end() -> None:
     found = schroedinger(points(60_000, 60_000), 1e-5, marginal=1e-6)

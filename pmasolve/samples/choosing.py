@@ -160,7 +160,7 @@ def choose_eps(
     from above, each search beginning where the fitted normals, the self-potential and the rung above foresee it, and left two rungs
     below the best.
     Halves do not see how the whole sample fluctuates: weights of far modes and atoms are the hard cases.
-    Cost: some hundred passes over all pairs for one halving, 250 for three, twice that where small ε are the best, besides the
+    Cost: some 80 passes over all pairs for one halving, 200 for three, twice that where small ε are the best, besides the
     images of ``points``; memory linear in the points.
 
     References

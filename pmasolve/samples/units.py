@@ -13,6 +13,7 @@ from ..problems.outcomes import Outcome
 from ..problems.problem import Problem
 
 SHARED = Outcome("shared points", False)
+FAR = 1e70  # and its inverse: potentials are of the square of lengths, and are squared
 FLAT = 1e-12  # of the largest coordinate: a spread below it is none
 
 
@@ -33,6 +34,8 @@ class Units:
     def none(cls, problem: Problem) -> Units:
         """All as it is: the flow from |x|²/2 does not commute with dilations of y."""
         (x, a), (y, b) = massive(problem)
+        within_reach("x", x, a)
+        within_reach("y", y, b)
         zero = np.zeros(x.shape[1])
         return cls(Problem.from_samples(x, y, a, b), zero, zero, 1.0, problem.sampled)
 
@@ -47,6 +50,7 @@ class Units:
                 raise ValueError(
                     f"all points of {name} are equal: the only map is a constant or a translation, without any ε"
                 )
+        within_reach("x", x, a)
         ratio = spreads[1] / spreads[0]
         scaled = Problem.from_samples(x, (y - shift) / ratio + centre, a, b)
         return cls(scaled, centre, shift, ratio, problem.sampled)
@@ -59,6 +63,16 @@ class Units:
 def variance(points: Array, weights: Array) -> float:
     """The mean over the coordinates of the variance of weighted points (n, dim)."""
     return float(weights @ np.mean((points - weights @ points) ** 2, axis=1))
+
+
+def within_reach(name: str, points: Array, weights: Array) -> None:
+    """A ``ValueError`` where squares of squared distances over- or underflow."""
+    farthest = float(np.max(np.abs(points - weights @ points)))
+    if farthest and not 1 / FAR < farthest < FAR:
+        raise ValueError(
+            f"{name} has points {farthest:.3g} from its mean: squares of squared distances leave float64; take another unit "
+            "of length"
+        )
 
 
 def in_common(x: Array, y: Array) -> int:

@@ -27,11 +27,7 @@ AT_ROUNDING = STALLED.advising(
 HARD = (
     10  # products of a Newton step, above which the next is damped, on a line or with a table of the pairs that matter
 )
-LEAST_DAMPING, CHANGE, AFTER = (
-    1e-5,
-    6.0,
-    0.1,
-)  # of I − P: the first, its factor up and down, and what is tried after none helped
+CHANGE, AFTER = 6.0, 0.1  # the factor of the damping of I − P, up and down, and what is tried after none helped
 FARTHEST = 1e3  # squared extents: a longer step is of an equation that is singular in float64
 AT_FIRST = 1e-3  # damping from the start that the monotone coupling is
 PATIENCE = (
@@ -223,9 +219,9 @@ class Search:
             self.spent += damped.passes * products
             there = self._tried(here, w, damped.passes * products)
             if there is not None:
-                self.damping = self.damping / CHANGE if self.damping > LEAST_DAMPING else 0.0
+                self.damping = self.damping / CHANGE if self.damping > nearer.least_damping else 0.0
                 return there
-            self.damping = max(LEAST_DAMPING, self.damping * CHANGE)
+            self.damping = max(nearer.least_damping, self.damping * CHANGE)
         self.damping = AFTER
         return None
 

@@ -65,6 +65,7 @@ class Line:
 
     products: ClassVar[int] = 40  # most of a Newton step
     passes: ClassVar[int] = 1  # of a product, in iterations
+    least_damping: ClassVar[float] = 1e-7  # above 0: what P shrinks by 1 − λ alone gains λ/(λ + δ) in a step
 
     markov: Markov
     order: NDArray[np.intp]

@@ -39,6 +39,7 @@ class Truncated:
 
     products: ClassVar[int] = 2000  # most of a Newton step
     passes: ClassVar[int] = 0  # of a product, in iterations: a table's are cheap
+    least_damping: ClassVar[float] = 1e-5  # above 0
 
     plan: csr_array
     masses: Array
