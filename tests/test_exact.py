@@ -172,6 +172,11 @@ class Matrix:
         i, j = np.nonzero(self.C - u[:, None] <= level)
         return Arcs(i, j, self.C[i, j])
 
+    @property
+    def swapped(self) -> Matrix:
+        """The matrix transposed."""
+        return Matrix(self.C.T, self.step, self.rounding)
+
 
 def test_any_costs_and_a_start_without_a_coupling() -> None:
     """Costs that are no distances; the first pairs are too few, so that much stays away."""
@@ -192,6 +197,21 @@ def test_any_costs_and_a_start_without_a_coupling() -> None:
     assert found.lower <= value + 1e-12
     assert found.upper >= value - 1e-12
     assert found.upper - found.lower < 1e-13
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_heavy_point_has_all_its_light_partners_at_once(swap: bool) -> None:
+    """Of its own least pairs a few would come in each round; there were 35 and 32 rounds."""
+    grid, light = Box((600,)), np.ones(600)
+    heavy = np.full(600, 1e-3)
+    heavy[100] = 600.0
+    whole, a, b = normalised(grid, *((heavy, light) if swap else (light, heavy)))
+    to_heavy = 1.0 * (np.arange(600) - 100) ** 2
+    u = whole.back(to_heavy) if swap else to_heavy
+    found = optimum(a, b, whole, u, 1.0)
+    assert found.exact
+    assert found.rounds <= 4
+    assert found.lower == pytest.approx(by_simplex(distances(grid), a, b) / (2 * whole.unit), rel=1e-12)
 
 
 def dense(C: Array, a: Array, b: Array) -> tuple[Network, Array, Array]:

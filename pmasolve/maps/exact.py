@@ -33,6 +33,7 @@ SMALL = 1600  # nodes of a side that need no entropic start
 COARSEST = 8  # points of an axis of the coarsest grid, whose program has all pairs
 WIDE, NARROW = 8.0, 1.0  # slack of the first pairs, in units of ½ h²: from a coarser grid, from the semi-dual
 START = 2e-4  # gap at which the semi-dual hands over
+LATEST, LIGHT, MANY = 1e-15, 1e-2, 0.25  # where so many nodes are lighter than that share of the mean
 SEEN = 1e-9  # relative width that is called exact where costs are rounded to whole numbers
 
 EXACT = Outcome("exact", True, "optimal between the masses of the nodes; only roundings lie between the bounds")
@@ -137,7 +138,8 @@ def exact(
     if (same := identity(grid, mu, nu)) is not None:
         return replace(same, coupling=csr_array(diags_array(np.ravel(mu / np.sum(mu)))))
     if start is None and not small(mu, nu):
-        start = semidual(grid, mu, nu, SemiDual(), START if settings.holds(mu, nu) else max(gap, 1e-15), progress)
+        near = _handing_over(mu, nu) if settings.holds(mu, nu) else max(gap, LATEST)
+        start = semidual(grid, mu, nu, SemiDual(), near, progress)
     if start is not None and (start.outcome == INTERRUPTED or not settings.holds(mu, nu)):
         beyond = start.outcome.ok or start.outcome == INTERRUPTED
         return start if beyond else replace(start, outcome=_beyond(start, gap, settings))
@@ -162,6 +164,12 @@ def exact(
     return _result(whole, found, gap, tuple(records))
 
 
+def _handing_over(mu: Array, nu: Array) -> float:
+    """The gap of a start: potentials far off on a light background hardly widen it, and cost the simplex many rounds."""
+    shares = (np.mean(mass[mass > 0] < LIGHT * np.mean(mass)) for mass in (mu, nu))
+    return LATEST if max(shares) > MANY else START
+
+
 def _by_levels(masses: Masses, gap: float, note: Note) -> tuple[Whole, Optimum]:
     """Between few nodes at once; else from the coarsest grid to the finest."""
     whole = Whole.of(masses.grid, masses.mu, masses.nu)
@@ -171,15 +179,10 @@ def _by_levels(masses: Masses, gap: float, note: Note) -> tuple[Whole, Optimum]:
         return whole, found
     few = whole.sources.size * whole.targets.size <= ALL
     *coarse, finest = [masses] if few else cascade(masses, COARSEST)
-    F, before = None, finest.grid
-    for level in coarse:
-        whole, found = _solved(level, 0.0, _onto(before, F, level.grid), WIDE, note)
-        F, before = _everywhere(whole, found), level.grid
-    return _solved(finest, gap, _onto(before, F, finest.grid), WIDE, note)
-
-
-def _onto(coarse: Grid, F: Array | None, fine: Grid) -> Array | None:
-    return None if F is None else CUBIC.of(coarse, F)(fine.points)
+    F = None
+    for level, finer in zip(coarse, [*coarse[1:], finest], strict=True):
+        F = CUBIC.of(level.grid, _everywhere(*_solved(level, 0.0, F, WIDE, note)))(finer.grid.points)
+    return _solved(finest, gap, F, WIDE, note)
 
 
 def _solved(masses: Masses, gap: float, F: Array | None, width: float, note: Note) -> tuple[Whole, Optimum]:

@@ -33,7 +33,7 @@ from .network import WHOLE, Indices, Network
 
 ULP = 2.0**-53
 GIVEN = 2 * ULP  # relative: masses as floats against those that they stand for, normalised
-NEAR, AT_ONCE = 64, 16  # pairs at most for each point at first, and of those that come in: of least slack
+NEAR, AT_ONCE = 64, 8  # pairs at most for each point at first, and of those that come in: of least slack
 ROUNDS = 512  # of pairs that come in
 AWAY, DEARER = 8.0, 8.0  # the price of staying away, in units of the first slack, and by what it rises
 UNMET = 2.0**-46  # of the mass: left by roundings
@@ -67,6 +67,10 @@ class Arcs:
         parts = ((self.rows, other.rows), (self.columns, other.columns), (self.costs, other.costs))
         return Arcs(*(np.concatenate(pair) for pair in parts))
 
+    def swapped(self) -> Arcs:
+        """The same with rows and columns exchanged."""
+        return Arcs(self.columns, self.rows, self.costs)
+
     def without(self, found: Arcs, width: int) -> Arcs:
         """Those found that are not among these; columns are below ``width``."""
         known = self.rows * width + self.columns
@@ -93,6 +97,10 @@ class Costs(Protocol):
 
     def below(self, u: Array, level: Array, most: int) -> Arcs:
         """The pairs with c_ij − u_i ≤ level_j, of each column the ``most`` least."""
+
+    @property
+    def swapped(self) -> Costs:
+        """The same with rows and columns exchanged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +169,7 @@ def optimum(
     accept : whether bounds (lower, upper) are near enough: ends earlier.
     told : is told rounds, pairs and bounds.
     most : pairs beyond which no more come in; then ``exact`` is False.
-    near : first pairs of each column at most, those of least slack.
+    near : first pairs of each row and of each column at most, those of least slack.
 
     Returns
     -------
@@ -169,7 +177,7 @@ def optimum(
     """
     v, price, dearest = costs.conjugate(u), AWAY * slack, AWAY * (costs.farthest + slack)
     u = costs.back(v)
-    arcs, best, rounds = costs.below(u, v + slack, near).mixed(), Bounds(a, b, costs), 0
+    arcs, best, rounds = within(costs, u, v, slack, near).mixed(), Bounds(a, b, costs), 0
     network = Network.of(a, b, _quantum(costs))
     network.add(arcs.rows, arcs.columns, arcs.costs)
     while True:
@@ -177,7 +185,7 @@ def optimum(
         network.solve()
         basic, rounds = Basic.of(network, arcs, a, b), rounds + 1
         u, v, sent = basic.u, costs.conjugate(basic.u), basic.away <= UNMET
-        new = arcs.without(costs.below(u, basic.v - costs.step, AT_ONCE), b.size)
+        new = arcs.without(within(costs, u, basic.v, -costs.step, AT_ONCE), b.size)
         exact, full = sent and new.size == 0, rounds == ROUNDS or arcs.size > most or price > dearest
         if sent or full:
             best.take(basic, v)
@@ -187,6 +195,15 @@ def optimum(
         price *= 1.0 if new.size else DEARER
         arcs = arcs.joined(new)
         network.add(new.rows, new.columns, new.costs)
+
+
+def within(costs: Costs, u: Array, v: Array, slack: float, most: int) -> Arcs:
+    """The pairs of at most that slack, of each row and of each column the ``most`` least.
+
+    Of both: a heavy point has a thousand light partners, of which few would be among its own least.
+    """
+    found = costs.below(u, v + slack, most)
+    return found.joined(found.without(costs.swapped.below(v, u + slack, most).swapped(), v.size))
 
 
 def _quantum(costs: Costs) -> float:

@@ -88,7 +88,7 @@ class Whole:
 
     def back(self, v: Array) -> Array:
         """v^c(x) = min_y C(x, y) − v(y) at the sources."""
-        return self._turned.conjugate(v)
+        return self.swapped.conjugate(v)
 
     def below(self, u: Array, level: Array, most: int) -> Arcs:
         """The pairs with C(x, y) − u(x) ≤ level(y), of each y the ``most`` least."""
@@ -102,7 +102,8 @@ class Whole:
         return Arcs(self._numbers[x], np.searchsorted(self.targets, y), costs / self.fine)
 
     @cached_property
-    def _turned(self) -> Whole:
+    def swapped(self) -> Whole:
+        """The same with sources and targets exchanged."""
         return Whole(self.grid, self.targets, self.sources, self.unit, self.A, self.fine, self.rounding)
 
     @cached_property
