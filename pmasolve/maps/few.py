@@ -186,6 +186,7 @@ def _simplex(C, masses, u, slack):
     arcs = _first(C, u, v, slack, tail, head, cost)
     flow, tree = _least(tail[:arcs], head[:arcs], masses)
     height, price, rounds = np.zeros(n + m + 1, np.int64), DEARER * slack, 0
+    dearest = C.max() - u.min() - v.min()  # no pair of negative slack and mass away: 2 price ≤ c_ij − u_i − v_j
     while True:
         rounds += 1
         for k in range(n + m):
@@ -199,6 +200,8 @@ def _simplex(C, masses, u, slack):
                 away += flow[i] if tree[0][i] == n + m else 0
             if away == 0:
                 break
+            if price > dearest:  # numba compiles no assertion that pytest has rewritten
+                raise AssertionError("mass stays away though every pair costs less")
             price *= DEARER
         arcs = more
     return tail, head, cost, height, flow, tree[1], rounds, arcs

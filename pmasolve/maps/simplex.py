@@ -68,7 +68,7 @@ class Arcs:
         return Arcs(*(np.concatenate(pair) for pair in parts))
 
     def swapped(self) -> Arcs:
-        """The same with rows and columns exchanged."""
+        """Rows and columns exchanged."""
         return Arcs(self.columns, self.rows, self.costs)
 
     def without(self, found: Arcs, width: int) -> Arcs:
@@ -100,7 +100,7 @@ class Costs(Protocol):
 
     @property
     def swapped(self) -> Costs:
-        """The same with rows and columns exchanged."""
+        """Rows and columns exchanged."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,7 +103,7 @@ class Whole:
 
     @cached_property
     def swapped(self) -> Whole:
-        """The same with sources and targets exchanged."""
+        """Sources and targets exchanged."""
         return Whole(self.grid, self.targets, self.sources, self.unit, self.A, self.fine, self.rounding)
 
     @cached_property
