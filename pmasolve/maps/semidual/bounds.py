@@ -27,7 +27,7 @@ from .flows import OPERATIONS, Network
 from .plans import Plan
 
 ULP = 2.0**-53
-ENOUGH = 3e-4  # of gap W₂²/h²: mass that may jump over tens of cells
+ENOUGH = 1e-4  # of gap W₂²/h²: mass that may jump over tens of cells
 
 
 def lower_bound(grid: Grid, mu: Array, nu: Array, F: Array) -> tuple[float, Array]:
