@@ -41,7 +41,7 @@ class SemiDual:
     ----------
     least : smallest q on the finest grid; q falls from 1 by factors √2 until the gap is met.
     marginal : Σ|μ − a| at which Newton stops for q = 1; it falls with q², and further where the repair costs too much.
-    steps : most Newton steps at each ε.
+    steps : most Newton steps at each ε of each grid.
     coarsest : most points of an axis of the coarsest grid.
 
     Raises
