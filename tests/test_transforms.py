@@ -86,7 +86,7 @@ def test_derivatives_on_the_box(box: Box) -> None:
 
 
 @pytest.mark.usefixtures("_library")
-@pytest.mark.parametrize("grid", TORI + BOXES, ids=str)
+@pytest.mark.parametrize("grid", [*TORI, *BOXES, Torus((60, 60, 60)), Box((400, 400)), Box((60, 60, 60))], ids=str)
 def test_modes_that_are_zero_may_be_left_out(grid) -> None:
     """Series of few modes, after one of all, which fills the room: the same with a mode of 1e-300 at the far end, left in."""
     rng = np.random.default_rng(11)
@@ -99,7 +99,7 @@ def test_modes_that_are_zero_may_be_left_out(grid) -> None:
         full[
             tuple(n // 2 if j < grid.dim - 1 and isinstance(grid, Torus) else -1 for j, n in enumerate(grid.shape))
         ] = 1e-300
-        for orders in all_orders(grid.dim):
+        for orders in all_orders(grid.dim)[:: 1 if grid.size < 1000 else 6]:
             transform.derivative(full, orders, out[0])
             transform.derivative(transform.forward(rng.standard_normal(grid.shape)), orders, out[1])
             transform.derivative(modes, orders, out[1])

@@ -82,7 +82,12 @@ class Cosines:
         """Cosines or sines."""
         middle, last = self._kept
         source, target = (c[:, :middle, :last] for c in (coefficients.reshape(self._solid), self._work))
-        self._on_columns(lambda c: self._synthesise(source[c], symbol, 0, target[c]))
+
+        def columns(c: tuple[slice, ...]) -> None:
+            if source[c].size:
+                self._synthesise(source[c], symbol, 0, target[c])
+
+        self._on_columns(columns)
 
     def rest(self, slab: slice, symbols: Sequence[Symbol], outs: Sequence[Array]) -> None:
         """Cosines or sines."""
