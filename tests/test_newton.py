@@ -9,8 +9,9 @@ from cases import KNOWN, TAU, t1
 from pmasolve import Box, FiniteDifference, Fourier, Problem, Torus, manufactured
 from pmasolve.calculus.hessians import apply, packed
 from pmasolve.calculus.operators import jet_of
+from pmasolve.maps import certificates
 from pmasolve.maps.level import REFUSED, Level
-from pmasolve.maps.newton import NewtonKrylov, newton
+from pmasolve.maps.newton import NewtonKrylov, _coarse_to_fine, _halved, newton
 from pmasolve.maps.residual import positive_definite
 from pmasolve.studies.convergence import running_orders
 
@@ -205,3 +206,25 @@ def test_records_are_watched() -> None:
     found = newton(KNOWN[1].problem((64,)), Fourier(), 1e-12, QUICK, seen.append)
     assert seen == list(found.records)
     assert {"points", "step", "defect", "krylov", "length"} <= set(seen[0])
+
+
+def test_grids_are_near_to_each_other_where_data_are_smooth_and_halved_where_they_are_not() -> None:
+    """And Newton makes r vanish on the nodes of no grid that a certificate may look at."""
+    smooth = KNOWN[2].problem((96, 96))
+    seen = [round(record["points"] ** 0.5) for record in newton(smooth, Fourier(), 1e-12, QUICK).records]
+    assert sorted(set(seen)) == [32, 48, 64][: len(set(seen))]
+    box = Box((128, 128))
+    rough = Problem.from_densities(box, lambda x, y: 1 + x, lambda x, y: 1 + x * y)
+    seen = [round(record["points"] ** 0.5) for record in newton(rough, Fourier(), 1e-12, QUICK).records]
+    assert sorted(set(seen)) == [32, 45, 64, 128]
+    for kind in (Torus, Box):
+        for n in range(16, 700):
+            grid = kind((n, n))
+            cascade = _coarse_to_fine(_halved(grid, QUICK.coarsest), QUICK.coarsest)
+            sizes = [g.shape[0] for g in cascade]
+            assert sizes == sorted(set(sizes))
+            assert cascade[-1] == grid
+            while min(grid.shape) >= 2 * certificates.COARSEST:
+                assert certificates._finer(grid) not in cascade
+                grid = kind(tuple((m + 1) // 2 for m in grid.shape))
+            assert certificates._finer(grid) not in cascade

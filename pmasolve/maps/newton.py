@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from scipy.fft import next_fast_len
+
 from ..calculus.operators import Space
 from ..machine.arrays import integer, number
 from ..problems.grids import Grid
@@ -23,6 +25,8 @@ NEWTON_AT_ROUNDING = STALLED.advising(
     "no step reduces the residual any more; refine the grid or smooth the densities, or take SemiDual() for rough data"
 )
 STEPS_SPENT = STEP_LIMIT.advising("Newton's steps are spent; raise steps=, or start from a nearby solution")
+
+SLOW = 0.1  # of a grid's defect at the start, on the next one: more where the data are not smooth, and grids may be further apart
 
 Watch = Callable[[Mapping[str, float]], None]
 Levels = Callable[[Problem, Space], Any]  # to a `Level`, or what does the same elsewhere
@@ -38,7 +42,7 @@ class NewtonKrylov:
     krylov : most conjugate-gradient iterations in each step.
     forcing : largest relative residual (Ḣ⁻¹ norm) of an inner solve; it shrinks with the outer residual.
     halvings : of a step that loses convexity or does not reduce the residual, before Newton is called stalled.
-    coarsest : points of an axis at which the grid cascade starts; grids of fewer than twice as many are solved directly.
+    coarsest : fewest points of an axis on a grid of the cascade; grids of fewer than 3/2 as many are solved directly.
 
     Raises
     ------
@@ -107,7 +111,8 @@ def newton(
         records.append(record)
         watch(record)
 
-    solution, grids = None, _coarse_to_fine(problem.domain, settings.coarsest)
+    solution, before, halved = None, float("inf"), _halved(problem.domain, settings.coarsest)
+    grids = _coarse_to_fine(halved, settings.coarsest)
     while grids:
         grid = grids.pop(0)
         here = problem if grid == problem.domain else problem.on(grid)
@@ -115,12 +120,16 @@ def newton(
         if solution is not None:
             level.start_from(solution.level)
         try:
-            solution = _solve(level, tolerance, settings, grid == problem.domain, note)
+            start = _start(level)
+            solution = _solve(level, start, tolerance, settings, grid == problem.domain, note)
         except KeyboardInterrupt:
             solution = Solution(level, level.begin(), INTERRUPTED)
             break
         if records and records[-1]["points"] != grid.size:  # nothing was left to do: the coarser grid resolves it all
             grids = grids[-1:]
+        elif start.defect > SLOW * before:
+            grids = [finer for finer in grids if finer in halved]
+        before = start.defect
     assert solution is not None
     solution = replace(solution, level=solution.level.here, records=tuple(records))
     return _on(problem, space, solution)
@@ -135,17 +144,25 @@ def _on(problem: Problem, space: Space, solution: Solution) -> Solution:
     return replace(solution, level=level, state=_start(level))
 
 
-def _coarse_to_fine(grid: Grid, coarsest: int) -> list[Grid]:
-    """Grids with half the points of each axis, coarse to fine."""
+def _halved(grid: Grid, coarsest: int) -> list[Grid]:
+    """The grid and those with half the points of each axis, again and again, coarse to fine."""
     grids = [grid]
     while min(grids[0].shape) >= 2 * coarsest:
         grids.insert(0, replace(grid, shape=tuple((n + 1) // 2 for n in grids[0].shape)))
     return grids
 
 
-def _solve(level: Level, tolerance: float, settings: NewtonKrylov, last: bool, note: Watch) -> Solution:
-    """Newton's method on one grid from the coefficients that the level holds."""
-    state = _start(level)
+def _coarse_to_fine(halved: list[Grid], coarsest: int) -> list[Grid]:
+    """These grids, and before each one with two thirds of its points, on which less is lacking of a series that is smooth."""
+    grids = []
+    for grid in halved:
+        between = replace(grid, shape=tuple(next_fast_len(-(-2 * n // 3), real=True) for n in grid.shape))
+        grids += [between, grid] if min(between.shape) >= coarsest else [grid]
+    return grids
+
+
+def _solve(level: Level, state: State, tolerance: float, settings: NewtonKrylov, last: bool, note: Watch) -> Solution:
+    """Newton's method on one grid from the coefficients that the level holds, whose state is given."""
     if not last:  # superalgebraic convergence squares the truncation error from grid to grid
         tolerance = max(0.5 * tolerance, 1e-2 * min(state.defect, 1e-3) ** 2)
     for step in range(1, settings.steps + 1):
