@@ -153,7 +153,7 @@ def _halved(grid: Grid, coarsest: int) -> list[Grid]:
 
 
 def _coarse_to_fine(halved: list[Grid], coarsest: int) -> list[Grid]:
-    """These grids, and before each one with two thirds of its points, on which less is lacking of a series that is smooth."""
+    """Halved grids, and before each a grid with two thirds of its points, on which less is lacking of a series that is smooth."""
     grids = []
     for grid in halved:
         between = replace(grid, shape=tuple(next_fast_len(-(-2 * n // 3), real=True) for n in grid.shape))
