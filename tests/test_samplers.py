@@ -34,6 +34,7 @@ from pmasolve import (
 )
 from pmasolve.cli.app import app
 from pmasolve.gaussian import Normal
+from pmasolve.samples.samplers import matrices
 from pmasolve.samples.samplers.choosing import affordable
 from pmasolve.samples.samplers.modes import Modes, judged
 from pmasolve.samples.samplers.objectives import Likelihood
@@ -335,6 +336,7 @@ def test_ends_by_name() -> None:
             r"15 free parameters for 12 diff",
         ),
         (lambda x: MongeAmpereSampler(SampleProblem(x), Span(ridges=200)), "205 free parameters for"),
+        (lambda x: ImplicitSampler(SampleProblem(x > 0), LogSumExp(8)), "8 anchors for 4 different points"),
         (lambda x: LogSumExp(0), "anchors=0"),
         (lambda x: LogSumExp(3, eps=-1.0), "eps=-1.0"),
         (lambda x: Span(scales=(0.0,)), "scales="),
@@ -549,3 +551,63 @@ def test_data_far_from_the_origin_are_refused() -> None:
     with pytest.raises(ValueError, match="standard deviations from the origin"):
         pma.SampleProblem(x + 1e8)
     pma.SampleProblem(x + 1e4)
+
+
+def fresh_excess(flow, normal: np.ndarray, fresh: np.ndarray) -> tuple[pma.Trajectory, float]:
+    """A run to rest, and the nats a fresh point that its law has more than the normal law of the given points."""
+    run = evolve(flow, [40.0], throw=False, progress=False)
+    law = Normal(normal.mean(axis=0), np.cov(normal.T).reshape(normal.shape[1], -1))
+    return run, float(np.mean(law.log_density(Cloud(fresh)))) - as_sampler(run).log_likelihood(Cloud(fresh))
+
+
+@pytest.mark.parametrize(
+    ("n", "copies", "anchors", "held_out", "words"),
+    [
+        (50, 10, 8, 0.1, "held-out points have"),  # ended as reached: copies of a point told of the point held out
+        (60, 1, 16, 0.1, "normal law"),  # stopped early, which is ok: six points said so
+        (100, 1, 20, 0.0, "as far as the fitted ones can tell"),  # reached: nothing was held out
+        (1000, 1, 32, 0.1, "held-out points have"),  # reached: the end at rest was not judged
+    ],
+)
+def test_worse_than_a_normal_law_is_said(n: int, copies: int, anchors: int, held_out: float, words: str) -> None:
+    rng = np.random.default_rng(41)
+    x, fresh = rng.standard_normal((n, 2)), rng.standard_normal((2000, 2))
+    problem = SampleProblem(np.repeat(x, copies, axis=0), held_out=held_out)
+    run, excess = fresh_excess(ImplicitSampler(problem, LogSumExp(anchors)), x, fresh)
+    outcome = as_sampler(run).outcome
+    print(f"{outcome.name}: {excess:.3f} nats, {outcome.advice}")
+    assert excess > 0.04
+    assert outcome.name == "overfitting"
+    assert words in outcome.advice
+    run, excess = fresh_excess(ImplicitSampler(SampleProblem(x), LogSumExp(1)), x, fresh)
+    assert as_sampler(run).outcome.ok, "the family of normal laws"
+    assert excess < 0.05
+
+
+def test_the_start_knows_nothing_of_what_is_held_out() -> None:
+    """The covariance of all points, of which it was made, gave held-out points eight nats less than fresh ones."""
+    rng = np.random.default_rng(42)
+    x, fresh = rng.standard_normal((200, 50)), rng.standard_normal((1000, 50))
+    flow = ImplicitSampler(SampleProblem(x, held_out=0.4), LogSumExp(1))
+    run = evolve(flow, [1.0], throw=False)
+    excess = -as_sampler(run).log_likelihood(Cloud(fresh)) - run.records["held_out"][-1]
+    print(f"{excess:.1f} nats")
+    assert abs(excess) < 3
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_small_matrices(dim: int) -> None:
+    """Closed forms beside LAPACK; a singular matrix says nothing of the others."""
+    rng = np.random.default_rng(43)
+    A, r = rng.standard_normal((6, dim, dim)), rng.standard_normal((6, dim))
+    H = A @ np.swapaxes(A, 1, 2) + 0.1 * np.eye(dim)
+    H[1] *= -1
+    assert np.allclose(matrices.inverse_of(H), np.linalg.inv(H), rtol=1e-12)
+    sign, logs = np.linalg.slogdet(H)
+    assert np.allclose(matrices.log_det(H), np.where(sign > 0, logs, np.nan), rtol=1e-12, equal_nan=True)
+    exact = np.linalg.solve(H, r[:, :, None])[:, :, 0]
+    H[2] = 0.0
+    found = matrices.solve(H, r)
+    assert not np.isfinite(found[2]).all()
+    others = np.arange(6) != 2
+    assert np.allclose(found[others], exact[others], rtol=1e-10)

@@ -104,7 +104,7 @@ def choose_family(
     rungs = [integer(count, "anchors") for count in anchors]
     if not rungs or rungs != sorted(set(rungs)):
         raise ValueError(f"anchors={anchors}: give increasing numbers of anchors, for example (1, 4, 16)")
-    folds = list(_folds(len(problem.data), seed))
+    folds = list(_folds(problem, seed))
     points = 0.9 * min(len(np.unique(problem.data[fitted], axis=0)) for fitted, _ in folds)
     allowed = [count for count in rungs if parameters(count, problem.dim, problem.dim <= FULL) <= points] or rungs[:1]
     terms: list[Array] = []
@@ -145,16 +145,19 @@ def parameters(count: int, dim: int, full: bool) -> int:
     >>> problem = SampleProblem(np.random.default_rng(0).standard_normal((200, 2)))
     >>> parameters(4, 2, True), LogSumExp(4).started(problem, 0).free
     (15, 15)
+    >>> parameters(1, 2, True), LogSumExp(1).started(problem, 0).free  # a normal law
+    (5, 5)
     """
-    return count * (dim + 1) + (dim * (dim + 1) // 2 if full else dim)
+    return count * (dim + 1) - (count == 1) + (dim * (dim + 1) // 2 if full else dim)
 
 
-def _folds(count: int, seed: int) -> Iterator[tuple[Array, Array]]:
-    """Fitted and held-out points, by number."""
-    order = np.random.default_rng(seed).permutation(count)
-    for fold in range(FOLDS if count < MANY else 1):
-        held = order[fold::FOLDS]
-        yield np.setdiff1d(order, held), held
+def _folds(problem: SampleProblem, seed: int) -> Iterator[tuple[Array, Array]]:
+    """Fitted and held-out points, by number; copies of one point are of one fold."""
+    label, counts = problem.copies
+    turn = np.random.default_rng(seed).permutation(len(counts))
+    for fold in range(FOLDS if len(label) < MANY else 1):
+        out = np.isin(label, turn[fold::FOLDS])
+        yield np.flatnonzero(~out), np.flatnonzero(out)
 
 
 def _held_out(problem: SampleProblem, family: LogSumExp, folds: Sequence[tuple[Array, Array]], seed: int) -> Array:

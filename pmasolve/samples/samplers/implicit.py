@@ -15,6 +15,7 @@ from ...problems.times import admit_multiples
 from .log_sum_exp import LogSumExp
 from .modes import ENOUGH_KL
 from .objectives import Measured, Objective
+from .overfitting import SMALLER
 from .parameters import Parameters
 from .potentials import Family, Given, Parametric
 from .readings import OnReference
@@ -45,9 +46,12 @@ class Fitted(Given, Protocol):
         """In which the flow works."""
         ...
 
-    @property
-    def standard(self) -> Given:
-        """The problem in that unit."""
+    def doubt(self, psi: Parametric, seed: int) -> str:
+        """What is against the law of a potential, in words."""
+        ...
+
+    def seen(self, seed: int) -> Given:
+        """In that unit, without what is held out: what the start of a family may know."""
         ...
 
     def admit(self, count: int) -> None:
@@ -118,7 +122,8 @@ class ImplicitSampler:
     t counts steps; at rest, the flow reaches every later time without further ones.  Records of data: ``nll``, ``held_out``,
     ``min_hessian``; of posteriors ``kl``, ``reverse_kl``, ``log_z``, ``ess``, ``min_hessian``; of both ``damping``, ``drop``.
     Where the likelihood of held-out points is worse than its best by three standard errors or 0.1 nats twice in a row, the best is
-    kept, and the end is "stopped early" if that is better for them than a normal law, else "overfitting", which is not ok.
+    kept, and the end is "stopped early".  Any end is "overfitting", which is not ok, where a normal law is as good: by held-out
+    points if these are clear, else by fitted ones, of which a law with p numbers for n points is flattered by p/(n − p − 1) nats.
     Other ends that are not ok: "no descent"; of data "reference not reached", at rest or not (∇ψ* carries the points off the
     reference, so that at least 5 % of the samples are misplaced); of a posterior at rest "modes missed" (as in `Sampler.evidence`),
     "low ess" (importance samples are worth less than a tenth), "large kl".
@@ -152,7 +157,7 @@ class ImplicitSampler:
     @cached_property
     def first(self) -> Parametric:
         """ψ_0, the start of the family."""
-        return self.family.started(self.problem.standard, self.seed)
+        return self.family.started(self.problem.seen(self.seed), self.seed)
 
     @cached_property
     def states(self) -> Parameters:
@@ -192,6 +197,10 @@ class ImplicitSampler:
                 "initial: the potential of these parameters is not convex, or sends no point to some of the data"
             )
         return ImplicitState(t, stage, here, FIRST, best=here)
+
+    def doubt(self, psi: Parametric) -> str:
+        """What is against the law of a potential, at rest or not."""
+        return self.problem.doubt(psi, self.seed)
 
     def potential(self, state: ImplicitState) -> Array:
         """The parameters, less those of the start."""
@@ -252,16 +261,20 @@ class ImplicitSampler:
         state = _compared(state)
         if state.rises >= RISES:
             return replace(state, here=state.best, done=True, outcome=self._kept(state))
-        outcome = self.problem.verdict(state.here.psi, state.record, self.enough) if rest else REACHED
-        return replace(state, done=rest, outcome=outcome)
+        return replace(state, done=rest, outcome=self._at_rest(state) if rest else REACHED)
+
+    def _at_rest(self, state: ImplicitState) -> Outcome:
+        """What the problem says of a potential at rest, and whether a normal law is as good."""
+        if told := self._objectives[state.stage].against(state.here):
+            return OVERFITTING.advising(f"{told}: {SMALLER}")
+        return self.problem.verdict(state.here.psi, state.record, self.enough)
 
     def _kept(self, state: ImplicitState) -> Outcome:
         """Of the best potential by held-out points: whether it is better than a normal law."""
-        found, normal = float(np.mean(state.best.held)), float(np.mean(self._objectives[state.stage].baseline()))
-        told = f"{found:.3f} nats a held-out point, where a normal law has {normal:.3f}"
-        if found >= normal:
-            return OVERFITTING.advising(f"at its best {told}: fewer anchors (choose_family), or more points")
-        return STOPPED_EARLY.advising(f"after {state.steps} steps; the best is kept: {told}")
+        if told := self._objectives[state.stage].against(state.best):
+            return OVERFITTING.advising(f"at its best {told}: {SMALLER}")
+        found = float(np.mean(state.best.held))
+        return STOPPED_EARLY.advising(f"after {state.steps} steps; the best is kept: {found:.3f} nats a held-out point")
 
 
 def damped(F: Array, psi: Parametric) -> Array:

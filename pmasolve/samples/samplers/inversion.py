@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ...machine.arrays import Array
-from .potentials import Local, Parametric, blocks
+from .matrices import dots, log_det, solve
+from .potentials import Parametric, blocks
 
-ITERATIONS, HALVINGS = 80, 40
+EVALUATIONS = 200  # at most, of one point, steps and shorter steps together
+SHORTEST = 2.0**-40  # of a Newton step; then it is taken as it is
 SUFFICIENT = 1e-4  # of the decrease that the slope promises
 ROUNDING = 1e-13  # of ψ(y) and of x·y, by which their difference may rise
 
@@ -26,54 +28,42 @@ def inverse(psi: Parametric, x: Array, start: Array, tol: float, least: float = 
     tol : relative.
     least : what roundings leave of large terms in ∇ψ that cancel.
     """
-    y, size = (
-        start.copy(),
-        tol * (1 + np.abs(x).max(axis=1, initial=0.0)) + least,
-    )  # of units of the potential, see `units`
+    return inverse_and_log_det(psi, x, start, tol, least)[0]
+
+
+def inverse_and_log_det(psi: Parametric, x: Array, start: Array, tol: float, least: float = 0.0) -> tuple[Array, Array]:
+    """`inverse`, and log det D²ψ there, (n,), for which the last step has all that is needed; NaN where it is not positive."""
+    size = tol * (1 + np.abs(x).max(axis=1, initial=0.0)) + least  # of units of the potential, see `units`
+    y, logs = np.full(x.shape, np.nan), np.full(len(x), np.nan)
     for part in blocks(len(x), psi.width):
-        y[part] = _newton(psi, x[part], y[part], size[part])
-    return y
+        y[part], logs[part] = _newton(psi, x[part], start[part], size[part])
+    return y, logs
 
 
-def _newton(psi: Parametric, x: Array, y: Array, tol: Array) -> Array:
-    active, here = np.arange(len(x)), psi.at(y)
-    for _ in range(ITERATIONS):
-        residual = here.gradient - x[active]
-        open_ = ~(np.linalg.norm(residual, axis=1) <= tol)
-        if not open_.any():
-            return y
-        if not open_.all():
-            active, here, residual, tol = active[open_], here.only(open_), residual[open_], tol[open_]
-        step, ok = _solved(here.hessian, residual)
-        if not ok:
-            break
-        y[active], here = _searched(psi, x[active], y[active], here, step, np.sum(step * residual, axis=1))
-    lost = ~(np.linalg.norm(here.gradient - x[active], axis=1) <= tol)
-    y[active[lost]] = np.nan
-    return y
-
-
-def _solved(hessian: Array, residual: Array) -> tuple[Array, bool]:
-    """Newton's steps, and whether every matrix could be solved."""
-    try:
-        step = -np.linalg.solve(hessian, residual[:, :, None])[:, :, 0]
-    except np.linalg.LinAlgError:  # one of them is singular to rounding: far from where the potential is used
-        return residual, False
-    return step, bool(np.isfinite(step).all())
-
-
-def _searched(psi: Parametric, x: Array, y: Array, here: Local, step: Array, slope: Array) -> tuple[Array, Local]:
-    """The longest of the steps 1, ½, ¼, … that lowers ψ(y) − x·y enough, for each point."""
-    product = np.sum(x * y, axis=1)
-    value = here.value - product
-    rounding, t = ROUNDING * (1 + np.abs(here.value) + np.abs(product)), np.ones(len(x))
-    new = y + step
-    there = psi.at(new)
-    for _ in range(HALVINGS):
-        worse = ~(there.value - np.sum(x * new, axis=1) <= value + SUFFICIENT * t * slope + rounding)
-        if not worse.any():
-            break
-        t[worse] *= 0.5
-        new = y + t[:, None] * step
-        there = psi.at(new)
-    return new, there
+def _newton(psi: Parametric, x: Array, start: Array, size: Array) -> tuple[Array, Array]:
+    """Each point takes the longest of the steps 1, ½, ¼, … that lowers ψ(y) − x·y enough: one evaluation is a trial of each."""
+    y, logs = np.full(x.shape, np.nan), np.full(len(x), np.nan)
+    rows, here, step = np.arange(len(x)), start.copy(), np.zeros_like(start)
+    t, bound, slope = np.zeros(len(x)), np.zeros(len(x)), np.zeros(len(x))
+    for _ in range(EVALUATIONS):
+        there = psi.at(here + t[:, None] * step)
+        product, residual = dots(x, there.y), there.gradient - x
+        height = there.value - product
+        taken = (height <= bound + SUFFICIENT * t * slope) | (t < SHORTEST)
+        done = taken & (dots(residual, residual) <= size**2)
+        if done.any():
+            y[rows[done]], logs[rows[done]] = there.y[done], log_det(there.hessian[done])
+            if done.all():
+                break
+        t = np.where(taken, 1.0, 0.5 * t)
+        new = taken & ~done
+        if new.any():
+            rounding = ROUNDING * (1 + np.abs(there.value) + np.abs(product))
+            here[new], bound[new] = there.y[new], (height + rounding)[new]
+            step[new] = -solve(there.hessian[new], residual[new])
+            slope[new] = dots(step[new], residual[new])
+        kept = ~done & np.isfinite(step).all(axis=1)
+        if not kept.all():
+            rows, x, size, here, step = rows[kept], x[kept], size[kept], here[kept], step[kept]
+            t, bound, slope = t[kept], bound[kept], slope[kept]
+    return y, logs

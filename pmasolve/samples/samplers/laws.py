@@ -10,29 +10,24 @@ from __future__ import annotations
 import numpy as np
 
 from ...machine.arrays import Array
-from .inversion import inverse
+from .inversion import inverse_and_log_det
+from .matrices import inverse_of, log_det
 from .potentials import Local, Parametric, blocks
 from .reference import Nodes, Reference
-
-
-def log_det(here: Local) -> Array:
-    """log det D²ψ, (n,); NaN where D²ψ is not positive."""
-    sign, logs = np.linalg.slogdet(here.hessian)
-    return np.where(sign > 0, logs, np.nan)
 
 
 def log_density_at(psi: Parametric, nu: Reference, z: Array) -> Array:
     """log ρ at the points ∇ψ(z), (n,)."""
     out = nu.log_density(z)
     for part in blocks(len(z), psi.width):
-        out[part] -= log_det(psi.at(z[part]))
+        out[part] -= log_det(psi.at(z[part]).hessian)
     return out
 
 
 def log_density(psi: Parametric, nu: Reference, x: Array, start: Array, tol: float) -> tuple[Array, Array]:
     """log ρ at points x (n, d), and their preimages z, which `start` guesses."""
-    z = inverse(psi, x, start, tol)
-    return log_density_at(psi, nu, z), z
+    z, logs = inverse_and_log_det(psi, x, start, tol)
+    return nu.log_density(z) - logs, z
 
 
 def images(psi: Parametric, y: Array) -> Array:
@@ -53,8 +48,7 @@ def least_curvature(psi: Parametric, y: Array) -> float:
 
 def pulled(here: Local, nu: Reference) -> tuple[Array, Array]:
     """r and G of the formula at the head of this file, (n, d) and (n, d, d)."""
-    G = np.linalg.inv(here.hessian)
-    G = 0.5 * (G + np.swapaxes(G, 1, 2))
+    G = inverse_of(here.hessian)
     return np.matmul(G, (nu.slope(here.y) + here.third(G))[:, :, None])[:, :, 0], G
 
 

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from ...machine.arrays import Array, integer, number
+from .matrices import dots
 from .potentials import Given
 
 FLOOR = 1e-3  # Q ⪰ FLOOR × least deviation of the data, or more (`finest`), so that maps have inverses, and laws tails
@@ -123,8 +124,8 @@ class LogSumExpPotential:
 
     @property
     def free(self) -> int:
-        """Parameters that change the map: all anchors shifted against c, and all offsets, change nothing."""
-        return self.params.size - self.dim - 1
+        """Parameters that change the map: all anchors shifted against c, all offsets, and ε of one anchor change nothing."""
+        return self.params.size - self.dim - 1 - (len(self.a) == 1)
 
     @property
     def groups(self) -> Array:
@@ -171,12 +172,14 @@ class LogSumExpAt:
 
     def __init__(self, psi: LogSumExpPotential, y: Array) -> None:
         self.psi, self.y = psi, y
-        self.u = (y @ psi.a.T - psi.b) / psi.eps
-        top = self.u.max(axis=1, keepdims=True)
-        weights = np.exp(self.u - top)
-        total = weights.sum(axis=1, keepdims=True)
-        self.p = weights / total
-        self.log_sum = (np.log(total) + top)[:, 0]
+        self.u = y @ (psi.a.T / psi.eps)
+        self.u -= psi.b / psi.eps
+        top = self.u.max(axis=1)
+        self.p = self.u - top[:, None]
+        np.exp(self.p, out=self.p)
+        total = self.p @ np.ones(self.p.shape[1])
+        self.p /= total[:, None]
+        self.log_sum = np.log(total) + top
 
     def only(self, where: Array) -> LogSumExpAt:
         """Some of the points, without computing anything again."""
@@ -189,7 +192,7 @@ class LogSumExpAt:
     def value(self) -> Array:
         """ψ, (n,)."""
         psi, y = self.psi, self.y
-        return 0.5 * np.sum((y @ psi.Q) * y, axis=1) + y @ psi.c + psi.eps * self.log_sum
+        return 0.5 * dots(y @ psi.Q, y) + y @ psi.c + psi.eps * self.log_sum
 
     @cached_property
     def mean(self) -> Array:
@@ -211,7 +214,7 @@ class LogSumExpAt:
     def tangent(self) -> Array:
         """∂ψ/∂θ, (n, p)."""
         psi, y, p = self.psi, self.y, self.p
-        entropy = self.log_sum - np.sum(p * self.u, axis=1)
+        entropy = self.log_sum - dots(p, self.u)
         quadratic = 0.5 * _forms(psi.basis, y, y)
         anchors = (p[:, :, None] * y[:, None, :]).reshape(len(y), -1)
         return np.hstack([anchors, -p, y, quadratic, psi.eps * entropy[:, None]])
@@ -219,24 +222,32 @@ class LogSumExpAt:
     def paired(self, r: Array, G: Array) -> Array:
         """∂_θ(r·∇ψ(y) + tr(G D²ψ(y))) for vectors r (n, d) and symmetric matrices G (n, d, d) that do not move, (n, p)."""
         psi, y, p, eps = self.psi, self.y, self.p, self.psi.eps
+        n, (m, d) = len(y), psi.a.shape
         q, spread = self._quadratic(G)
-        along = r @ psi.a.T - np.sum(r * self.mean, axis=1)[:, None]
-        w = p * (along + (q - spread[:, None]) / eps)
-        images = np.matmul(psi.a - self.mean[:, None, :], G) * (2 / eps)  # (n, m, d)
-        images += r[:, None, :]
-        images *= p[:, :, None]
-        images += w[:, :, None] * (y / eps)[:, None, :]
-        quadratic = _forms(psi.basis, r, y) + G.reshape(len(y), -1) @ psi.basis.reshape(len(psi.basis), -1).T
-        log_eps = -np.sum(w * self.u, axis=1) - spread / eps
-        return np.hstack([images.reshape(len(y), -1), -w / eps, r, quadratic, log_eps[:, None]])
+        w = self._moved(r, q, spread)
+        images = (G.reshape(-1, d) @ psi.a.T).reshape(
+            n, d, m
+        )  # the long axis last: p, w and exponentials are so as well
+        images -= np.matmul(G, self.mean[:, :, None])
+        images *= 2 / eps
+        images += r[:, :, None]
+        images *= p[:, None, :]
+        images += (y / eps)[:, :, None] * w[:, None, :]
+        out = np.empty((n, psi.params.size))
+        out[:, : m * d].reshape(n, m, d)[:] = np.swapaxes(images, 1, 2)
+        out[:, m * d : m * d + m] = w
+        out[:, m * d : m * d + m] /= -eps
+        quadratic = _forms(psi.basis, r, y) + G.reshape(n, -1) @ psi.basis.reshape(len(psi.basis), -1).T
+        log_eps = -dots(w, self.u) - spread / eps
+        out[:, m * d + m :] = np.hstack([r, quadratic, log_eps[:, None]])
+        return out
 
     def paired_sum(self, r: Array, G: Array) -> Array:
         """The sum of `paired` over the points, (p,), without the array (n, p)."""
         psi, y, p, eps = self.psi, self.y, self.p, self.psi.eps
         d = psi.dim
         q, spread = self._quadratic(G)
-        along = r @ psi.a.T - np.sum(r * self.mean, axis=1)[:, None]
-        w = p * (along + (q - spread[:, None]) / eps)
+        w = self._moved(r, q, spread)
         met = (p.T @ G.reshape(len(y), -1)).reshape(-1, d, d)
         images = np.matmul(met, psi.a[:, :, None])[:, :, 0] - p.T @ np.matmul(G, self.mean[:, :, None])[:, :, 0]
         anchors = w.T @ y / eps + p.T @ r + (2 / eps) * images
@@ -247,14 +258,27 @@ class LogSumExpAt:
     def third(self, G: Array) -> Array:
         """∇_y tr(G D²ψ(y)), (n, d)."""
         q, spread = self._quadratic(G)
-        return (self.p * (q - spread[:, None])) @ self.psi.a / self.psi.eps**2
+        q -= spread[:, None]
+        q *= self.p
+        return q @ self.psi.a / self.psi.eps**2
 
     def _quadratic(self, G: Array) -> tuple[Array, Array]:
         """q_j = α_jᵀGα_j, (n, m), and its mean Σp_j q_j, (n,)."""
         a = self.psi.a
         image = np.matmul(G, self.mean[:, :, None])[:, :, 0]
-        q = G.reshape(len(G), -1) @ _squares(a).T - 2 * image @ a.T + np.sum(image * self.mean, axis=1)[:, None]
-        return q, np.sum(self.p * q, axis=1)
+        q = G.reshape(len(G), -1) @ _squares(a).T
+        q -= image @ (2 * a.T)
+        q += dots(image, self.mean)[:, None]
+        return q, dots(self.p, q)
+
+    def _moved(self, r: Array, q: Array, spread: Array) -> Array:
+        """w_j = p_j (r·α_j + (q_j − Σp q)/ε), (n, m); q is used up."""
+        q -= spread[:, None]
+        q /= self.psi.eps
+        q += r @ self.psi.a.T
+        q -= dots(r, self.mean)[:, None]
+        q *= self.p
+        return q
 
 
 def _squares(a: Array) -> Array:

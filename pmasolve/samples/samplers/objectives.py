@@ -13,6 +13,8 @@ import numpy as np
 
 from ...machine.arrays import Array
 from .laws import fisher, images, least_curvature, log_density, log_density_at, mean_score
+from .matrices import inverse_of
+from .overfitting import flattered, no_better, normal_of
 from .potentials import Parametric, blocks
 from .reference import Nodes, Reference
 from .units import Unit
@@ -60,8 +62,8 @@ class Objective(Protocol):
         """What people want to see."""
         ...
 
-    def baseline(self) -> Array:
-        """Terms of points that are not fitted, of the simplest law, which any other must beat."""
+    def against(self, here: Measured) -> str:
+        """Why the simplest law is as good; empty where it is not."""
         ...
 
 
@@ -121,10 +123,13 @@ class Likelihood:
             "min_hessian": self.unit.spread * least_curvature(here.psi, here.at),
         }
 
-    def baseline(self) -> Array:
-        """Of the normal law with the mean and the covariance of the fitted points."""
-        mean, covariance = self.x.mean(axis=0), np.cov(self.x.T).reshape(self.x.shape[1], -1)
-        return self.unit.log_volume - Reference(mean, np.linalg.cholesky(covariance)).log_density(self.held)
+    def against(self, here: Measured) -> str:
+        """What `no_better` says of a normal law with the moments of the fitted points."""
+        normal, numbers = normal_of(self.x)
+        different = len(np.unique(self.x, axis=0))
+        gap = here.value - self.unit.log_volume + float(np.mean(normal.log_density(self.x)))
+        gap += flattered(here.psi.free, different) - min(flattered(numbers, different), float(different))
+        return no_better(here.held - self.unit.log_volume + normal.log_density(self.held), gap)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +160,7 @@ class Divergence:
         total = np.zeros(psi.params.size)
         for part in blocks(len(y), psi.width):
             at, w = psi.at(y[part]), weights[part]
-            total += at.paired_sum(self.grad_f(at.gradient) * w[:, None], -np.linalg.inv(at.hessian) * w[:, None, None])
+            total += at.paired_sum(self.grad_f(at.gradient) * w[:, None], -inverse_of(at.hessian) * w[:, None, None])
         return total
 
     def curvature(self, here: Measured) -> Array:
@@ -167,9 +172,9 @@ class Divergence:
         """``kl``, ``reverse_kl``, ``log_z``, ``ess`` by importance weights at the nodes, and ``min_hessian``."""
         return evidence(here.terms, self.nodes) | {"min_hessian": least_curvature(here.psi, self.nodes.points)}
 
-    def baseline(self) -> Array:
-        """All points are fitted."""
-        return np.empty(0)
+    def against(self, here: Measured) -> str:
+        """f is known, and judges."""
+        return ""
 
 
 def log_ratio(psi: Parametric, nu: Reference, f: Callable[[Array], Array], y: Array) -> Array:

@@ -98,6 +98,14 @@ class Posterior:
         """Itself."""
         return self
 
+    def doubt(self, psi: Parametric, seed: int) -> str:
+        """Nothing: `Sampler.evidence` is what judges."""
+        return ""
+
+    def seen(self, seed: int) -> Posterior:
+        """Itself: nothing is held out."""
+        return self
+
     @cached_property
     def mean(self) -> Array:
         """The mode that is found from 0; 0 with a spread, (d,)."""

@@ -75,7 +75,7 @@ class SampleProblem:
 
     @property
     def held(self) -> int:
-        """How many points are held out."""
+        """How many points are held out, at most."""
         return int(self.held_out * len(self.data))
 
     @cached_property
@@ -87,6 +87,41 @@ class SampleProblem:
     def standard(self) -> SampleProblem:
         """Points about their mean and over their spread, with what else was given."""
         return SampleProblem(self.unit.white(self.data), self.reference, self.held_out)
+
+    @cached_property
+    def copies(self) -> tuple[Array, Array]:
+        """Which of the different points each one is, by number, (n,), and how often each of them comes."""
+        _, first, label, counts = np.unique(
+            self.data, axis=0, return_index=True, return_inverse=True, return_counts=True
+        )
+        order = np.argsort(first)
+        return np.argsort(order)[label.reshape(-1)], counts[order]
+
+    def split(self, seed: int) -> tuple[Array, Array]:
+        """Rows that are fitted and rows that are held out; copies of one point stay together, or they would tell of it.
+
+        Examples
+        --------
+        >>> fitted, held = SampleProblem([0.0, 1.0, 2.0, 3.0, 1.0, 4.0], held_out=0.4).split(1)
+        >>> sorted(fitted.tolist() + held.tolist()), (1 in fitted) == (4 in fitted)
+        ([0, 1, 2, 3, 4, 5], True)
+        """
+        label, counts = self.copies
+        order = np.random.default_rng(seed).permutation(len(counts))
+        few = np.where(counts[order] <= self.held, counts[order], 0)
+        out = np.zeros(len(counts), bool)
+        out[order[(few > 0) & (np.cumsum(few) <= self.held)]] = True
+        rows = np.argsort(np.argsort(order)[label], kind="stable")
+        return rows[~out[label[rows]]], rows[out[label[rows]]]
+
+    def doubt(self, psi: Parametric, seed: int) -> str:
+        """What is against the law of a potential: that a normal law is as good; empty where nothing is."""
+        objective = self.objectives(1, seed)[0]
+        return objective.against(objective.measured(psi, None))
+
+    def seen(self, seed: int) -> SampleProblem:
+        """The fitted points in standard units: a start that knew the others would flatter their likelihood."""
+        return SampleProblem(self.standard.data[self.split(seed)[0]], self.reference, 0.0)
 
     @cached_property
     def mean(self) -> Array:
@@ -107,6 +142,8 @@ class SampleProblem:
         """k-means centres, their shares of the points, and the covariance around them."""
         if count == 1:
             return self.mean[None], np.ones(1), self.covariance
+        if count > len(self.copies[1]):
+            raise ValueError(f"{count} anchors for {len(self.copies[1])} different points: give fewer anchors, or more points")
         centres, labels = kmeans2(self.data, count, minit="++", seed=np.random.default_rng(seed), iter=20)
         shares = np.maximum(np.bincount(labels, minlength=count), 0.5) / len(self.data)
         around = self.data - centres[labels]
@@ -114,7 +151,7 @@ class SampleProblem:
 
     def admit(self, count: int) -> None:
         """Refuse more parameters than different points."""
-        different = min(len(np.unique(self.data, axis=0)), len(self.data) - self.held)
+        different = min(len(self.copies[1]), len(self.data) - self.held)
         if count > different:
             raise ValueError(
                 f"{count} free parameters for {different} different points that are fitted: give more points, or a smaller "
@@ -137,9 +174,9 @@ class SampleProblem:
 
     def objectives(self, count: int, seed: int) -> tuple[Objective, ...]:
         """The one objective of `ImplicitSampler`: minus the mean log-likelihood, of points in standard units."""
-        order = np.random.default_rng(seed).permutation(len(self.data))
-        x, nodes = self.standard.data[order], self.reference.sobol(max(LEAST_NODES, count // 20), seed)
-        return (Likelihood(x[self.held :], x[: self.held], self.reference, nodes, self.unit, seed),)
+        (fitted, held), x = self.split(seed), self.standard.data
+        nodes = self.reference.sobol(max(LEAST_NODES, count // 20), seed)
+        return (Likelihood(x[fitted], x[held], self.reference, nodes, self.unit, seed),)
 
 
 def _checked(data: ArrayLike) -> Array:
