@@ -308,7 +308,7 @@ def test_ends_by_name() -> None:
     few = ImplicitSampler(SampleProblem(np.random.default_rng(2).standard_normal((80, 2)), held_out=0.4), LogSumExp(10))
     run = evolve(few, few.times(60)[-1:], throw=False)
     assert run.outcome.name == "overfitting"
-    assert "where a normal law has" in run.outcome.advice
+    assert "more than by a normal law" in run.outcome.advice
     assert run.records["nll"][-1] < run.records["held_out"][-1] - 0.3
     held = as_sampler(run).log_likelihood(few.problem.unit.back(few._objectives[0].held))
     assert -held <= run.records["held_out"].min() + 1e-9, "the best is kept"
@@ -579,9 +579,20 @@ def test_worse_than_a_normal_law_is_said(n: int, copies: int, anchors: int, held
     assert excess > 0.04
     assert outcome.name == "overfitting"
     assert words in outcome.advice
+    assert run.outcome == outcome
     run, excess = fresh_excess(ImplicitSampler(SampleProblem(x), LogSumExp(1)), x, fresh)
     assert as_sampler(run).outcome.ok, "the family of normal laws"
     assert excess < 0.05
+
+
+def test_a_run_at_rest_is_compared_with_a_normal_law() -> None:
+    """It ended as reached, a sixth of a nat worse."""
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((300, 1))
+    run, excess = fresh_excess(ImplicitSampler(SampleProblem(x), LogSumExp(8)), x, rng.standard_normal((2000, 1)))
+    assert excess > 0.1
+    assert run.outcome.name == "overfitting"
+    assert "at its best" not in run.outcome.advice
 
 
 def test_the_start_knows_nothing_of_what_is_held_out() -> None:

@@ -46,10 +46,6 @@ class Fitted(Given, Protocol):
         """In which the flow works."""
         ...
 
-    def doubt(self, psi: Parametric, seed: int) -> str:
-        """What is against the law of a potential, in words."""
-        ...
-
     def seen(self, seed: int) -> Given:
         """In that unit, without what is held out: what the start of a family may know."""
         ...
@@ -198,10 +194,6 @@ class ImplicitSampler:
             )
         return ImplicitState(t, stage, here, FIRST, best=here)
 
-    def doubt(self, psi: Parametric) -> str:
-        """What is against the law of a potential, at rest or not."""
-        return self.problem.doubt(psi, self.seed)
-
     def potential(self, state: ImplicitState) -> Array:
         """The parameters, less those of the start."""
         return state.here.psi.params - self.first.params
@@ -236,7 +228,12 @@ class ImplicitSampler:
 
     def last_look(self, state: ImplicitState) -> Outcome:
         """Of the state that a run ends with, where it is not at rest."""
-        return REACHED if state.done else self.problem.reached(state.here.psi)
+        return REACHED if state.done else self._unless_normal(state, self.problem.reached(state.here.psi))
+
+    def _unless_normal(self, state: ImplicitState, outcome: Outcome) -> Outcome:
+        """The outcome, or "overfitting" where a normal law is as good."""
+        told = self._objectives[state.stage].against(state.here) if outcome.ok else ""
+        return OVERFITTING.advising(f"{told}: {SMALLER}") if told else outcome
 
     def _step(self, objective: Objective, state: ImplicitState) -> tuple[Measured, float, float]:
         """The potential after a step, or the one before where none lowers the objective; damping and its growth."""
@@ -261,13 +258,10 @@ class ImplicitSampler:
         state = _compared(state)
         if state.rises >= RISES:
             return replace(state, here=state.best, done=True, outcome=self._kept(state))
-        return replace(state, done=rest, outcome=self._at_rest(state) if rest else REACHED)
-
-    def _at_rest(self, state: ImplicitState) -> Outcome:
-        """What the problem says of a potential at rest, and whether a normal law is as good."""
-        if told := self._objectives[state.stage].against(state.here):
-            return OVERFITTING.advising(f"{told}: {SMALLER}")
-        return self.problem.verdict(state.here.psi, state.record, self.enough)
+        if not rest:
+            return replace(state, outcome=REACHED)
+        outcome = self.problem.verdict(state.here.psi, state.record, self.enough)
+        return replace(state, done=True, outcome=self._unless_normal(state, outcome))
 
     def _kept(self, state: ImplicitState) -> Outcome:
         """Of the best potential by held-out points: whether it is better than a normal law."""

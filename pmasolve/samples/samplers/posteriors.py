@@ -98,10 +98,6 @@ class Posterior:
         """Itself."""
         return self
 
-    def doubt(self, psi: Parametric, seed: int) -> str:
-        """Nothing: `Sampler.evidence` is what judges."""
-        return ""
-
     def seen(self, seed: int) -> Posterior:
         """Itself: nothing is held out."""
         return self

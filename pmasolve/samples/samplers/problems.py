@@ -114,11 +114,6 @@ class SampleProblem:
         rows = np.argsort(np.argsort(order)[label], kind="stable")
         return rows[~out[label[rows]]], rows[out[label[rows]]]
 
-    def doubt(self, psi: Parametric, seed: int) -> str:
-        """What is against the law of a potential: that a normal law is as good; empty where nothing is."""
-        objective = self.objectives(1, seed)[0]
-        return objective.against(objective.measured(psi, None))
-
     def seen(self, seed: int) -> SampleProblem:
         """The fitted points in standard units: a start that knew the others would flatter their likelihood."""
         return SampleProblem(self.standard.data[self.split(seed)[0]], self.reference, 0.0)
@@ -143,7 +138,9 @@ class SampleProblem:
         if count == 1:
             return self.mean[None], np.ones(1), self.covariance
         if count > len(self.copies[1]):
-            raise ValueError(f"{count} anchors for {len(self.copies[1])} different points: give fewer anchors, or more points")
+            raise ValueError(
+                f"{count} anchors for {len(self.copies[1])} different points: give fewer anchors, or more points"
+            )
         centres, labels = kmeans2(self.data, count, minit="++", seed=np.random.default_rng(seed), iter=20)
         shares = np.maximum(np.bincount(labels, minlength=count), 0.5) / len(self.data)
         around = self.data - centres[labels]

@@ -16,7 +16,7 @@ from ...machine import archives
 from ...machine.arrays import Array, having, integer, real
 from ...machine.speaking import count, drawn, page, sheet
 from ...problems.grids import Box, Cloud
-from ...problems.outcomes import OVERFITTING, REACHED, Outcome
+from ...problems.outcomes import REACHED, Outcome
 from ...problems.points import Points, given
 from ...problems.problem import Problem
 from .inversion import inverse
@@ -24,7 +24,6 @@ from .laws import images, log_density_at
 from .log_sum_exp import LogSumExpPotential
 from .modes import ENOUGH_KL, Evidence, judged, missed
 from .objectives import evidence, log_ratio
-from .overfitting import SMALLER
 from .posteriors import Posterior
 from .potentials import Parametric
 from .reference import Nodes, Reference
@@ -230,7 +229,7 @@ def as_sampler(run: Trajectory, i: int | None = None) -> Sampler:
 
     Returns
     -------
-    `Sampler`, with the run's outcome, or "overfitting" where a normal law is as good for the data.
+    `Sampler`, with the run's outcome.
 
     Raises
     ------
@@ -248,10 +247,7 @@ def as_sampler(run: Trajectory, i: int | None = None) -> Sampler:
     flow = having(followed(run, "run").flow, "first", "run", remedy)
     u = run.latest[1] if i is None else run.potentials[run.entry(i)]
     psi, problem = flow.first.placed(flow.first.params + u), flow.problem
-    outcome = run.outcome
-    if outcome.ok and (told := flow.doubt(psi)):  # a run that ends before it is at rest has not been judged
-        outcome = OVERFITTING.advising(f"{told}: more steps, {SMALLER}")
-    return Sampler(psi, problem.reference, problem.unit, outcome)
+    return Sampler(psi, problem.reference, problem.unit, run.outcome)
 
 
 def load_sampler(path: str | os.PathLike[str]) -> Sampler:
