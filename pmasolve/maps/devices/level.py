@@ -25,7 +25,7 @@ class DeviceLevel:
     """The equation, with its arrays on the device; coefficients come to the processor from grid to grid and at the end."""
 
     def __init__(self, problem: Problem, library: Library) -> None:
-        library.admit(problem.domain)
+        library = library.on(problem.domain)
         self.problem, self.grid, self.library = problem, problem.domain, library
         self._equation = equation = Equation.of(problem, library)
         self._host, planes, columns = Waves(problem.domain), "planes", "columns"
@@ -150,5 +150,6 @@ def levels_on(device: Any, problem: Problem, space: Space) -> Levels:
             "with Fourier(); leave device= out for others"
         )
     library = library_of(device)
+    library.admit(grid)
     tried(problem, library)
     return lambda problem, space: DeviceLevel(problem, library)

@@ -28,6 +28,10 @@ class Library(Protocol):
         """Raise ``ValueError`` for a grid that the devices cannot share."""
         ...
 
+    def on(self, grid: Grid) -> Library:
+        """What calculates on a grid of the cascade: this, or one of the devices where they cannot share it."""
+        ...
+
     def constant(self, array: np.ndarray) -> Any:
         """Something to calculate with, the same on every device."""
         ...
@@ -83,6 +87,10 @@ class OneDevice:
 
     def admit(self, grid: Grid) -> None:
         """Every grid."""
+
+    def on(self, grid: Grid) -> Library:
+        """The one device there is."""
+        return self
 
     def constant(self, array: np.ndarray) -> Any:
         """An array on the device."""

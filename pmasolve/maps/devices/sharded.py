@@ -45,11 +45,18 @@ class Sharded:
 
     def admit(self, grid: Grid) -> None:
         """Any grid on one device; on several those that all can have an equal share of."""
-        if self.count > 1 and (grid.dim < 3 or grid.shape[0] % self.count or grid.shape[1] % self.count):
+        if not self._shares(grid):
             raise ValueError(
-                f"{grid!r} on {self.count} devices: give three axes, the first and the second of them multiples of {self.count} "
-                "on every grid of the cascade (raise coarsest= of NewtonKrylov), or a single device"
+                f"{grid!r} on {self.count} devices: give three axes, the first and the second of them multiples of {self.count}, "
+                "or a single device"
             )
+
+    def on(self, grid: Grid) -> Sharded:
+        """Coarser grids that the devices cannot share go to the first of them."""
+        return self if self._shares(grid) else sharded_over(self.jax, self.mesh.devices.flat[0])
+
+    def _shares(self, grid: Grid) -> bool:
+        return self.count == 1 or (grid.dim == 3 and grid.shape[0] % self.count == grid.shape[1] % self.count == 0)
 
     def constant(self, array: np.ndarray) -> Any:
         """JAX calculates with arrays of NumPy."""
