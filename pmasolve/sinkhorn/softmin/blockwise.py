@@ -14,7 +14,7 @@ import numpy as np
 
 from ...machine.arrays import Array
 from ...machine.threads import spread
-from .clouds.blocks import BLOCK, TILE, log_sums
+from .clouds.blocks import BLOCK, TILE, Sums, log_sums
 from .clouds.groups import Groups, grouped
 from .clouds.sides import Side, sort
 from .clouds.waves import log_sums_by_waves, waves
@@ -102,9 +102,10 @@ class FusedKernel:
         signs, shifts = images(self.space)
         tops, out = np.maximum.reduceat(h, np.arange(0, h.size, BLOCK)), np.empty(y.size)
 
+        sums = Sums(x.blocks, h, tops, y.tiles, signs, shifts, 0.5 / self.space.eps, cut)
+
         def tiles(begin: int, end: int) -> int:
-            c = 0.5 / self.space.eps
-            return log_sums(x.blocks, h, tops, y.tiles, signs, shifts, c, cut, wanted, group, known, begin, end, out)
+            return log_sums(sums, wanted, group, known, begin, end, out)
 
         self.tally["summed"] += spread(tiles, len(y.tiles.radii), h.size * len(signs) * TILE)
         return out

@@ -41,6 +41,19 @@ class Blocks(NamedTuple):
     radii: Array  # (count,): largest distance from the centre
 
 
+class Sums(NamedTuple):
+    """What is summed: exp(h[i] − c|x[i] − g·y[k]|²) over the sources x and the images g·y = σ∘y + s, for each target y."""
+
+    source: Blocks
+    h: Array
+    tops: Array  # the greatest h of each run of sources that share a bound
+    target: Blocks
+    signs: Array  # σ, (images, dim)
+    shifts: Array  # s
+    c: float
+    cut: float  # nats below a term of a sum at which others do not matter
+
+
 @inner(fastmath=PLAIN_MATH)
 def square_distances(x, start, y, k, out):
     """out[i] = |x[:, start+i] − y[:, k]|²."""
@@ -96,11 +109,12 @@ def place(target, tile, signs, shifts, y, centres):
 
 
 @inner
-def coarse_bounds(source, tops, wanted, group, centre, half, c, out):
+def coarse_bounds(sums, wanted, group, centre, half, out):
     """out[b] = max h − c·dist², with the distance between the bounding boxes of block b and of the tile; −inf if not wanted.
 
     ``wanted`` holds one flag for each ``group`` of so many points.
     """
+    source = sums.source
     for b in range(out.shape[0]):
         out[b] = -np.inf
         if not wanted[b * BLOCK // group]:
@@ -109,7 +123,7 @@ def coarse_bounds(source, tops, wanted, group, centre, half, c, out):
         for j in range(centre.shape[0]):
             gap = abs(source.centres[b, j] - centre[j, 0]) - source.halves[b, j] - half[j]
             gap2 += gap * gap if gap > 0 else 0.0
-        out[b] = tops[b] - c * gap2
+        out[b] = sums.tops[b] - sums.c * gap2
 
 
 @inner
@@ -137,11 +151,11 @@ def raise_shift(x, i, height, y, c, shift):
 
 
 @inner
-def find_shifts(source, h, tops, wanted, group, y, centres, half, c, cut, shift, squares, peaks):
+def find_shifts(sums, wanted, group, y, centres, half, shift, squares, peaks):
     """Fill ``peaks`` (images, blocks) with M, −inf where skipped; raise ``shift`` to a term of every target's sum."""
     best, g0, b0 = -np.inf, 0, 0
     for g in range(peaks.shape[0]):
-        coarse_bounds(source, tops, wanted, group, centres[g], half, c, peaks[g])
+        coarse_bounds(sums, wanted, group, centres[g], half, peaks[g])
         for b in range(peaks.shape[1]):
             if peaks[g, b] > best:
                 best, g0, b0 = peaks[g, b], g, b
@@ -151,13 +165,13 @@ def find_shifts(source, h, tops, wanted, group, y, centres, half, c, cut, shift,
     for turn in range(-1, peaks.shape[0]):  # first the most promising block, and again in its turn; compiled once
         for n in range(1 if turn < 0 else peaks.shape[1]):
             g, b = (g0, b0) if turn < 0 else (turn, n)
-            if peaks[g, b] < least - cut:
+            if peaks[g, b] < least - sums.cut:
                 peaks[g, b] = -np.inf
                 continue
-            top, i = block_peak(source, h, b, centres[g], c, squares)
+            top, i = block_peak(sums.source, sums.h, b, centres[g], sums.c, squares)
             if turn >= 0:
                 peaks[g, b] = top
-            least = raise_shift(source.points, i, h[i], y[g], c, shift)
+            least = raise_shift(sums.source.points, i, sums.h[i], y[g], sums.c, shift)
 
 
 @inner
@@ -172,12 +186,12 @@ def upper_bound(source, b, top, centre, y, k, c):
 
 
 @inner
-def add_blocks(source, h, peaks, y, centres, c, least, exact, shift, squares, total):
+def add_blocks(sums, peaks, y, centres, least, exact, shift, squares, total):
     """Visit the blocks whose bound is above shift + least: raise the shift to their exact maximum, or else add their
 
     sum of exp(h − c|x−y|² − shift) to ``total``.  Returns the number of pairs visited.
     """
-    pairs = 0
+    source, h, c, pairs = sums.source, sums.h, sums.c, 0
     for g in range(peaks.shape[0]):
         for b in range(peaks.shape[1]):
             if peaks[g, b] == -np.inf:
@@ -198,27 +212,27 @@ def add_blocks(source, h, peaks, y, centres, c, least, exact, shift, squares, to
 
 
 @njit(cache=True, nogil=True)
-def log_sums(source, h, tops, target, signs, shifts, c, cut, wanted, group, known, begin, end, out):
+def log_sums(sums, wanted, group, known, begin, end, out):
     """out[k] = log(exp(known[k]) + Σ_g Σ_i exp(h[i] − c|x[i] − g·y[k]|²)) for the targets of tiles begin … end−1.
 
     ``wanted`` says which pairs of groups of ``group`` points to sum (targets, sources); ``known`` may be −inf.
     Memory: one bound for each image and block.  Returns the number of pairs summed.
     """
-    images, dim = signs.shape
+    images, dim = sums.signs.shape
     y, centres = np.empty((images, dim, TILE)), np.empty((images, dim, 1))
-    peaks, squares = np.empty((images, tops.shape[0])), np.empty(BLOCK)
+    peaks, squares = np.empty((images, sums.tops.shape[0])), np.empty(BLOCK)
     shifts_of_tile, totals, pairs = np.empty(TILE), np.empty(TILE), 0
     for tile in range(begin, end):
-        count = place(target, tile, signs, shifts, y, centres)
+        count = place(sums.target, tile, sums.signs, sums.shifts, y, centres)
         shift, total = shifts_of_tile[:count], totals[:count]
         start = known[tile * TILE : tile * TILE + count]
         for k in range(count):
             shift[k] = start[k]
         row = wanted[tile * TILE // group]
-        find_shifts(source, h, tops, row, group, y, centres, target.halves[tile], c, cut, shift, squares, peaks)
+        find_shifts(sums, row, group, y, centres, sums.target.halves[tile], shift, squares, peaks)
         for exact in (True, False):  # one call is compiled once
-            least = GAP if exact else -cut
-            seen = add_blocks(source, h, peaks, y, centres, c, least, exact, shift, squares, total)
+            least = GAP if exact else -sums.cut
+            seen = add_blocks(sums, peaks, y, centres, least, exact, shift, squares, total)
             if exact:
                 for k in range(count):
                     total[k] = exp(start[k] - shift[k]) if start[k] > -np.inf else 0.0

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import combinations_with_replacement
-from math import comb, factorial, log
+from math import comb, factorial, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -150,8 +150,9 @@ def multiply(parent, coordinate, out):
 
 
 @inner
-def add_moments(source, h, b, size, centre, c, top, sign, scale, table, count, squares, z, powers, moments):
-    """moments[α] = Σ exp(h − c|x−centre|² − top) (z·scale)^α/α! over group b, for the first ``count`` indices."""
+def add_moments(sums, b, size, centre, top, sign, table, count, squares, z, powers, moments):
+    """moments[α] = Σ exp(h − c|x−centre|² − top) (z/√ε)^α/α! over group b, for the first ``count`` indices."""
+    source, h, c, scale = sums.source, sums.h, sums.c, sqrt(2 * sums.c)
     moments[:count] = 0.0
     high = min((b + 1) * size, h.shape[0])
     for low in range(b * size, high, SOURCES_AT_ONCE):
@@ -189,12 +190,13 @@ def factors(tops, places, delta, c, shift, out):
 
 
 @inner
-def evaluate(delta, scale, tops, places, moments, counts, c, table, shift, out):
-    """out = shift + log Σ_s factor_s Σ_α moments[s, α] (δ·scale)^α for all targets of a group; −inf without groups."""
+def evaluate(delta, tops, places, moments, counts, c, table, shift, out):
+    """out = shift + log Σ_s factor_s Σ_α moments[s, α] (δ/√ε)^α for all targets of a group; −inf without groups."""
     out[:] = -np.inf
     if counts.shape[0] == 0:
         return
     factor, powers, most = np.empty(counts.shape[0]), np.empty(moments.shape[1]), 0
+    scale = sqrt(2 * c)
     for s in range(counts.shape[0]):
         most = counts[s] if counts[s] > most else most
     for k in range(out.shape[0]):
@@ -209,8 +211,9 @@ def evaluate(delta, scale, tops, places, moments, counts, c, table, shift, out):
 
 
 @inner
-def survey(source, h, tops, target, a, size, signs, shifts, degrees, delta, c, cut, shift, squares, peaks):
+def survey(sums, a, size, degrees, delta, shift, squares, peaks):
     """Fill ``peaks`` (images, groups) with M, −inf where skipped or not expanded; raise ``shift`` to terms of the sums."""
+    source, target, signs, shifts, c = sums.source, sums.target, sums.signs, sums.shifts, sums.c
     place, centre = np.empty(delta.shape[0]), np.empty((delta.shape[0], 1))
     best, first, least = -np.inf, 0, -np.inf
     bounds = np.empty(peaks.size)
@@ -219,74 +222,74 @@ def survey(source, h, tops, target, a, size, signs, shifts, degrees, delta, c, c
         bounds[n] = -np.inf
         if degrees[b] >= 0:
             relative(source, target, a, b, signs[g], shifts[g], place)
-            bounds[n] = farthest(source, target, a, b, tops[b], place, c)
+            bounds[n] = farthest(source, target, a, b, sums.tops[b], place, c)
             best, first = (bounds[n], n) if bounds[n] > best else (best, first)
     for visit in range(-1, peaks.size):  # the best first, for its shift
         n = first if visit < 0 else visit
         g, b = n // peaks.shape[1], n % peaks.shape[1]
         peaks[g, b] = -np.inf
-        if bounds[n] > -np.inf and bounds[n] >= least - cut:
+        if bounds[n] > -np.inf and bounds[n] >= least - sums.cut:
             for j in range(delta.shape[0]):
                 centre[j, 0] = signs[g, j] * target.centres[a, j] + shifts[g, j]
-            peaks[g, b], i = group_peak(source, h, b, size, centre, c, squares)
+            peaks[g, b], i = group_peak(source, sums.h, b, size, centre, c, squares)
             for j in range(delta.shape[0]):
                 place[j] = signs[g, j] * (source.points[j, i] - centre[j, 0])
             least = lift(peaks[g, b], place, delta, c, shift)
 
 
 @inner
-def keep(source, target, a, signs, shifts, degrees, table, delta, c, cut, shift, peaks, kept, places):
+def keep(sums, a, degrees, table, delta, shift, peaks, kept, places):
     """List the groups (image, group) that matter to some target, and where they lie; return their number."""
     n = 0
     for g in range(peaks.shape[0]):
         for b in range(peaks.shape[1]):
             if peaks[g, b] == -np.inf:
                 continue
-            relative(source, target, a, b, signs[g], shifts[g], places[:, n])
-            if matters(peaks[g, b] + table.limits[degrees[b]] + cut, places[:, n], delta, c, shift):
+            relative(sums.source, sums.target, a, b, sums.signs[g], sums.shifts[g], places[:, n])
+            bound = peaks[g, b] + table.limits[degrees[b]] + sums.cut
+            if matters(bound, places[:, n], delta, sums.c, shift):
                 kept[n, 0], kept[n, 1] = g, b
                 n += 1
     return n
 
 
 @inner
-def expand(source, h, target, a, size, signs, shifts, scale, c, table, kept, peaks, counts, moments):
+def expand(sums, a, size, table, kept, peaks, counts, moments):
     """Fill the moments of the groups kept; return the number of sources in them."""
-    dim, sources = signs.shape[1], 0
+    dim, sources = sums.signs.shape[1], 0
     squares, powers = np.empty(SOURCES_AT_ONCE), np.empty((table.counts[-1], SOURCES_AT_ONCE))
     z, centre = np.zeros((dim, SOURCES_AT_ONCE)), np.empty((dim, 1))
     for s in range(counts.shape[0]):
         g, b = kept[s, 0], kept[s, 1]
         for j in range(dim):
-            centre[j, 0] = signs[g, j] * target.centres[a, j] + shifts[g, j]
+            centre[j, 0] = sums.signs[g, j] * sums.target.centres[a, j] + sums.shifts[g, j]
         top, count, row = peaks[g, b], counts[s], moments[s]
-        add_moments(source, h, b, size, centre, c, top, signs[g], scale, table, count, squares, z, powers, row)
-        sources += min((b + 1) * size, h.shape[0]) - b * size
+        add_moments(sums, b, size, centre, top, sums.signs[g], table, count, squares, z, powers, row)
+        sources += min((b + 1) * size, sums.h.shape[0]) - b * size
     return sources
 
 
 @njit(cache=True, nogil=True)
-def group_sums(source, h, tops, target, size, signs, shifts, eps, cut, table, degrees, begin, end, out):
+def group_sums(sums, size, table, degrees, begin, end, out):
     """out[k] = log Σ exp(h − c|x − g·y[k]|²) over the groups b of sources with degrees[a, b] ≥ 0, for groups a of targets.
 
     Returns the number of pairs of points replaced.  Memory: the moments of all groups of sources.
     """
-    dim, scale, c, pairs = signs.shape[1], 1 / np.sqrt(eps), 0.5 / eps, 0
-    squares, peaks = np.empty(BLOCK), np.empty((signs.shape[0], tops.shape[0]))
+    target, (images, dim), pairs = sums.target, sums.signs.shape, 0
+    squares, peaks = np.empty(BLOCK), np.empty((images, sums.tops.shape[0]))
     kept, places = np.empty((peaks.size, 2), np.int64), np.empty((dim, peaks.size))
     for a in range(begin, end):
         low, high = a * size, min((a + 1) * size, target.points.shape[1])
-        delta, shift, sums = np.empty((dim, high - low)), np.empty(high - low), out[low:high]
+        delta, shift = np.empty((dim, high - low)), np.empty(high - low)
         shift[:] = -np.inf
         for j in range(dim):
             for k in range(high - low):
                 delta[j, k] = target.points[j, low + k] - target.centres[a, j]
-        survey(source, h, tops, target, a, size, signs, shifts, degrees[a], delta, c, cut, shift, squares, peaks)
-        n = keep(source, target, a, signs, shifts, degrees[a], table, delta, c, cut, shift, peaks, kept, places)
+        survey(sums, a, size, degrees[a], delta, shift, squares, peaks)
+        n = keep(sums, a, degrees[a], table, delta, shift, peaks, kept, places)
         highs, counts, moments = np.empty(n), np.empty(n, np.int64), np.empty((n, table.counts[-1]))
         for s in range(n):
             highs[s], counts[s] = peaks[kept[s, 0], kept[s, 1]], table.counts[degrees[a, kept[s, 1]]]
-        sources = expand(source, h, target, a, size, signs, shifts, scale, c, table, kept, peaks, counts, moments)
-        pairs += sources * (high - low)
-        evaluate(delta, scale, highs, places[:, :n], moments, counts, c, table, shift, sums)
+        pairs += expand(sums, a, size, table, kept, peaks, counts, moments) * (high - low)
+        evaluate(delta, highs, places[:, :n], moments, counts, sums.c, table, shift, out[low:high])
     return pairs

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ....machine.arrays import Array
 from ....machine.threads import spread
-from .blocks import BLOCK, Blocks
+from .blocks import BLOCK, Blocks, Sums
 from .expansions import group_sums, mixing, monomials
 from .sides import Side
 
@@ -44,9 +44,10 @@ class Groups:
         out, tops = np.empty(count), np.maximum.reduceat(h, np.arange(0, h.size, self.size))
         table = monomials(len(self.source.points))
 
+        sums = Sums(self.source, h, tops, self.target, signs, shifts, 0.5 / eps, cut)
+
         def work(begin: int, end: int) -> int:
-            where = (self.source, h, tops, self.target, self.size, signs, shifts)
-            return group_sums(*where, eps, cut, table, self.degrees, begin, end, out)
+            return group_sums(sums, self.size, table, self.degrees, begin, end, out)
 
         terms = table.counts[max(0, int(self.degrees.max()))]
         cost = int(len(signs) * terms * (h.size + self.size * len(tops)))

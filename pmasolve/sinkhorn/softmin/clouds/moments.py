@@ -21,7 +21,7 @@ from ....machine.compiling import inner
 from ....machine.exponentials import exp
 from ....machine.threads import spread
 from ..nodes import NEGLIGIBLE, Geometry, images
-from .blocks import BLOCK, GAP, SUMMING, TILE, add_blocks, find_shifts, place, square_distances, upper_bound
+from .blocks import BLOCK, GAP, SUMMING, TILE, Sums, add_blocks, find_shifts, place, square_distances, upper_bound
 from .sides import Side
 from .waves import derivatives_by_waves, waves
 
@@ -58,14 +58,14 @@ def _sums_and_moments(
     h = h[x.order]
     tops = np.maximum.reduceat(h, np.arange(0, h.size, BLOCK))
     cut = NEGLIGIBLE + log(h.size * len(signs))
+    sums = Sums(x.blocks, h, tops, z.tiles, signs, shifts, 0.5 / space.eps, cut)
     dim, count = centre.shape
     log_sum, first = np.empty(count), np.zeros((dim, count))
     squares = np.zeros((dim, dim, count) if second else (0, 0, count))
     centre = np.ascontiguousarray(centre[:, z.order])
 
     def tiles(begin: int, end: int) -> int:
-        c = 0.5 / space.eps
-        moments(x.blocks, h, tops, z.tiles, signs, shifts, c, cut, begin, end, centre, log_sum, first, squares)
+        moments(sums, begin, end, centre, log_sum, first, squares)
         return 0
 
     spread(tiles, len(z.tiles.radii), h.size * len(signs) * TILE)
@@ -114,12 +114,12 @@ def add_moments(source, low, high, weights, origin, signs, first, second):
 
 
 @inner
-def visit(source, h, peaks, y, centres, signs, c, cut, k, shift, centre, first, second, squares, origin):
+def visit(sums, peaks, y, centres, k, shift, centre, first, second, squares, origin):
     """Add all blocks that matter to target k of a tile; return the sum of the weights."""
-    total = 0.0
+    source, h, signs, c, total = sums.source, sums.h, sums.signs, sums.c, 0.0
     for g in range(peaks.shape[0]):
         for b in range(peaks.shape[1]):
-            if peaks[g, b] == -np.inf or upper_bound(source, b, peaks[g, b], centres[g], y[g], k, c) < shift - cut:
+            if peaks[g, b] == -np.inf or upper_bound(source, b, peaks[g, b], centres[g], y[g], k, c) < shift - sums.cut:
                 continue
             low = b * BLOCK
             high = min(low + BLOCK, h.shape[0])
@@ -133,25 +133,22 @@ def visit(source, h, peaks, y, centres, signs, c, cut, k, shift, centre, first, 
 
 
 @njit(cache=True, nogil=True)
-def moments(source, h, tops, target, signs, shifts, c, cut, begin, end, centre, log_sum, first, second):
+def moments(sums, begin, end, centre, log_sum, first, second):
     """Fill log-sums and moments for the targets of tiles begin … end−1; no second moments where their array is empty."""
-    images, dim = signs.shape
+    images, dim = sums.signs.shape
     y, centres = np.empty((images, dim, TILE)), np.empty((images, dim, 1))
-    peaks, squares, origin = np.empty((images, tops.shape[0])), np.empty(BLOCK), np.empty(dim)
+    peaks, squares, origin = np.empty((images, sums.tops.shape[0])), np.empty(BLOCK), np.empty(dim)
     shift, unused, every = np.empty(TILE), np.empty(TILE), np.ones(1, np.bool_)
     for tile in range(begin, end):
-        count = place(target, tile, signs, shifts, y, centres)
+        count = place(sums.target, tile, sums.signs, sums.shifts, y, centres)
         shift[:] = -np.inf
-        find_shifts(
-            source, h, tops, every, h.shape[0], y, centres, target.halves[tile], c, cut, shift[:count], squares, peaks
-        )
-        add_blocks(source, h, peaks, y, centres, c, GAP, True, shift[:count], squares, unused)
+        half = sums.target.halves[tile]
+        find_shifts(sums, every, sums.h.shape[0], y, centres, half, shift[:count], squares, peaks)
+        add_blocks(sums, peaks, y, centres, GAP, True, shift[:count], squares, unused)
         for k in range(count):
             i = tile * TILE + k
             one, two = first[:, i], second[:, :, i]
-            total = visit(
-                source, h, peaks, y, centres, signs, c, cut, k, shift[k], centre[:, i], one, two, squares, origin
-            )
+            total = visit(sums, peaks, y, centres, k, shift[k], centre[:, i], one, two, squares, origin)
             log_sum[i] = shift[k] + log(total)
             one /= total
             two /= total
