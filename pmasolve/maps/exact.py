@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import fsum, nextafter
 
 import numpy as np
@@ -180,7 +181,7 @@ def _by_levels(masses: Masses, gap: float, note: Note) -> tuple[Whole, Optimum]:
     few = whole.sources.size * whole.targets.size <= ALL
     *coarse, finest = [masses] if few else cascade(masses, COARSEST)
     F = None
-    for level, finer in zip(coarse, [*coarse[1:], finest], strict=True):
+    for level, finer in pairwise([*coarse, finest]):
         F = CUBIC.of(level.grid, _everywhere(*_solved(level, 0.0, F, WIDE, note)))(finer.grid.points)
     return _solved(finest, gap, F, WIDE, note)
 
