@@ -405,6 +405,28 @@ def test_held_out_points_against_a_normal_law() -> None:
     assert against_normal(NORMAL[500:], x, laws[1]).name == "overfitting"
 
 
+def test_samples_far_beyond_all_data_are_said() -> None:
+    """Beyond the data blocks stretch by δ alone: of 100 uniform points some samples were 10⁵ times as far out, and ok."""
+    x = np.random.default_rng(2).random((100, 1))
+    flow = JKOSampler(SampleProblem(x))
+    run = evolve(flow, flow.times(6)[-1:], throw=False, progress=False)
+    chain = as_chain(run)
+    assert np.abs(chain.sample(1000, 1) - x.mean()).max() > 100
+    assert run.outcome.name == chain.outcome.name == "overfitting"
+    assert "as far out as any of the data" in run.outcome.advice
+
+
+def test_copies_of_a_point_are_held_out_together() -> None:
+    """Copies of fitted points tell nothing about fresh ones: their likelihood rises with the fit."""
+    x = np.repeat(np.random.default_rng(0).standard_normal((200, 1)), 3, axis=0)
+    fitted, held = JKOSampler(SampleProblem(x), ConvexBlocks(4))._split()
+    assert len(fitted) + len(held) == 600
+    assert not np.isin(held, fitted).any()
+    few = np.repeat([[0.0], [1.0], [2.0]], 60, axis=0)
+    with pytest.raises(ValueError, match="copies of one point stay together"):
+        JKOSampler(SampleProblem(few), ConvexBlocks(0))
+
+
 def test_a_map_without_inverse_is_said() -> None:
     """x + f with f steeper than −1 folds: its density is 0 there, and where Newton's method finds nothing samples are NaN."""
     steep = ResidualBlock(Network((np.array([[3.0]]), np.array([[-1.5]])), (np.zeros(1), np.zeros(1))))

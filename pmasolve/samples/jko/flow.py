@@ -15,7 +15,7 @@ from ...problems.outcomes import NOT_FINITE, OVERFITTING, REACHED, STOPPED_EARLY
 from ..samplers.parameters import Parameters
 from ..samplers.posteriors import Posterior
 from ..samplers.problems import SampleProblem
-from ..samplers.verdicts import against_normal, verdict
+from ..samplers.verdicts import against_normal, verdict, within
 from .blocks import Block, BlockFamily, ConvexBlocks, log_det
 from .chain import ChainSampler
 from .gradients import exact_gradient
@@ -89,7 +89,9 @@ class JKOSampler:
     A block that does not lower ``held_out`` is not kept, and ends the run: "stopped early", which is ok, or "overfitting" where the
     chain before it is no good.  That is asked of the last chain of every run, which may end with "reference not reached" (points
     that were fitted are told from the reference, so that at least 5 % of the samples are misplaced), "overfitting" (points held out
-    are less likely than by a normal law) or "not finite" (an overflow, or points of the reference without a preimage).
+    are less likely than by a normal law, or some samples lie ten times as far from the mean as any of the data: blocks that stretch
+    by ``least`` alone beyond the data have inverses that stretch by its inverse, each) or "not finite" (an overflow, or points of
+    the reference without a preimage).
     The scheme and its networks: Xu, Cheng, Xie, Normalizing flow neural networks by JKO scheme, arXiv 2212.14424; Cheng, Lu, Tan,
     Xie, arXiv 2310.17582.  The convex programme and the stop rule were made for this package.
 
@@ -118,10 +120,10 @@ class JKOSampler:
         integer(self.most, "most")
         checked_schedule(self.schedule)
         having(self.problem, "held", "problem", "give SampleProblem(data)")
-        if self.problem.held < LEAST_HELD:
+        if (held := len(self._split()[1])) < LEAST_HELD:
             raise ValueError(
-                f"{self.problem.held} held-out points: they are what stops the run, so give at least {LEAST_HELD}, by "
-                "SampleProblem(data, held_out=0.1) of more points or a larger share"
+                f"{held} held-out points: they are what stops the run, so give at least {LEAST_HELD}, by "
+                "SampleProblem(data, held_out=0.1) of more points or a larger share; copies of one point stay together"
             )
         if self.density is not None and self.density.dim != self.problem.dim:
             raise ValueError(f"density in {self.density.dim} dimensions, data in {self.problem.dim}: they must agree")
@@ -163,8 +165,8 @@ class JKOSampler:
 
     def _split(self) -> tuple[Array, Array]:
         """Points that are fitted, and those that are held out."""
-        x = self.problem.data[np.random.default_rng(self.seed).permutation(len(self.problem.data))]
-        return x[self.problem.held :], x[: self.problem.held]
+        fitted, held = self.problem.split(self.seed)
+        return self.problem.data[fitted], self.problem.data[held]
 
     def _begun(self, x: Array) -> Carried:
         score = None if self.density is None else -np.asarray(self.density.grad_f(x))
@@ -198,15 +200,16 @@ class JKOSampler:
         """Of the chain that a run ends with.
 
         Whether the points that were fitted come to the reference, those held out are no less likely than by a normal law, and the
-        reference has preimages.
+        reference has preimages, none of them far from all data.
         """
         nu, chain = self.problem.reference, ChainSampler(state.blocks, self.problem.reference)
-        lost = int(np.count_nonzero(~np.isfinite(chain._back(nu.sobol(LOOKED).points)).all(axis=1)))
+        samples = chain._back(nu.sobol(LOOKED).points)
+        lost = int(np.count_nonzero(~np.isfinite(samples).all(axis=1)))
         if lost:
             return NOT_FINITE.advising(f"no inverse was found at {lost} of {LOOKED} points: take shorter steps")
         x, held = self._split()
         looked = verdict(state.fitted.x, nu), against_normal(held, x, nu.log_density(state.held.x) + state.held.logs)
-        return next((found for found in looked if not found.ok), REACHED)
+        return next((found for found in (*looked, within(self.problem.data, samples)) if not found.ok), REACHED)
 
     def _fitted(self, state: JKOSamplerState, gamma: float, attempt: int) -> tuple[Block, Mapping[str, float]]:
         words = np.random.SeedSequence([self.seed, len(state.blocks), attempt])

@@ -20,6 +20,7 @@ MISPLACED = 0.05  # of the samples, at least: fewer are let pass
 DOUBT = 1e-3  # that an exact map is found wanting
 MOST = 20_000  # points that are looked at: their noise is less than a third of what is let pass
 WORSE, DEVIATIONS = 0.05, 3.0  # nats by which held-out points are less likely than by a normal law, and standard errors
+FAR = 10.0  # times as far from the mean as all data, where no sample may lie
 
 
 @dataclass(frozen=True)
@@ -109,4 +110,22 @@ def against_normal(held: Array, x: Array, log_likelihood: Array) -> Outcome:
     return OVERFITTING.advising(
         f"points that were not fitted have {-np.mean(log_likelihood):.3g} nats, by a normal law {-np.mean(normal):.3g}: "
         "take a smaller family, shorter steps or more points"
+    )
+
+
+def within(data: Array, samples: Array) -> Outcome:
+    """`REACHED`, or `OVERFITTING` where samples lie far beyond all data: a share too small to be seen in the carried points.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((100, 2))
+    >>> within(x, 2 * x).ok, within(x, np.append(x, [[0.0, 90.0]], axis=0)).ok
+    (True, False)
+    """
+    far, near = (float(np.max(np.linalg.norm(points - data.mean(axis=0), axis=1))) for points in (samples, data))
+    if far <= FAR * near:
+        return REACHED
+    return OVERFITTING.advising(
+        f"some samples lie {far / near:.3g} times as far out as any of the data: take fewer ridges or blocks, a larger "
+        "least (of ConvexBlocks), or more points"
     )
