@@ -122,6 +122,16 @@ def test_clouds_and_every_engine(flow) -> None:
     assert as_function(run, 0).map(CLOUDS.domain.points) == pytest.approx(run.map(0), abs=1e-12)
 
 
+def test_every_time_is_as_accurate_as_the_steps() -> None:
+    """Steps are as long as stability allows: the integrator's interpolant inside the last one was off by 1000 rtol and more."""
+    times = np.linspace(0.02, 1 / 32, 8)
+    tight, loose = (
+        evolve(SinkhornFlow(t1(64), 2.0**-11, rtol=rtol, quadrature=1e-9), times, initial=START).potentials
+        for rtol in (1e-13, 1e-11)
+    )
+    assert np.abs(tight - loose).max() < 5e-11
+
+
 def test_resumed_runs_and_two_times_in_one_step_of_the_integrator() -> None:
     flow = SinkhornFlow(t1(64), 0.01)
     whole = evolve(flow, [0.001, 0.002, 0.03], initial=START)

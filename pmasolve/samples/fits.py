@@ -30,7 +30,7 @@ Candidate = Gauge | Affine
 COMPARED, FINAL = (
     3e-3,
     1e-3,
-)  # marginal errors of fixed points, those that are compared and the last; maps move less than noise
+)  # marginal errors of fixed points, those that are compared and the last: maps move less than noise
 OWN = 1.0  # residual of self-potentials over ε, for each unit of marginal error
 
 

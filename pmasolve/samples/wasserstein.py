@@ -184,7 +184,7 @@ def estimate_w2(
     )
     rng, halves = np.random.default_rng(seed), []
     for _ in range(halvings):
-        for half, _ in cut(rng, *sides):
+        for half in cut(rng, *sides):
             _, value, ended = _fitted(half, eps)
             halves.append(value)
             outcome = outcome if not outcome.ok else ended
