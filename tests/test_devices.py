@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,9 @@ CALLS = [
     lambda x, y: sum(np.array([0.5, 0.25])[k] * np.cos(k * x) for k in range(2)),
     lambda x, y: np.stack([x, y])[0] + 1j.real * y,
     lambda x, y: 1.5,
+    lambda x, y: np.where(y > 0.5, 0.1, 0.3),  # which torch alone would have in float32
+    lambda x, y: 0.1 * (y > 0.5) * np.cos(x),
+    lambda x, y: x + (0.1 + (y > 0.5)) / 3.0,
 ]
 
 
@@ -146,7 +150,19 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
         {"device": OneDevice()},
         "gives other values on numpy",
     ),
+    (
+        pma.Problem(pma.Torus((64, 64)), lambda x, y: 0.1 * np.cos(TAU * x) + 0.1 * np.roll(np.sin(TAU * y), 1), g),
+        {"device": OneDevice()},
+        "gives other values on numpy",  # by every 64th node, all of them at y = 0, it did not
+    ),
 ]
+
+
+def test_whole_numbers_that_become_float32_are_refused() -> None:
+    """As torch divides them: no formula calculates in seven digits."""
+    xp = SimpleNamespace(float32=np.float32, complex64=np.complex64, divide=lambda a, b: np.float32(a / b))
+    with pytest.raises(TypeError, match="divide of whole numbers or truth values in float32"):
+        evaluated(lambda x: x / 3, [np.arange(4)], OneDevice(xp))
 
 
 @pytest.mark.parametrize(("problem", "options", "words"), BAD)
@@ -190,7 +206,7 @@ for problem, device in ((of_formulas, mesh), (of_samples(3), mesh), (of_formulas
     options = {"tolerance": 1e-10, "gap": 0.1, "method": pma.NewtonKrylov(coarsest=5)}
     runs = [pma.transport(problem(torus), device=d, **options) for d in (device, None)]
     gap = float(np.max(np.abs(runs[0].potential - runs[1].potential)))
-    assert len({r["points"] for r in runs[0].records}) == 2
+    assert len({r["points"] for r in runs[0].records}) == 3
     found.append([gap, *([r["krylov"] for r in run.records] for run in runs)])
 level = DeviceLevel(of_formulas(torus), sharded_over(jax, mesh))
 level.begin()

@@ -48,3 +48,7 @@ def test_negative_exponentials_at_the_ends_of_the_floats() -> None:
     usual = np.random.default_rng(0).uniform(-3, 3, 10_000)
     exact = np.exp(-usual.astype(np.longdouble))
     assert np.max(np.abs(exp_minus(usual) - exact) / exact) < 7e-16
+    places = usual.reshape(100, 100).copy().T
+    assert exp_minus(places, out=places) is places  # not contiguous: what was written was a copy
+    assert np.array_equal(places, exp_minus(usual).reshape(100, 100).T)
+    assert np.array_equal(exp_minus(np.array([1, 2])), exp_minus(np.array([1.0, 2.0])))

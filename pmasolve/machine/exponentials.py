@@ -141,9 +141,12 @@ def exp_minus(values: Array, out: Array | None = None) -> Array:
     >>> exp_minus(np.array([0.0, 1.0, np.inf])).round(3)
     array([1.   , 0.368, 0.   ])
     """
-    values = np.ascontiguousarray(values)
-    out = np.empty_like(values) if out is None else out
-    over(_exp_minus, values.size, values.reshape(-1), out.reshape(-1))
+    values = np.ascontiguousarray(values, np.float64)
+    found = out if out is not None and out.flags.c_contiguous else np.empty_like(values)
+    over(_exp_minus, values.size, values.reshape(-1), found.reshape(-1))
+    if out is None or out is found:
+        return found
+    out[...] = found
     return out
 
 

@@ -18,6 +18,7 @@ from .libraries import Library
 
 AGREE = 1e-12  # of their size: values here and there, in the trial
 TRIED = 64  # points
+GOLDEN = 0.5 * (5**0.5 - 1)
 Points = Sequence[Any]
 
 
@@ -101,7 +102,10 @@ def tried(problem: Problem, library: Library) -> None:
     ValueError : a formula that the library cannot run, or that gives other values there.
     """
     points = problem.domain.points.reshape(problem.domain.dim, -1)
-    points = np.ascontiguousarray(points[:, :: max(1, points.shape[1] // TRIED)])
+    spread = (
+        np.arange(TRIED) * GOLDEN % 1.0 * points.shape[1]
+    )  # at equal distances they would lie on one line of the grid
+    points = np.ascontiguousarray(points[:, np.unique(spread.astype(int))])
     for density in (problem.source, problem.target):
         halves = np.split(points, [points.shape[1] // 2], axis=1)  # so that what looks at more than one point is seen
         expected = np.concatenate([density.at(half) for half in halves])

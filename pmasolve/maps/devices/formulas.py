@@ -60,7 +60,21 @@ class Foreign(NDArrayOperatorsMixin):
         known = getattr(self.library.xp, RENAMED.get(name, name), None)
         if known is None:
             raise TypeError(f"{self.library.name} has no {name}")
-        return Foreign(known(*map(self._own, inputs), **options), self.library)
+        own = [self._own(value) for value in inputs]
+        found = known(*own, **options)
+        if self._single(found):  # torch: of Python's numbers alone, beside truth values or none
+            found = known(*map(self._double, own), **options)
+        if self._single(found):
+            raise TypeError(f"{self.library.name} gives {name} of whole numbers or truth values in float32")
+        return Foreign(found, self.library)
+
+    def _single(self, found: Any) -> bool:
+        xp = self.library.xp
+        return getattr(found, "dtype", None) in (xp.float32, xp.complex64)
+
+    def _double(self, value: Any) -> Any:
+        """Python's numbers as float64."""
+        return self.library.constant(np.array(value)) if isinstance(value, float) else value
 
     def _own(self, value: Any) -> Any:
         """In the library's own terms, also in lists; numbers are Python's."""
