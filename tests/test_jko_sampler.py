@@ -422,7 +422,7 @@ def test_copies_of_a_point_are_held_out_together() -> None:
     fitted, held = JKOSampler(SampleProblem(x), ConvexBlocks(4))._split()
     assert len(fitted) + len(held) == 600
     assert not np.isin(held, fitted).any()
-    few = np.repeat([[0.0], [1.0], [2.0]], 60, axis=0)
+    few = np.repeat(x[::3][:25], 4, axis=0)  # 100, of which ten cannot be held out
     with pytest.raises(ValueError, match="copies of one point stay together"):
         JKOSampler(SampleProblem(few), ConvexBlocks(0))
 

@@ -446,6 +446,22 @@ def test_duplicated_points_and_one_dimension() -> None:
     assert SampleProblem(x[:, 0]).dim == 1
 
 
+def test_values_that_a_law_repeats_are_held_out_row_by_row() -> None:
+    """Whole numbers: their common values were too many to be held out, their rare ones all were, and means were off by 0.24."""
+    x = np.random.default_rng(1).poisson(2.0, (1000, 1)).astype(float)
+    problem = SampleProblem(x)
+    fitted, held = problem.split(0)
+    assert len(held) == 100
+    assert abs(x[held].mean() - x.mean()) < 0.5
+    assert len(np.unique(x[fitted])) == len(np.unique(x))
+    flow = ImplicitSampler(problem, LogSumExp(2))
+    run = evolve(flow, flow.times(100)[-1:], throw=False, progress=False)
+    assert abs(as_sampler(run).sample(20_000, 0).mean() - x.mean()) < 0.1
+    assert run.outcome.name == "reference not reached"
+    assert "which no density follows" in run.outcome.advice
+    assert len(pma.choose_family(problem, (1,)).held_out) == 1
+
+
 def test_command_line(tmp_path) -> None:
     """The numbers that Python gives; a bad table is refused in one line."""
     np.savetxt(tmp_path / "data.csv", two_modes(300, 27), delimiter=",")

@@ -153,7 +153,7 @@ def parameters(count: int, dim: int, full: bool) -> int:
 
 def _folds(problem: SampleProblem, seed: int) -> Iterator[tuple[Array, Array]]:
     """Fitted and held-out points, by number; copies of one point are of one fold."""
-    label, counts = problem.copies
+    label, counts = problem.together
     turn = np.random.default_rng(seed).permutation(len(counts))
     for fold in range(FOLDS if len(label) < MANY else 1):
         out = np.isin(label, turn[fold::FOLDS])

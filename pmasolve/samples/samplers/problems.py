@@ -26,6 +26,7 @@ FAR = 1e6  # standard deviations from the origin, beyond which inverses lose dig
 NEAREST_SPAN = 1e-140  # extent whose square has all its digits
 FLAT = 1e-7  # standard deviation of a direction, over the largest, below which data are no density
 INVERSE_TOL = 1e-9
+REPEATED = 20  # one of so many points, or more: a value that the law repeats
 LEAST_NODES = 1024  # of the reference, for Fisher matrices
 
 
@@ -97,8 +98,19 @@ class SampleProblem:
         order = np.argsort(first)
         return np.argsort(order)[label.reshape(-1)], counts[order]
 
+    @property
+    def together(self) -> tuple[Array, Array]:
+        """`copies`, which are fitted or held out together; each row for itself where a value comes so often that it is of the law.
+
+        Whole numbers, or zeros of a mixture: such values would hardly ever be held out as a whole, and the others too often.
+        """
+        label, counts = self.copies
+        if counts.max() <= max(2, len(label) / REPEATED):
+            return label, counts
+        return np.arange(len(label)), np.ones(len(label), int)
+
     def split(self, seed: int) -> tuple[Array, Array]:
-        """Rows that are fitted and rows that are held out; copies of one point stay together, or they would tell of it.
+        """Rows that are fitted and rows that are held out; copies of one point stay `together`, or they would tell of it.
 
         Examples
         --------
@@ -106,7 +118,7 @@ class SampleProblem:
         >>> sorted(fitted.tolist() + held.tolist()), (1 in fitted) == (4 in fitted)
         ([0, 1, 2, 3, 4, 5], True)
         """
-        label, counts = self.copies
+        label, counts = self.together
         order = np.random.default_rng(seed).permutation(len(counts))
         few = np.where(counts[order] <= self.held, counts[order], 0)
         out = np.zeros(len(counts), bool)
@@ -167,7 +179,13 @@ class SampleProblem:
     def reached(self, psi: Parametric) -> Outcome:
         """Whether the points come to the reference, which they must by the time a run ends."""
         at = inverse(psi, self.standard.data, np.tile(self.reference.mean, (len(self.data), 1)), INVERSE_TOL)
-        return verdict(at[np.isfinite(at).all(axis=1)], self.reference)
+        found, often = verdict(at[np.isfinite(at).all(axis=1)], self.reference), self.copies[1].max() / len(self.data)
+        if found.ok or often * REPEATED <= 1:
+            return found
+        return found.advising(
+            f"{found.advice}; one value is {often:.0%} of the points, which no density follows: to whole numbers add noise "
+            "of the size of their rounding"
+        )
 
     def objectives(self, count: int, seed: int) -> tuple[Objective, ...]:
         """The one objective of `ImplicitSampler`: minus the mean log-likelihood, of points in standard units."""
