@@ -27,10 +27,8 @@ from .affine import AFFINE, Affine, AffineMap, FittedNormals
 Map = Callable[[Array], Array]
 Candidate = Gauge | Affine
 
-COMPARED, FINAL = (
-    3e-3,
-    1e-3,
-)  # marginal errors of fixed points, those that are compared and the last: maps move less than noise
+COMPARED = 3e-3  # marginal error of fixed points that are compared
+FINAL = 1e-3  # and of the last, in which maps move by far less than their noise
 OWN = 1.0  # residual of self-potentials over ε, for each unit of marginal error
 
 

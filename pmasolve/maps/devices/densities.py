@@ -102,9 +102,7 @@ def tried(problem: Problem, library: Library) -> None:
     ValueError : a formula that the library cannot run, or that gives other values there.
     """
     points = problem.domain.points.reshape(problem.domain.dim, -1)
-    spread = (
-        np.arange(TRIED) * GOLDEN % 1.0 * points.shape[1]
-    )  # at equal distances they would lie on one line of the grid
+    spread = np.arange(TRIED) * GOLDEN % 1.0 * points.shape[1]  # equal distances may lead along one line
     points = np.ascontiguousarray(points[:, np.unique(spread.astype(int))])
     for density in (problem.source, problem.target):
         halves = np.split(points, [points.shape[1] // 2], axis=1)  # so that what looks at more than one point is seen
