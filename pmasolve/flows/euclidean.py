@@ -124,16 +124,21 @@ class EuclideanMirror:
             """−(D²u)⁻¹∇F."""
             return -np.linalg.solve(self.u.hessian(x), self.F.gradient(x))
 
-        with np.errstate(all="ignore"):
-            try:
-                found = solve_ivp(speed, (0.0, t[-1]), x, method="DOP853", t_eval=t, rtol=rtol, atol=least)
-            except np.linalg.LinAlgError:
-                return self._path(np.empty(0), np.empty((0, x.size)), _singular(0.0))
-        reached = np.asarray(found.t if found.t is not None else [])
-        points = np.asarray(found.y, dtype=np.float64).T.reshape(-1, x.size)
-        return self._path(
-            reached, points, REACHED if found.success else _singular(float(reached[-1] if reached.size else 0))
-        )
+        begin, points = 0.0, []
+        for (
+            end
+        ) in t:  # steps end there: the interpolant inside one that is as long as stability allows is far less accurate
+            with np.errstate(all="ignore"):
+                try:
+                    found = solve_ivp(speed, (begin, end), x, method="DOP853", rtol=rtol, atol=least)
+                except np.linalg.LinAlgError:
+                    break
+            if not found.success:
+                break
+            begin, x = end, found.y[:, -1]
+            points.append(x)
+        reached = REACHED if len(points) == t.size else _singular(begin)
+        return self._path(t[: len(points)], np.reshape(points, (-1, x.size)), reached)
 
     def explicit(self, start: ArrayLike, eta: float, count: int) -> EuclideanPath:
         """x_0, …, x_count by ∇u(x_{k+1}) = ∇u(x_k) − η∇F(x_k); "stalled" where the right-hand side leaves the range of ∇u."""
