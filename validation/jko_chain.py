@@ -112,9 +112,10 @@ def plane() -> Trajectory:
 
 
 def overfitted() -> Trajectory:
-    """Four blocks of many numbers on few points; what is held out is copies of the fitted ones, so that nothing stops it."""
+    """Four blocks of many numbers on few points; what is held out lies beside the fitted ones, so that nothing stops it."""
     x = two(150, 81)
-    flow = JKOSampler(SampleProblem(np.repeat(x, 2, axis=0), held_out=0.2), ConvexBlocks(100, (4.0, 8.0)))
+    beside = x + 1e-9 * np.random.default_rng(85).standard_normal(x.shape)
+    flow = JKOSampler(SampleProblem(np.concatenate([x, beside]), held_out=0.2), ConvexBlocks(100, (4.0, 8.0)))
     return evolve(flow, flow.times(4)[-1:], throw=False, progress=False)
 
 
