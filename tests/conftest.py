@@ -24,6 +24,14 @@ PEERS = {"test_peer_ott.py": ("jax", "ott"), "test_peer_geomloss.py": ("torch", 
 collect_ignore = [name for name, packages in PEERS.items() if not all(map(find_spec, packages))]
 
 
+LONG = {"test_validation.py", "test_site.py"}  # begun first, so that no worker is left alone with them at the end
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long tests, then all others in their order."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 @pytest.fixture(autouse=True)
 def _strict_floating_point() -> Iterator[None]:
     """Overflow, division by zero and invalid operations are errors in every test."""
