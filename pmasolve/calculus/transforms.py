@@ -144,6 +144,7 @@ class Transform:
         factors = [factor.reshape(-1) for _, _, factor in terms]
 
         def use(branch: Branch, slab: slice, lines: slice) -> None:
+            """Of some lines: the derivatives of a branch, each added to the sum."""
             values = np.empty((len(branch.places), lines.stop - lines.start, n))
             self.basis.rest(slab, branch.symbols, values)
             for k, part in zip(branch.places, values, strict=True):

@@ -253,6 +253,7 @@ def density_sums(A: Array, f: Array) -> DensitySums:
     """Sums and extremes in one pass, from finite arrays of one shape."""
 
     def work(begin: int, end: int) -> Array:
+        """Of some points: three sums, the least and the greatest, by as many as are taken together."""
         sums = np.zeros((5, POINTS_TOGETHER))
         sums[3], sums[4] = np.inf, -np.inf
         _density_sums(A.reshape(-1), f.reshape(-1), begin, end, sums)

@@ -209,16 +209,19 @@ class _Iterates:
     r: Coefficients
 
     def energy(self) -> float:
+        """r·Pr."""
         on = self.on
         return on._sum(lambda b: _weighted_energy(b(self.r), b(on.inverse), on._weight))
 
     def turn(self, beta: float) -> float:
+        """p = Pr + βp and q = −div(A∇p); p·q."""
         on, (p, q) = self.on, self.on._work
         on._each(lambda b: _turn(b(p), b(self.r), b(on.inverse), beta))
         on.apply(self.A, p, q)
         return on._sum(lambda b: _dot(b(p), b(q), on._weight))
 
     def advance(self, alpha: float) -> float:
+        """x += αp, r −= αq; r·Pr."""
         on, (p, q) = self.on, self.on._work
         x, r, inverse = on.solution, self.r, on.inverse
         return on._sum(lambda b: _advance(b(x), b(r), b(p), b(q), alpha, b(inverse), on._weight))
