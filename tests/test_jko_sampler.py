@@ -456,10 +456,17 @@ SHORT = _short()
     [
         (lambda x: JKOSampler(SampleProblem(x, held_out=0.0)), "0 held-out points: .* at least 10"),
         (lambda x: JKOSampler(SampleProblem(x[:60])), "6 held-out points"),
-        (lambda x: JKOSampler(SampleProblem(x), ConvexBlocks(200)), "206 free parameters for 180 different points"),
+        (
+            lambda x: JKOSampler(SampleProblem(x), ConvexBlocks(200)),
+            r"206 free parameters for 180 different points .* smaller family: ConvexBlocks\(174\)",
+        ),
         (
             lambda x: JKOSampler(SampleProblem(np.repeat(x[:20], 10, axis=0)), ConvexBlocks(30)),
-            "36 free .* for 20 diff",
+            r"36 free .* for 20 diff.*: ConvexBlocks\(14\)",
+        ),
+        (
+            lambda x: JKOSampler(SampleProblem(np.repeat(x[:5], 40, axis=0))),
+            r"66 free .* for 5 diff.*: ConvexBlocks\(0\) in fewer columns",
         ),
         (lambda x: JKOSampler(SampleProblem(np.c_[x, np.ones(len(x))])), r"columns \[2\] are constant"),
         (lambda x: JKOSampler(SampleProblem(np.where(x > 2, np.nan, x))), "have NaN"),

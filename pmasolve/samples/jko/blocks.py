@@ -197,7 +197,11 @@ class ConvexBlocks:
 
     def admit(self, problem: SampleProblem) -> None:
         """Refuse more numbers than different points; a ridge and its dip are one number, the weight of either sign."""
-        problem.admit(problem.dim + squares_in(problem.dim) + self.ridges)
+        least = problem.dim + squares_in(problem.dim)
+        ridges = problem.different - least
+        problem.admit(
+            least + self.ridges, f"ConvexBlocks({ridges})" if ridges >= 0 else "ConvexBlocks(0) in fewer columns"
+        )
 
     def size(self, dim: int) -> int:
         """(d + 2) numbers for each of d lines, the squares and the ridges with their dips."""

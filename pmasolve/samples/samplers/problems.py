@@ -158,13 +158,17 @@ class SampleProblem:
         around = self.data - centres[labels]
         return centres, shares, around.T @ around / len(self.data)
 
-    def admit(self, count: int) -> None:
-        """Refuse more parameters than different points."""
-        different = min(len(self.copies[1]), len(self.data) - self.held)
-        if count > different:
+    @property
+    def different(self) -> int:
+        """How many different points are fitted, at least: so many parameters are admitted."""
+        return min(len(self.copies[1]), len(self.data) - self.held)
+
+    def admit(self, count: int, smaller: str = "LogSumExp with fewer anchors or Span with fewer ridges") -> None:
+        """Refuse more parameters than `different` points; ``smaller`` is the family that would be admitted."""
+        if count > self.different:
             raise ValueError(
-                f"{count} free parameters for {different} different points that are fitted: give more points, or a smaller "
-                "family, for example LogSumExp with fewer anchors"
+                f"{count} free parameters for {self.different} different points that are fitted: give more points, or "
+                f"a smaller family: {smaller}"
             )
 
     def law(self, psi: Parametric, nodes: Nodes) -> tuple[Nodes, Array, None]:
