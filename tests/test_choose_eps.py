@@ -177,11 +177,23 @@ def test_the_end_of_the_ladder_is_said(rng):
     assert choosing._root(9.0, 4.0) == 3.0
 
 
+def test_the_error_of_exact_couplings_is_estimated(rng):
+    """Beside the truth of the whole samples' coupling, in units of y; at finite t there is none."""
+    x, y = sampled(rng, 300, 300)
+    problem, z = pma.Problem.from_samples(x, 10 * y), rng.standard_normal((500, 2))
+    found = pma.choose_eps(problem, halvings=1)
+    truth = rms(pma.optimal_coupling(problem).image(z) - 10 * bent(z))
+    assert 0.7 < found.exact_error / truth < 1.3
+    assert found.error < found.exact_error
+    assert np.isnan(pma.choose_eps(pma.Problem.from_samples(x[:60], y[:60]), 1.0, halvings=1).exact_error)
+
+
 def test_what_it_says_and_draws(rng):
     found = pma.choose_eps(pma.Problem.from_samples(*sampled(rng, 40, 40)), halvings=1)
     assert "affine map between the fitted normals alone" in found.summary()
     assert found.plot().axes[0].get_xlabel() == "ε"
     assert len(found.plot().axes) == 2  # and where the points go
+    assert "exact coupling" in found.plot().axes[0].get_legend_handles_labels()[1]
     assert set(found.curve.risk) == set(found.curve.noise) == {"self", "plain", "affine"}
     assert all(noise.shape == found.curve.eps.shape for noise in found.curve.noise.values())
 

@@ -157,6 +157,19 @@ def test_points_without_mass_have_potentials_and_no_map() -> None:
     assert found.w2_squared == 1.0
 
 
+@pytest.mark.parametrize("period", [None, 1.0])
+def test_any_point_goes_where_the_potential_sends_it(period: float | None) -> None:
+    """All targets with mass looked at, on a torus their nearest images."""
+    rng = np.random.default_rng(5)
+    x, y, z, b = rng.random((30, 2)), rng.random((40, 2)) ** 2, rng.random((50, 2)), np.repeat([1.0, 0.0], [30, 10])
+    found = optimal_coupling(Problem.from_samples(x, y, b=b, period=period))
+    step = y[:30] - z[:, None]
+    step -= 0 if period is None else np.round(step)
+    best = np.argmin(0.5 * np.sum(step**2, axis=2) + found.v[:30], axis=1)
+    assert np.abs(found.image(z) - z - step[np.arange(50), best]).max() < 1e-12
+    assert (best != np.argmin(np.sum(step**2, axis=2), axis=1)).any()
+
+
 def test_what_is_refused() -> None:
     x = np.zeros((3, 2))
     with pytest.raises(ValueError, match="for densities on a grid use transport"):

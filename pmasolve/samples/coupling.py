@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import coo_array, csr_array
 
 from ..machine.arrays import Array, number
@@ -131,6 +132,16 @@ class OptimalCoupling:
         plan = csr_array((self.coupling.data, (i, np.arange(i.size))), (len(x), i.size))
         mass = plan.sum(axis=1)[:, None]
         return x + np.divide(plan @ step, mass, out=np.full(x.shape, np.nan), where=mass > 0)
+
+    def image(self, points: ArrayLike) -> Array:
+        """Where any points z (n, dim) go: to the yⱼ with mass of least ½|z − yⱼ|² + vⱼ, as E[y|z] for ε → 0."""
+        z, periods = Cloud(np.asarray(points)).points, _periods(self.problem.domain)
+        massive = np.flatnonzero(self.problem.codomain.weights > 0)
+        y = _points(self.problem.codomain)[massive]
+        best = PairCosts(y, z, periods).below(-self.v[massive], np.full(len(z), np.inf), 1)
+        step = np.empty(z.shape)
+        step[best.columns] = y[best.rows] - z[best.columns]
+        return z + (step if periods is None else step - np.round(step / periods) * periods)
 
 
 def optimal_coupling(problem: Problem, *, gap: float = 1e-12, progress: bool | None = None) -> OptimalCoupling:

@@ -12,7 +12,7 @@ squared bias of T against R, without the noise; the second is the variance of th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ..machine.arrays import Array
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
 from ..sinkhorn.gauges import SELF
+from .coupling import optimal_coupling
 from .fits import COMPARED, AtFixedPoint, AtTime, Candidate, Fit
 from .units import Units, massive, variance
 
@@ -30,6 +31,8 @@ BEYOND = 2  # the reference lies so many rungs below the best, and ends the walk
 ROUGHLY = 1e-2  # marginal error below that rung, where maps are noisy and fixed points laborious
 DROWNED = 6.0  # times the risk of the best: noise that ends the walk before
 RISEN = 1.5  # times its least: a risk that is larger, so many rungs below it, has risen clearly
+
+Pair = tuple[Array, Array]  # of both halves
 
 
 class Walk:
@@ -109,10 +112,16 @@ class Walk:
         """Risk and noise of the affine map between the fitted normals."""
         risks, noises = [], []
         for pair, (A, B) in zip(self.fits, self.images[self.reference], strict=True):
-            one, other = (fit.affine(self.z) for fit in pair if isinstance(fit, AtFixedPoint))
-            noises.append(self._noise(one, other))
-            risks.append(self._dot(one - A[SELF.name], other - B[SELF.name]) + noises[-1])
+            images = tuple(fit.affine(self.z) for fit in pair if isinstance(fit, AtFixedPoint))
+            noises.append(self._noise(*images))
+            risks.append(risk_of(images, (A[SELF.name], B[SELF.name]), self.weights))
         return float(np.mean(risks)), float(np.mean(noises))
+
+    def exact_alone(self) -> Callable[[], float]:
+        """What finds the risk of the maps of exact optimal couplings, the limits of plain ones for ε → 0; it keeps no fit."""
+        references = [(A[SELF.name], B[SELF.name]) for A, B in self.images[self.reference]]
+        pairs = [[fit.problem for fit in pair] for pair in self.fits]
+        return partial(exact_risk, pairs, references, self.z, self.weights)
 
     def whole(self, rung: int, marginal: float) -> Fit:
         """The maps of the whole samples, begun with what the halves of the first halving found at a rung."""
@@ -146,16 +155,32 @@ class Walk:
         return min(len(self.images) - 1, max(best + BEYOND, self.floor))
 
     def _risk(self, name: str, rung: int, reference: int) -> float:
-        total = 0.0
-        for (A, B), (a, b) in zip(self.images[rung], self.images[reference], strict=True):
-            total += self._dot(A[name] - a[SELF.name], B[name] - b[SELF.name]) + self._noise(A[name], B[name])
-        return total / len(self.fits)
+        pairs = zip(self.images[rung], self.images[reference], strict=True)
+        risks = [risk_of((A[name], B[name]), (a[SELF.name], b[SELF.name]), self.weights) for (A, B), (a, b) in pairs]
+        return float(np.mean(risks))
 
     def _noise(self, a: Array, b: Array) -> float:
-        return self._dot(a - b, a - b) / 4
+        return noise_of(a, b, self.weights)
 
-    def _dot(self, a: Array, b: Array) -> float:
-        return float(self.weights @ np.sum(a * b, axis=1))
+
+def risk_of(images: Pair, references: Pair, weights: Array) -> float:
+    """⟨T_A − R_A, T_B − R_B⟩ + ¼ |T_A − T_B|² from images of weighted points by both halves, (n, dim) each."""
+    (A, B), (a, b) = images, references
+    return float(weights @ np.sum((A - a) * (B - b), axis=1)) + noise_of(A, B, weights)
+
+
+def noise_of(a: Array, b: Array, weights: Array) -> float:
+    """¼ |T_A − T_B|² from images of weighted points by both halves."""
+    return float(weights @ np.sum((a - b) ** 2, axis=1)) / 4
+
+
+def exact_risk(pairs: Sequence[Sequence[Problem]], references: Sequence[Pair], z: Array, weights: Array) -> float:
+    """The risk at weighted points z of the maps of exact optimal couplings of both halves of every halving."""
+    risks = []
+    for halves, given in zip(pairs, references, strict=True):
+        one, other = (optimal_coupling(half, progress=False).image(z) for half in halves)
+        risks.append(risk_of((one, other), given, weights))
+    return float(np.mean(risks))
 
 
 def fit_of(problem: Problem, t: float | None, marginal: float = COMPARED) -> Fit:

@@ -48,6 +48,7 @@ class Work:
 class Fit(Protocol):
     """The maps of one pair of samples at any ε; they are asked for from large ε to small."""
 
+    problem: Problem
     work: Work
     marginal: float
 

@@ -30,6 +30,7 @@ from .transports import plot_transport
 POINTS_SAMPLED = 4000  # of a sampler
 PICTURE_WIDTH = 520  # pixels: the width of a picture in a notebook
 PLAN_ROWS = 60  # source points of a coupling that are joined with their targets
+PAIRS_COUPLED = 2**22  # that exact couplings of their halves are solved for, which takes a second
 STRONG = 3  # targets of each of them
 
 
@@ -114,12 +115,15 @@ def _(thing: EpsChoice) -> Figure:
 
 
 def _draw_risks(axis: Axes, found: EpsChoice) -> None:
-    """Estimated error against ε in every gauge, the noise in it, and the choice."""
+    """Estimated error against ε in every gauge, the noise in it, the level of the exact coupling, and the choice."""
     curve, names = found.curve, list(found.curve.risk)
     for color, name in zip(OKABE_ITO, names, strict=False):
         shown = np.where(curve.risk[name] > 0, curve.risk[name], np.nan)
         axis.loglog(curve.eps, np.sqrt(shown), "o-", color=color, label=name)
         axis.loglog(curve.eps, np.sqrt(curve.noise[name]), ":", color=color)
+    exact = found.exact_error if found.scaled.domain.size * found.scaled.codomain.size <= PAIRS_COUPLED else np.nan
+    if np.isfinite(exact):
+        axis.axhline(exact, color="0.35", linestyle="-.", label="exact coupling")
     axis.plot([found.eps], [found.error], "k*", markersize=12, label="chosen")
     axis.set(title="RMS error of the map (dotted: noise)", xlabel="ε", ylabel="estimated error")
 
