@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 import pmasolve as pma
 from pmasolve.cli.app import app
 from pmasolve.cli.building import problem_of
-from pmasolve.cli.config import checked, read
-from pmasolve.cli.formulas import Formula, number
+from pmasolve.cli.config import checked_config, read_config
+from pmasolve.cli.formulas import Formula, formula_value
 from pmasolve.problems.images import read_array
 from pmasolve.studies import pages
 
@@ -277,7 +277,7 @@ def test_formulas_mean_what_numpy_means() -> None:
     expected = -np.exp(-(x**2) / 2) + 2 * np.maximum(x, 0.1) * np.log(y) - 0.75 * np.pi + abs(np.e - y)
     np.testing.assert_allclose(value, expected, rtol=1e-14)
     assert Formula("1")(x).shape == x.shape
-    assert number("2**-8") == 1 / 256
+    assert formula_value("2**-8") == 1 / 256
     with pytest.raises(ValueError, match="sin takes 1 argument, not 2"):
         Formula("sin(x, x)")  # NumPy would take the second for its output
 
@@ -287,7 +287,7 @@ def test_densities_come_from_arrays_and_images_beside_the_file(write, tmp_path: 
     Image.fromarray(grey).save(tmp_path / "grey.png")
     np.save(tmp_path / "nu.npy", 1.0 + grey)
     text = CONFIG.replace("[32]", "[8, 8]").replace('formula = "1 + 0.3*cos(2*pi*x)"', 'file = "grey.png"\nfloor = 0.5')
-    problem = problem_of(read(write(text.replace('potential = "0.3*sin(2*pi*x)"', 'file = "nu.npy"'))))
+    problem = problem_of(read_config(write(text.replace('potential = "0.3*sin(2*pi*x)"', 'file = "nu.npy"'))))
     mu, nu = np.exp(-problem.f), np.exp(-problem.g)
     np.testing.assert_allclose(mu / mu[0, 0], (grey + 31.5) / 31.5, rtol=1e-12)
     np.testing.assert_allclose(nu / nu[0, 0], 1.0 + grey, rtol=1e-12)
@@ -308,7 +308,7 @@ def test_a_configuration_of_another_shape_than_its_file_is_refused(write, tmp_pa
 
 def test_numbers_must_be_finite() -> None:
     with pytest.raises(ValueError, match="finite number"):
-        checked({"domain": {"shape": [8], "lengths": [float("nan")]}}, "here")
+        checked_config({"domain": {"shape": [8], "lengths": [float("nan")]}}, "here")
 
 
 def test_transport_of_vanishing_densities_prints_strict_json(tmp_path: Path) -> None:
@@ -390,7 +390,10 @@ def test_rounding_below_zero_is_clipped_and_named_by_its_file(tmp_path: Path) ->
         "source": {"file": str(paths[0]), "clip": remedy},
         "target": {"file": str(paths[1])},
     }
-    clipped, exact = problem_of(checked(config, "here")), pma.Problem.from_densities(pma.Torus((24, 24)), hole, nu)
+    clipped, exact = (
+        problem_of(checked_config(config, "here")),
+        pma.Problem.from_densities(pma.Torus((24, 24)), hole, nu),
+    )
     assert np.array_equal(clipped.f, exact.f)
     options = ["--gap", "0.9", "--json"]
     choices = ((paths[0], "--clip", remedy), (tmp_path / "exact.npy",))
@@ -415,9 +418,9 @@ def test_one_frame_of_several_is_taken_and_axes_of_one_point_are_dropped(tmp_pat
         "source": {"file": str(tmp_path / "a.gif"), "frame": 1},
         "target": {"formula": "1"},
     }
-    assert np.ptp(problem_of(checked(config, "here")).f) == 0
+    assert np.ptp(problem_of(checked_config(config, "here")).f) == 0
     with pytest.raises(ValueError, match="frame are for files"):
-        checked(config | {"target": {"formula": "1", "frame": 1}}, "here")
+        checked_config(config | {"target": {"formula": "1", "frame": 1}}, "here")
 
 
 SHAPES = {
@@ -496,5 +499,5 @@ def test_figures_and_reports_are_written_whole_or_not_at_all(tmp_path: Path, mon
 
     monkeypatch.setattr(pages, "html", broken)
     with pytest.raises(RuntimeError, match="no page"):
-        pages.write(pages.Page("t"), [], tmp_path, drawings={}, more={})
+        pages.write_report(pages.Page("t"), [], tmp_path, drawings={}, more={})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pdf", "a.svg"]

@@ -118,7 +118,7 @@ def test_the_commands_of_the_page_on_the_shell(tmp_path: Path, monkeypatch: pyte
 
 def test_the_docs_name_every_key_and_function_of_a_configuration() -> None:
     text = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
-    tables = [*config.TABLES.items(), *(("flow", table) for table in config.KINDS.values())]
+    tables = [*config.CONFIG_TABLES.items(), *(("flow", table) for table in config.FLOW_TABLES.values())]
     missing = {f"{name}.{key}" for name, table in tables for key in table.model_fields if f"`{key}`" not in text}
     assert not missing
     assert not {name for name in FUNCTIONS if not re.search(rf"\b{name}\b", text)}

@@ -12,7 +12,7 @@ from astropy.io import fits
 from PIL import Image
 
 import pmasolve as pma
-from pmasolve.studies.scaling import METHODS
+from pmasolve.studies.scaling import SCALING_METHODS
 
 # ---- maps and their certificates -----------------------------------------------------------------------------------------------
 
@@ -311,6 +311,6 @@ def test_a_study_tells_what_its_grid_leaves() -> None:
     x, y = grid.points
     target = np.where((x - 0.5) ** 2 + (y - 0.5) ** 2 < 0.09, 1.5, 1.0)
     problem = pma.Problem.from_densities(grid, np.ones(grid.shape), target)
-    found = pma.scaling_study(problem, eps=[1 / 32, 1 / 64], t=1 / 32, rtol=1e-7, methods=METHODS[:1])
+    found = pma.scaling_study(problem, eps=[1 / 32, 1 / 64], t=1 / 32, rtol=1e-7, methods=SCALING_METHODS[:1])
     assert found.in_space["sup"] > 1e-6 > 10 * found.in_time["sup"]
     assert "refine the grid" in found.section().facts["Reference"]

@@ -14,9 +14,9 @@ from PIL import Image
 
 import pmasolve as pma
 from pmasolve.studies import figures
-from pmasolve.studies.curves import Line, Lines, plot_lines
+from pmasolve.studies.curves import Lines, PlotLine, plot_lines
 from pmasolve.studies.fields import View
-from pmasolve.studies.figures import COLUMN, PAGE, STYLE_FILE
+from pmasolve.studies.figures import COLUMN_WIDTH, PAGE_WIDTH, STYLE_FILE
 from pmasolve.studies.films import _frames
 from pmasolve.studies.transports import hidden
 
@@ -143,11 +143,16 @@ def test_figures_fit_a_journal(images: pma.Transport, discs: pma.Transport) -> N
     line, plane = t1(32), t2(24)
     run = pma.evolve(pma.MongeAmpere(line), [0.01, 0.02])
     study = pma.Study.over("eps", [0.1, 0.05], lambda e: {"sup": e, "gradient": e**2})
-    drawn = [images.plot(), pma.plot_transport(discs, width=COLUMN), run.plot(), pma.plot_trajectory(run, width=COLUMN)]
+    drawn = [
+        images.plot(),
+        pma.plot_transport(discs, width=COLUMN_WIDTH),
+        run.plot(),
+        pma.plot_trajectory(run, width=COLUMN_WIDTH),
+    ]
     drawn += [pma.evolve(pma.MongeAmpere(plane), [0.01]).plot(), pma.transport(line).plot()]
     drawn += [pma.plot_orders({"a": study, "b": study}, norms=("sup", "gradient"), slopes=(1, 2)), study.plot()]
     for figure in drawn:
-        assert figure.get_figwidth() in (COLUMN, PAGE)
+        assert figure.get_figwidth() in (COLUMN_WIDTH, PAGE_WIDTH)
         figure.draw_without_rendering()
         panels = [axis.get_tightbbox() for axis in figure.axes]
         for legend in figure.legends:
@@ -159,7 +164,7 @@ def test_figures_fit_a_journal(images: pma.Transport, discs: pma.Transport) -> N
 
 def test_legends_of_single_panels_stand_below_their_labels() -> None:
     x = np.linspace(0, 1, 5)
-    lines = [Line(name, x, x + k) for k, name in enumerate("abcd")]
+    lines = [PlotLine(name, x, x + k) for k, name in enumerate("abcd")]
     figure = plot_lines([Lines("one", "x", "y", lines), Lines("two", "x", "y", lines[:2], True, True)])
     figure.draw_without_rendering()
     for axis in figure.axes:

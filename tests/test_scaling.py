@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pmasolve import PLAIN, Problem, Scaling, ScalingMethod, Torus, scaling_study
-from pmasolve.studies.scaling_runs import METHODS, PLAIN_METHOD
+from pmasolve.studies.scaling_runs import PLAIN_METHOD, SCALING_METHODS
 
 TAU = 2 * np.pi
 EPS = [1 / 128, 1 / 256, 1 / 512]
@@ -30,11 +30,11 @@ def test_each_method_has_its_order(study: Scaling) -> None:
     assert rows[0].split() == ["sup", "plain", "order", "symmetric", "order", "Richardson", "order"]
     assert float(rows[2].split()[3]) == pytest.approx(study.studies["symmetric"].errors["sup"][1], rel=1e-2)
     assert max(map(len, rows)) <= 80
-    orders = {method.name: study.studies[method.name].orders("sup")[-1] for method in METHODS}
+    orders = {method.name: study.studies[method.name].orders("sup")[-1] for method in SCALING_METHODS}
     assert orders["plain"] == pytest.approx(1, abs=0.05)
     assert orders["symmetric"] == pytest.approx(2, abs=0.05)
     assert orders["Richardson"] == pytest.approx(4, abs=0.3)
-    assert all(study.verdict(method, norm) for method in METHODS for norm in ("sup", "gradient"))
+    assert all(study.verdict(method, norm) for method in SCALING_METHODS for norm in ("sup", "gradient"))
     assert max(study.floor["sup"], study.studies["Richardson"].errors["sup"][-1]) < 1e-8
 
 
@@ -95,7 +95,9 @@ def test_the_report_can_be_repeated(study: Scaling, tmp_path: Path) -> None:
     assert list(again["sha256"].values()) == hashes
     assert all(text in page for text in hashes)
     assert again["settings"]["rtol"] == 1e-11
-    assert again["settings"]["methods"] == [f"{m.name} ({m.gauge.name} gauge, levels {m.levels})" for m in METHODS]
+    assert again["settings"]["methods"] == [
+        f"{m.name} ({m.gauge.name} gauge, levels {m.levels})" for m in SCALING_METHODS
+    ]
     assert again["reference"]["in_space"]["sup"] == study.in_space["sup"]
     assert record["seconds"] == pytest.approx(sum(study.seconds.values()))  # that of the reference was left out
     assert {"numpy", "pmasolve", "python"} <= record["versions"].keys()

@@ -14,7 +14,7 @@ with extra("cli"):
     from rich.console import Console
 
     from pmasolve.studies.entries import Section
-    from pmasolve.studies.pages import prepare, write
+    from pmasolve.studies.pages import prepare_directory, write_report
 
     from . import docs, suite
     from .claims import Level
@@ -58,7 +58,7 @@ def main(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--claim") from error
     try:
-        prepare(out)
+        prepare_directory(out)
     except OSError as error:
         raise typer.BadParameter(f"{out} cannot be written: {error.strerror or error}", param_hint="--out") from error
     jobs = [Job(module, level, fingerprint(module, level)) for module in modules]
@@ -115,7 +115,7 @@ def run_all(
         return INTERRUPTED
     finally:
         ordered = [sections[name] for name in names if name in sections]
-        page = write(PAGE, ordered, out, drawings=drawings(ordered, out), more={"level": jobs[0].level.value})
+        page = write_report(PAGE, ordered, out, drawings=drawings(ordered, out), more={"level": jobs[0].level.value})
         screen.summary(ordered, len(jobs), page)
     return 0 if all(section.holds for section in ordered) else 1
 

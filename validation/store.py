@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pmasolve.studies.entries import Section, from_json, to_json
-from pmasolve.studies.pages import Drawing, put
+from pmasolve.studies.pages import SectionFigure, put
 
 FOLDER = "claims"
 
@@ -17,7 +17,7 @@ class Done:
     """A claim that was run: its section, its figure, and the fingerprint of what it was run with."""
 
     section: Section
-    drawing: Drawing | None
+    drawing: SectionFigure | None
     fingerprint: str
 
 

@@ -28,7 +28,7 @@ COMMANDS = (
 
 
 class Commands(TyperGroup):
-    """The commands of the shell by name: each is the function of that name in the file of that name beside this one."""
+    """The commands of the shell by name: each is the function NAME_command in the file NAME beside this one."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names of the commands, in the order of the help text."""
@@ -41,7 +41,7 @@ class Commands(TyperGroup):
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
         try:
             with extra("cli"):
-                alone.command(cmd_name)(getattr(import_module(f".{cmd_name}", __package__), cmd_name))
+                alone.command(cmd_name)(getattr(import_module(f".{cmd_name}", __package__), f"{cmd_name}_command"))
         except KeyboardInterrupt:  # the imports take a second
             typer.echo("Error: interrupted before anything was begun", err=True)
             raise typer.Exit(130) from None

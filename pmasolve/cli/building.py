@@ -17,12 +17,12 @@ from ..problems.problem import Problem
 from ..sinkhorn.gauges import FORWARD, PLAIN, SELF, SYMMETRIC
 from ..sinkhorn.iteration import Sinkhorn
 from ..sinkhorn.richardson import Richardson
-from .config import Config, Density, MongeAmpereFlow, RichardsonFlow, SinkhornFlow
+from .config import Config, DensityTable, MongeAmpereTable, RichardsonTable, SinkhornTable
 from .formulas import Formula
-from .inputs import Reading, check_memory
+from .inputs import ReadingOptions, check_memory
 
 DOMAINS = {"torus": Torus, "box": Box}
-GAUGES = {gauge.name: gauge for gauge in (PLAIN, SYMMETRIC, SELF, FORWARD)}
+GAUGES_BY_NAME = {gauge.name: gauge for gauge in (PLAIN, SYMMETRIC, SELF, FORWARD)}
 SPACES_BY_NAME: dict[str, Space] = {
     "fourier": Fourier(),
     "differences-2": FiniteDifference(2),
@@ -61,10 +61,10 @@ def initial_of(config: Config, grid: Grid) -> Array | None:
     return None if config.initial.formula is None else Formula(config.initial.formula)(*grid.points)
 
 
-def _density_of_table(grid: Grid, table: Density, name: str) -> Callable[..., Array] | Array:
+def _density_of_table(grid: Grid, table: DensityTable, name: str) -> Callable[..., Array] | Array:
     """A density of any mass: a callable for formulas, an array for files."""
     if table.file is not None:
-        return Reading(table.array, table.frame, table.floor, table.clip).of(table.file).values
+        return ReadingOptions(table.array, table.frame, table.floor, table.clip).of(table.file).values
     if table.potential is not None:
         potential = Formula(table.potential)
         return lambda *points: np.exp(-potential(*points))
@@ -99,10 +99,10 @@ def flow_of(config: Config, problem: Problem) -> Flow:
     ValueError : there is no such table.
     """
     match config.flow:
-        case MongeAmpereFlow(rtol=rtol, space=space):
+        case MongeAmpereTable(rtol=rtol, space=space):
             return MongeAmpere(problem, rtol=rtol, space=SPACES_BY_NAME[space])
-        case SinkhornFlow(eps=eps, gauge=gauge):
-            return Sinkhorn(problem, eps, gauge=GAUGES[gauge])
-        case RichardsonFlow(eps=eps, levels=levels):
+        case SinkhornTable(eps=eps, gauge=gauge):
+            return Sinkhorn(problem, eps, gauge=GAUGES_BY_NAME[gauge])
+        case RichardsonTable(eps=eps, levels=levels):
             return Richardson(problem, eps, levels=levels)
     raise ValueError("flow is missing: a table [flow] with kind = 'monge-ampere', 'sinkhorn' or 'richardson'")

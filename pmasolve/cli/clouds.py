@@ -17,12 +17,10 @@ from ..samples.choosing import EpsChoice, choose_eps
 from ..samples.wasserstein import LEAST, W2Estimate, estimate_w2
 from ..studies.figures import save_figure
 from .door import ArrayName, AsJson, FigureFile, door, say, undone
-from .inputs import check_figure, check_outputs
-
-TABLES = (".csv", ".npy")
+from .inputs import POINT_FILES, check_figure, check_outputs
 
 
-def clouds(
+def clouds_command(
     x: Annotated[Path, typer.Argument(help="points, one a row: what read_array reads", show_default=False)],
     y: Annotated[Path, typer.Argument(help="points of the target, of as many columns", show_default=False)],
     t: Annotated[float | None, typer.Option(help="time of the flow from the identity; else the optimal map")] = None,
@@ -39,8 +37,8 @@ def clouds(
     between the laws that they come from, with a confidence interval."""
     with door():
         check_figure(figure)
-        if out is not None and out.suffix not in TABLES:
-            raise ValueError(f"out={out}: give a name that ends with {' or '.join(TABLES)}")
+        if out is not None and out.suffix not in POINT_FILES:
+            raise ValueError(f"out={out}: give a name that ends with {' or '.join(POINT_FILES)}")
         check_outputs((out, figure), (x, y, at))
         problem = Problem.from_samples(points_of(x, array), points_of(y, array))
         z = points_of(x if at is None else at, array)

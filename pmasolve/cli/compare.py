@@ -11,16 +11,16 @@ import typer
 from ..flows import files as storage
 from ..flows.trajectories import Trajectory
 from ..studies import convergence
-from ..studies.curves import Line, Lines, plot_lines
+from ..studies.curves import Lines, PlotLine, plot_lines
 from ..studies.figures import Figure, save_figure
 from .building import flow_of, problem_of
-from .config import Config, read
+from .config import Config, read_config
 from .door import AsJson, FigureFile, RecordFile, door, say
 from .evolve import CONFIG, started
 from .inputs import check_figure, check_outputs
 
 
-def compare(
+def compare_command(
     a: Annotated[
         Path, typer.Argument(help="a trajectory (.npz), or a configuration (.toml), which is run", show_default=False)
     ],
@@ -43,7 +43,15 @@ def plot_errors(errors: convergence.Comparison) -> Figure:
     """Each error over time."""
     known = {name: np.where(c > 0, c, np.nan) for name, c in errors.columns().items() if np.any(c > 0)}
     return plot_lines(
-        [Lines("", "t", "error", [Line(name, errors.times, column) for name, column in known.items()], powers=True)]
+        [
+            Lines(
+                "",
+                "t",
+                "error",
+                [PlotLine(name, errors.times, column) for name, column in known.items()],
+                powers=True,
+            )
+        ]
     )
 
 
@@ -52,7 +60,7 @@ def trajectory(path: Path) -> Trajectory:
     if path.suffix not in (".npz", ".toml"):
         raise ValueError(f"{path}: give a trajectory (.npz, what `pmasolve evolve` writes) or a configuration (.toml)")
     if path.suffix == ".toml":
-        settings = read(path)
+        settings = read_config(path)
         if settings.run is None:
             raise ValueError(f"{path}: run is missing: a table [run] with times = [0.01, 0.02]")
         return started(settings, settings.run)

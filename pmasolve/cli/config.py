@@ -10,11 +10,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ..machine.archives import reading
 from ..machine.arrays import shown
-from .formulas import Formula, number
+from .formulas import Formula, formula_value
 
 
 def _number(value: Any) -> Any:
-    return number(value) if isinstance(value, str) else value
+    return formula_value(value) if isinstance(value, str) else value
 
 
 def _formula(value: str) -> str:
@@ -40,7 +40,7 @@ class Domain(Table):
     lengths: list[Positive] = []
 
 
-class Density(Table):
+class DensityTable(Table):
     """[source], [target]: one of ``formula`` (a density), ``potential`` (its negative logarithm), ``file`` (.npy, .png, …).
 
     Of a file ``array`` and ``frame`` say which of several; ``clip`` sets negative values of its size to 0.
@@ -55,7 +55,7 @@ class Density(Table):
     frame: Annotated[int, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> Density:
+    def _one(self) -> DensityTable:
         given = [key for key in ("formula", "potential", "file") if getattr(self, key) is not None]
         if len(given) != 1:
             raise ValueError(f"give one of formula, potential, file, not {' and '.join(given) or 'none'}")
@@ -79,7 +79,7 @@ class Start(Table):
         return self
 
 
-class MongeAmpereFlow(Table):
+class MongeAmpereTable(Table):
     """[flow] kind = "monge-ampere"."""
 
     kind: Literal["monge-ampere"]
@@ -87,7 +87,7 @@ class MongeAmpereFlow(Table):
     space: Literal["fourier", "differences-2", "differences-4", "differences-6"] = "fourier"
 
 
-class SinkhornFlow(Table):
+class SinkhornTable(Table):
     """[flow] kind = "sinkhorn"."""
 
     kind: Literal["sinkhorn"]
@@ -95,7 +95,7 @@ class SinkhornFlow(Table):
     gauge: Literal["plain", "symmetric", "self", "forward"] = "plain"
 
 
-class RichardsonFlow(Table):
+class RichardsonTable(Table):
     """[flow] kind = "richardson"."""
 
     kind: Literal["richardson"]
@@ -123,15 +123,15 @@ class Config(Table):
     """The whole file; a command needs [domain], [source], [target] and the tables of its own."""
 
     domain: Domain
-    source: Density
-    target: Density
+    source: DensityTable
+    target: DensityTable
     initial: Start = Start()
-    flow: Annotated[MongeAmpereFlow | SinkhornFlow | RichardsonFlow, Field(discriminator="kind")] | None = None
+    flow: Annotated[MongeAmpereTable | SinkhornTable | RichardsonTable, Field(discriminator="kind")] | None = None
     run: Run | None = None
     study: StudyOf | None = None
 
 
-def read(path: Path) -> Config:
+def read_config(path: Path) -> Config:
     """A configuration from a TOML file; paths in it are relative to the file.
 
     Raises
@@ -141,15 +141,15 @@ def read(path: Path) -> Config:
     """
     with reading(path, "a TOML file"):
         content = tomllib.loads(path.read_text("utf-8-sig"))  # some editors begin with a mark of byte order
-    return located(checked(content, str(path)), path.parent)
+    return located(checked_config(content, str(path)), path.parent)
 
 
-def checked(content: Any, origin: str) -> Config:
+def checked_config(content: Any, origin: str) -> Config:
     """A configuration from nested dictionaries.
 
     Examples
     --------
-    >>> checked({"domain": {"kind": "ball", "shape": [8]}, "source": {"formula": "1"}, "target": {"formula": "1"}}, "here")
+    >>> checked_config({"domain": {"kind": "ball", "shape": [8]}, "source": {"formula": "1"}, "target": {"formula": "1"}}, "here")
     Traceback (most recent call last):
     ...
     ValueError: here: domain.kind = 'ball': allowed are 'torus' or 'box'
@@ -193,17 +193,17 @@ def _line(item: dict[str, Any]) -> str:
             return f"{key} = {shown(item['input'])}: {item['msg'][0].lower()}{item['msg'][1:]}"
 
 
-KINDS: dict[str, type[Table]] = {
-    "monge-ampere": MongeAmpereFlow,
-    "sinkhorn": SinkhornFlow,
-    "richardson": RichardsonFlow,
+FLOW_TABLES: dict[str, type[Table]] = {
+    "monge-ampere": MongeAmpereTable,
+    "sinkhorn": SinkhornTable,
+    "richardson": RichardsonTable,
 }
-TABLES: dict[str, type[Table]] = {
-    "domain": Domain, "source": Density, "target": Density, "initial": Start, "run": Run, "study": StudyOf,
+CONFIG_TABLES: dict[str, type[Table]] = {
+    "domain": Domain, "source": DensityTable, "target": DensityTable, "initial": Start, "run": Run, "study": StudyOf,
 }  # fmt: skip
 
 
 def _keys(location: tuple[str | int, ...]) -> list[str]:
     """The keys of the table at a location."""
-    model = Config if not location else (KINDS | TABLES)[str(location[-1])]
+    model = Config if not location else (FLOW_TABLES | CONFIG_TABLES)[str(location[-1])]
     return list(model.model_fields)

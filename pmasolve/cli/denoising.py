@@ -18,7 +18,7 @@ from .door import AsJson, FigureFile, RecordFile, door, say
 from .inputs import check_figure, check_outputs
 
 
-def denoising(
+def denoising_command(
     data: Annotated[
         Path | None, typer.Argument(help="samples (n, d) or (n,): what read_array reads", show_default=False)
     ] = None,

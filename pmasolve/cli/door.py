@@ -15,7 +15,8 @@ from ..flows.trajectories import Stopped
 from ..machine.archives import whole
 from ..problems.outcomes import INTERRUPTED, Outcome
 
-REFUSED, UNDONE, BROKEN_OFF = 2, 1, 130  # exit codes: a wrong input, a run that did not get there, Ctrl-C
+# Exit codes: a wrong input, a run that did not get there, Ctrl-C
+EXIT_REFUSED, EXIT_UNDONE, EXIT_BROKEN_OFF = 2, 1, 130
 
 ConfigFile = Annotated[Path, typer.Argument(help="a TOML file, see docs/validation.md", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object, for programs")]
@@ -36,13 +37,13 @@ def door(interrupted: str = "interrupted: nothing was written, run it again") ->
     except Stopped as stopped:
         undone(stopped.trajectory.outcome, str(stopped))
     except KeyboardInterrupt:
-        fail(interrupted, BROKEN_OFF)
+        fail(interrupted, EXIT_BROKEN_OFF)
     except OSError as error:
-        fail(_system_words(error), REFUSED)
+        fail(_system_words(error), EXIT_REFUSED)
     except MemoryError as error:
-        fail(f"the arrays do not fit into memory ({error}): take fewer points", REFUSED)
+        fail(f"the arrays do not fit into memory ({error}): take fewer points", EXIT_REFUSED)
     except (ValueError, ModuleNotFoundError) as error:
-        fail(str(error), REFUSED)
+        fail(str(error), EXIT_REFUSED)
 
 
 def _system_words(error: OSError) -> str:
@@ -54,7 +55,7 @@ def _system_words(error: OSError) -> str:
 
 def undone(outcome: Outcome, words: str = "") -> None:
     """End a run whose outcome is not ok, with the exit code of its kind."""
-    fail(words or str(outcome), BROKEN_OFF if outcome == INTERRUPTED else UNDONE)
+    fail(words or str(outcome), EXIT_BROKEN_OFF if outcome == INTERRUPTED else EXIT_UNDONE)
 
 
 def fail(words: str, code: int) -> None:
@@ -65,19 +66,19 @@ def fail(words: str, code: int) -> None:
 
 def say(words: str, record: Mapping[str, Any], as_json: bool, out: Path | None = None) -> None:
     """Print the words, or the record in their place, which ``out`` gets in any case; what is not finite becomes null."""
-    text = json.dumps(_plain(record), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_plain_record(record), ensure_ascii=False, allow_nan=False)
     if out is not None:
         with whole(out) as stream:
             stream.write(f"{text}\n".encode())
     typer.echo(text if as_json else words)
 
 
-def _plain(value: Any) -> Any:
+def _plain_record(value: Any) -> Any:
     match value:
         case Mapping():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: _plain_record(item) for key, item in value.items()}
         case np.ndarray() | list() | tuple():
-            return [_plain(item) for item in value]
+            return [_plain_record(item) for item in value]
         case float():
             return float(value) if np.isfinite(value) else None
         case Path():

@@ -21,14 +21,14 @@ from ..studies.figures import check_film, save_figure
 from ..studies.films import save_film
 from ..studies.runs import plot_trajectory
 from .building import flow_of, initial_of, problem_of
-from .config import Config, Run, read
+from .config import Config, Run, read_config
 from .door import AsJson, ConfigFile, FigureFile, door, say, undone
 from .inputs import check_figure, check_outputs
 
 CONFIG = "config"  # the configuration in a stored trajectory's provenance
 
 
-def evolve(
+def evolve_command(
     config: ConfigFile,
     out: Annotated[Path | None, typer.Option(help="the file for the trajectory, in place of run.out")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the file of a run that was interrupted")] = False,
@@ -46,7 +46,7 @@ def evolve(
         check_figure(figure)
         if film is not None:
             check_film(film)
-        settings = read(config)
+        settings = read_config(config)
         if settings.run is None:
             raise ValueError(f"{config}: run is missing: a table [run] with times = [0.01, 0.02]")
         target = out or settings.run.out
@@ -59,7 +59,7 @@ def evolve(
         drawn = save_figure(plot_trajectory(trajectory), figure) if figure and trajectory.times.size else []
         drawn += save_film(trajectory, film) if film and trajectory.times.size else []
         record = {"outcome": outcome.name, "ok": outcome.ok, "times": trajectory.times, "out": path, "written": drawn}
-        words = [str(outcome), _table(trajectory), _where(path, target), *map(str, drawn)]
+        words = [str(outcome), _table(trajectory), _where_written(path, target), *map(str, drawn)]
         say("\n".join(filter(None, words)), record | _last(trajectory), as_json)
         if outcome == INTERRUPTED:
             undone(outcome, f"interrupted: {path} keeps what was reached, and --resume goes on from there")
@@ -67,7 +67,7 @@ def evolve(
             undone(outcome)
 
 
-def _where(path: Path, wanted: Path) -> str:
+def _where_written(path: Path, wanted: Path) -> str:
     """The file that was written, and why if it is another than was asked for."""
     wanted = archives.target_of(wanted)
     return str(path) if path == wanted else f"{path} (not {wanted}, which holds more and is kept)"

@@ -19,7 +19,7 @@ FUNCTIONS: Mapping[str, np.ufunc] = {
     )
 }  # fmt: skip
 CONSTANTS: Mapping[str, float] = {"pi": np.pi, "e": np.e}
-OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = {
+FORMULA_OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -29,7 +29,7 @@ OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = {
     ast.UAdd: operator.pos,
 }
 COORDINATES = ("x", "y", "z")
-LONGEST = 5000  # characters
+LONGEST_FORMULA = 5000  # characters
 DEEPEST = 200  # a sum of so many terms
 HUGE = 1e300
 
@@ -60,8 +60,10 @@ class Formula:
     @property
     def tree(self) -> ast.expr:
         """The parsed expression."""
-        if len(self.text) > LONGEST:
-            raise ValueError(f"{self.text[:40]!r}…: longer than {LONGEST} characters; give arrays in a file instead")
+        if len(self.text) > LONGEST_FORMULA:
+            raise ValueError(
+                f"{self.text[:40]!r}…: longer than {LONGEST_FORMULA} characters; give arrays in a file instead"
+            )
         try:
             return ast.parse(self.text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -75,12 +77,12 @@ class Formula:
         return value + 0.0 * np.asarray(points[0]) if points else value  # constants become arrays
 
 
-def number(text: str) -> float:
+def formula_value(text: str) -> float:
     """The value of a formula without coordinates.
 
     Examples
     --------
-    >>> number("1/256")
+    >>> formula_value("1/256")
     0.00390625
     """
     return float(Formula(text)())
@@ -96,9 +98,9 @@ def _check_node(node: ast.AST, text: str, depth: int = 0) -> None:
             parts = []
         case ast.Name(id=name):
             raise ValueError(f"{text!r}: there is no {name!r}; the names are {', '.join((*COORDINATES, *CONSTANTS))}")
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in FORMULA_OPERATORS:
             parts = [left, right]
-        case ast.UnaryOp(op=op, operand=operand) if type(op) in OPERATORS:
+        case ast.UnaryOp(op=op, operand=operand) if type(op) in FORMULA_OPERATORS:
             parts = [operand]
         case ast.Call(func=ast.Name(id=name), args=parts, keywords=[]):
             if name not in FUNCTIONS:
@@ -121,9 +123,9 @@ def _value(node: ast.AST, names: Mapping[str, Any], text: str) -> Any:
                 raise ValueError(f"{text!r}: {name!r} is a coordinate that this domain does not have")
             return names[name]
         case ast.BinOp(left=left, op=op, right=right):
-            return OPERATORS[type(op)](_value(left, names, text), _value(right, names, text))
+            return FORMULA_OPERATORS[type(op)](_value(left, names, text), _value(right, names, text))
         case ast.UnaryOp(op=op, operand=operand):
-            return OPERATORS[type(op)](_value(operand, names, text))
+            return FORMULA_OPERATORS[type(op)](_value(operand, names, text))
         case ast.Call(func=ast.Name(id=name), args=arguments):
             return FUNCTIONS[name](*(_value(argument, names, text) for argument in arguments))
     raise AssertionError(node)

@@ -14,15 +14,16 @@ from ..machine import archives
 from ..machine.arrays import Array, number
 from ..problems.formats.samples import Samples
 from ..problems.images import read_samples
-from ..studies.figures import FORMATS
+from ..studies.figures import FIGURE_FORMATS
 
-HELD = 20  # arrays of the grid that a run holds at least
+POINT_FILES = (".csv", ".npy")  # of points that are written
+ARRAYS_HELD = 20  # arrays of the grid that a run holds at least
 
-ROUNDING = 1e-3  # of the largest value: less than nothing by more than this is no rounding
+NEGATIVE_ROUNDING = 1e-3  # of the largest value: less than nothing by more than this is no rounding
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadingOptions:
     """How files become densities.
 
     Attributes
@@ -64,7 +65,7 @@ class Reading:
         if (bad := np.count_nonzero(values < 0)) > 0:
             least = float(values.min()) / (largest or 1.0)
             remedy = "give the density itself, for example less its background or clipped at 0"
-            if -least <= ROUNDING:
+            if -least <= NEGATIVE_ROUNDING:
                 remedy = f"--clip {-least:.1e} (clip in a table) sets them to 0, where they are rounding"
             raise ValueError(
                 f"{path} has {bad} negative values (least {least:.3g} of the largest): a density is ≥ 0; {remedy}"
@@ -87,7 +88,7 @@ def lengths_of(given: str | None, samples: Sequence[tuple[Path, Samples]]) -> tu
     if None not in (a.orientation, b.orientation) and a.orientation != b.orientation:
         raise ValueError(f"{first} has axes {a.orientation}, {second} {b.orientation}: turn one, axes must agree")
     if given is not None:
-        return _sides(given, a.values.ndim)
+        return _side_lengths(given, a.values.ndim)
     known = [s.spacing for s in (a, b) if s.spacing is not None] or [(1.0,) * a.values.ndim]
     if not np.allclose(known[0], known[-1], rtol=1e-4, atol=0):
         raise ValueError(f"{first} has spacing {known[0]}, {second} {known[-1]}: resample one, or say --lengths")
@@ -95,7 +96,7 @@ def lengths_of(given: str | None, samples: Sequence[tuple[Path, Samples]]) -> tu
     return tuple(side / max(sides) for side in sides)
 
 
-def _sides(given: str, axes: int) -> tuple[float, ...]:
+def _side_lengths(given: str, axes: int) -> tuple[float, ...]:
     try:
         sides = tuple(float(word) for word in given.split(","))
     except ValueError:
@@ -127,8 +128,8 @@ def check_figure(figure: Path | None) -> None:
     ------
     ValueError : another ending than those of figures.
     """
-    if figure is not None and figure.suffix[1:] not in FORMATS:
-        raise ValueError(f"figure={figure}: give a name that ends with .{', .'.join(FORMATS)}")
+    if figure is not None and figure.suffix[1:] not in FIGURE_FORMATS:
+        raise ValueError(f"figure={figure}: give a name that ends with .{', .'.join(FIGURE_FORMATS)}")
 
 
 def check_memory(shape: Sequence[int]) -> None:
@@ -138,10 +139,10 @@ def check_memory(shape: Sequence[int]) -> None:
     ------
     ValueError : with the memory needed and there.
     """
-    need, there = HELD * 8.0 * prod(shape), _memory()
+    need, there = ARRAYS_HELD * 8.0 * prod(shape), _memory()
     if need > there:
         raise ValueError(
-            f"shape={tuple(shape)}: a run holds {HELD} arrays of the grid, {need / 2**30:.3g} GiB, and this machine has "
+            f"shape={tuple(shape)}: a run holds {ARRAYS_HELD} arrays of the grid, {need / 2**30:.3g} GiB, and this machine has "
             f"{there / 2**30:.3g}; take fewer points"
         )
 

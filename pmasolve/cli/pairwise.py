@@ -18,13 +18,13 @@ from ..problems.formats.samples import Samples
 from ..problems.grids import Box, Torus
 from ..studies.figures import save_figure
 from ..studies.pictures import draw
-from .door import UNDONE, ArrayName, AsJson, Clip, FigureFile, Frame, Lengths, Periodic, door, fail, say
-from .inputs import Reading, check_figure, check_memory, check_outputs, lengths_of
+from .door import EXIT_UNDONE, ArrayName, AsJson, Clip, FigureFile, Frame, Lengths, Periodic, door, fail, say
+from .inputs import ReadingOptions, check_figure, check_memory, check_outputs, lengths_of
 
 ACROSS = 7  # columns of a block of the printed matrix: 80 characters
 
 
-def pairwise(
+def pairwise_command(
     files: Annotated[
         list[Path],
         typer.Argument(
@@ -54,7 +54,7 @@ def pairwise(
         check_figure(figure)
         _check_resume(kept, resume)
         check_outputs((kept, figure), files)
-        stack = _stack(files, Reading(array, frame, floor, clip))
+        stack = _stack(files, ReadingOptions(array, frame, floor, clip))
         names, samples = [str(path) for path, _ in stack], [values for _, values in stack]
         sides = lengths_of(lengths, _typical(stack))
         check_memory(samples[0].values.shape)
@@ -67,7 +67,8 @@ def pairwise(
         if not found.ok.all():
             bad, pairs = (int(np.count_nonzero(np.triu(flags, 1))) for flags in (~found.ok, np.ones_like(found.ok)))
             fail(
-                f"{bad} of {pairs} pairs are not solved as well as was asked: see solved in --json, ok in --out", UNDONE
+                f"{bad} of {pairs} pairs are not solved as well as was asked: see solved in --json, ok in --out",
+                EXIT_UNDONE,
             )
 
 
@@ -81,7 +82,7 @@ def _check_resume(kept: Path | None, resume: bool) -> None:
         raise ValueError(f"{kept} exists: --resume goes on from it; else give another name, or remove it")
 
 
-def _stack(files: list[Path], reading: Reading) -> list[tuple[Path, Samples]]:
+def _stack(files: list[Path], reading: ReadingOptions) -> list[tuple[Path, Samples]]:
     """All densities with their names: one a file, or the layers of a single file."""
     if len(files) > 1:
         return [(path, reading.of(path)) for path in files]

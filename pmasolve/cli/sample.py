@@ -20,12 +20,10 @@ from ..samples.samplers.sampler import FRESH, Sampler, as_sampler
 from ..studies.figures import save_figure
 from .clouds import points_of
 from .door import ArrayName, AsJson, FigureFile, door, say, undone
-from .inputs import check_figure, check_outputs
-
-TABLES = (".csv", ".npy")
+from .inputs import POINT_FILES, check_figure, check_outputs
 
 
-def sample(
+def sample_command(
     data: Annotated[Path, typer.Argument(help="points, one a row: what read_array reads", show_default=False)],
     count: Annotated[int, typer.Option(help="how many new points", min=1)] = 1000,
     anchors: Annotated[
@@ -42,8 +40,8 @@ def sample(
     """Learn the law of samples and draw new ones: a tenth of the points is held out to see overfitting."""
     with door():
         check_figure(figure)
-        if out is not None and out.suffix not in TABLES:
-            raise ValueError(f"out={out}: give a name that ends with {' or '.join(TABLES)}")
+        if out is not None and out.suffix not in POINT_FILES:
+            raise ValueError(f"out={out}: give a name that ends with {' or '.join(POINT_FILES)}")
         check_outputs((out, keep, figure), (data,))
         problem = SampleProblem(points_of(data, array))
         family = affordable(problem, seed) if anchors is None else LogSumExp(anchors)

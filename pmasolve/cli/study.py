@@ -12,12 +12,12 @@ from ..studies.entries import to_json
 from ..studies.figures import save_figure
 from ..studies.scaling import scaling_study
 from .building import initial_of, problem_of
-from .config import Config, read
-from .door import UNDONE, AsJson, ConfigFile, FigureFile, door, fail, say
+from .config import Config, read_config
+from .door import EXIT_UNDONE, AsJson, ConfigFile, FigureFile, door, fail, say
 from .inputs import check_figure, check_outputs
 
 
-def study(
+def study_command(
     config: ConfigFile,
     out: Annotated[Path | None, typer.Option(help="the folder for the report, in place of study.out")] = None,
     figure: FigureFile = None,
@@ -30,7 +30,7 @@ def study(
     with door("interrupted: a study keeps nothing of its runs, run it again"):
         check_figure(figure)
         check_outputs((figure,), (config,))
-        settings = read(config)
+        settings = read_config(config)
         if (wanted := settings.study) is None:
             raise ValueError(
                 f"{config}: study is missing: a table [study] with eps = ['1/256', '1/512'] and t = '1/32'"
@@ -39,17 +39,17 @@ def study(
         initial = initial_of(settings, problem.domain)
         result = scaling_study(problem, eps=wanted.eps, t=wanted.t, rtol=wanted.rtol, initial=initial)
         title = f"Sinkhorn against the Monge–Ampère flow: {config.name}"
-        page = result.report(out or wanted.out, title=title, configuration=provenance(config, settings))
+        page = result.report(out or wanted.out, title=title, configuration=study_provenance(config, settings))
         written = [page, *([] if figure is None else save_figure(result.plot(), figure))]
         section = result.section()
         verdicts = "\n".join(f"{method.name}: {_word(result.verdict(method))}" for method in result.methods)
         files = "\n".join(map(str, written))
         say(f"{result}\n\n{verdicts}\n{files}", {**to_json(section), "report": page, "written": written}, as_json)
         if section.holds is False:
-            fail("an order is not as expected: take smaller ε, or see the report", UNDONE)
+            fail("an order is not as expected: take smaller ε, or see the report", EXIT_UNDONE)
 
 
-def provenance(config: Path, settings: Config) -> str:
+def study_provenance(config: Path, settings: Config) -> str:
     """The configuration as it stands in its file, and the hash of every file that it names."""
     files = (settings.source.file, settings.target.file, settings.initial.file)
     hashes = [f"{file}: sha256 {digest(file.read_bytes())}" for file in files if file is not None]

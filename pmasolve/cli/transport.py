@@ -21,10 +21,10 @@ from ..studies.figures import check_film, save_figure
 from ..studies.films import save_film
 from ..studies.transports import plot_transport
 from .door import ArrayName, AsJson, Clip, FigureFile, Frame, Lengths, Periodic, door, say, undone
-from .inputs import Reading, check_figure, check_memory, check_outputs, lengths_of
+from .inputs import ReadingOptions, check_figure, check_memory, check_outputs, lengths_of
 
 
-def transport(
+def transport_command(
     source: Annotated[
         Path, typer.Argument(help="an image, an array, a table: what read_array reads", show_default=False)
     ],
@@ -51,7 +51,7 @@ def transport(
         if film is not None:
             check_film(film)
         check_outputs((out and archives.target_of(out), figure, film), (source, target))
-        problem = _problem_of_files((source, target), Reading(array, frame, floor, clip), lengths, periodic)
+        problem = _problem_of_files((source, target), ReadingOptions(array, frame, floor, clip), lengths, periodic)
         T = solve(problem, gap=gap)
         written = [] if out is None else [save_map(T, out)]
         if figure is not None:
@@ -63,7 +63,9 @@ def transport(
             undone(T.outcome)
 
 
-def _problem_of_files(files: tuple[Path, Path], reading: Reading, lengths: str | None, periodic: bool) -> Problem:
+def _problem_of_files(
+    files: tuple[Path, Path], reading: ReadingOptions, lengths: str | None, periodic: bool
+) -> Problem:
     samples = [(path, reading.of(path)) for path in files]
     (_, mu), (_, nu) = samples
     check_memory(mu.values.shape)

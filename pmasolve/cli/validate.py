@@ -23,4 +23,4 @@ def command() -> ModuleType:
     return import_module("validation.__main__")
 
 
-validate = command().main
+validate_command = command().main

@@ -23,11 +23,11 @@ from ..problems.grids import Box, Grid, Torus
 from ..problems.problem import Problem
 from ..sinkhorn.iteration import Sinkhorn
 from ..sinkhorn.schroedinger import schroedinger
-from .door import BROKEN_OFF, AsJson, RecordFile, door, fail, say
+from .door import EXIT_BROKEN_OFF, AsJson, RecordFile, door, fail, say
 
 POINTS = {1: 64, 2: 32, 3: 16}  # of each axis, by dimension
-NODES = {1: 128, 2: 12, 3: 5}  # likewise: more than fit into one cluster each
-FEW, CLOUD = 40, 600  # points: all pairs are summed one by one, and by expansions
+NODES_OF_CLUSTERS = {1: 128, 2: 12, 3: 5}  # likewise: more than fit into one cluster each
+CLOUD_OF_PAIRS, CLOUD = 40, 600  # points: all pairs are summed one by one, and by expansions
 EPS = 1 / 16
 POLLED = 0.1  # seconds between two looks at the processes
 
@@ -63,7 +63,7 @@ def grids(dim: int) -> None:
 def clouds(dim: int) -> None:
     """Sinkhorn on clouds of points, and its fixed point."""
     random = np.random.default_rng(0)
-    for size in (FEW, CLOUD):
+    for size in (CLOUD_OF_PAIRS, CLOUD):
         problem = Problem.from_samples(random.random((size, dim)), random.random((size, dim)))
         evolve(Sinkhorn(problem, EPS), [EPS], throw=False)
     schroedinger(problem, EPS)
@@ -75,13 +75,13 @@ def rough(dim: int) -> None:
     transport(Problem.from_densities(Torus(values.shape[1:]), *np.maximum(values - 0.2, 0.0)), method=SemiDual())
 
 
-def exact(dim: int) -> None:
+def simplex(dim: int) -> None:
     """Optimal transport between few nodes, exactly."""
-    values = np.random.default_rng(0).random((2, *(NODES[dim],) * dim))
+    values = np.random.default_rng(0).random((2, *(NODES_OF_CLUSTERS[dim],) * dim))
     transport(Problem.from_densities(Box(values.shape[1:]), *values), gap=0)
 
 
-KINDS: tuple[Callable[[int], None], ...] = (clouds, rough, exact, maps, equation, grids)
+WARMUPS: tuple[Callable[[int], None], ...] = (clouds, rough, simplex, maps, equation, grids)
 
 
 def timed(kind: Callable[[int], None], dims: Sequence[int]) -> float:
@@ -98,7 +98,7 @@ def side_by_side(dims: Sequence[int], jobs: int) -> Iterator[tuple[str, float]]:
 
     The processes have a session of their own, so that Ctrl-C on a terminal comes to this one only, which ends them.
     """
-    began, waiting, running = time.perf_counter(), list(KINDS), dict[str, subprocess.Popen[bytes]]()
+    began, waiting, running = time.perf_counter(), list(WARMUPS), dict[str, subprocess.Popen[bytes]]()
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -115,7 +115,7 @@ def side_by_side(dims: Sequence[int], jobs: int) -> Iterator[tuple[str, float]]:
             process.wait()
 
 
-def warmup(
+def warmup_command(
     dim: Annotated[list[int] | None, typer.Option(help="only this dimension; may be given twice", min=1, max=3)] = None,
     jobs: Annotated[int, typer.Option(help="processes side by side", min=1)] = os.cpu_count() or 1,
     out: RecordFile = None,
@@ -130,13 +130,14 @@ def warmup(
     try:
         if jobs > 1:
             typer.echo(
-                f"compiling in {min(jobs, len(KINDS))} processes; Ctrl-C stops, and keeps what is compiled", err=as_json
+                f"compiling in {min(jobs, len(WARMUPS))} processes; Ctrl-C stops, and keeps what is compiled",
+                err=as_json,
             )
             for name, seconds in side_by_side(dims, jobs):
                 after[name] = seconds
                 typer.echo(f"{name} after {seconds:.1f} s", err=as_json)
         # Two processes that keep versions of one loop at the same moment keep one of them; here the other is made again.
-        cached = sum(timed(kind, dims) for kind in KINDS)
+        cached = sum(timed(kind, dims) for kind in WARMUPS)
         with door():
             say(
                 f"all together from the cache: {cached:.1f} s",
@@ -145,6 +146,6 @@ def warmup(
                 out,
             )
     except KeyboardInterrupt:
-        fail("stopped; what is compiled is kept, and the next warmup goes on from there", BROKEN_OFF)
+        fail("stopped; what is compiled is kept, and the next warmup goes on from there", EXIT_BROKEN_OFF)
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -12,7 +12,18 @@ import numpy as np
 from ..machine.arrays import Array
 from .convergence import Study, running_orders
 from .entries import Section
-from .figures import COLUMN, DASHES, NO_TICKS, OKABE_ITO, PAGE, Axes, Figure, legend_below, legend_under, panels
+from .figures import (
+    COLUMN_WIDTH,
+    DASHES,
+    NO_TICKS,
+    OKABE_ITO,
+    PAGE_WIDTH,
+    Axes,
+    Figure,
+    legend_below,
+    legend_under,
+    panels,
+)
 
 FAINT = ("x", "+", "1", "2")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -21,11 +32,11 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SYMBOLS = {"eps": "ε", "h": "h", "rtol": "rtol"}
 NORMS = {"sup": "sup |u − ũ|", "l2": "L² norm of u − ũ", "gradient": "sup |∇u − ∇ũ|"}
 BELOW = 0.55  # a reference line stands at so many times its curve
-ROOM = 0.18  # for the names of slopes, in widths of the panel
+ROOM_OF_SLOPES = 0.18  # for the names of slopes, in widths of the panel
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
+class PlotLine:
     """Values y over x, or errors over a parameter; a ``faint`` line is grey and dashed, one without label is in no legend."""
 
     label: str
@@ -40,7 +51,7 @@ class Panel:
 
     title: str
     parameter: str
-    curves: Sequence[Line]
+    curves: Sequence[PlotLine]
     left: str = "error"
 
 
@@ -51,14 +62,14 @@ class Lines:
     title: str
     below: str
     left: str
-    lines: Sequence[Line]
+    lines: Sequence[PlotLine]
     logarithmic: bool = False
     powers: bool = False
 
 
 def plot_lines(drawn: Sequence[Lines]) -> Figure:
     """Panels side by side, in the style of all figures here, each with its legend below it."""
-    with panels(len(drawn), width=COLUMN if len(drawn) == 1 else PAGE) as (figure, axes):
+    with panels(len(drawn), width=COLUMN_WIDTH if len(drawn) == 1 else PAGE_WIDTH) as (figure, axes):
         for axis, panel in zip(axes, drawn, strict=True):
             axis.set(title=panel.title, xlabel=panel.below, ylabel=panel.left)
             if panel.logarithmic:
@@ -95,7 +106,7 @@ def plot_orders(
     """
     drawn = []
     for norm in norms:
-        curves = [Line(label, study.values, study.errors[norm]) for label, study in studies.items()]
+        curves = [PlotLine(label, study.values, study.errors[norm]) for label, study in studies.items()]
         parameter = next(iter(studies.values())).parameter
         drawn.append(Panel("", parameter, curves, NORMS.get(norm, norm) if len(norms) > 1 else "error"))
     return plot_panels(drawn, slopes=slopes, columns=1)
@@ -103,14 +114,14 @@ def plot_orders(
 
 def plot_section(section: Section) -> Figure | None:
     """One panel for each test problem and parameter: checks in colour, what was broken in grey; None if nothing can be drawn."""
-    panels: dict[tuple[str, str, str], list[Line]] = {}
+    panels: dict[tuple[str, str, str], list[PlotLine]] = {}
     for entry in section.entries:
         problem, _, detail = entry.case.partition(", ")
         left = "error" if entry.orders or not entry.columns else ""
         curves = panels.setdefault((problem, entry.parameter, left), [])
         for name, errors in entry.drawn.items():
             label = f"broken: {entry.mutation}" if entry.mutation else f"{detail}, {name}".removeprefix(", ")
-            curves.append(Line(label, entry.values, errors, bool(entry.mutation)))
+            curves.append(PlotLine(label, entry.values, errors, bool(entry.mutation)))
     slopes = sorted({slope for entry in section.entries for slope in entry.slopes})
     drawn = [Panel(title, parameter, curves, left) for (title, parameter, left), curves in panels.items() if curves]
     return plot_panels(drawn, slopes=slopes) if drawn else None
@@ -120,7 +131,7 @@ def plot_panels(drawn: Sequence[Panel], *, slopes: Sequence[float] = (), columns
     """Panels side by side, two to a row unless ``columns`` is 1; equal labels look equal and share one legend."""
     columns = min(columns, len(drawn))
     looks = _looks([curve for panel in drawn for curve in panel.curves])
-    with panels(columns, -(-len(drawn) // columns), width=COLUMN * columns, tall=0.66) as (figure, axes):
+    with panels(columns, -(-len(drawn) // columns), width=COLUMN_WIDTH * columns, tall=0.66) as (figure, axes):
         for axis, panel in zip(axes, drawn, strict=False):
             _draw_curves(axis, panel, looks, slopes)
         for axis in axes[len(drawn) :]:
@@ -139,12 +150,12 @@ def _draw_curves(axis: Axes, panel: Panel, looks: Mapping[str, dict[str, Any]], 
     named = [_reference(axis, solid, slope, looks) for slope in slopes]
     if any(named):
         low, high = axis.get_xlim()
-        axis.set_xlim(low * (low / high) ** ROOM, high)
+        axis.set_xlim(low * (low / high) ** ROOM_OF_SLOPES, high)
     axis.set(title=panel.title, xlabel=SYMBOLS.get(panel.parameter, panel.parameter), ylabel=panel.left)
     _mark_values(axis, panel.curves)
 
 
-def _looks(curves: Sequence[Line]) -> dict[str, dict[str, Any]]:
+def _looks(curves: Sequence[PlotLine]) -> dict[str, dict[str, Any]]:
     """A colour and a marker for each label; a grey marker for the faint ones."""
     plain, faint = (list(dict.fromkeys(c.label for c in curves if c.faint is wanted)) for wanted in (False, True))
     bright = {
@@ -158,7 +169,7 @@ def _looks(curves: Sequence[Line]) -> dict[str, dict[str, Any]]:
     return {**grey, **bright}
 
 
-def _mark_values(axis: Axes, curves: Sequence[Line]) -> None:
+def _mark_values(axis: Axes, curves: Sequence[PlotLine]) -> None:
     """Ticks at the values that were run if they are few, as powers of two or 1/n where they are; else at powers of ten."""
     values = np.unique(np.concatenate([curve.x for curve in curves])) if curves else np.array([1.0])
     if values.size <= MARKED:
@@ -178,7 +189,7 @@ def _tick(value: float) -> str:
     return f"1/{n}" if n > 1 and abs(n * value - 1) < 1e-9 else f"{value:.3g}"
 
 
-def _reference(axis: Axes, curves: Sequence[Line], slope: float, looks: Mapping[str, dict[str, Any]]) -> bool:
+def _reference(axis: Axes, curves: Sequence[PlotLine], slope: float, looks: Mapping[str, dict[str, Any]]) -> bool:
     """A dotted line of the given slope below the curve whose order is nearest to it, named in its colour; whether there is one."""
     nearest = min(curves, key=lambda curve: _away(curve, slope), default=None)
     if nearest is None or _away(nearest, slope) > 0.5:
@@ -195,7 +206,7 @@ def _reference(axis: Axes, curves: Sequence[Line], slope: float, looks: Mapping[
     return True
 
 
-def _away(curve: Line, slope: float) -> float:
+def _away(curve: PlotLine, slope: float) -> float:
     """How far the slope is from the curve's order, over all or over the last two values, whichever is nearer."""
     ends = (0, -2) if curve.x.size > 1 else (0,)
     with np.errstate(divide="ignore", invalid="ignore"):

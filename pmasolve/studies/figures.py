@@ -32,14 +32,14 @@ STYLE_FILE = Path(__file__).parent / "paper.mplstyle"
 STYLE = matplotlib.rc_params_from_file(STYLE_FILE, use_default_template=False)
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)))
-COLUMN, PAGE = 3.4, 7.0  # inches: one column of a journal, and both
-FORMATS = ("png", "svg", "pdf")
+COLUMN_WIDTH, PAGE_WIDTH = 3.4, 7.0  # inches: one column of a journal, and both
+FIGURE_FORMATS = ("png", "svg", "pdf")
 FOREIGN = (".jpg", ".jpeg", ".eps", ".ps", ".tif", ".tiff", ".webp", ".gif", ".mp4")  # known, and not written here
 LABELS = 28  # points that the numbers and the label below an axis take
 NO_TICKS = NullLocator()
 
 
-class Drawing(Figure):
+class NotebookFigure(Figure):
     """A figure that a notebook shows: it knows by itself only those of pyplot."""
 
     def _repr_png_(self) -> bytes:
@@ -57,9 +57,9 @@ def panels(
     ``width`` in inches, that of a journal's column for one panel and of its page for several unless given; ``tall`` is the height
     of a panel over its width.
     """
-    wide = width or (COLUMN if columns == 1 else PAGE)
+    wide = width or (COLUMN_WIDTH if columns == 1 else PAGE_WIDTH)
     with matplotlib.rc_context(STYLE):
-        figure = Drawing(figsize=(wide, rows * tall * wide / columns), layout="constrained")
+        figure = NotebookFigure(figsize=(wide, rows * tall * wide / columns), layout="constrained")
         yield figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
@@ -67,7 +67,7 @@ def panels(
 def mosaic(layout: str, *, width: float, height: float) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of panels as letters stand in the layout, "sm;st" for two rows; its axes in alphabetical order of the letters."""
     with matplotlib.rc_context(STYLE):
-        figure = Drawing(figsize=(width, height), layout="constrained")
+        figure = NotebookFigure(figsize=(width, height), layout="constrained")
         axes = figure.subplot_mosaic(layout)
         yield figure, [axes[letter] for letter in sorted(axes)]
 
@@ -146,9 +146,11 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, formats: Sequen
 
 def _targets(path: Path, formats: Sequence[str] | None) -> list[Path]:
     """The files to write."""
-    named = path.suffix[1:] if path.suffix[1:] in FORMATS else None
+    named = path.suffix[1:] if path.suffix[1:] in FIGURE_FORMATS else None
     wanted = list(formats or ([named] if named else ("svg", "pdf")))
-    unknown = [f".{name}" for name in wanted if name not in FORMATS] or [s for s in (path.suffix,) if s in FOREIGN]
+    unknown = [f".{name}" for name in wanted if name not in FIGURE_FORMATS] or [
+        s for s in (path.suffix,) if s in FOREIGN
+    ]
     if unknown:
         raise ValueError(f"{path}: figures are not written as {unknown[0]}: end the name with .png, .svg or .pdf")
     if named is None:
@@ -166,7 +168,7 @@ def write_film(figure: Figure, update: Callable[[int], object], frames: int, pat
     ValueError : another kind of file; .mp4 where there is no ffmpeg.
     OSError : the folder does not exist or cannot be written.
     """
-    if path.suffix[1:] in FORMATS:
+    if path.suffix[1:] in FIGURE_FORMATS:
         digits = len(str(frames - 1))
         names = [path.with_name(f"{path.stem}-{k:0{max(2, digits)}}{path.suffix}") for k in range(frames)]
         with matplotlib.rc_context(STYLE):
@@ -185,7 +187,7 @@ def write_film(figure: Figure, update: Callable[[int], object], frames: int, pat
 
 def check_film(path: Path) -> None:
     """Refuse now a name that `write_film` would refuse after the work."""
-    if path.suffix[1:] not in FORMATS:
+    if path.suffix[1:] not in FIGURE_FORMATS:
         _film_writer(path, 1.0)
 
 

@@ -99,7 +99,7 @@ def _(thing: Trajectory, frames: int | None, image: bool | None) -> Frames:
         return f"t = {thing.times[kept[k]]:.3g}"
 
     if isinstance(thing.flow.problem.domain, Cloud):
-        return _points(thing, kept, words)
+        return _point_frames(thing, kept, words)
     largest = float(np.exp(max(float(thing.log_density(int(j)).max()) for j in kept)))
     return _densities(
         thing.flow.problem, image, lambda k: np.exp(thing.log_density(int(kept[k]))), words, largest, kept.size
@@ -141,7 +141,7 @@ def _densities(
     return figure, update, count
 
 
-def _points(thing: Trajectory, kept: Array, words: Callable[[int], str]) -> Frames:
+def _point_frames(thing: Trajectory, kept: Array, words: Callable[[int], str]) -> Frames:
     """Points that move to where the map sends them."""
     source, target = thing.flow.problem.domain, thing.flow.problem.codomain
     some, others = drawn_points(source), drawn_points(target)

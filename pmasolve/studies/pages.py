@@ -27,24 +27,24 @@ with extra("report"):
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SectionFigure:
     """The figure of a section: its <svg> element, and a PDF."""
 
     svg: str
     pdf: bytes
 
 
-def drawing_of(section: Section) -> Drawing | None:
+def drawing_of(section: Section) -> SectionFigure | None:
     """The figure of a section; None where there is nothing to draw."""
     figure = plot_section(section)
-    return None if figure is None else draw(figure)
+    return None if figure is None else section_figure(figure)
 
 
-def draw(figure: Figure) -> Drawing:
+def section_figure(figure: Figure) -> SectionFigure:
     """A figure in both forms."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # it is settled now, and costs more than the drawing
-    return Drawing(svg(figure), pdf(figure))
+    return SectionFigure(svg(figure), pdf(figure))
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Page:
     appendix: Mapping[str, str] | None = None
 
 
-def prepare(directory: Path) -> None:
+def prepare_directory(directory: Path) -> None:
     """Make the directory and prove that it can be written, before any work.
 
     Raises
@@ -76,7 +76,7 @@ def prepare(directory: Path) -> None:
     probe.unlink()
 
 
-def write(
+def write_report(
     page: Page,
     sections: Sequence[Section],
     directory: Path,
@@ -99,7 +99,7 @@ def write(
     ------
     OSError : the directory cannot be written.
     """
-    about = {**provenance(sections), **more}
+    about = {**report_provenance(sections), **more}
     record = {**about, "claims": [to_json(section) for section in sections]}
     contents = {  # all are made before the first is written
         "results.json": json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False),
@@ -117,7 +117,7 @@ def put(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def provenance(sections: Sequence[Section]) -> dict[str, Any]:
+def report_provenance(sections: Sequence[Section]) -> dict[str, Any]:
     """When, where, with which versions, and the verdict: None if nothing was decided."""
     decided = [section.holds for section in sections if section.holds is not None]
     return {

@@ -20,7 +20,7 @@ from ..samples.samplers.sampler import Sampler
 from ..sinkhorn.plans import Plan
 from ..sinkhorn.schroedinger import Schroedinger
 from .convergence import Study
-from .curves import NORMS, Line, Panel, plot_panels
+from .curves import NORMS, Panel, PlotLine, plot_panels
 from .fields import View
 from .figures import OKABE_ITO, Axes, Figure, colour_bar, legend_below, panels, svg
 from .runs import draw_clouds, plot_trajectory, projected
@@ -86,7 +86,7 @@ def _(thing: Transport, lines: int = 24, **options: Any) -> Figure:
 
 @draw.register
 def _(thing: Study, slopes: tuple[float, ...] = ()) -> Figure:
-    curves = [Line(norm, thing.values, errors) for norm, errors in thing.errors.items()]
+    curves = [PlotLine(norm, thing.values, errors) for norm, errors in thing.errors.items()]
     return plot_panels([Panel("", thing.parameter, curves)], slopes=slopes, columns=1)
 
 
@@ -95,8 +95,8 @@ def _(thing: Scaling) -> Figure:
     slopes = [method.order for method in thing.methods]
     drawn = []
     for norm in ("sup", "gradient"):
-        curves = [Line(name, study.values, study.errors[norm]) for name, study in thing.studies.items()]
-        own = Line("error of the reference", curves[0].x, np.full(curves[0].x.size, thing.floor[norm]), True)
+        curves = [PlotLine(name, study.values, study.errors[norm]) for name, study in thing.studies.items()]
+        own = PlotLine("error of the reference", curves[0].x, np.full(curves[0].x.size, thing.floor[norm]), True)
         drawn.append(Panel("", "eps", [*curves, own], NORMS[norm]))
     return plot_panels(drawn, slopes=slopes, columns=1)
 

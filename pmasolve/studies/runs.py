@@ -8,16 +8,16 @@ from ..flows.trajectories import Trajectory, followed
 from ..machine.arrays import Array
 from ..problems.grids import Cloud
 from .fields import View
-from .figures import COLUMN, OKABE_ITO, PAGE, Axes, Figure, legend_below, panels, shades
+from .figures import COLUMN_WIDTH, OKABE_ITO, PAGE_WIDTH, Axes, Figure, legend_below, panels, shades
 
-SHOWN = 3  # densities in one row
+SHOWN_DENSITIES = 3  # densities in one row
 CURVES = 6  # times in one pair of axes
 POINTS_DRAWN = 400  # points of a cloud that are drawn
 ARROWS_DRAWN = 80
 
 
 def plot_trajectory(
-    trajectory: Trajectory, i: int = -1, *, image: bool | None = None, normal: int = 2, width: float = PAGE
+    trajectory: Trajectory, i: int = -1, *, image: bool | None = None, normal: int = 2, width: float = PAGE_WIDTH
 ) -> Figure:
     """What the flow did until ``times[i]``: in 1D potentials and densities, in 2D and 3D densities and the displacement ∇u.
 
@@ -53,24 +53,24 @@ def plot_trajectory(
     if isinstance(domain, Cloud):
         return _of_clouds(trajectory, last)
     if domain.dim == 1:
-        return _on_a_line(trajectory, last, width)
+        return _trajectory_on_a_line(trajectory, last, width)
     return _in_a_plane(trajectory, last, View.of(trajectory.flow.problem, image, normal), width)
 
 
-def chosen(last: int, count: int) -> list[int]:
+def spread_indices(last: int, count: int) -> list[int]:
     """Indices from the first to the last, evenly spread, at most so many.
 
     Examples
     --------
-    >>> chosen(9, 3), chosen(1, 3)
+    >>> spread_indices(9, 3), spread_indices(1, 3)
     ([0, 4, 9], [0, 1])
     """
     return sorted({int(k) for k in np.linspace(0, last, min(count, last + 1))})
 
 
-def _on_a_line(trajectory: Trajectory, last: int, width: float) -> Figure:
-    x, times = trajectory.flow.problem.domain.axis(0), chosen(last, CURVES)
-    columns = 2 if width > 1.5 * COLUMN else 1
+def _trajectory_on_a_line(trajectory: Trajectory, last: int, width: float) -> Figure:
+    x, times = trajectory.flow.problem.domain.axis(0), spread_indices(last, CURVES)
+    columns = 2 if width > 1.5 * COLUMN_WIDTH else 1
     with panels(columns, 2 // columns, width=width, tall=0.7) as (figure, (left, right)):
         for k, (j, colour) in enumerate(zip(times, shades(len(times)), strict=True)):
             look = {"color": colour, "linestyle": ("-", "--", "-.")[k % 3]}
@@ -84,10 +84,10 @@ def _on_a_line(trajectory: Trajectory, last: int, width: float) -> Figure:
 
 
 def _in_a_plane(trajectory: Trajectory, last: int, view: View, width: float) -> Figure:
-    times = chosen(last, SHOWN)
+    times = spread_indices(last, SHOWN_DENSITIES)
     densities = [np.exp(trajectory.log_density(j)) for j in times]
     displacement = trajectory.map(last) - view.grid.points
-    count, fit = len(times) + 1, 2 if width > 1.5 * COLUMN else 1
+    count, fit = len(times) + 1, 2 if width > 1.5 * COLUMN_WIDTH else 1
     columns = min(count, 2 * fit)
     with panels(columns, -(-count // columns), width=width, tall=0.85) as (figure, axes):
         largest = float(max(map(np.max, densities)))

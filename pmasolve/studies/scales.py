@@ -13,13 +13,13 @@ from ..samples import denoising as dn
 from ..samples.denoising.complexity import Complexity
 from ..samples.denoising.distances import probabilities, quantiles
 from ..samples.denoising.sources import Source
-from .curves import Line, Lines, plot_lines
+from .curves import Lines, PlotLine, plot_lines
 from .figures import Figure, svg
-from .pages import prepare, put
+from .pages import prepare_directory, put
 
-SNR = np.geomspace(0.1, 20.0, 40)
+SNR_AXIS = np.geomspace(0.1, 20.0, 40)
 MASSES = (1.5, 3.0, 10.0)
-ETA, STEPS = 0.01, 100
+ETA, CHAIN_STEPS = 0.01, 100
 
 Drawn = tuple[str, Callable[[], Figure]]
 
@@ -44,9 +44,9 @@ def plot_complexity(found: Complexity, M: float = 2.0) -> Figure:
     """
     r, error = found.snr, 2 * found.standard_error(0.0)
     h = found.integrated_tail(0.0)
-    tail = [Line("h(0, r)", r, h)]
+    tail = [PlotLine("h(0, r)", r, h)]
     if not found.exact:
-        tail += [Line("± 2 standard errors", r, np.maximum(h - error, 0), True), Line("", r, h + error, True)]
+        tail += [PlotLine("± 2 standard errors", r, np.maximum(h - error, 0), True), PlotLine("", r, h + error, True)]
     return plot_lines(
         [
             Lines("integrated tail", "r", "E(L − 1)₊", tail, True),
@@ -54,7 +54,7 @@ def plot_complexity(found: Complexity, M: float = 2.0) -> Figure:
                 "shares",
                 "r",
                 "m*, s(1)",
-                [Line("m*", r, found.critical_mass), Line("s(1)", r, found.survival(1.0))],
+                [PlotLine("m*", r, found.critical_mass), PlotLine("s(1)", r, found.survival(1.0))],
                 True,
             ),
             Lines("effective curvature", "r", "ζ*/(1 + r²)", _curvatures(found, (M,)), True),
@@ -69,13 +69,13 @@ def gallery(directory: Path) -> Path:
     ------
     OSError : the directory cannot be written.
     """
-    prepare(directory)
+    prepare_directory(directory)
     parts = []
     for number, (caption, draw) in enumerate(figures().items(), start=1):
         image = svg(draw())
         put(directory / f"figure-{number:02}.svg", image)
         parts.append(f"<figure>{image}<figcaption>Figure {number}. {escape(caption)}</figcaption></figure>")
-    return put(directory / "gallery.html", PAGE.format(figures="\n".join(parts)))
+    return put(directory / "gallery.html", SCALES_PAGE.format(figures="\n".join(parts)))
 
 
 def figures() -> Mapping[str, Callable[[], Figure]]:
@@ -91,7 +91,7 @@ def figures() -> Mapping[str, Callable[[], Figure]]:
     }
     for number, (name, law) in enumerate(EXAMPLES.items(), start=4):
         out[f"Example {number}, {name}: complexity over r."] = lambda law=law: profile(law)
-        out[f"Example {number}, {name}: from δ₀, η = {ETA}, {STEPS} steps; laws and W₂ on the way back."] = (
+        out[f"Example {number}, {name}: from δ₀, η = {ETA}, {CHAIN_STEPS} steps; laws and W₂ on the way back."] = (
             lambda law=law: chain(law)
         )
     return out
@@ -109,8 +109,8 @@ def tails() -> Figure:
     found = dn.complexity(dn.two_points(), snr=[2**-0.5, 1.5, 3.0])
     u, delta = np.linspace(0.0, 2.5, 201), np.linspace(0.0, 1.0, 101)
     names = ("r = 1/√2", "r = 1.5", "r = 3")
-    s = [Line(name, u, row) for name, row in zip(names, found.survival(u), strict=True)]
-    h = [Line(name, delta, row) for name, row in zip(names, found.integrated_tail(delta), strict=True)]
+    s = [PlotLine(name, u, row) for name, row in zip(names, found.survival(u), strict=True)]
+    h = [PlotLine(name, delta, row) for name, row in zip(names, found.integrated_tail(delta), strict=True)]
     return plot_lines([Lines("survival", "u", "s_r(u)", s), Lines("integrated tail", "δ", "h(δ, r)", h)])
 
 
@@ -118,7 +118,7 @@ def over_time(laws: Mapping[str, Source]) -> Figure:
     """ζ* over t."""
     t = np.linspace(0.05, 2.0, 60)
     r = 1 / np.sqrt(np.expm1(2 * t[::-1]))
-    lines = [Line(name, t, dn.complexity(law, r).effective_curvature()[::-1]) for name, law in laws.items()]
+    lines = [PlotLine(name, t, dn.complexity(law, r).effective_curvature()[::-1]) for name, law in laws.items()]
     return plot_lines([Lines("curvature of p_t", "t", "ζ*(t)", lines)])
 
 
@@ -126,18 +126,18 @@ def shapes() -> Figure:
     """m(δ, r) and δ − M h."""
     delta = np.linspace(0.02, 1.0, 99)
     found = dn.complexity(dn.two_points(), snr=[1.2, 1.5, 3.0])
-    shares = [Line(f"r = {r:g}", delta, row) for r, row in zip(found.snr, found.mass(delta), strict=True)]
+    shares = [PlotLine(f"r = {r:g}", delta, row) for r, row in zip(found.snr, found.mass(delta), strict=True)]
     h = found.integrated_tail(delta)[1]
-    worth = [Line(f"M = {M:g}", delta, delta - M * h) for M in MASSES]
+    worth = [PlotLine(f"M = {M:g}", delta, delta - M * h) for M in MASSES]
     return plot_lines([Lines("m(δ, r)", "δ", "h/δ", shares), Lines("r = 1.5", "δ", "δ − M h", worth)])
 
 
 def profile(law: Source) -> Figure:
     """Complexity over r."""
-    found = dn.complexity(law, SNR)
+    found = dn.complexity(law, SNR_AXIS)
     deltas = (0.0, 0.5, 1.0)
-    h = [Line(f"δ = {d:g}", SNR, row) for d, row in zip(deltas, found.integrated_tail(deltas).T, strict=True)]
-    shares = [Line("m*", SNR, found.critical_mass), Line("s(1)", SNR, found.survival(1.0))]
+    h = [PlotLine(f"δ = {d:g}", SNR_AXIS, row) for d, row in zip(deltas, found.integrated_tail(deltas).T, strict=True)]
+    shares = [PlotLine("m*", SNR_AXIS, found.critical_mass), PlotLine("s(1)", SNR_AXIS, found.survival(1.0))]
     return plot_lines(
         [
             Lines("integrated tail", "r", "h(δ, r)", h, True),
@@ -149,27 +149,27 @@ def profile(law: Source) -> Figure:
 
 def chain(law: Source) -> Figure:
     """Distribution functions where the chain starts and ends, and W₂ to the target on the way."""
-    trip = dn.diffuse_then_denoise(law, dn.dirac(), STEPS, ETA, points=1000, records=21)
+    trip = dn.diffuse_then_denoise(law, dn.dirac(), CHAIN_STEPS, ETA, points=1000, records=21)
     q = probabilities(1000)
     laws = [
-        Line("target µ", trip.target[:, 0], q),
-        Line("denoised", np.sort(trip.denoised[:, 0]), q),
-        Line("diffused start", quantiles(dn.Diffusion(trip.start), float(trip.times[0]), q), q, True),
+        PlotLine("target µ", trip.target[:, 0], q),
+        PlotLine("denoised", np.sort(trip.denoised[:, 0]), q),
+        PlotLine("diffused start", quantiles(dn.Diffusion(trip.start), float(trip.times[0]), q), q, True),
     ]
     return plot_lines(
         [
             Lines("distribution functions", "x", "mass below x", laws),
-            Lines("way back", "t", "W₂ to µ_t", [Line("", trip.times[trip.shown], trip.from_target)]),
+            Lines("way back", "t", "W₂ to µ_t", [PlotLine("", trip.times[trip.shown], trip.from_target)]),
         ]
     )
 
 
-def _curvatures(found: Complexity, masses: tuple[float, ...]) -> list[Line]:
+def _curvatures(found: Complexity, masses: tuple[float, ...]) -> list[PlotLine]:
     scale: Array = 1 + found.snr**2
-    return [Line(f"M = {M:g}", found.snr, found.effective_curvature(M) / scale) for M in masses]
+    return [PlotLine(f"M = {M:g}", found.snr, found.effective_curvature(M) / scale) for M in masses]
 
 
-PAGE = """<!doctype html>
+SCALES_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Denoising by transport: figures 1 to 11</title>
 <style>body{{font-family:sans-serif;max-width:60rem;margin:2rem auto}}
 figure{{margin:2rem 0}}svg{{max-width:100%;height:auto}}</style>

@@ -21,7 +21,7 @@ from ..machine.speaking import drawn, numbers, page, sheet
 from ..problems.problem import Problem
 from .convergence import Study, compare
 from .entries import Entry, Section, entry_of
-from .scaling_runs import METHODS, Runs, ScalingMethod, check_study, limits
+from .scaling_runs import SCALING_METHODS, Runs, ScalingMethod, check_study, limits
 from .tables import latex_table
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Scaling:
     --------
     >>> from pmasolve import Torus
     >>> problem = Problem(Torus((16,)), lambda x: 0.1 * np.cos(2 * np.pi * x), lambda y: 0 * y)
-    >>> found = scaling_study(problem, eps=[1 / 32, 1 / 64], t=1 / 32, rtol=1e-8, methods=METHODS[:1])
+    >>> found = scaling_study(problem, eps=[1 / 32, 1 / 64], t=1 / 32, rtol=1e-8, methods=SCALING_METHODS[:1])
     >>> found.studies["plain"].values.tolist(), sorted(found.seconds)
     ([0.03125, 0.015625], ['plain', 'reference'])
     """
@@ -188,17 +188,19 @@ class Scaling:
         OSError : the directory cannot be made or written.
         ModuleNotFoundError : the extra ``report`` is not installed.
         """
-        from .pages import Page, draw, prepare, put, write
+        from .pages import Page, prepare_directory, put, section_figure, write_report
 
         folder, section = Path(directory), self.section()
-        prepare(folder)
-        drawing = draw(self.plot())
+        prepare_directory(folder)
+        drawing = section_figure(self.plot())
         put(folder / "orders.svg", drawing.svg)
         put(folder / "orders.pdf", drawing.pdf)
         more = {"seconds": sum(self.seconds.values()), "repeat": self.repeat(configuration)}
         appendix = {"To repeat it": configuration} if configuration else None
         svgs = {section.name: drawing.svg}
-        return write(Page(title, appendix=appendix), [section], folder, drawings=svgs, more=more, tables=self.latex())
+        return write_report(
+            Page(title, appendix=appendix), [section], folder, drawings=svgs, more=more, tables=self.latex()
+        )
 
     def repeat(self, configuration: str = "") -> dict[str, Any]:
         """What another needs to run it again: settings, grid, hashes of the densities, times, the reference's errors."""
@@ -220,7 +222,7 @@ def scaling_study(
     t: float,
     initial: ArrayLike | None = None,
     rtol: float = 1e-11,
-    methods: Sequence[ScalingMethod] = METHODS,
+    methods: Sequence[ScalingMethod] = SCALING_METHODS,
     progress: bool | None = None,
 ) -> Scaling:
     """Errors of Sinkhorn against PMA at time t for each ε, plain, symmetric and extrapolated, with observed orders and verdicts.

@@ -38,7 +38,7 @@ class ScalingMethod:
 
     Examples
     --------
-    >>> [method.name for method in METHODS], RICHARDSON_METHOD.order
+    >>> [method.name for method in SCALING_METHODS], RICHARDSON_METHOD.order
     (['plain', 'symmetric', 'Richardson'], 4.0)
     """
 
@@ -52,7 +52,7 @@ class ScalingMethod:
 PLAIN_METHOD = ScalingMethod("plain", PLAIN, 1, 1.0, 0.1)
 SYMMETRIC_METHOD = ScalingMethod("symmetric", SYMMETRIC, 1, 2.0, 0.2)
 RICHARDSON_METHOD = ScalingMethod("Richardson", SYMMETRIC, 2, 4.0, 0.4)
-METHODS = (PLAIN_METHOD, SYMMETRIC_METHOD, RICHARDSON_METHOD)
+SCALING_METHODS = (PLAIN_METHOD, SYMMETRIC_METHOD, RICHARDSON_METHOD)
 
 
 def check_study(problem: Problem, eps: Sequence[float], t: float) -> None:

@@ -13,10 +13,10 @@ from ..machine.arrays import Array
 from .convergence import Study
 from .entries import Entry, Section
 
-SHOWN = 24  # rows of a table; files of data hold more
+SHOWN_ROWS = 24  # rows of a table; files of data hold more
 LETTERS = {"eps": "ε"}
-SYMBOLS = {"eps": r"$\varepsilon$", "rtol": r"$\mathrm{rtol}$"}
-NORMS = {
+LATEX_SYMBOLS = {"eps": r"$\varepsilon$", "rtol": r"$\mathrm{rtol}$"}
+LATEX_NORMS = {
     "sup": r"$\sup|u-\tilde u|$",
     "l2": r"$\|u-\tilde u\|_{L^2}$",
     "gradient": r"$\sup|\nabla u-\nabla\tilde u|$",
@@ -35,7 +35,7 @@ def cells(entry: Entry) -> list[list[str]]:
         orders = entry.orders.get(norm, np.empty(0))
         if np.isfinite(orders).any():
             columns[f"order ({norm})"] = ["", *map(_order, orders)]
-    return [list(columns), *([column[i] for column in columns.values()] for i in entry.shown(SHOWN))]
+    return [list(columns), *([column[i] for column in columns.values()] for i in entry.shown(SHOWN_ROWS))]
 
 
 def _order(order: float) -> str:
@@ -102,7 +102,7 @@ def _side_by_side(studies: Mapping[str, Study], norms: Sequence[str], caption: s
             rows.append(
                 [
                     (r"\midrule" + "\n" if rows else "")
-                    + rf"\multicolumn{{{2 * n + 1}}}{{l}}{{{NORMS.get(norm, tex(norm))}}}"
+                    + rf"\multicolumn{{{2 * n + 1}}}{{l}}{{{LATEX_NORMS.get(norm, tex(norm))}}}"
                 ]
             )
         rows += _rows([(study, norm) for study in studies.values()])
@@ -126,7 +126,7 @@ def _rows(columns: Sequence[tuple[Study, str]]) -> list[Sequence[str]]:
 
 
 def _symbol(study: Study) -> str:
-    return SYMBOLS.get(study.parameter, f"${study.parameter}$")
+    return LATEX_SYMBOLS.get(study.parameter, f"${study.parameter}$")
 
 
 def _parameter(value: float) -> str:
@@ -163,7 +163,7 @@ def latex(sections: Sequence[Section]) -> str:
     for section in sections:
         for entry in section.entries:
             first, *rest = cells(entry)
-            heads = [SYMBOLS.get(entry.parameter, tex(first[0])), *map(tex, first[1:])]
+            heads = [LATEX_SYMBOLS.get(entry.parameter, tex(first[0])), *map(tex, first[1:])]
             caption = f"{tex(section.title)}: {tex(entry.label)}"
             lines = [[tex(line[0]), *map(_power_of_ten, line[1:])] for line in rest]
             parts.append(_latex([heads], lines, caption, "l" + "r" * (len(first) - 1)))

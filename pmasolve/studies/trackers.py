@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..flows.trackers import Every, Step
 from ..machine import archives
-from .figures import FORMATS, save_figure
+from .figures import FIGURE_FORMATS, save_figure
 from .runs import plot_trajectory
 
 
@@ -46,8 +46,8 @@ class PlotEvery:
         image: bool | None = None,
     ) -> None:
         self.path, self.every, self.image, self.drawn = Path(path), Every(steps, seconds), image, 0
-        if self.path.suffix[1:] not in FORMATS:
-            raise ValueError(f"{path}: end the name with .{', .'.join(FORMATS)}")
+        if self.path.suffix[1:] not in FIGURE_FORMATS:
+            raise ValueError(f"{path}: end the name with .{', .'.join(FIGURE_FORMATS)}")
         archives.check_writable(self.path)
 
     def __call__(self, step: Step) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from ..machine.arrays import Array
 from ..maps.transported import Transport
 from .fields import View
-from .figures import COLUMN, OKABE_ITO, PAGE, Figure, legend_below, mosaic, panels
+from .figures import COLUMN_WIDTH, OKABE_ITO, PAGE_WIDTH, Figure, legend_below, mosaic, panels
 
 SPLIT = 3.0  # cells: where the mass of a node is spread further than that, no one point stands for its image
 HIDDEN = "undefined and split parts left out"
@@ -29,7 +29,7 @@ def plot_transport(
     image: bool | None = None,
     normal: int = 2,
     at: int | None = None,
-    width: float = PAGE,
+    width: float = PAGE_WIDTH,
 ) -> Figure:
     """Source and target of a map, and the image of a regular mesh under it; in 1D both densities, and the displacement T(x) − x.
 
@@ -62,13 +62,13 @@ def plot_transport(
     """
     grid = T.problem.domain
     if grid.dim == 1:
-        return _on_a_line(T, width)
+        return _map_on_a_line(T, width)
     view = View.of(T.problem, image, normal, at)
     mu, nu = np.exp(-T.problem.f), np.exp(-T.problem.g)
     largest = float(max(mu.max(), nu.max()))
     right, up = view.axes
     shape = min(max(grid.lengths[up] / grid.lengths[right], 0.4), 1.8)
-    wide = width > 1.5 * COLUMN
+    wide = width > 1.5 * COLUMN_WIDTH
     height = 0.45 + 0.28 * width * shape if wide else 1.0 + 1.1 * width * min(shape, 1.0)
     with mosaic("smt" if wide else "st;mm", width=width, height=height) as (figure, (middle, left, other)):
         view.field(left, mu, f"source{view.where}", "density", largest)
@@ -88,9 +88,9 @@ def plot_transport(
     return figure
 
 
-def _on_a_line(T: Transport, width: float) -> Figure:
+def _map_on_a_line(T: Transport, width: float) -> Figure:
     x = T.problem.domain.axis(0)
-    columns = 2 if width > 1.5 * COLUMN else 1
+    columns = 2 if width > 1.5 * COLUMN_WIDTH else 1
     with panels(columns, 2 // columns, width=width, tall=0.7) as (figure, (left, right)):
         left.plot(x, np.exp(-T.problem.f), color=OKABE_ITO[0], label="source")
         left.plot(x, np.exp(-T.problem.g), color=OKABE_ITO[1], linestyle="--", label="target")
