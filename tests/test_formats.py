@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pmasolve import read_array
-from pmasolve.problems.images import KINDS, LIBRARIES, SUFFIXES, read_samples
+from pmasolve.problems.images import LIBRARIES, READABLE, SUFFIXES, read_samples
 
 RNG = np.random.default_rng(11)
 BYTES = RNG.integers(0, 256, (9, 7), dtype=np.uint8)
@@ -361,7 +361,9 @@ def test_what_is_no_such_file_is_named(tmp_path: Path) -> None:
         read_array(tmp_path)
     with pytest.raises(FileNotFoundError):
         read_array(tmp_path / "a.fits")
-    assert KINDS in read_array.__doc__ or all(word in read_array.__doc__ for word in ("FITS", "NIfTI", "NRRD", "TIFF"))
+    assert READABLE in read_array.__doc__ or all(
+        word in read_array.__doc__ for word in ("FITS", "NIfTI", "NRRD", "TIFF")
+    )
 
 
 def small_files(folder: Path) -> list[Path]:

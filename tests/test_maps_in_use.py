@@ -133,7 +133,7 @@ def test_map_files_that_are_none(tmp_path: Path) -> None:
     np.savez(path, a=np.zeros(3))
     with pytest.raises(ValueError, match="format None"):
         load_map(path)
-    archives.write(path, {"format": "pmasolve map 1"}, {"potential": np.zeros(3)})
+    archives.write_archive(path, {"format": "pmasolve map 1"}, {"potential": np.zeros(3)})
     with pytest.raises(ValueError, match="lacks source, target"):
         load_map(path)
 
@@ -400,7 +400,7 @@ def test_map_files_are_validated_and_a_worse_map_replaces_none(tmp_path: Path) -
         ({"interval": {"lower": 0}}, {}, "cannot be read"),
     ]
     for change, arrays, words in damage:
-        damaged = archives.write(tmp_path / "damaged.npz", header | change, kept | arrays)
+        damaged = archives.write_archive(tmp_path / "damaged.npz", header | change, kept | arrays)
         with pytest.raises(ValueError, match=words) as caught:
             load_map(damaged)
         assert str(damaged) in str(caught.value)

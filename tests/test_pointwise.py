@@ -16,7 +16,7 @@ from pmasolve.calculus.hessians import (
 )
 from pmasolve.calculus.transforms import add
 from pmasolve.flows.monge_ampere import density_sums
-from pmasolve.machine.threads import SMALL
+from pmasolve.machine.threads import FEW_POINTS
 
 DIMS = [1, 2, 3]
 SHAPES = {1: (500,), 2: (20, 25), 3: (8, 8, 8)}
@@ -86,10 +86,10 @@ def test_logarithms_at_the_ends_of_the_range() -> None:
 @pytest.mark.parametrize("dim", DIMS)
 def test_blocks_of_a_large_array_are_the_same_as_one(dim: int) -> None:
     """Threads take blocks of it, of lengths that no number of lanes divides."""
-    rng, shape = np.random.default_rng(dim), (2 * SMALL + 13,) + (1,) * (dim - 1)
+    rng, shape = np.random.default_rng(dim), (2 * FEW_POINTS + 13,) + (1,) * (dim - 1)
     H = 0.2 * rng.standard_normal((len(packed(dim)), *shape))
     logdet, inverse, _ = log_det_inverse(H)
-    for part in (slice(0, 1000), slice(SMALL - 7, SMALL + 1000), slice(2 * SMALL, None)):
+    for part in (slice(0, 1000), slice(FEW_POINTS - 7, FEW_POINTS + 1000), slice(2 * FEW_POINTS, None)):
         again, same, _ = log_det_inverse(np.ascontiguousarray(H[:, part]))
         assert np.allclose(again, logdet[part], rtol=1e-14, atol=1e-15)
         assert np.allclose(same, inverse[:, part], rtol=1e-14)
@@ -100,7 +100,7 @@ def test_blocks_of_a_large_array_are_the_same_as_one(dim: int) -> None:
     assert np.allclose(extreme_eigenvalues(H), (eigenvalues.min(), eigenvalues.max()), rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("size", [5, 64, 1000, 2 * SMALL + 13])
+@pytest.mark.parametrize("size", [5, 64, 1000, 2 * FEW_POINTS + 13])
 def test_density_sums(size: int) -> None:
     A, f = np.random.default_rng(size).standard_normal((2, size))
     A[2], f[3] = 30.0, 800.0  # a peak, and a point of next to no mass
@@ -135,7 +135,7 @@ def test_add(dim: int) -> None:
     assert np.allclose(add(v, factor, -2.0, out), expected, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("size", [1, 1000, 2 * SMALL + 13])
+@pytest.mark.parametrize("size", [1, 1000, 2 * FEW_POINTS + 13])
 def test_differences_and_what_is_finite(size: int) -> None:
     total, a, b = np.random.default_rng(size).standard_normal((3, size))
     expected = total - b + a

@@ -9,7 +9,7 @@ from pmasolve.machine import progress, threads
 def test_spread_covers_the_range_once(monkeypatch):
     """Shares of every size add up, whatever the number of operations, and tell how far they are."""
     told = []
-    monkeypatch.setattr(threads, "part", told.append)
+    monkeypatch.setattr(threads, "tell_share", told.append)
     monkeypatch.setattr(threads, "PROMPT", 1000)
     for count, cost in ((1, 10**9), (7, 10), (100, 10_000), (1000, 3)):
         seen = np.zeros(count, int)
@@ -42,8 +42,8 @@ def test_an_interruption_is_heard_between_shares(monkeypatch):
         threads, "get_num_threads", lambda: 1
     )  # another thread could take all that is left before a press
     monkeypatch.setattr(threads, "PROMPT", 50_000)
-    monkeypatch.setattr(threads, "FEW", 0)
-    monkeypatch.setattr(threads, "part", press)
+    monkeypatch.setattr(threads, "FEW_OPERATIONS", 0)
+    monkeypatch.setattr(threads, "tell_share", press)
     part = evolve(flow, [1e-3, 3e-3], throw=False)
     assert part.outcome.name == "interrupted"
     assert len(heard) >= limit
@@ -54,9 +54,9 @@ def test_an_interruption_is_heard_between_shares(monkeypatch):
 
 def test_the_bar_hears_of_shares():
     """Only while it is there."""
-    progress.part(0.5)
+    progress.tell_share(0.5)
     with progress.progress_bar("title", 1.0, True) as show:
         show(0.0, {})
-        progress.part(0.5)
+        progress.tell_share(0.5)
         assert progress._LISTENER.get().__name__ == "inside"
     assert progress._LISTENER.get() is None

@@ -286,7 +286,7 @@ def rewritten(path, change, **arrays):
         kept = {name: data[name] for name in data.files}
     header = json.loads(str(kept.pop("header")))
     change(header)
-    return archives.write(path, header, kept | arrays)
+    return archives.write_archive(path, header, kept | arrays)
 
 
 DAMAGE = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pmasolve.machine import threads
-from pmasolve.machine.threads import SMALL, blocks, each, over, sharing
+from pmasolve.machine.threads import FEW_POINTS, blocks, each, over, sharing
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def test_blocks_cover_the_range() -> None:
     for n, points in ((10, 10), (10**6, 10**6), (3, 10**7)):
         parts = blocks(n, points)
         assert np.array_equal(np.concatenate([np.arange(n)[part] for part in parts]), np.arange(n))
-    assert len(blocks(1000, SMALL - 1)) == 1
+    assert len(blocks(1000, FEW_POINTS - 1)) == 1
 
 
 def test_work_within_work_is_done() -> None:
@@ -75,7 +75,7 @@ def test_nothing_is_begun_after_an_error_and_the_pool_lives_on(monkeypatch: pyte
     assert each(abs, [-1, -2, -3]) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("n", [1, 1000, SMALL - 1, SMALL, 3 * SMALL + 1])
+@pytest.mark.parametrize("n", [1, 1000, FEW_POINTS - 1, FEW_POINTS, 3 * FEW_POINTS + 1])
 def test_kernels_go_over_all_of_an_array_once(n: int) -> None:
     seen = np.zeros(n)
 
@@ -86,7 +86,7 @@ def test_kernels_go_over_all_of_an_array_once(n: int) -> None:
     counts = over(kernel, n, seen)
     assert (sum(counts), len(counts)) == (n, len(blocks(n, n)))
     assert np.all(seen == 1.0)
-    assert (len(counts) == 1) == (n < SMALL)
+    assert (len(counts) == 1) == (n < FEW_POINTS)
     assert len(over(kernel, n, seen, share=100, small=200)) == len(blocks(n, n, 100, 200))
 
 

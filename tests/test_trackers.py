@@ -198,7 +198,7 @@ def test_who_declines_hears_nothing_of_tasks_inside_either(clock: Clock, capsys:
             with progress.progress_bar("Sinkhorn", 10.0, wanted) as inner:
                 clock.now += 40.0
                 inner(5.0, {})
-                progress.part(0.5)
+                progress.tell_share(0.5)
         outer(1.0, {})
     assert capsys.readouterr().err == ""
     assert progress._LISTENER.get() is None

@@ -15,7 +15,7 @@ from pmasolve.machine.arrays import Array
 from pmasolve.maps.displacement import Displacement
 from pmasolve.problems.densities import Function
 from pmasolve.problems.grids import Grid
-from pmasolve.problems.points import Points
+from pmasolve.problems.points import PointsLike
 
 BLOCK = 4096  # points summed at once
 
@@ -63,7 +63,7 @@ def displacement(grid: Grid, u: Array) -> Displacement:
     return Displacement(grid, u, Fourier(), Waves())
 
 
-def at(grid: Grid, values: Array, points: Points) -> Array:
+def at(grid: Grid, values: Array, points: PointsLike) -> Array:
     """The function with these values at the nodes, at points (n, dim) or a field (dim, *shape)."""
     return Waves().of(grid, values)(points)
 

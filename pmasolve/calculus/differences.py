@@ -14,7 +14,7 @@ from ..machine.threads import in_blocks
 from ..problems.grids import Grid
 from .hessians import packed
 from .operators import Jet
-from .series import Coefficients
+from .series import Amplitudes
 from .transforms import Transform, add, transform_of
 
 # Weights of f(x+jh), j = 1 …: first derivative (odd, over h) and second derivative (even, over h²; the centre closes the sum).
@@ -111,7 +111,7 @@ class DifferenceOperators:
 
         in_blocks(rows, block[0] * block[1], values.size)
 
-    def jet(self, coefficients: Coefficients, out: Jet | None = None) -> Jet:
+    def jet(self, coefficients: Amplitudes, out: Jet | None = None) -> Jet:
         """One inverse transform, then differences."""
         out = out or Jet.empty(self.grid)
         values, unused = np.empty(self.grid.shape), np.empty(self.grid.shape)
@@ -124,7 +124,7 @@ class DifferenceOperators:
                 self._along(out.D[i], j, out.D2[row], unused)
         return out
 
-    def contract(self, coefficients: Coefficients, S: Array, b: Array, out: Array) -> Array:
+    def contract(self, coefficients: Amplitudes, S: Array, b: Array, out: Array) -> Array:
         """One inverse transform, then differences, each added as soon as it is known."""
         out.fill(0.0)
         values, first, second, unused = np.empty((4, *self.grid.shape))
@@ -139,14 +139,14 @@ class DifferenceOperators:
                     add(second, factor, 2.0 - (i == j), out)
         return out
 
-    def gradient(self, values: Array, out: Array | None = None, room: Coefficients | None = None) -> Array:
+    def gradient(self, values: Array, out: Array | None = None, room: Amplitudes | None = None) -> Array:
         """First differences, which need no coefficients."""
         D, unused = np.empty((self.grid.dim, *values.shape)) if out is None else out, np.empty_like(values)
         for i in range(self.grid.dim):
             self._along(np.ascontiguousarray(values), i, D[i], unused)
         return D
 
-    def with_slope(self, coefficients: Coefficients) -> tuple[Array, Array]:
+    def with_slope(self, coefficients: Amplitudes) -> tuple[Array, Array]:
         """One inverse transform, then differences."""
         values = np.empty(self.grid.shape)
         self.transform.derivative(coefficients, (0,) * self.grid.dim, values)

@@ -7,15 +7,16 @@ from collections.abc import Callable
 import numpy as np
 
 from ..machine.arrays import Array
-from ..problems.densities import Formula
+from ..problems.densities import PointFunction
 from ..problems.grids import Grid
 from ..problems.problem import Problem, checked_grid
 from .hessians import log_det_inverse, packed
 
-RESOLVED = {1: 96, 2: 64, 3: 48}  # points of each axis, by dimension, on which a manufactured u is differentiated
+# Points of each axis, by dimension, on which a manufactured u is differentiated
+RESOLVING_POINTS = {1: 96, 2: 64, 3: 48}
 
 
-def manufactured(domain: Grid, u: Callable[..., Array], g: Formula) -> tuple[Problem, Array]:
+def manufactured(domain: Grid, u: Callable[..., Array], g: PointFunction) -> tuple[Problem, Array]:
     """A problem whose Brenier potential is known: f = g(x + ∇u) − log det(I + D²u) makes |x|²/2 + u the steady state.
 
     Parameters
@@ -52,7 +53,7 @@ def _fine_jet(domain: Grid, u: Callable[..., Array]) -> tuple[Array, Array, Arra
     """∇u, packed D²u and u on the grid, from the FFT of u on a finer torus (of the even extension, on a box)."""
     sides = 2 if domain.reflects else 1
     factors = [
-        2 * max(0, -(-RESOLVED[domain.dim] // n) // 2) + 1 for n in domain.shape
+        2 * max(0, -(-RESOLVING_POINTS[domain.dim] // n) // 2) + 1 for n in domain.shape
     ]  # odd: cell centres stay centres
     shape = [sides * m * n for m, n in zip(factors, domain.shape, strict=True)]
     axes = [(np.arange(s) + domain.offset) * h / m for s, h, m in zip(shape, domain.spacing, factors, strict=True)]
@@ -61,7 +62,7 @@ def _fine_jet(domain: Grid, u: Callable[..., Array]) -> tuple[Array, Array, Arra
     modes = np.meshgrid(*(np.fft.fftfreq(s, 1 / s) for s in shape), indexing="ij", sparse=True)
     k = [2j * np.pi * m / (sides * L) for m, L in zip(modes, domain.lengths, strict=True)]
     # of a fine grid's modes those that are rounding: times |k|² they would be white noise in D²u and f, 1e-10 at 4096²
-    beyond = np.any(np.broadcast_arrays(*(2 * np.abs(m) > sides * RESOLVED[domain.dim] for m in modes)), axis=0)
+    beyond = np.any(np.broadcast_arrays(*(2 * np.abs(m) > sides * RESOLVING_POINTS[domain.dim] for m in modes)), axis=0)
     series[beyond & (np.abs(series) <= np.finfo(float).eps * np.max(np.abs(series)))] = 0.0
     every = tuple(slice(m // 2 if domain.offset else 0, m * n, m) for m, n in zip(factors, domain.shape, strict=True))
 

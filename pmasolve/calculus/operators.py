@@ -16,7 +16,7 @@ from ..machine.arrays import Array
 from ..machine.threads import blocks, sharing
 from ..problems.grids import Grid
 from .hessians import eigenvalue_range, packed, vectorised
-from .series import Coefficients
+from .series import Amplitudes
 from .transforms import Orders, Transform, transform_of
 
 
@@ -49,19 +49,19 @@ class Operators(Protocol):
         """Symbol of −Δ in the transform's basis, ≥ 0."""
         ...
 
-    def jet(self, coefficients: Coefficients, out: Jet | None = None) -> Jet:
+    def jet(self, coefficients: Amplitudes, out: Jet | None = None) -> Jet:
         """Gradient and Hessian of the function with these coefficients, in ``out`` if given."""
         ...
 
-    def gradient(self, values: Array, out: Array | None = None, room: Coefficients | None = None) -> Array:
+    def gradient(self, values: Array, out: Array | None = None, room: Amplitudes | None = None) -> Array:
         """Gradient of values on the grid, in ``out`` if given; ``room`` for coefficients may be written over."""
         ...
 
-    def with_slope(self, coefficients: Coefficients) -> tuple[Array, Array]:
+    def with_slope(self, coefficients: Amplitudes) -> tuple[Array, Array]:
         """The function with these coefficients on the grid, and its gradient (dim, *shape)."""
         ...
 
-    def contract(self, coefficients: Coefficients, S: Array, b: Array, out: Array) -> Array:
+    def contract(self, coefficients: Amplitudes, S: Array, b: Array, out: Array) -> Array:
         """∑ᵢⱼ Sᵢⱼ∂ᵢ∂ⱼv − ∑ᵢ bᵢ∂ᵢv, S packed, of the function v with these coefficients; few arrays of its own."""
         ...
 
@@ -129,26 +129,26 @@ class FourierOperators:
         """Of the same in a contraction: what the packed Hessian does not list counts twice."""
         return [-1.0] * self.grid.dim + [2.0 - (i == j) for i, j in packed(self.grid.dim)]
 
-    def jet(self, coefficients: Coefficients, out: Jet | None = None) -> Jet:
+    def jet(self, coefficients: Amplitudes, out: Jet | None = None) -> Jet:
         """All first and second derivatives."""
         out = out or Jet.empty(self.grid)
         self.transform.derivatives(coefficients, self._orders, [*out.D, *out.D2])
         return out
 
-    def gradient(self, values: Array, out: Array | None = None, room: Coefficients | None = None) -> Array:
+    def gradient(self, values: Array, out: Array | None = None, room: Amplitudes | None = None) -> Array:
         """Derivatives of the interpolant of ``values``."""
         coefficients = self.transform.forward(values, room)
         D = np.empty((self.grid.dim, *self.grid.local)) if out is None else out
         self.transform.derivatives(coefficients, self._first, list(D))
         return D
 
-    def with_slope(self, coefficients: Coefficients) -> tuple[Array, Array]:
+    def with_slope(self, coefficients: Amplitudes) -> tuple[Array, Array]:
         """Together, as derivatives of order 0 and 1."""
         u, D = np.empty(self.grid.local), np.empty((self.grid.dim, *self.grid.local))
         self.transform.derivatives(coefficients, [(0,) * self.grid.dim, *self._first], [u, *D])
         return u, D
 
-    def contract(self, coefficients: Coefficients, S: Array, b: Array, out: Array) -> Array:
+    def contract(self, coefficients: Amplitudes, S: Array, b: Array, out: Array) -> Array:
         """Derivatives are added block by block."""
         out.fill(0.0)
         terms = list(zip(self._orders, self._weights, [*b, *S], strict=True))
@@ -167,7 +167,7 @@ def jet_of(operators: Operators, values: Array) -> Jet:
 
 
 @vectorised
-def _multiply(y, rows, columns, weight, a, begin, end, out):
+def _multiply_rows(y, rows, columns, weight, a, begin, end, out):
     for r in range(begin, end):
         for k in range(np.uint64(columns.size)):
             out[r, k] = y[r, k] * (weight[k] * (1.0 + a * (rows[r] + columns[k])))
@@ -180,7 +180,7 @@ def _divide(y, rows, columns, weight, a, begin, end, out):
             out[r, k] = y[r, k] / (weight[k] * (1.0 + a * (rows[r] + columns[k])))
 
 
-class Shifted:
+class ShiftedLaplacian:
     """Multiplication and division of coefficients, as real rows, by weight·(1 + a|k|²), |k|² in the discretisation's sense.
 
     One pass over memory, no array of symbols.
@@ -201,7 +201,7 @@ class Shifted:
 
     def multiply(self, y: Array, a: float, weights: Array, out: Array) -> Array:
         """y·weight·(1 + a|k|²) of flat real vectors."""
-        return self._map(_multiply, y, a, weights, out)
+        return self._map(_multiply_rows, y, a, weights, out)
 
     def divide(self, y: Array, a: float, weights: Array, out: Array) -> Array:
         """y/(weight·(1 + a|k|²))."""

@@ -19,8 +19,8 @@ from ..machine.threads import CACHED, blocks, sharing
 from ..problems.grids import Grid, Torus
 from .libraries import Complex, library
 
-Coefficients = Array | Complex
-Part = TypeVar("Part")
+Amplitudes = Array | Complex
+Share = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Symbol:
     """
 
     odd: tuple[bool, ...]
-    factors: tuple[Coefficients, ...]
+    factors: tuple[Amplitudes, ...]
 
     @cached_property
     def plain(self) -> tuple[bool, ...]:
@@ -45,12 +45,12 @@ class Symbol:
         return tuple(bool(np.all(factor == 1.0)) for factor in self.factors)
 
 
-def solid(axes: Sequence[Part], missing: Part) -> tuple[Part, Part, Part]:
+def solid(axes: Sequence[Share], missing: Share) -> tuple[Share, Share, Share]:
     """What belongs to the axes of a grid, as (first, middle, last)."""
     return axes[0] if len(axes) > 1 else missing, axes[1] if len(axes) > 2 else missing, axes[-1]
 
 
-def kept(beyond: Callable[[int], Coefficients], n: int) -> int:
+def kept(beyond: Callable[[int], Amplitudes], n: int) -> int:
     """The least m from 1 to n for which all modes ``beyond(m)``, fewer for larger m, are 0: series from coarser grids have few."""
     if n == 1 or beyond(n - 1).any():
         return n

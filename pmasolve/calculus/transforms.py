@@ -18,7 +18,7 @@ from ..machine.threads import over
 from ..problems.grids import Box, Grid, Torus
 from .cosines import Cosines
 from .hessians import vectorised
-from .series import Coefficients, Symbol, Waves, solid
+from .series import Amplitudes, Symbol, Waves, solid
 
 Orders = tuple[int, ...]
 Term = tuple[Orders, float, Array]  # a derivative, its weight and its factor
@@ -66,28 +66,28 @@ class Basis(Protocol):
         """Factors of the last axis that make the coefficients' Euclidean norm that of the values."""
 
     @property
-    def room(self) -> Coefficients:
+    def room(self) -> Amplitudes:
         """An array of coefficients that ``analyse`` may fill and ``first`` may write over."""
 
-    def zeros(self) -> Coefficients:
+    def zeros(self) -> Amplitudes:
         """Coefficients of 0."""
 
-    def analyse(self, values: Array, odd: tuple[bool, ...], out: Coefficients) -> None:
+    def analyse(self, values: Array, odd: tuple[bool, ...], out: Amplitudes) -> None:
         """Coefficients, in ``out``, of values that continue oddly beyond walls along the axes ``odd``."""
 
-    def narrow(self, coefficients: Coefficients) -> None:
+    def narrow(self, coefficients: Amplitudes) -> None:
         """Look where these are 0: the next transforms, of these only, leave that out."""
 
-    def first(self, coefficients: Coefficients, symbol: Symbol) -> None:
+    def first(self, coefficients: Amplitudes, symbol: Symbol) -> None:
         """Times the symbol's first factor, then from wavenumbers to points along the first axis, in room of its own."""
 
     def rest(self, slab: slice, symbols: Sequence[Symbol], outs: Sequence[Array]) -> None:
         """The other axes for a slab of these: values, (lines, n) in ``outs``, of derivatives that differ along the last only."""
 
-    def refined(self, coefficients: Coefficients, grid: Grid, out: Coefficients) -> None:
+    def refined(self, coefficients: Amplitudes, grid: Grid, out: Amplitudes) -> None:
         """Coefficients of the same function on another grid."""
 
-    def keep_redundant(self, coefficients: Coefficients, original: Coefficients) -> None:
+    def keep_redundant(self, coefficients: Amplitudes, original: Amplitudes) -> None:
         """Put back what of ``original`` no real function has."""
 
 
@@ -118,27 +118,27 @@ class Transform:
         """Factors (broadcastable) that make the coefficients' Euclidean norm that of the values."""
         return self.basis.isometry
 
-    def zeros(self) -> Coefficients:
+    def zeros(self) -> Amplitudes:
         """Coefficients of 0."""
         return self.basis.zeros()
 
-    def forward(self, values: Array, out: Coefficients | None = None) -> Coefficients:
+    def forward(self, values: Array, out: Amplitudes | None = None) -> Amplitudes:
         """Coefficients of the values, in ``out`` if given; the caller owns the result."""
         out = self.basis.zeros() if out is None else out
         self.basis.analyse(np.ascontiguousarray(values, dtype=np.float64), EVEN, out)
         return out
 
-    def derivative(self, coefficients: Coefficients, orders: Orders, out: Array) -> Array:
+    def derivative(self, coefficients: Amplitudes, orders: Orders, out: Array) -> Array:
         """∂^orders of the series at the grid points, written to ``out``; the coefficients are left alone."""
         self.derivatives(coefficients, (orders,), (out,))
         return out
 
-    def derivatives(self, coefficients: Coefficients, orders: Sequence[Orders], outs: Sequence[Array]) -> None:
+    def derivatives(self, coefficients: Amplitudes, orders: Sequence[Orders], outs: Sequence[Array]) -> None:
         """Each derivative in its array, cheaper than one by one."""
         values = [out.reshape(-1, out.shape[-1]) for out in outs]
         self._together(coefficients, self._tree(orders), self._into(values))
 
-    def add_derivatives(self, coefficients: Coefficients, terms: Sequence[Term], out: Array) -> Array:
+    def add_derivatives(self, coefficients: Amplitudes, terms: Sequence[Term], out: Array) -> Array:
         """out + ∑ weight · factor · derivative, in ``out``, without an array for the derivatives."""
         sums, n = out.reshape(-1), out.shape[-1]
         factors = [factor.reshape(-1) for _, _, factor in terms]
@@ -158,7 +158,7 @@ class Transform:
         factors = [multiplier if i == j else np.ones_like(k) for i, k in enumerate(self.basis.wavenumbers)]
         return self._of([i == j for i in range(self.grid.dim)], factors)
 
-    def slopes(self, coefficients: Coefficients, symbols: Sequence[Symbol], out: Array) -> Array:
+    def slopes(self, coefficients: Amplitudes, symbols: Sequence[Symbol], out: Array) -> Array:
         """Values of the derivatives with these symbols, `along` each axis, (dim, *shape); the coefficients are left alone.
 
         Those along other axes than the first share what is done along that.
@@ -168,7 +168,7 @@ class Transform:
         self._together(coefficients, [branches for branches in (along, across) if branches], self._into(values))
         return out
 
-    def divergence(self, flux: Array, symbols: Sequence[Symbol], out: Coefficients) -> Coefficients:
+    def divergence(self, flux: Array, symbols: Sequence[Symbol], out: Amplitudes) -> Amplitudes:
         """Coefficients of ∑ⱼ of those derivatives of flux[j], odd along axis j on a box: minus the adjoint of ``slope``."""
         for j, (values, symbol) in enumerate(zip(flux, symbols, strict=True)):
             into = self.basis.room if j else out
@@ -178,12 +178,12 @@ class Transform:
                 out += into
         return out
 
-    def without_mean(self, coefficients: Coefficients) -> Coefficients:
+    def without_mean(self, coefficients: Amplitudes) -> Amplitudes:
         """With the constant's coefficient set to 0, in place."""
         coefficients.ravel()[0] = 0.0
         return coefficients
 
-    def refined(self, coefficients: Coefficients, grid: Grid, out: Coefficients) -> Coefficients:
+    def refined(self, coefficients: Amplitudes, grid: Grid, out: Amplitudes) -> Amplitudes:
         """Coefficients of the same function on another grid of the domain: modes below Nyquist's of both, the others dropped."""
         self.basis.refined(coefficients, grid, out)
         return out
@@ -193,15 +193,15 @@ class Transform:
         self.basis.keep_redundant(self.as_coefficients(vector), self.as_coefficients(original))
         return vector
 
-    def as_vector(self, coefficients: Coefficients) -> Array:
+    def as_vector(self, coefficients: Amplitudes) -> Array:
         """A flat real view of the coefficients."""
         return coefficients.reshape(-1).view(np.float64)
 
-    def as_coefficients(self, vector: Array) -> Coefficients:
+    def as_coefficients(self, vector: Array) -> Amplitudes:
         """The view back."""
         return vector.view(type(self.basis.unit)).reshape(self.basis.shape)
 
-    def _together(self, coefficients: Coefficients, tree: Tree, use: Use) -> None:
+    def _together(self, coefficients: Amplitudes, tree: Tree, use: Use) -> None:
         """All that begins with one transform along the first axis, slab by slab: the cache still holds it."""
         self.basis.narrow(coefficients)
         for branches in tree:

@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ..machine.archives import whole
+from ..machine.archives import atomic_write
 from ..machine.arrays import Array
-from ..problems.formats.tables import rows
+from ..problems.formats.tables import data_lines
 from ..problems.images import SUFFIXES, read_array
 from ..problems.problem import Problem
 from ..samples.choosing import EpsChoice, choose_eps
@@ -73,14 +73,14 @@ def points_of(path: Path, name: str | None = None) -> Array:
     values = read_array(path, name)
     if values.ndim not in (1, 2):
         raise ValueError(f"{path} has shape {values.shape}: give points as rows, (n, dim)")
-    if values.ndim == 1 and path.suffix.lower() in SUFFIXES["tables"] and len(rows(path)) == 1:
+    if values.ndim == 1 and path.suffix.lower() in SUFFIXES["tables"] and len(data_lines(path)) == 1:
         return values[None]
     return values[:, None] if values.ndim == 1 else values
 
 
 def _kept(image: Array, out: Path) -> Path:
     """The mapped points in a file, whole or not at all."""
-    with whole(out) as stream:
+    with atomic_write(out) as stream:
         np.save(stream, image) if out.suffix == ".npy" else np.savetxt(stream, image, delimiter=",", fmt="%.17g")
     return out
 

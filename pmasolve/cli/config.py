@@ -8,22 +8,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from ..machine.archives import reading
+from ..machine.archives import unreadable_refused
 from ..machine.arrays import shown
 from .formulas import Formula, formula_value
 
 
-def _number(value: Any) -> Any:
+def _number_of(value: Any) -> Any:
     return formula_value(value) if isinstance(value, str) else value
 
 
-def _formula(value: str) -> str:
+def _formula_text(value: str) -> str:
     return Formula(value).text
 
 
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]  # 0.25 or "1/4"
+Number = Annotated[float, BeforeValidator(_number_of), Field(allow_inf_nan=False)]  # 0.25 or "1/4"
 Positive = Annotated[Number, Field(gt=0)]
-Expression = Annotated[str, AfterValidator(_formula)]
+Expression = Annotated[str, AfterValidator(_formula_text)]
 
 
 class Table(BaseModel):
@@ -139,7 +139,7 @@ def read_config(path: Path) -> Config:
     ValueError : what is wrong in it, one line each: key, value, what is allowed.
     OSError : it cannot be read.
     """
-    with reading(path, "a TOML file"):
+    with unreadable_refused(path, "a TOML file"):
         content = tomllib.loads(path.read_text("utf-8-sig"))  # some editors begin with a mark of byte order
     return located(checked_config(content, str(path)), path.parent)
 

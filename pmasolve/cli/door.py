@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from ..flows.trajectories import Stopped
-from ..machine.archives import whole
+from ..machine.archives import atomic_write
 from ..problems.outcomes import INTERRUPTED, Outcome
 
 # Exit codes: a wrong input, a run that did not get there, Ctrl-C
@@ -68,7 +68,7 @@ def say(words: str, record: Mapping[str, Any], as_json: bool, out: Path | None =
     """Print the words, or the record in their place, which ``out`` gets in any case; what is not finite becomes null."""
     text = json.dumps(_plain_record(record), ensure_ascii=False, allow_nan=False)
     if out is not None:
-        with whole(out) as stream:
+        with atomic_write(out) as stream:
             stream.write(f"{text}\n".encode())
     typer.echo(text if as_json else words)
 

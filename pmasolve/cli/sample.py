@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 from ..flows.loop import evolve
-from ..machine.archives import whole
+from ..machine.archives import atomic_write
 from ..machine.speaking import count
 from ..problems.grids import Cloud
 from ..samples.samplers.choosing import affordable
@@ -50,7 +50,7 @@ def sample_command(
         found, written = as_sampler(run), []
         new = found.sample(count, seed)
         if out is not None:
-            with whole(out) as stream:
+            with atomic_write(out) as stream:
                 np.save(stream, new) if out.suffix == ".npy" else np.savetxt(stream, new, delimiter=",", fmt="%.17g")
             written.append(out)
         if keep is not None:

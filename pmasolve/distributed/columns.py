@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calculus.series import Coefficients
+from ..calculus.series import Amplitudes
 from ..problems.grids import Grid
 from .domains import SlabTorus
 from .ranks import Slices, cut
@@ -34,7 +34,7 @@ class Columns:
         """The columns of this rank."""
         return self.cuts[self.grid.ranks.rank]
 
-    def refined(self, coefficients: Coefficients, other: Columns, out: Coefficients) -> None:
+    def refined(self, coefficients: Amplitudes, other: Columns, out: Amplitudes) -> None:
         """Modes that both grids resolve, times what their sizes ask for; the others 0."""
         scale = other.grid.size / self.grid.size
         (rows, new_rows), (here, there), *last = (self._modes(other, j) for j in range(self.grid.dim))
@@ -47,7 +47,7 @@ class Columns:
         target = there[_within(there, other.mine)] - other.mine.start
         out[np.ix_(new_rows, target, *(new for _, new in last))] = part
 
-    def keep_redundant(self, coefficients: Coefficients, original: Coefficients, alone: list[int]) -> None:
+    def keep_redundant(self, coefficients: Amplitudes, original: Amplitudes, alone: list[int]) -> None:
         """Put back the anti-Hermitian parts where the last axis is at ``alone``, which no real function has."""
         if self.grid.dim == 2:
             places = [(slice(None), k - self.mine.start) for k in alone if self.mine.start <= k < self.mine.stop]
@@ -71,7 +71,7 @@ class Columns:
         back = -front[:0:-1]
         return np.concatenate([front, back + n]), np.concatenate([front, back + m])
 
-    def _sent(self, part: Coefficients, here: Indices, there: Indices, other: Columns, purpose: str) -> Coefficients:
+    def _sent(self, part: Amplitudes, here: Indices, there: Indices, other: Columns, purpose: str) -> Amplitudes:
         """Columns ``here`` of this rank, (rows, columns, …), to whoever has ``there``; what comes is in the order of ``here``."""
         rank, lines = self.grid.ranks.rank, np.moveaxis(part, 1, 0)
         place = there[_within(here, self.mine)]

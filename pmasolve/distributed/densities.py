@@ -17,7 +17,7 @@ from scipy.ndimage import map_coordinates, spline_filter1d
 
 from ..machine.arrays import Array
 from ..machine.threads import CACHED, over
-from ..problems.densities import SLOW, Function, Interpolation, Spline, interpolant
+from ..problems.densities import SLOW_POINTS, Function, Interpolation, Spline, interpolant
 from .domains import SlabTorus
 from .ranks import Transpose, cut, width
 
@@ -73,7 +73,7 @@ def _inside(places: NDArray[np.intp], part: slice) -> NDArray[np.intp]:
 
 
 @dataclass(eq=False)
-class Reading:
+class SlabFunction:
     """A function by its planes, at any points: collective, coordinates (dim, …) to values (…).
 
     Parameters
@@ -151,7 +151,7 @@ def _splines(degree: int) -> Evaluate:
                 planes, index[:, begin:end], output=out[begin:end], order=degree, mode="grid-wrap", prefilter=False
             )
 
-        over(work, out.size, share=CACHED, small=SLOW)
+        over(work, out.size, share=CACHED, small=SLOW_POINTS)
         return out
 
     return evaluate
@@ -167,14 +167,14 @@ def planes_of(interpolation: Interpolation, grid: SlabTorus, samples: Array) -> 
 
 @planes_of.register
 def _(interpolation: Spline, grid: SlabTorus, samples: Array) -> Function:
-    coefficients = samples if interpolation.degree == 1 else _coefficients(grid, samples, interpolation.degree)
-    reading = Reading(
+    coefficients = samples if interpolation.degree == 1 else _coefficients_on_slabs(grid, samples, interpolation.degree)
+    reading = SlabFunction(
         grid, Planes(grid, coefficients), interpolation.degree // 2 + 1, _splines(interpolation.degree), interpolation
     )
     return Function(grid.dim, reading)
 
 
-def _coefficients(grid: SlabTorus, samples: Array, degree: int) -> Array:
+def _coefficients_on_slabs(grid: SlabTorus, samples: Array, degree: int) -> Array:
     """B-spline coefficients, axis by axis as on one process; the first on columns."""
     flat = samples.reshape(len(samples), -1)
     columns = cut(flat.shape[1], grid.ranks.size)

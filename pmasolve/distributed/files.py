@@ -27,7 +27,7 @@ from ..problems.grids import Grid
 from ..problems.outcomes import Outcome
 from .domains import SlabTorus
 
-FORMAT = "pmasolve slabs 1"
+SLABS_FORMAT = "pmasolve slabs 1"
 HDF5 = (".h5", ".hdf5")
 
 
@@ -60,16 +60,18 @@ def write_array(domain: Grid, values: Array, path: str | os.PathLike[str]) -> Pa
     """
     target, front = Path(path), values.ndim - domain.dim
     wrong = values.shape[max(front, 0) :] != domain.local
-    _agree(domain, ValueError(f"values of shape {values.shape}: give (…, *{domain.local})") if wrong else None)
+    _raise_everywhere(
+        domain, ValueError(f"values of shape {values.shape}: give (…, *{domain.local})") if wrong else None
+    )
     part = target.with_name(target.name + ".part")
-    if _first(domain):
+    if _is_first_rank(domain):
         open_memmap(part, "w+", np.float64, (*values.shape[:front], *domain.shape)).flush()
     _wait(domain)
     out = open_memmap(part, "r+")
     out[(slice(None),) * front + (_planes(domain),)] = values
     out.flush()
     _wait(domain)
-    if _first(domain):
+    if _is_first_rank(domain):
         part.replace(target)
     _wait(domain)
     return target
@@ -106,14 +108,14 @@ def read_array(domain: Grid, path: str | os.PathLike[str], name: str | None = No
     """
     error, values = None, np.empty(0)
     try:
-        values = np.array(_read_part(Path(path), name, partial(_where, domain, path)), np.float64)
+        values = np.array(_read_part(Path(path), name, partial(_own_planes, domain, path)), np.float64)
     except (OSError, ValueError, ModuleNotFoundError) as wrong:
         error = wrong
-    _agree(domain, error)
+    _raise_everywhere(domain, error)
     return values
 
 
-def _where(domain: Grid, path: str | os.PathLike[str], shape: tuple[int, ...], kind: np.dtype) -> tuple:
+def _own_planes(domain: Grid, path: str | os.PathLike[str], shape: tuple[int, ...], kind: np.dtype) -> tuple:
     """This rank's planes in an array of this shape."""
     front = max(len(shape) - domain.dim, 0)
     if shape[front:] != domain.shape or kind not in (np.float64, np.float32):
@@ -157,7 +159,7 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     """
     target, domain = Path(path), followed(trajectory).flow.problem.domain
     part = target.with_name(target.name + ".part")
-    if _first(domain):
+    if _is_first_rank(domain):
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
     _wait(domain)
@@ -165,9 +167,9 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
     for name, values in (arrays | {f"field {name}": v for name, v in trajectory.fields.items()}).items():
         write_array(domain, values, part / f"{name}.npy")
     fingerprint = _fingerprint(trajectory.flow)
-    if _first(domain):
+    if _is_first_rank(domain):
         header = {
-            "format": FORMAT,
+            "format": SLABS_FORMAT,
             "flow": flow_description(trajectory.flow),
             "densities": fingerprint,
             "times": trajectory.times.tolist(),
@@ -219,7 +221,7 @@ def load(path: str | os.PathLike[str], flow: Flow) -> Trajectory:
     mine, error, header = _fingerprint(flow), None, {}
     try:
         header = json.loads((folder / "header.json").read_text(encoding="utf-8"))
-        if header.get("format") != FORMAT:
+        if header.get("format") != SLABS_FORMAT:
             raise BadFile(f"{folder} is no trajectory in slabs of this version")
         if header["flow"] != json.loads(json.dumps(flow_description(flow))):
             raise BadFile(f"{folder} belongs to another flow: give the one that made it")
@@ -227,7 +229,7 @@ def load(path: str | os.PathLike[str], flow: Flow) -> Trajectory:
             raise BadFile(f"{folder} belongs to other densities: give the flow that made it")
     except (OSError, ValueError) as wrong:
         error = wrong
-    _agree(domain, error)
+    _raise_everywhere(domain, error)
     return Trajectory(
         flow,
         np.array(header["times"]),
@@ -256,7 +258,7 @@ def _planes(domain: Grid) -> slice:
     return domain.planes if isinstance(domain, SlabTorus) else slice(None)
 
 
-def _first(domain: Grid) -> bool:
+def _is_first_rank(domain: Grid) -> bool:
     return not isinstance(domain, SlabTorus) or domain.ranks.rank == 0
 
 
@@ -265,7 +267,7 @@ def _wait(domain: Grid) -> None:
         domain.ranks.comm.Barrier()
 
 
-def _agree(domain: Grid, error: Exception | None) -> None:
+def _raise_everywhere(domain: Grid, error: Exception | None) -> None:
     """Raise on all ranks."""
     if isinstance(domain, SlabTorus):
         domain.ranks.agree(error)

@@ -16,8 +16,8 @@ from numba import njit
 from ..calculus.transforms import transform_of
 from ..machine.arrays import Array
 from ..machine.threads import CACHED, over
-from ..problems.densities import SLOW, Function
-from .densities import Planes, Reading, planes_of
+from ..problems.densities import SLOW_POINTS, Function
+from .densities import Planes, SlabFunction, planes_of
 from .domains import SlabTorus
 
 WIDEST = 16  # nodes along an axis
@@ -82,10 +82,15 @@ def trigonometric(interpolation: Any, grid: SlabTorus, samples: Array) -> Functi
         """Values at coordinates in nodes (dim, n)."""
         solid = planes.reshape(len(planes), -1, planes.shape[-1])
         places, out = np.stack([index[0], index[-2], index[-1]]), np.empty(index.shape[1])
-        over(lambda begin, end: _sums(solid, places, count, beta, begin, end, out), out.size, share=CACHED, small=SLOW)
+        over(
+            lambda begin, end: _sums(solid, places, count, beta, begin, end, out),
+            out.size,
+            share=CACHED,
+            small=SLOW_POINTS,
+        )
         return out
 
-    return Function(grid.dim, Reading(fine, Planes(fine, b), count // 2 + 1, evaluate, interpolation))
+    return Function(grid.dim, SlabFunction(fine, Planes(fine, b), count // 2 + 1, evaluate, interpolation))
 
 
 with suppress(ModuleNotFoundError):  # without finufft there are no such options

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..calculus.series import Coefficients, Symbol, Waves
+from ..calculus.series import Amplitudes, Symbol, Waves
 from ..calculus.transforms import Transform, transform_of
 from ..machine.arrays import Array
 from ..problems.grids import Grid
@@ -48,7 +48,7 @@ class SlabTransform(Transform):
             multiplier = np.concatenate(pieces).reshape(self.basis.wavenumbers[1].shape)
         return super().along(j, multiplier)
 
-    def divergence(self, flux: Array, symbols: Sequence[Symbol], out: Coefficients) -> Coefficients:
+    def divergence(self, flux: Array, symbols: Sequence[Symbol], out: Amplitudes) -> Amplitudes:
         """All axes but the first are added up before the transpose: two of these."""
         parts = [
             self.basis.halfway(values, symbol.odd) * _against_planes(symbol)
@@ -61,7 +61,7 @@ class SlabTransform(Transform):
         out += first
         return out
 
-    def without_mean(self, coefficients: Coefficients) -> Coefficients:
+    def without_mean(self, coefficients: Amplitudes) -> Amplitudes:
         """The constant's is on the first rank."""
         return super().without_mean(coefficients) if self.basis.mine.start == 0 else coefficients
 
@@ -69,13 +69,13 @@ class SlabTransform(Transform):
 class CoarseTransform(Transform):
     """Of a grid that every rank has whole: alone, but for what goes to grids in slabs."""
 
-    def refined(self, coefficients: Coefficients, grid: Grid, out: Coefficients) -> Coefficients:
+    def refined(self, coefficients: Amplitudes, grid: Grid, out: Amplitudes) -> Amplitudes:
         """Modes below Nyquist's of both grids; of slabs this rank's columns."""
         Columns.of(self.grid).refined(coefficients, Columns.of(grid), out)
         return out
 
 
-def _against_planes(symbol: Symbol) -> Coefficients:
+def _against_planes(symbol: Symbol) -> Amplitudes:
     """Minus the conjugate of the one factor that is not 1, shaped to broadcast against planes."""
     axis = symbol.odd.index(True)
     return -symbol.factors[axis].conj().reshape((-1,) + (1,) * (2 - axis))

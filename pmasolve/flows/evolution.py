@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..calculus.hessians import all_finite
-from ..calculus.operators import Jet, Operators, Shifted, eigenvalues_over
-from ..calculus.series import Coefficients
+from ..calculus.operators import Jet, Operators, ShiftedLaplacian, eigenvalues_over
+from ..calculus.series import Amplitudes
 from ..machine.arrays import Array
 from ..problems.divergences import Divergence, speed_and_slope
 from ..problems.objectives import RELATIVE_ENTROPY
@@ -32,7 +32,7 @@ class Evolution:
         self.objective = objective
         self.refusal: Outcome = CONVEXITY_LOST  # why the last state was refused
         kappa2 = float(np.mean([(2 * np.pi / period) ** 2 for period in problem.domain.periods]))
-        self._shifted, self._unit = Shifted(self.operators), 1.0 / kappa2
+        self._shifted, self._unit = ShiftedLaplacian(self.operators), 1.0 / kappa2
         self._isometry, self._ones = map(self._shifted.weights, (self.transform.isometry, np.ones(1)))
         self.scale = 4 * np.pi**2 / kappa2  # mean squared period: the unit of u and w
         self.here: Linearisation | None = None
@@ -55,7 +55,7 @@ class Evolution:
         self.transform.forward(values, self._spectrum)
         self._shifted.multiply(self._flat, self._unit, self._isometry, out)
 
-    def coefficients(self, y: Array) -> Coefficients:
+    def coefficients(self, y: Array) -> Amplitudes:
         """Coefficients of u, the function with state y; the next call of any method writes over them."""
         self._shifted.divide(y, self._unit, self._isometry, self._flat)
         return self._spectrum

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..machine import archives
-from ..machine.archives import BadFile, check_finite, named
+from ..machine.archives import BadFile, check_finite, with_prefix
 from ..machine.arrays import Array, having
 from ..problems.outcomes import Outcome
 from ..problems.problem import checked
@@ -76,7 +76,7 @@ def save(trajectory: Trajectory, path: str | os.PathLike[str]) -> Path:
         "provenance": dict(trajectory.provenance),
     }
     free = path if outcome.ok else archives.spared(path, lambda old: _holds_longer_run(old, trajectory))
-    return archives.write(free, header, arrays)
+    return archives.write_archive(free, header, arrays)
 
 
 def load(path: str | os.PathLike[str], flow: Flow | None = None) -> Trajectory:
@@ -108,9 +108,9 @@ def load(path: str | os.PathLike[str], flow: Flow | None = None) -> Trajectory:
     ...     load(save(evolve(flow, times=[0.01]), f"{folder}/run"), flow).outcome.name
     'reached'
     """
-    header, arrays = archives.read(path, TRAJECTORY_FORMAT, NEEDED)
-    with archives.reading(path, "a pmasolve trajectory"):
-        description, stored = header["flow"], named(arrays, "flow:")
+    header, arrays = archives.read_archive(path, TRAJECTORY_FORMAT, NEEDED)
+    with archives.unreadable_refused(path, "a pmasolve trajectory"):
+        description, stored = header["flow"], with_prefix(arrays, "flow:")
         if flow is None:
             flow = _made_flow(path, description, stored)
         else:
@@ -122,8 +122,8 @@ def load(path: str | os.PathLike[str], flow: Flow | None = None) -> Trajectory:
             Outcome.restored(header["outcome"]),
             (float(header["t"]), arrays["latest"]),
             arrays["initial"],
-            named(arrays, "field:"),
-            named(arrays, "record:"),
+            with_prefix(arrays, "field:"),
+            with_prefix(arrays, "record:"),
             dict(header["provenance"]),
         )
         _check_run(path, trajectory)
@@ -138,8 +138,8 @@ def provenance(path: str | os.PathLike[str]) -> dict[str, str | float]:
     FileNotFoundError : no such file.
     ValueError : a damaged or foreign file.
     """
-    header, _ = archives.read(path, TRAJECTORY_FORMAT, NEEDED)
-    with archives.reading(path, "a pmasolve trajectory"):
+    header, _ = archives.read_archive(path, TRAJECTORY_FORMAT, NEEDED)
+    with archives.unreadable_refused(path, "a pmasolve trajectory"):
         return dict(header["provenance"])
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..gaussian import Quadratic
 from ..machine.arrays import Array, having, integer, positive
-from ..problems.points import Points, given
+from ..problems.points import PointsLike, given
 
 
 class Mirror(Protocol):
@@ -82,7 +82,7 @@ class QuadraticMirror:
 def mirror_langevin(
     mirror: Mirror,
     slope: Callable[[Array], Array],
-    start: Points,
+    start: PointsLike,
     step: float,
     count: int,
     rng: np.random.Generator,

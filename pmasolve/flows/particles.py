@@ -20,7 +20,7 @@ from ..gaussian import ClosedForm
 from ..machine.arrays import Array, shown
 from ..problems.densities import Interpolation, Spline
 from ..problems.grids import Torus
-from ..problems.points import Points, given
+from ..problems.points import PointsLike, given
 from .loop import increasing
 from .mirror import Law
 from .trajectories import Trajectory
@@ -175,7 +175,7 @@ def drift_of(law: Law, reduced: bool = True) -> Array:
     return law.velocity() - law.target_slope
 
 
-def simulate(coefficients: Coefficients, start: Points, times: ArrayLike, rng: np.random.Generator) -> Array:
+def simulate(coefficients: Coefficients, start: PointsLike, times: ArrayLike, rng: np.random.Generator) -> Array:
     """Euler–Maruyama steps of all particles at once: weak order 1 in the step.
 
     Parameters

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..calculus.hessians import add_difference, apply, log_det_inverse
 from ..calculus.operators import Fourier, Jet, Operators, Space, eigenvalues_over, jet_of
-from ..calculus.series import Coefficients
+from ..calculus.series import Amplitudes
 from ..machine.arrays import Array
 from ..machine.threads import CACHED
 from ..problems.grids import Grid
@@ -51,10 +51,10 @@ class Linearisation:
         """∇g(∇φ) = G⁻¹∇[g(∇φ)], if it is not known: the chain rule spares a derivative of g off the grid."""
         return self.slope if self.slope is not None else self._drift()
 
-    def _drift(self, out: Array | None = None, room: Coefficients | None = None) -> Array:
+    def _drift(self, out: Array | None = None, room: Amplitudes | None = None) -> Array:
         return apply(self.inverse, self.operators.gradient(self.composed, out, room))
 
-    def prepared(self, out: Array, room: Coefficients) -> Linearisation:
+    def prepared(self, out: Array, room: Amplitudes) -> Linearisation:
         """This linearisation with ∇g(∇φ) known, in ``out`` unless it was before, and without g(∇φ), which has served."""
         return replace(self, slope=self._drift(out, room) if self.slope is None else self.slope, composed=np.empty(0))
 
@@ -63,7 +63,7 @@ class Linearisation:
         """Least, greatest and mean eigenvalue of G⁻¹."""
         return eigenvalues_over(self.problem.domain, self.inverse)
 
-    def times(self, coefficients: Coefficients, out: Array | None = None) -> Array:
+    def times(self, coefficients: Amplitudes, out: Array | None = None) -> Array:
         """𝓛w on the grid from the coefficients of w, in ``out`` if given."""
         out = np.empty(self.problem.domain.local) if out is None else out
         return self.operators.contract(coefficients, self.inverse, self.drift, out)

@@ -25,25 +25,25 @@ from .pair import Pair
 from .precise import (
     CONTEXT,
     Matrix,
-    Number,
+    Scalar,
     diagonal,
-    dot,
-    identity,
-    inverse,
-    log_det,
-    rounded,
-    spectrum,
+    precise_dot,
+    precise_identity,
+    precise_inverse,
+    precise_log_det,
+    precise_spectrum,
     square,
+    to_float64,
     trace,
 )
 from .quadratic import Quadratic, negative_log
 
-NODES, RATIO = (
+GAUSS_POINTS, RATIO = (
     20,
     3.0,
 )  # Gauss–Legendre on panels [s, 3s]: the integrand's singularities have Re s ≤ 0, error (2+√3)^{−2·20}
 
-FIRST, SUMMED = 8, 28  # the same for sums: panels begin at j = 8, 28 Chebyshev points each, error (2+√3)^{−28}
+FIRST_SUMMED, SUMMED = 8, 28  # the same for sums: panels begin at j = 8, 28 Chebyshev points each, error (2+√3)^{−28}
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,34 +91,34 @@ class ClosedForm:
         return diagonal([CONTEXT.mpf(self.eps) / 2 / m for m in self.pair.scales])
 
     @cached_property
-    def _level(self) -> list[Number]:
+    def _level(self) -> list[Scalar]:
         return self.pair.level(self.eps)
 
     @cached_property
-    def _start(self) -> tuple[Matrix, Matrix, Number]:
+    def _start(self) -> tuple[Matrix, Matrix, Scalar]:
         """D, p and c₀."""
         T, here = self.pair.spread, self.start.about(self.pair.source.m)
         return T.T * here.A * T + self._half - diagonal(self._level), T.T * (here.q - self.pair.target.m), here.c
 
     @cached_property
-    def _factors(self) -> list[Number]:
+    def _factors(self) -> list[Scalar]:
         """E = factor^t."""
         if self.eps == 0:
             return [CONTEXT.exp(-1 / m) for m in self.pair.scales]
         return [k ** (1 / CONTEXT.mpf(self.eps)) for k in self.pair.factors(self.eps)]
 
-    def _step(self, t: float | Number) -> tuple[Matrix, Matrix, Matrix]:
+    def _step(self, t: float | Scalar) -> tuple[Matrix, Matrix, Matrix]:
         """E, Z = ½(1−E²)N⁻¹ and J at time t."""
         E = [factor**t for factor in self._factors]
         Z = diagonal([(1 - e**2) / (2 * n) for e, n in zip(E, self._level, strict=True)])
-        return diagonal(E), Z, inverse(identity(len(E)) + Z * self._start[0])
+        return diagonal(E), Z, precise_inverse(precise_identity(len(E)) + Z * self._start[0])
 
-    def _gauged(self, t: float | Number) -> Matrix:
+    def _gauged(self, t: float | Scalar) -> Matrix:
         """X_t."""
         E, _, J = self._step(t)
         return diagonal(self._level) + E * self._start[0] * J * E
 
-    def _exact(self, t: float) -> Number:
+    def _exact(self, t: float) -> Scalar:
         """t, made a multiple of ε to all digits."""
         if not 0 <= number(t, "t") < np.inf:
             raise ValueError(f"t={t}: times are finite and ≥ 0")
@@ -142,7 +142,7 @@ class ClosedForm:
 
     def slope(self, t: float) -> Array:
         """q_t = ∇φ_t(a), (d,), rounded once."""
-        return rounded(self._gradient(t)[1])
+        return to_float64(self._gradient(t)[1])
 
     def law(self, t: float) -> Normal:
         """The law ρ_t = (∇φ_t*)_# e^{−g} at time t, a `Normal`."""
@@ -152,27 +152,27 @@ class ClosedForm:
         """φ_t with its constant, centred at the source's mean a, a `Quadratic`."""
         time, (_, p, c) = self._exact(t), self._start
         _, Z, J = self._step(time)
-        grown = self._summed(time) if self.eps else self.integral(time, lambda s: log_det(self._gauged(s)))
-        return Quadratic(*self._gradient(t), c + grown - dot(p, J * Z * p) / 2, self.pair.source.m)
+        grown = self._summed(time) if self.eps else self.integral(time, lambda s: precise_log_det(self._gauged(s)))
+        return Quadratic(*self._gradient(t), c + grown - precise_dot(p, J * Z * p) / 2, self.pair.source.m)
 
-    def _summed(self, t: Number) -> Number:
+    def _summed(self, t: Scalar) -> Scalar:
         """(ε/2)∑ log det(X_j + (ε/2)S⁻¹) + log det(X_{j+1} − (ε/2)S⁻¹), j < k, by panels [j, 3j]."""
         count, eps = round(float(t) / self.eps), CONTEXT.mpf(self.eps)
 
-        def term(j: Number) -> Number:
+        def term(j: Scalar) -> Scalar:
             before, after = self._gauged(j * eps), self._gauged((j + 1) * eps)
-            return log_det(before + self._half) + log_det(after - self._half)
+            return precise_log_det(before + self._half) + precise_log_det(after - self._half)
 
         edges = [0]
         while edges[-1] < count:
-            edges.append(min(count, max(FIRST, int(RATIO * edges[-1]))))
+            edges.append(min(count, max(FIRST_SUMMED, int(RATIO * edges[-1]))))
         return eps / 2 * CONTEXT.fsum(_panel_sum(term, low, high) for low, high in pairwise(edges))
 
-    def integral(self, t: Number, integrand: Callable[[Number], Number]) -> Number:
+    def integral(self, t: Scalar, integrand: Callable[[Scalar], Scalar]) -> Scalar:
         """∫₀ᵗ of a function of the solution that is analytic for Re s > 0 and decays with it: Gauss–Legendre on growing panels."""
-        values, _ = spectrum(self._start[0] + diagonal(self._level))
+        values, _ = precise_spectrum(self._start[0] + diagonal(self._level))
         first = min(self.pair.scales) * min(values[0], 1 / values[-1], 1)
-        end, rule = min(t, 45 * max(self.pair.scales)), np.polynomial.legendre.leggauss(NODES)
+        end, rule = min(t, 45 * max(self.pair.scales)), np.polynomial.legendre.leggauss(GAUSS_POINTS)
         edges = [CONTEXT.mpf(0)]
         while edges[-1] < end:
             edges.append(min(end, max(first, edges[-1] * RATIO)))
@@ -185,7 +185,7 @@ class ClosedForm:
         return total
 
 
-def _panel_sum(term: Callable[[Number], Number], low: int, high: int) -> Number:
+def _panel_sum(term: Callable[[Scalar], Scalar], low: int, high: int) -> Scalar:
     """∑ term(j), low ≤ j < high, of a function analytic right of 0: long sums by Chebyshev's interpolant."""
     count = high - low
     if count <= SUMMED:
@@ -229,16 +229,16 @@ def corrector(pair: Pair, start: Quadratic, first: Quadratic, t: float) -> Quadr
     W, s = pair.spread.T * w.A * pair.spread, pair.spread.T * w.q
     _, p, _ = flow._start
 
-    def at(time: Number) -> tuple[Matrix, Matrix, Matrix]:
+    def at(time: Scalar) -> tuple[Matrix, Matrix, Matrix]:
         E, Z, J = flow._step(time)
         U = E * J.T
         return U, U * W * U.T, U * (s - W * (J * (Z * p)))
 
-    def rate(time: Number) -> Number:
+    def rate(time: Scalar) -> Scalar:
         """𝓛w at a: tr(M⁻¹W) − pᵀS⁻¹s."""
         U, Wt, st = at(time)
         pulled = [a * b / m for a, b, m in zip(U * p, st, pair.scales, strict=True)]
-        return trace(inverse(flow._gauged(time)) * Wt) - CONTEXT.fsum(pulled)
+        return trace(precise_inverse(flow._gauged(time)) * Wt) - CONTEXT.fsum(pulled)
 
     time = flow._exact(t)
     _, Wt, st = at(time)

@@ -7,7 +7,7 @@ from scipy.integrate import solve_ivp
 
 from ..machine.arrays import Array, integer, number, positive
 from .normal import Normal
-from .precise import CONTEXT, function_of, identity, inverse, root
+from .precise import CONTEXT, function_of, precise_identity, precise_inverse, root
 from .quadratic import Quadratic
 
 
@@ -34,7 +34,7 @@ def fokker_planck(equilibrium: Normal, start: Normal, t: float) -> Normal:
     >>> law.mean.round(12), law.cov.round(12)
     (array([0.5]), array([[1.]]))
     """
-    _admit(t)
+    _admit_time(t)
     a, V = equilibrium.m, equilibrium.V
     decay = function_of(V, lambda value: CONTEXT.exp(-CONTEXT.mpf(t) / value))
     return Normal(a + decay * (start.m - a), V + decay * (start.V - V) * decay)
@@ -72,7 +72,7 @@ def fokker_planck_map(equilibrium: Normal, start: Normal, t: float) -> Array:
     >>> bool(np.allclose(M @ rho.cov @ M.T, fokker_planck(pi, rho, 0.5).cov, rtol=1e-10)), bool(abs(M[0, 1] - M[1, 0]) > 1e-5)
     (True, True)
     """
-    _admit(t)
+    _admit_time(t)
     (values, axes), d = np.linalg.eigh(equilibrium.cov), equilibrium.dim
     V = axes.T @ start.cov @ axes
 
@@ -113,12 +113,12 @@ def jko(equilibrium: Normal, start: Normal, step: float, count: int = 1) -> Norm
     """
     positive(step, "step", "the step", "1e-2")
     h = CONTEXT.mpf(step)
-    P = identity(equilibrium.dim) + h * equilibrium.precision
-    back = inverse(root(P))
+    P = precise_identity(equilibrium.dim) + h * equilibrium.precision
+    back = precise_inverse(root(P))
     law = start
     for _ in range(integer(count, "count", 0)):
         S = back * law.V * back
-        grown = (S + 2 * h * identity(law.dim) + root(S * S + 4 * h * S)) / 2
+        grown = (S + 2 * h * precise_identity(law.dim) + root(S * S + 4 * h * S)) / 2
         law = Normal(back * back * (law.m + h * equilibrium.precision * equilibrium.m), back * grown * back)
     return law
 
@@ -144,8 +144,8 @@ def heat(start: Normal, t: float) -> Normal:
     >>> heat(Normal([0.0], [[1.0]]), 3.0).cov
     array([[7.]])
     """
-    _admit(t)
-    return Normal(start.m, start.V + 2 * CONTEXT.mpf(t) * identity(start.dim))
+    _admit_time(t)
+    return Normal(start.m, start.V + 2 * CONTEXT.mpf(t) * precise_identity(start.dim))
 
 
 def entropy_mirror_flow(reference: Normal, start: Quadratic, t: float) -> Normal:
@@ -170,13 +170,13 @@ def entropy_mirror_flow(reference: Normal, start: Quadratic, t: float) -> Normal
     >>> entropy_mirror_flow(Normal([0.0], [[1.0]]), Quadratic([[1.0]]), 3.0).cov  # (1 + t)²
     array([[16.]])
     """
-    _admit(t)
-    G = identity(reference.dim) + CONTEXT.mpf(t) * reference.precision * start.A
-    back = inverse(G)
+    _admit_time(t)
+    G = precise_identity(reference.dim) + CONTEXT.mpf(t) * reference.precision * start.A
+    back = precise_inverse(G)
     moved = Quadratic(start.A * back, reference.m + back.T * (start.q - reference.m), 0, start.a)
     return moved.conjugate().push(reference)
 
 
-def _admit(t: float) -> None:
+def _admit_time(t: float) -> None:
     if not 0 <= number(t, "t") < np.inf:
         raise ValueError(f"t={t}: times are finite and ≥ 0")

@@ -9,21 +9,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array, integer, shown
-from ..problems.points import Points, given
+from ..problems.points import PointsLike, given
 from .precise import (
     CONTEXT,
     Matrix,
-    Number,
+    Scalar,
     cholesky,
-    dot,
-    inverse,
     least_eigenvalue,
-    log_det,
     precise,
+    precise_dot,
+    precise_inverse,
+    precise_log_det,
     root,
-    rounded,
     square,
     symmetric,
+    to_float64,
     trace,
 )
 
@@ -55,7 +55,7 @@ class Normal:
         m, V = precise(mean), symmetric(definite(cov, "cov"))
         if (m.rows, m.cols) != (V.rows, 1):
             raise ValueError(f"mean has {m.rows * m.cols} entries, cov is {V.rows} × {V.rows}: give a mean of {V.rows}")
-        if not np.isfinite(rounded(m)).all():
+        if not np.isfinite(to_float64(m)).all():
             raise ValueError(f"mean={shown(mean)}: every entry must be finite")
         object.__setattr__(self, "m", m)
         object.__setattr__(self, "V", V)
@@ -73,7 +73,7 @@ class Normal:
     @cached_property
     def mean(self) -> Array:
         """The mean m, (d,)."""
-        return rounded(self.m)
+        return to_float64(self.m)
 
     @cached_property
     def cov(self) -> Array:
@@ -83,7 +83,7 @@ class Normal:
     @cached_property
     def precision(self) -> Matrix:
         """V⁻¹, with all digits."""
-        return inverse(self.V)
+        return precise_inverse(self.V)
 
     @cached_property
     def factor(self) -> Array:
@@ -91,11 +91,11 @@ class Normal:
         return square(cholesky(self.V))
 
     @cached_property
-    def log_det(self) -> Number:
+    def log_det(self) -> Scalar:
         """log det V, with all digits."""
-        return log_det(self.V)
+        return precise_log_det(self.V)
 
-    def log_density(self, x: Points) -> Array:
+    def log_density(self, x: PointsLike) -> Array:
         """−½|x − m|²_{V⁻¹} − ½ log det 2πV at points x (n, d), as (n,); at a field (d, *shape), of its shape."""
         where = given(x, self.dim)
         centred = where.columns - self.mean[:, None]
@@ -114,7 +114,7 @@ class Normal:
     def kl(self, other: Normal) -> float:
         """KL(self | other) = ½(tr V₂⁻¹V₁ − d + log det V₂/det V₁ + |m₁ − m₂|²_{V₂⁻¹})."""
         shift, P = self.m - self._beside(other).m, other.precision
-        twice = trace(P * self.V) - self.dim + other.log_det - self.log_det + dot(shift, P * shift)
+        twice = trace(P * self.V) - self.dim + other.log_det - self.log_det + precise_dot(shift, P * shift)
         return float(twice / 2)
 
     def jeffreys(self, other: Normal) -> float:
@@ -124,7 +124,7 @@ class Normal:
     def wasserstein(self, other: Normal) -> float:
         """W₂ for the cost |x − y|²: W₂² = |m₁ − m₂|² + tr(V₁ + V₂ − 2(V₁^½V₂V₁^½)^½)."""
         shift = self.m - self._beside(other).m
-        squared = dot(shift, shift) + trace(self.V + other.V) - 2 * correlation(self, other)
+        squared = precise_dot(shift, shift) + trace(self.V + other.V) - 2 * correlation(self, other)
         return float(CONTEXT.sqrt(max(squared, 0)))
 
     def _beside(self, other: Normal) -> Normal:
@@ -134,7 +134,7 @@ class Normal:
         return other
 
 
-def correlation(a: Normal, b: Normal) -> Number:
+def correlation(a: Normal, b: Normal) -> Scalar:
     """Largest E[(x−m₁)·(y−m₂)] of all couplings, tr(V₁^½V₂V₁^½)^½, with all digits."""
     F = cholesky(a.V)
     return trace(root(F.T * b.V * F))

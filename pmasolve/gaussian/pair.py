@@ -16,14 +16,14 @@ from .normal import Normal, correlation
 from .precise import (
     CONTEXT,
     Matrix,
-    Number,
+    Scalar,
     cholesky,
     diagonal,
-    dot,
-    identity,
-    inverse,
-    log_det,
-    spectrum,
+    precise_dot,
+    precise_identity,
+    precise_inverse,
+    precise_log_det,
+    precise_spectrum,
     trace,
 )
 from .quadratic import Quadratic
@@ -61,16 +61,16 @@ class Pair:
             raise ValueError(f"source has dimension {self.source.dim}, target {self.target.dim}: they must agree")
 
     @cached_property
-    def _balanced(self) -> tuple[list[Number], Matrix, Matrix]:
+    def _balanced(self) -> tuple[list[Scalar], Matrix, Matrix]:
         """m and T, T⁻¹: with Σ = FFᵀ and FᵀΘF = Q diag(m²) Qᵀ, T = FQ diag(m)^{−½}."""
         F = cholesky(self.source.V)
-        squares, Q = spectrum(F.T * self.target.V * F)
+        squares, Q = precise_spectrum(F.T * self.target.V * F)
         m = [CONTEXT.sqrt(square) for square in squares]
         T = F * Q * diagonal([1 / CONTEXT.sqrt(mi) for mi in m])
-        return m, T, inverse(T)
+        return m, T, precise_inverse(T)
 
     @property
-    def scales(self) -> list[Number]:
+    def scales(self) -> list[Scalar]:
         """m, the square roots of the eigenvalues of ΣΘ, ascending, with all digits."""
         return self._balanced[0]
 
@@ -89,7 +89,7 @@ class Pair:
         """1/m, descending: the mean of ρ_t converges at the last (least), the covariance at twice that (PMA's spectral gap)."""
         return np.array([float(1 / m) for m in self.scales])
 
-    def level(self, eps: float) -> list[Number]:
+    def level(self, eps: float) -> list[Scalar]:
         """N = (1 + ε²/4m²)^½, the fixed point of Sinkhorn in the symmetric gauge and balanced coordinates; 1 for ε = 0."""
         return [CONTEXT.sqrt(1 + CONTEXT.mpf(eps) ** 2 / (4 * m**2)) for m in self.scales]
 
@@ -100,7 +100,7 @@ class Pair:
         """
         return np.array([float(k) for k in self.factors(eps)])
 
-    def factors(self, eps: float) -> list[Number]:
+    def factors(self, eps: float) -> list[Scalar]:
         """The contraction factors κᵢ of one Sinkhorn iteration, ascending, with all digits; see `contraction`."""
         h = CONTEXT.mpf(positive(eps, "eps", "the regularisation")) / 2
         return [(m * n - h) / (m * n + h) for m, n in zip(self.scales, self.level(eps), strict=True)]
@@ -147,7 +147,7 @@ class Pair:
 
     def bregman(self, law: Normal, phi: Quadratic) -> float:
         """B_G(law | ρ_φ) = ∫φ d law + ∫φ* de^{−g} − sup E[x·y], the Bregman divergence of G(ρ) = ½W₂²(ρ, e^{−g})."""
-        best = dot(law.m, self.target.m) + correlation(law, self.target)
+        best = precise_dot(law.m, self.target.m) + correlation(law, self.target)
         return float(phi.mean(law) + phi.conjugate().mean(self.target) - best)
 
     def value(self, eps: float) -> float:
@@ -160,7 +160,7 @@ class Pair:
         for m in self.scales:
             s = (CONTEXT.sqrt(e**2 + 4 * m**2) - e) / (2 * m)  # the plan's correlation, 1 − s² = εs/m
             kept += m * s + e / 2 * CONTEXT.log(e * s / m)
-        return float((dot(shift, shift) + trace(self.source.V + self.target.V)) / 2 - kept)
+        return float((precise_dot(shift, shift) + trace(self.source.V + self.target.V)) / 2 - kept)
 
     @property
     def fisher_information(self) -> float:
@@ -170,8 +170,10 @@ class Pair:
 
 def _half_step(law: Normal, phi: Quadratic, eps: float) -> Quadratic:
     here, e = phi.about(law.m), CONTEXT.mpf(eps)
-    C = inverse(here.A + e * law.precision)
-    constant = dot(law.m, here.q) - here.c - e / 2 * log_det(identity(law.dim) + here.A * law.V / e)
+    C = precise_inverse(here.A + e * law.precision)
+    constant = (
+        precise_dot(law.m, here.q) - here.c - e / 2 * precise_log_det(precise_identity(law.dim) + here.A * law.V / e)
+    )
     return Quadratic(C, law.m, constant, here.q)
 
 
@@ -179,5 +181,5 @@ def _tilted(law: Normal, before: Quadratic, after: Quadratic, eps: float) -> Nor
     """The law times exp((after − before)/ε)."""
     e = CONTEXT.mpf(eps)
     change = after.about(law.m).plus(before, -1)
-    V = inverse(law.precision - change.A / e)
+    V = precise_inverse(law.precision - change.A / e)
     return Normal(law.m + V * change.q / e, V)

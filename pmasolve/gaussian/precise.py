@@ -20,11 +20,11 @@ CONTEXT = mpmath.mp.clone()
 CONTEXT.dps = 60
 
 
-def _number(parts: tuple[int, ...]) -> Number:
+def _number(parts: tuple[int, ...]) -> Scalar:
     return CONTEXT.make_mpf(parts)
 
 
-def _matrix(rows: list[list[Number]]) -> Matrix:
+def _matrix(rows: list[list[Scalar]]) -> Matrix:
     return CONTEXT.matrix(rows)
 
 
@@ -33,7 +33,7 @@ copyreg.pickle(CONTEXT.mpf, lambda x: (_number, (tuple(int(part) for part in x._
 copyreg.pickle(CONTEXT.matrix, lambda A: (_matrix, (A.tolist(),)))
 
 Matrix = Any  # mpmath's matrices and numbers carry no types
-Number = Any
+Scalar = Any
 
 
 def precise(values: ArrayLike | Matrix) -> Matrix:
@@ -46,7 +46,7 @@ def precise(values: ArrayLike | Matrix) -> Matrix:
     return CONTEXT.matrix([[float(x) for x in row] for row in np.reshape(array, (array.shape[0], -1))])
 
 
-def rounded(matrix: Matrix) -> Array:
+def to_float64(matrix: Matrix) -> Array:
     """To float64; columns become vectors (n,)."""
     array = np.array([[float(matrix[i, j]) for j in range(matrix.cols)] for i in range(matrix.rows)])
     return array[:, 0] if matrix.cols == 1 else array
@@ -54,45 +54,45 @@ def rounded(matrix: Matrix) -> Array:
 
 def square(matrix: Matrix) -> Array:
     """To float64, two axes also for one column."""
-    return rounded(matrix).reshape(matrix.rows, matrix.cols)
+    return to_float64(matrix).reshape(matrix.rows, matrix.cols)
 
 
-def diagonal(entries: list[Number]) -> Matrix:
+def diagonal(entries: list[Scalar]) -> Matrix:
     """The diagonal matrix of these entries."""
     return CONTEXT.diag(entries)
 
 
-def entries(matrix: Matrix) -> list[Number]:
+def entries(matrix: Matrix) -> list[Scalar]:
     """The diagonal of a matrix."""
     return [matrix[i, i] for i in range(matrix.rows)]
 
 
-def identity(n: int) -> Matrix:
+def precise_identity(n: int) -> Matrix:
     """The d × d identity."""
     return CONTEXT.eye(n)
 
 
-def trace(matrix: Matrix) -> Number:
+def trace(matrix: Matrix) -> Scalar:
     """The trace of a matrix."""
     return CONTEXT.fsum(entries(matrix))
 
 
-def dot(x: Matrix, y: Matrix) -> Number:
+def precise_dot(x: Matrix, y: Matrix) -> Scalar:
     """x·y of two columns."""
     return (x.T * y)[0]
 
 
-def inverse(matrix: Matrix) -> Matrix:
+def precise_inverse(matrix: Matrix) -> Matrix:
     """The inverse of a matrix."""
     return CONTEXT.inverse(matrix)
 
 
-def solve(matrix: Matrix, right: Matrix) -> Matrix:
+def precise_solve(matrix: Matrix, right: Matrix) -> Matrix:
     """A⁻¹B by elimination."""
-    return inverse(matrix) * right
+    return precise_inverse(matrix) * right
 
 
-def log_det(matrix: Matrix) -> Number:
+def precise_log_det(matrix: Matrix) -> Scalar:
     """log det of a matrix with a positive determinant."""
     return CONTEXT.log(CONTEXT.det(matrix))
 
@@ -102,15 +102,15 @@ def symmetric(matrix: Matrix) -> Matrix:
     return (matrix + matrix.T) / 2
 
 
-def spectrum(matrix: Matrix) -> tuple[list[Number], Matrix]:
+def precise_spectrum(matrix: Matrix) -> tuple[list[Scalar], Matrix]:
     """Eigenvalues, ascending, and orthonormal eigenvectors of a symmetric matrix."""
     values, vectors = CONTEXT.eigsy(symmetric(matrix))
     return list(values), vectors
 
 
-def function_of(matrix: Matrix, f: Callable[[Number], Number]) -> Matrix:
+def function_of(matrix: Matrix, f: Callable[[Scalar], Scalar]) -> Matrix:
     """f(A) of a symmetric matrix."""
-    values, Q = spectrum(matrix)
+    values, Q = precise_spectrum(matrix)
     return Q * diagonal([f(value) for value in values]) * Q.T
 
 
@@ -126,4 +126,4 @@ def cholesky(matrix: Matrix) -> Matrix:
 
 def least_eigenvalue(matrix: Matrix) -> float:
     """λ_min of a symmetric matrix."""
-    return float(spectrum(matrix)[0][0])
+    return float(precise_spectrum(matrix)[0][0])

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ..machine.arrays import number, real
 from .normal import definite
 from .pair import Pair
-from .precise import CONTEXT, cholesky, dot, identity, inverse, log_det, root
+from .precise import CONTEXT, cholesky, precise_dot, precise_identity, precise_inverse, precise_log_det, root
 from .quadratic import Quadratic
 
 
@@ -50,18 +50,18 @@ def bregman_proximal(pair: Pair, start: Quadratic, etas: ArrayLike) -> Quadratic
     for eta in real(etas, "etas").ravel().tolist():
         if not 0 < number(eta, "etas") < float("inf"):
             raise ValueError(f"etas={eta}: steps must be positive and finite, for example 0.1")
-        phi = _step(pair, phi, eta)
+        phi = _proximal_step(pair, phi, eta)
     return phi
 
 
-def _step(pair: Pair, phi: Quadratic, eta: float) -> Quadratic:
+def _proximal_step(pair: Pair, phi: Quadratic, eta: float) -> Quadratic:
     """One step; φ is centred at a."""
-    h, one = CONTEXT.mpf(eta), identity(pair.source.dim)
+    h, one = CONTEXT.mpf(eta), precise_identity(pair.source.dim)
     F = cholesky(pair.target.V)
-    back = inverse(F)
+    back = precise_inverse(F)
     M = back * (phi.A + h * pair.source.precision) * back.T
-    A = F * (2 * M * inverse(one + root(one + 4 * h * M))) * F.T
-    shift = inverse(one + h * A * pair.target.precision) * (phi.q - pair.target.m)
-    logs = pair.source.log_det - pair.target.log_det + 2 * log_det(A)
-    rate = (logs - dot(shift, pair.target.precision * shift)) / 2
+    A = F * (2 * M * precise_inverse(one + root(one + 4 * h * M))) * F.T
+    shift = precise_inverse(one + h * A * pair.target.precision) * (phi.q - pair.target.m)
+    logs = pair.source.log_det - pair.target.log_det + 2 * precise_log_det(A)
+    rate = (logs - precise_dot(shift, pair.target.precision * shift)) / 2
     return Quadratic(A, pair.target.m + shift, phi.c + h * rate, pair.source.m)

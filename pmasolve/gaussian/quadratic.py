@@ -9,9 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array
-from ..problems.points import Points, given
+from ..problems.points import PointsLike, given
 from .normal import Normal
-from .precise import CONTEXT, Matrix, Number, dot, inverse, precise, rounded, square, symmetric, trace
+from .precise import (
+    CONTEXT,
+    Matrix,
+    Scalar,
+    precise,
+    precise_dot,
+    precise_inverse,
+    square,
+    symmetric,
+    to_float64,
+    trace,
+)
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -34,14 +45,14 @@ class Quadratic:
 
     A: Matrix
     q: Matrix
-    c: Number
+    c: Scalar
     a: Matrix
 
     def __init__(
         self,
         hessian: ArrayLike | Matrix,
         slope: ArrayLike | Matrix | None = None,
-        constant: float | Number = 0.0,
+        constant: float | Scalar = 0.0,
         centre: ArrayLike | Matrix | None = None,
     ) -> None:
         A = precise(hessian)
@@ -69,7 +80,7 @@ class Quadratic:
     @cached_property
     def slope(self) -> Array:
         """q = ∇φ(a), the gradient at the centre, (d,)."""
-        return rounded(self.q)
+        return to_float64(self.q)
 
     @property
     def constant(self) -> float:
@@ -79,15 +90,15 @@ class Quadratic:
     @cached_property
     def centre(self) -> Array:
         """a, the point about which φ is written, (d,)."""
-        return rounded(self.a)
+        return to_float64(self.a)
 
-    def __call__(self, x: Points) -> Array:
+    def __call__(self, x: PointsLike) -> Array:
         """φ at points (n, d), as (n,); at a field (d, *shape), of its shape."""
         where = given(x, self.A.rows)
         z = where.columns - self.centre[:, None]
         return where.values(np.sum(z * (0.5 * self.hessian @ z + self.slope[:, None]), axis=0) + self.constant)
 
-    def gradient(self, x: Points) -> Array:
+    def gradient(self, x: PointsLike) -> Array:
         """∇φ = A(x−a) + q at points (n, d) or a field (d, *shape), given back as they are."""
         where = given(x, self.A.rows)
         return where.vectors(self.hessian @ (where.columns - self.centre[:, None]) + self.slope[:, None])
@@ -96,18 +107,20 @@ class Quadratic:
         """φ written about another centre (d,): an equal function."""
         to = precise(centre)
         z = to - self.a
-        return Quadratic(self.A, self.q + self.A * z, self.c + dot(self.q, z) + dot(z, self.A * z) / 2, to)
+        return Quadratic(
+            self.A, self.q + self.A * z, self.c + precise_dot(self.q, z) + precise_dot(z, self.A * z) / 2, to
+        )
 
     def conjugate(self) -> Quadratic:
         """φ*(y) = sup x·y − φ(x) = ½(y−q)ᵀA⁻¹(y−q) + aᵀ(y−q) + a·q − c, centred at q."""
-        return Quadratic(inverse(self.A), self.a, dot(self.a, self.q) - self.c, self.q)
+        return Quadratic(precise_inverse(self.A), self.a, precise_dot(self.a, self.q) - self.c, self.q)
 
-    def plus(self, other: Quadratic, factor: float | Number = 1) -> Quadratic:
+    def plus(self, other: Quadratic, factor: float | Scalar = 1) -> Quadratic:
         """The sum φ + factor·other, written about φ's centre."""
         moved = other.about(self.a)
         return Quadratic(self.A + factor * moved.A, self.q + factor * moved.q, self.c + factor * moved.c, self.a)
 
-    def mean(self, law: Normal) -> Number:
+    def mean(self, law: Normal) -> Scalar:
         """∫φ d law, with all digits."""
         here = self.about(law.m)
         return here.c + trace(self.A * law.V) / 2

@@ -21,7 +21,7 @@ Name = str | os.PathLike[str]
 
 
 class BadFile(ValueError):
-    """A file that is not what was asked for, in words that name it: `reading` lets it pass as it is."""
+    """A file that is not what was asked for, in words that name it: `unreadable_refused` lets it pass as it is."""
 
 
 def target_of(path: Name, suffix: str = ".npz") -> Path:
@@ -50,7 +50,7 @@ def check_writable(path: Name) -> None:
 
 
 @contextmanager
-def whole(path: Name) -> Iterator[BinaryIO]:
+def atomic_write(path: Name) -> Iterator[BinaryIO]:
     """A stream whose content stands at ``path`` once the block has ended well; otherwise nothing changes there.
 
     A new file gets the permissions that the umask leaves, an old one keeps its own.
@@ -81,7 +81,7 @@ def _part(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
 
 
 @contextmanager
-def reading(path: Name, wanted: str) -> Iterator[None]:
+def unreadable_refused(path: Name, wanted: str) -> Iterator[None]:
     """Whatever a reader stumbles over becomes one ``ValueError`` that names the file.
 
     Parameters
@@ -106,7 +106,7 @@ def reading(path: Name, wanted: str) -> Iterator[None]:
         raise BadFile(f"{path} cannot be read ({shown(error, 200)}): it is truncated, or not {wanted}") from error
 
 
-def write(path: Name, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Path:
+def write_archive(path: Name, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Path:
     """Write header and arrays to ``path`` (.npz); an existing file is replaced only once all is written.
 
     Raises
@@ -114,7 +114,7 @@ def write(path: Name, header: Mapping[str, Any], arrays: Mapping[str, Array]) ->
     OSError : the folder does not exist or cannot be written.
     """
     target = target_of(path)
-    with whole(target) as stream:
+    with atomic_write(target) as stream:
         np.savez(stream, header=np.array(json.dumps(header)), **arrays)
     return target
 
@@ -129,7 +129,7 @@ def spared(path: Name, holds_more: Callable[[Path], bool]) -> Path:
     raise AssertionError
 
 
-def read(path: Name, kind: str, needed: Collection[str]) -> tuple[dict[str, Any], dict[str, Array]]:
+def read_archive(path: Name, kind: str, needed: Collection[str]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Header and arrays of a file whose header says ``format: kind``.
 
     Raises
@@ -137,7 +137,7 @@ def read(path: Name, kind: str, needed: Collection[str]) -> tuple[dict[str, Any]
     FileNotFoundError : no such file.
     ValueError : a damaged file, one of another kind, or of another version of the package.
     """
-    with reading(path, "a file of pmasolve"):
+    with unreadable_refused(path, "a file of pmasolve"):
         if not zipfile.is_zipfile(path):  # before NumPy takes it for a pickle, and says how to open that
             Path(path).open("rb").close()
             raise ValueError("no archive of arrays")
@@ -152,7 +152,7 @@ def read(path: Name, kind: str, needed: Collection[str]) -> tuple[dict[str, Any]
     return header, arrays
 
 
-def named(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+def with_prefix(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     """The arrays whose names begin with the prefix, by the rest of their names."""
     return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-SHOWN = 60  # characters of a value in a message
+SHOWN_CHARACTERS = 60  # characters of a value in a message
 
 
 def real(array: ArrayLike, name: str) -> Array:
@@ -147,7 +147,7 @@ def having(value: Any, member: str, name: str, remedy: str) -> Any:
     return value
 
 
-def shown(value: Any, length: int = SHOWN) -> str:
+def shown(value: Any, length: int = SHOWN_CHARACTERS) -> str:
     """A value in a message: one line, cut where it is long.
 
     Examples

@@ -19,8 +19,8 @@ from .extras import extra
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-PATIENCE = 2.0  # seconds without a sign of life on a terminal, and where somebody asked for one
-EVERY = 30.0  # seconds from line to line
+SILENCE = 2.0  # seconds without a sign of life on a terminal, and where somebody asked for one
+LINE_INTERVAL = 30.0  # seconds from line to line
 COLUMNS = 80
 clock = time.monotonic
 
@@ -42,7 +42,7 @@ class Display(Protocol):
 _LISTENER: ContextVar[Callable[[float], None] | None] = ContextVar("listener", default=None)
 
 
-def part(share: float) -> None:
+def tell_share(share: float) -> None:
     """Tell the display in charge, if there is one, what share of a long operation inside a step is done."""
     if (listener := _LISTENER.get()) is not None:
         listener(share)
@@ -62,7 +62,7 @@ def progress_bar(title: str, total: float, wanted: bool | None, unit: str = "t")
     this task and, unless another is shown around it, of those inside.
     """
     if _LISTENER.get() is not None:
-        yield lambda done, record: None if wanted is False else part(done / total if total > 0 else 1.0)
+        yield lambda done, record: None if wanted is False else tell_share(done / total if total > 0 else 1.0)
         return
     if wanted is False:
         with _told(_nobody):
@@ -106,7 +106,7 @@ def _display(title: str, total: float, soon: bool) -> Display:
     """A bar where it can be seen, else lines."""
     if sys.stderr.isatty() and find_spec("rich"):
         return _Bar(title, total)
-    return _Lines(title, total, PATIENCE if soon else EVERY)
+    return _Lines(title, total, SILENCE if soon else LINE_INTERVAL)
 
 
 class _Bar:
@@ -118,7 +118,7 @@ class _Bar:
 
     def show(self, done: float, share: float, words: str) -> None:
         """Appear once two seconds are gone."""
-        if not self.shown and clock() - self.began > PATIENCE:
+        if not self.shown and clock() - self.began > SILENCE:
             self.bar.start()
             self.shown = True
         self.bar.update(self.task, completed=done, note=words if share >= 1 else f"{share:.0%} of a step, {words}")
@@ -141,7 +141,7 @@ class _Lines:
         now = clock()
         if now < self.due:
             return
-        self.due = now + EVERY
+        self.due = now + LINE_INTERVAL
         gone, ready = now - self.began, done / self.total if self.total > 0 else 0.0
         left = f", {_span(gone * (1 - ready) / ready)} left" if 0 < ready <= 1 else ""
         within = "" if share >= 1 else f" + {share:.0%} of a step"

@@ -21,18 +21,18 @@ import numpy as np
 from numba import get_num_threads
 
 from .arrays import Array
-from .progress import part
+from .progress import tell_share
 
 Result = TypeVar("Result")
 
 SHARES = 8  # pieces of work for each thread: they cost unequal times
-FEW = 300_000  # operations that take less time than starting threads
+FEW_OPERATIONS = 300_000  # operations that take less time than starting threads
 PROMPT = 500_000_000  # operations after which an interruption should be heard: half a second
-SMALL = 1 << 17  # points below which handing blocks to threads costs more than it saves
+FEW_POINTS = 1 << 17  # points below which handing blocks to threads costs more than it saves
 CACHED = 1 << 15  # points of which two arrays fit into a core's own cache
 
 
-def blocks(n: int, points: int, share: int = SMALL, small: int = SMALL) -> tuple[slice, ...]:
+def blocks(n: int, points: int, share: int = FEW_POINTS, small: int = FEW_POINTS) -> tuple[slice, ...]:
     """Slices of range(n) for an array with so many points: one if it is small, else two for each thread or more, of ``share``."""
     return _even(n, 1 if points < small else max(2 * get_num_threads(), points // share))
 
@@ -43,7 +43,7 @@ class _Within(threading.local):
     each = False
 
 
-_within = _Within()
+_at_work = _Within()
 
 
 @lru_cache(256)
@@ -67,13 +67,13 @@ def each(
         return [work(first[0], *[only for (only,) in more])]
     rows = list(zip(first, *more, strict=True))
     # waiting for the pool from within could be waiting for ever
-    others = 0 if _within.each else min(get_num_threads(), len(rows)) - 1
+    others = 0 if _at_work.each else min(get_num_threads(), len(rows)) - 1
     results: list[Any] = [None] * len(rows)
     todo = deque(enumerate(rows))
 
     def share(told: Callable[[float], None] = _silent) -> None:
         """Take work as long as there is any."""
-        before, _within.each = _within.each, True
+        before, _at_work.each = _at_work.each, True
         try:
             for i, row in _taken(todo):
                 results[i] = work(*row)
@@ -82,7 +82,7 @@ def each(
             todo.clear()
             raise
         finally:
-            _within.each = before
+            _at_work.each = before
 
     helpers = [_pool(get_num_threads() - 1, os.getpid()).submit(share) for _ in range(others)]
     try:
@@ -101,7 +101,9 @@ def in_blocks(work: Callable[[slice], Result], n: int, points: int) -> list[Resu
     return each(work, blocks(n, points))
 
 
-def over(kernel: Callable[..., Result], n: int, *arrays: Array, share: int = SMALL, small: int = SMALL) -> list[Result]:
+def over(
+    kernel: Callable[..., Result], n: int, *arrays: Array, share: int = FEW_POINTS, small: int = FEW_POINTS
+) -> list[Result]:
     """[kernel(*arrays, begin, end), …] for the `blocks` of arrays of n points, on all threads."""
     parts = blocks(n, n, share, small)
     if len(parts) == 1:
@@ -127,11 +129,11 @@ def spread(work: Callable[[int, int], int], count: int, cost: int) -> int:
     A keyboard interruption is heard between shares; how many are done is told to whoever shows progress.
     """
     threads, total = get_num_threads(), count * cost
-    pieces = 1 if total < FEW else max(SHARES * threads if threads > 1 else 1, total // PROMPT)
+    pieces = 1 if total < FEW_OPERATIONS else max(SHARES * threads if threads > 1 else 1, total // PROMPT)
     ends = np.linspace(0, count, 1 + min(count, int(pieces))).astype(int)
     if len(ends) == 2:
         return work(0, count)
-    return sum(each(work, ends[:-1], ends[1:], told=part))
+    return sum(each(work, ends[:-1], ends[1:], told=tell_share))
 
 
 @cache

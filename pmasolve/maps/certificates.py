@@ -21,7 +21,7 @@ import scipy.fft
 from numba import njit
 
 from ..calculus.operators import Fourier, eigenvalues_over
-from ..calculus.series import Coefficients
+from ..calculus.series import Amplitudes
 from ..calculus.transforms import Transform, transform_of
 from ..machine.arrays import Array
 from ..machine.exponentials import exp_minus
@@ -78,7 +78,7 @@ class Certificate:
     error: float = np.inf
 
 
-def certify(problem: Problem, series: tuple[Transform, Coefficients], cost: float, gap: float) -> Certificate:
+def certify(problem: Problem, series: tuple[Transform, Amplitudes], cost: float, gap: float) -> Certificate:
     """Certify a potential on the problem's grid, given by its trigonometric series, whose cost there is ``cost``.
 
     The residual is not looked at on the grid itself, where a solver may have made it vanish, but on one of 9/8 as many points
@@ -97,7 +97,7 @@ def certify(problem: Problem, series: tuple[Transform, Coefficients], cost: floa
     return found
 
 
-def _sufficient(grid: Grid, series: tuple[Transform, Coefficients], tolerance: float) -> list[Grid]:
+def _sufficient(grid: Grid, series: tuple[Transform, Amplitudes], tolerance: float) -> list[Grid]:
     """The grid, and those of half the points again and again while the L² norm of ∇u that is lost is within."""
     grids = [grid]
     while min(grids[-1].shape) >= 2 * COARSEST:
@@ -106,7 +106,7 @@ def _sufficient(grid: Grid, series: tuple[Transform, Coefficients], tolerance: f
     return grids[: 1 + int(np.count_nonzero(lost <= tolerance**2))]
 
 
-def _cut(series: tuple[Transform, Coefficients], grid: Grid) -> tuple[Transform, Coefficients]:
+def _cut(series: tuple[Transform, Amplitudes], grid: Grid) -> tuple[Transform, Amplitudes]:
     """The modes that a coarser grid resolves."""
     transform, coefficients = series
     if grid == transform.grid:
@@ -115,7 +115,7 @@ def _cut(series: tuple[Transform, Coefficients], grid: Grid) -> tuple[Transform,
     return coarse, transform.refined(coefficients, grid, coarse.zeros())
 
 
-def _squares_of_gradient(grids: Sequence[Grid], transform: Transform, coefficients: Coefficients) -> Array:
+def _squares_of_gradient(grids: Sequence[Grid], transform: Transform, coefficients: Amplitudes) -> Array:
     """∑|∇u|² over the nodes of the first grid, of the modes for each of the grids, each coarser, that is the last to have them."""
     columns = coefficients.shape[-1]
     squares, last = [], []
@@ -187,7 +187,7 @@ def _finer(grid: Grid) -> Grid:
 
 
 def _on_finer_grid(
-    problem: Problem, nodal: list[float], grid: Grid, series: tuple[Transform, Coefficients], cost: float, gap: float
+    problem: Problem, nodal: list[float], grid: Grid, series: tuple[Transform, Amplitudes], cost: float, gap: float
 ) -> Certificate:
     """The certificate by quadrature on a finer grid than that of the series; ``nodal`` are the masses on the problem's own."""
     between, densities = _finer(grid), (problem.source, problem.target)

@@ -18,7 +18,7 @@ from ..calculus.operators import Space, jet_of
 from ..machine.arrays import Array
 from ..problems.densities import Function, Interpolation, Spline
 from ..problems.grids import Grid, Torus
-from ..problems.points import Points, given
+from ..problems.points import PointsLike, given
 
 QUINTIC = Spline(5)
 ACCURACY = 1e-13  # of the inverse, in units of the largest side
@@ -52,17 +52,17 @@ class Displacement:
     space: Space
     interpolation: Interpolation = QUINTIC
 
-    def __call__(self, points: Points, s: float = 1.0) -> Array:
+    def __call__(self, points: PointsLike, s: float = 1.0) -> Array:
         """x + s∇u(x) at points (n, dim) or a field (dim, *shape), given back as they are; on a torus not wrapped."""
         where = given(points, self.grid.dim)
         return where.vectors(self._moved(where.columns, s))
 
-    def jacobian(self, points: Points, s: float = 1.0) -> Array:
+    def jacobian(self, points: PointsLike, s: float = 1.0) -> Array:
         """I + s D²u at points (n, dim) as (n, dim, dim), at a field (dim, *shape) as (dim, dim, *shape)."""
         where = given(points, self.grid.dim)
         return where.matrices(np.moveaxis(self._bent(where.columns, s), 0, -1))
 
-    def inverse(self, points: Points, s: float = 1.0) -> Array:
+    def inverse(self, points: PointsLike, s: float = 1.0) -> Array:
         """x with x + s∇u(x) = y for points y (n, dim) or a field (dim, *shape), as they are; by Newton's method.
 
         NaN where it finds none, as when φ is not convex.  Cost: some six evaluations of the map and its Jacobian.
@@ -151,12 +151,12 @@ class Tabulated:
     forward: Array = field(repr=False)
     backward: Array = field(repr=False)
 
-    def __call__(self, points: Points, s: float = 1.0) -> Array:
+    def __call__(self, points: PointsLike, s: float = 1.0) -> Array:
         """x + s(T(x) − x) at points (n, dim) or a field (dim, *shape), as they are; on a torus not wrapped."""
         where = given(points, self.grid.dim)
         return where.vectors(where.columns + s * self._linear(self.forward, where.columns))
 
-    def inverse(self, points: Points) -> Array:
+    def inverse(self, points: PointsLike) -> Array:
         """T⁻¹ at points (n, dim) or a field (dim, *shape), as they are."""
         where = given(points, self.grid.dim)
         return where.vectors(where.columns + self._linear(self.backward, where.columns))
@@ -179,11 +179,11 @@ class Move(Protocol):
     def grid(self) -> Grid:
         """The grid on which the map is known."""
 
-    def __call__(self, points: Points, s: float = 1.0) -> Array:
+    def __call__(self, points: PointsLike, s: float = 1.0) -> Array:
         """x + s(T(x) − x) at points (n, dim) or a field (dim, *shape), as they are."""
         ...
 
-    def inverse(self, points: Points) -> Array:
+    def inverse(self, points: PointsLike) -> Array:
         """T⁻¹ at points (n, dim) or a field (dim, *shape), as they are."""
         ...
 
@@ -216,7 +216,7 @@ def _widths(move: Move, x: Array, h: Array, s: float) -> Array:
     return out
 
 
-def deposit(grid: Grid, points: Points, mass: Array, out: Array, width: Array | None = None) -> Array:
+def deposit(grid: Grid, points: PointsLike, mass: Array, out: Array, width: Array | None = None) -> Array:
     """Add masses in boxes around points (n, dim) or a field (dim, *shape) to ``out``, shared among the cells that they cover.
 
     ``mass`` is (n,) or of the field's shape, ``out`` of the grid's.  ``width`` (dim, …), in cells, is taken as at most 1; of one

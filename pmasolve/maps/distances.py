@@ -17,7 +17,7 @@ from ..machine import archives
 from ..machine.arrays import Array, shown
 from ..machine.progress import progress_bar
 from ..machine.speaking import drawn, page, sheet
-from ..problems.densities import negative_log
+from ..problems.densities import minus_log_on_grid
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED
 from ..problems.problem import Problem, checked_grid
@@ -188,7 +188,7 @@ def pairwise(
     if path is not None:
         archives.check_writable(path)
         _resume(archives.target_of(path), grid, stack, solve, out)
-        save = partial(archives.write, path, _header(grid, solve), {"images": stack, **vars(out)})
+        save = partial(archives.write_archive, path, _header(grid, solve), {"images": stack, **vars(out)})
     left = [((i, j), i, j) for i, j in combinations(range(len(stack)), 2) if np.isnan(out.w2_squared[i, j])]
     _fill(grid, stack, left, out, solve, progress, save)
     return out
@@ -201,7 +201,7 @@ def stacked(grid: Grid, images: Sequence[ArrayLike], name: str) -> Array:
     stack = np.empty((len(images), *checked_grid(grid, "grid").shape))
     for i, image in enumerate(images):
         stack[i] = grid.values(image, name.format(i))
-        negative_log(grid, stack[i], name.format(i))
+        minus_log_on_grid(grid, stack[i], name.format(i))
     return stack
 
 
@@ -282,7 +282,7 @@ def _header(grid: Grid, solve: Solve) -> dict[str, object]:
 def _resume(path: Path, grid: Grid, stack: Array, solve: Solve, out: Distances) -> None:
     if not path.exists():
         return
-    header, arrays = archives.read(path, DISTANCES_FORMAT, ("images", *vars(out)))
+    header, arrays = archives.read_archive(path, DISTANCES_FORMAT, ("images", *vars(out)))
     now = _header(grid, solve)
     if header["grid"] == now["grid"] and header["solve"] != now["solve"] and np.array_equal(arrays["images"], stack):
         was, is_ = (str(words["solve"])[:80] for words in (header, now))

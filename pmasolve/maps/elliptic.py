@@ -17,7 +17,7 @@ from numba import njit
 
 from ..calculus.hessians import apply
 from ..calculus.operators import Operators
-from ..calculus.series import Coefficients, Symbol
+from ..calculus.series import Amplitudes, Symbol
 from ..machine.arrays import Array
 from ..machine.threads import blocks, each
 
@@ -118,7 +118,7 @@ class Elliptic:
         return np.divide(1.0, symbol, out=symbol)
 
     @cached_property
-    def solution(self) -> Coefficients:
+    def solution(self) -> Amplitudes:
         """δ."""
         return self.operators.transform.zeros()
 
@@ -141,7 +141,7 @@ class Elliptic:
         return out
 
     @cached_property
-    def _work(self) -> tuple[Coefficients, Coefficients]:
+    def _work(self) -> tuple[Amplitudes, Amplitudes]:
         return self.operators.transform.zeros(), self.operators.transform.zeros()
 
     @cached_property
@@ -149,15 +149,15 @@ class Elliptic:
         columns = self.inverse.shape[-1]
         return np.ascontiguousarray(np.broadcast_to(self.operators.transform.isometry**2, (columns,)))
 
-    def energy(self, r: Coefficients) -> float:
+    def energy(self, r: Amplitudes) -> float:
         """Average of |∇Δ⁻¹r|²: the square of the Ḣ⁻¹ norm over the volume."""
         return self._sum(lambda b: _weighted_energy(b(r), b(self.inverse), self._weight)) / self.operators.grid.size
 
-    def square(self, r: Coefficients) -> float:
+    def square(self, r: Amplitudes) -> float:
         """Average of the values' squares."""
         return self._sum(lambda b: _dot(b(r), b(r), self._weight)) / self.operators.grid.size
 
-    def apply(self, A: Array, p: Coefficients, out: Coefficients) -> Coefficients:
+    def apply(self, A: Array, p: Amplitudes, out: Amplitudes) -> Amplitudes:
         """−div(A∇p)."""
         apply(A, self._gradient(p))
         self.operators.transform.divergence(self.field, self._slopes, out)
@@ -171,11 +171,11 @@ class Elliptic:
         """∇δ of ``solution``, in ``field``."""
         return self._gradient(self.solution)
 
-    def _gradient(self, p: Coefficients) -> Array:
+    def _gradient(self, p: Amplitudes) -> Array:
         self.operators.transform.slopes(p, self._slopes, self.field)
         return self.field
 
-    def solve(self, A: Array, r: Coefficients, tolerance: float, limit: int) -> Solve:
+    def solve(self, A: Array, r: Amplitudes, tolerance: float, limit: int) -> Solve:
         """δ in ``solution`` until the residual's Ḣ⁻¹ norm is ``tolerance`` times that of r, which is overwritten by it."""
         self.solution[...] = 0.0
         self._work[0][...] = 0.0
@@ -206,7 +206,7 @@ class _Iterates:
 
     on: Elliptic
     A: Array
-    r: Coefficients
+    r: Amplitudes
 
     def energy(self) -> float:
         """r·Pr."""

@@ -78,7 +78,7 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
         pairs = T.coupling.tocoo()
         arrays["coupling"] = np.stack([*pairs.coords, pairs.data])
     free = path if T.outcome.ok else archives.spared(path, lambda old: _holds_more(old, T))
-    return archives.write(free, header, arrays)
+    return archives.write_archive(free, header, arrays)
 
 
 def load_map(path: str | os.PathLike[str]) -> Transport:
@@ -106,8 +106,8 @@ def load_map(path: str | os.PathLike[str]) -> Transport:
     ...     load_map(save_map(T, f"{folder}/map.npz")).outcome.name
     'reached'
     """
-    header, arrays = archives.read(path, MAP_FORMAT, ("potential", "source", "target"))
-    with archives.reading(path, "a map of pmasolve"):
+    header, arrays = archives.read_archive(path, MAP_FORMAT, ("potential", "source", "target"))
+    with archives.unreadable_refused(path, "a map of pmasolve"):
         kind, shape, lengths = header["grid"]
         grid = GRIDS[kind](tuple(shape), tuple(lengths))
         _check_map(path, grid, arrays)

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from ..calculus.operators import Jet, Operators
-from ..calculus.series import Coefficients
+from ..calculus.series import Amplitudes
 from ..machine.arrays import Array
 from ..machine.exponentials import exp_minus
 from ..problems.problem import Problem
@@ -45,11 +45,11 @@ class Level:
         self.jet = Jet.empty(self.grid)
         self.elliptic = Elliptic(self.operators, self.jet.D)
         self.residual = np.empty(self.grid.local)
-        self.coefficients: Coefficients = self.transform.zeros()  # of u
-        self.r: Coefficients = self.transform.zeros()  # of the residual
+        self.coefficients: Amplitudes = self.transform.zeros()  # of u
+        self.r: Amplitudes = self.transform.zeros()  # of the residual
 
     @cached_property
-    def trial(self) -> Coefficients:
+    def trial(self) -> Amplitudes:
         """Room for another potential."""
         return self.transform.zeros()
 
@@ -99,7 +99,7 @@ class Level:
         """What second derivatives multiply the fastest wave by."""
         return self.grid.most(float(np.max(self.operators.symbol)))
 
-    def evaluate(self, coefficients: Coefficients) -> State:
+    def evaluate(self, coefficients: Amplitudes) -> State:
         """Residual and linearisation at a potential; `REFUSED` if it is not strictly convex."""
         self.operators.jet(coefficients, self.jet)
         return self.balance() if self.grid.every(positive_definite(self.jet.D2)) else REFUSED

@@ -15,7 +15,7 @@ from ..calculus.operators import Space
 from ..machine.arrays import Array
 from ..machine.speaking import count, drawn, page, sheet
 from ..problems.outcomes import Outcome
-from ..problems.points import Points
+from ..problems.points import PointsLike
 from ..problems.problem import Problem, checked
 from .certificates import Interval
 from .displacement import QUINTIC, Displacement, Move, Tabulated, push
@@ -177,7 +177,7 @@ class Transport:
         forward, backward = (-self.space.on(grid).gradient(values) for values in (u, v))
         return Tabulated(grid, np.where(mu, self.barycentre - grid.points, forward), backward)
 
-    def __call__(self, points: Points) -> Array:
+    def __call__(self, points: PointsLike) -> Array:
         """T at points (n, dim), a `Cloud` or a field (dim, *shape), given back as they are; on a torus not wrapped.
 
         Raises
@@ -186,7 +186,7 @@ class Transport:
         """
         return self.move(points)
 
-    def inverse(self, points: Points) -> Array:
+    def inverse(self, points: PointsLike) -> Array:
         """T⁻¹, the optimal map back, at points (n, dim), a `Cloud` or a field (dim, *shape), given back as they are.
 
         By Newton's method, NaN where that fails; by the gradient of the conjugate potential where u has kinks.

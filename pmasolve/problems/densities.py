@@ -20,11 +20,11 @@ from ..machine.exponentials import exp_minus
 from ..machine.threads import CACHED, over
 from .grids import Grid
 from .periods import check_periodic
-from .points import Points, given
+from .points import PointsLike, given
 from .vanishing import MinusLog, Vanishing, minus_log
 
-Formula = Callable[..., ArrayLike]
-SLOW = 1 << 13  # points from which threads pay: formulas and splines take tens of nanoseconds each
+PointFunction = Callable[..., ArrayLike]
+SLOW_POINTS = 1 << 13  # points from which threads pay: formulas and splines take tens of nanoseconds each
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Function:
     dim: int
     at: Callable[[Array], Array]
 
-    def __call__(self, points: Points) -> Array:
+    def __call__(self, points: PointsLike) -> Array:
         """Values (n,) at points (n, dim), or of the shape of a field (dim, *shape).
 
         Raises
@@ -61,7 +61,7 @@ class Function:
 class Analytic:
     """f(x, y, …) from a vectorised callable, plus the constant that normalises it: coordinates (dim, …) to values (…)."""
 
-    formula: Formula
+    formula: PointFunction
     shift: float
 
     def __call__(self, points: Array) -> Array:
@@ -143,7 +143,9 @@ def _pointwise(evaluate: Callable[[Array, Array], None], points: Array) -> Array
     """evaluate(points (dim, n), out (n,)) on blocks of the points: on all threads, and with small temporaries."""
     flat, out = points.reshape(points.shape[0], -1), np.empty(points.shape[1:])
     flat_out = out.reshape(-1)
-    over(lambda begin, end: evaluate(flat[:, begin:end], flat_out[begin:end]), out.size, share=CACHED, small=SLOW)
+    over(
+        lambda begin, end: evaluate(flat[:, begin:end], flat_out[begin:end]), out.size, share=CACHED, small=SLOW_POINTS
+    )
     return out
 
 
@@ -162,7 +164,7 @@ def _mode(grid: Grid) -> str:
     return "reflect" if grid.reflects else "grid-wrap"
 
 
-def from_formula(grid: Grid, formula: Formula, name: str) -> tuple[Function, Array]:
+def from_formula(grid: Grid, formula: PointFunction, name: str) -> tuple[Function, Array]:
     """A callable negative log-density, normalised on ``grid``, and its values there; it must be finite and, on a torus, periodic.
 
     Raises
@@ -177,7 +179,7 @@ def from_formula(grid: Grid, formula: Formula, name: str) -> tuple[Function, Arr
     return Function(grid.dim, Analytic(formula, shift)), samples
 
 
-def from_density_formula(grid: Grid, density: Formula, name: str) -> Function:
+def from_density_formula(grid: Grid, density: PointFunction, name: str) -> Function:
     """−log of a callable density ≥ 0, normalised on ``grid``; +∞ where it vanishes.
 
     Raises
@@ -186,14 +188,14 @@ def from_density_formula(grid: Grid, density: Formula, name: str) -> Function:
     """
     raw = Analytic(density, 0.0)
     samples = raw(grid.points)
-    f = negative_log(grid, samples, name)
+    f = minus_log_on_grid(grid, samples, name)
     check_periodic(grid, raw, samples, name)
     return Function(grid.dim, Analytic(MinusLog(density), log_mass(grid, f)))
 
 
 def from_density_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> Function:
     """−log of a sampled density ≥ 0: by ``interpolation`` if it is positive, linear in the density itself if it vanishes."""
-    f = negative_log(grid, samples, name)
+    f = minus_log_on_grid(grid, samples, name)
     if not grid.most(float(np.isposinf(f).any())):
         return from_samples(grid, f, name, interpolation)
     density = np.exp(-log_mass(grid, f) - f)
@@ -246,7 +248,7 @@ def log_mass(grid: Grid, f: Array) -> float:
     return float(np.log(grid.integral(exp_minus(f - low)))) - low
 
 
-def negative_log(grid: Grid, density: ArrayLike, name: str) -> Array:
+def minus_log_on_grid(grid: Grid, density: ArrayLike, name: str) -> Array:
     """−log of a density ≥ 0 given on the grid, of any mass; +∞ where it vanishes.
 
     Raises

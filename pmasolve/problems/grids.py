@@ -20,7 +20,7 @@ from ..machine.threads import in_blocks
 from .clouds import Cloud as Cloud
 from .clouds import finite
 from .nodes import Whole
-from .points import Places, Points, field, given
+from .points import Places, PointsLike, field, given
 
 
 def _counts(shape: ArrayLike) -> tuple[int, ...]:
@@ -233,7 +233,7 @@ class Torus(Grid):
         n = self.shape[j]
         return np.arange(-width, n + width) % n
 
-    def fold(self, points: Points) -> Array:
+    def fold(self, points: PointsLike) -> Array:
         """Points (n, dim) or a field (dim, *shape), moved by periods into the fundamental cell."""
         where, lengths = given(points, self.dim), np.reshape(self.lengths, (-1, 1))
         return where.vectors(where.columns - lengths * np.floor(where.columns / lengths))
@@ -277,7 +277,7 @@ class Box(Grid):
         i = np.arange(-width, n + width) % (2 * n)
         return np.where(i < n, i, 2 * n - 1 - i)
 
-    def fold(self, points: Points) -> Array:
+    def fold(self, points: PointsLike) -> Array:
         """Points (n, dim) or a field (dim, *shape), reflected at the walls into the box."""
         where, lengths = given(points, self.dim), np.reshape(self.lengths, (-1, 1))
         return where.vectors(lengths - np.abs(where.columns % (2 * lengths) - lengths))

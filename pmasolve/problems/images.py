@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 
-from ..machine.archives import BadFile, reading
+from ..machine.archives import BadFile, unreadable_refused
 from ..machine.arrays import Array
 from ..machine.extras import installing
 from .formats.samples import Choice, Samples
@@ -44,7 +44,7 @@ LIBRARIES = {  # with their extras
     "hdf5": ("h5py", "hdf5"),
     "pictures": ("Pillow", "images"),
 }
-KINDS = "NumPy, HDF5, MATLAB, text, FITS, NIfTI, NRRD, TIFF or PNG, JPEG, BMP, GIF, PPM, WebP"
+READABLE = "NumPy, HDF5, MATLAB, text, FITS, NIfTI, NRRD, TIFF or PNG, JPEG, BMP, GIF, PPM, WebP"
 
 
 def read_array(path: str | os.PathLike[str], name: str | None = None, *, frame: int | None = None) -> Array:
@@ -92,7 +92,7 @@ def read_samples(path: str | os.PathLike[str], name: str | None = None, *, frame
     -------
     ``values`` (float64), ``spacing`` (one length for each axis, or None) and ``orientation`` (words, or None).
     """
-    with reading(path, f"of a kind that is read here ({KINDS})"):
+    with unreadable_refused(path, f"of a kind that is read here ({READABLE})"):
         file = Path(path)
         samples = _reader(file).read(file, Choice(name, frame))
         values = np.asarray(samples.values)
@@ -127,7 +127,7 @@ def _kind(file: Path) -> str:
     for kind, suffixes in SUFFIXES.items():
         if file.name.lower().endswith(suffixes):
             return kind
-    raise BadFile(f"{file} cannot be read: it is truncated, or not of a kind that is read here ({KINDS})")
+    raise BadFile(f"{file} cannot be read: it is truncated, or not of a kind that is read here ({READABLE})")
 
 
 def _check_packed(file: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array, shown
-from .densities import Formula, Function, Interpolation, from_density_formula, from_density_samples
+from .densities import Function, Interpolation, PointFunction, from_density_formula, from_density_samples
 from .grids import Cloud, Grid
 
 
@@ -79,7 +79,7 @@ def measure_words(measure: Measure) -> str:
     return f"{nodes.measured} from {nodes.least(low):.3g} to {nodes.most(high):.3g}"
 
 
-def from_density(domain: Grid, density: Formula | ArrayLike, name: str, interpolation: Interpolation) -> Function:
+def from_density(domain: Grid, density: PointFunction | ArrayLike, name: str, interpolation: Interpolation) -> Function:
     """−log of a density ≥ 0, a formula or values on the grid, normalised."""
     if callable(density):
         return from_density_formula(domain, density, name)
@@ -87,7 +87,10 @@ def from_density(domain: Grid, density: Formula | ArrayLike, name: str, interpol
 
 
 def semi_discrete(
-    domain: Grid, mu: Formula | ArrayLike | Cloud, nu: Formula | ArrayLike | Cloud, interpolation: Interpolation
+    domain: Grid,
+    mu: PointFunction | ArrayLike | Cloud,
+    nu: PointFunction | ArrayLike | Cloud,
+    interpolation: Interpolation,
 ) -> tuple[Cloud, Cloud, Function, Function]:
     """Points of both sides and their densities, of which one is unknown.
 
@@ -100,7 +103,7 @@ def semi_discrete(
     clouds, densities = [], []
     for given, name in ((mu, "source"), (nu, "target")):
         if isinstance(given, Cloud):
-            clouds.append(_beside(given, domain, name))
+            clouds.append(_in_space_of(given, domain, name))
             densities.append(Function(domain.dim, Unknown(name)))
         else:
             densities.append(from_density(domain, given, name, interpolation))
@@ -117,7 +120,7 @@ def _quadrature(domain: Grid, density: Function) -> Cloud:
     return Cloud(columns.T, np.exp(-density.at(columns)) * domain.cell, _period(domain))
 
 
-def _beside(samples: Cloud, domain: Grid, name: str) -> Cloud:
+def _in_space_of(samples: Cloud, domain: Grid, name: str) -> Cloud:
     """Samples in the space of a grid: with the periods of a torus.
 
     Raises

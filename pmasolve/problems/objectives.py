@@ -19,8 +19,10 @@ import numpy as np
 from ..machine.arrays import Array, having, number
 from .divergences import Divergence, checked_objective
 
-NODES, WEIGHTS = (0.5 * (x + shift) for x, shift in zip(np.polynomial.legendre.leggauss(32), (1.0, 0.0), strict=True))
-TRIED = np.array([-1.0, -0.3, 0.2, 0.7])  # where h′ is compared with differences of h
+GAUSS_NODES, GAUSS_WEIGHTS = (
+    0.5 * (x + shift) for x, shift in zip(np.polynomial.legendre.leggauss(32), (1.0, 0.0), strict=True)
+)
+PROBES = np.array([-1.0, -0.3, 0.2, 0.7])  # where h′ is compared with differences of h
 
 
 @dataclass(frozen=True)
@@ -200,20 +202,20 @@ class Objective:
                 "Relaxed(omega, objective) for another clock"
             )
         step = 1e-5
-        measured = (self.h(TRIED + step) - self.h(TRIED - step)) / (2 * step)
-        gap = np.abs(measured - self.dh(TRIED)) / np.maximum(1.0, np.abs(measured))
+        measured = (self.h(PROBES + step) - self.h(PROBES - step)) / (2 * step)
+        gap = np.abs(measured - self.dh(PROBES)) / np.maximum(1.0, np.abs(measured))
         if not np.all(gap < 1e-4):
             worst = int(np.nanargmax(gap)) if np.isfinite(gap).any() else 0
             raise ValueError(
-                f"dh({TRIED[worst]:g})={np.broadcast_to(self.dh(TRIED), TRIED.shape)[worst]:.6g}, and differences of h "
+                f"dh({PROBES[worst]:g})={np.broadcast_to(self.dh(PROBES), PROBES.shape)[worst]:.6g}, and differences of h "
                 f"say {measured[worst]:.6g}: give the derivative of h"
             )
-        object.__setattr__(self, "tried", tuple(float(f"{value:.9g}") for value in self.h(TRIED)))
+        object.__setattr__(self, "tried", tuple(float(f"{value:.9g}") for value in self.h(PROBES)))
 
     def pressure(self, s: Array) -> Array:
         """∫₀ˢ h′(σ)e^σ dσ by Gauss' rule; two arrays of the shape of s besides the answer."""
         total = np.zeros(np.shape(s))
-        for x, weight in zip(NODES, WEIGHTS, strict=True):
+        for x, weight in zip(GAUSS_NODES, GAUSS_WEIGHTS, strict=True):
             total += weight * self.dh(x * s) * np.exp(x * s)
         return s * total
 

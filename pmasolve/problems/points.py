@@ -89,10 +89,10 @@ class Placed(Protocol):
         ...
 
 
-Points = ArrayLike | Placed
+PointsLike = ArrayLike | Placed
 
 
-def given(points: Points, dim: int) -> Places:
+def given(points: PointsLike, dim: int) -> Places:
     """Read points, refusing what has another shape or could be read in two ways.
 
     Parameters

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from ..machine.arrays import Array, shown
 from ..machine.speaking import sheet
 from .densities import (
-    Formula,
     Function,
     Interpolation,
+    PointFunction,
     Spline,
     from_formula,
     from_samples,
@@ -64,7 +64,12 @@ class Problem:
     target: Function
 
     def __init__(
-        self, domain: Grid, f: Formula | ArrayLike, g: Formula | ArrayLike, *, interpolation: Interpolation = SPLINE
+        self,
+        domain: Grid,
+        f: PointFunction | ArrayLike,
+        g: PointFunction | ArrayLike,
+        *,
+        interpolation: Interpolation = SPLINE,
     ) -> None:
         checked_grid(domain)
         object.__setattr__(self, "domain", domain)
@@ -79,8 +84,8 @@ class Problem:
     def from_densities(
         cls,
         domain: Grid,
-        mu: Formula | ArrayLike | Cloud,
-        nu: Formula | ArrayLike | Cloud,
+        mu: PointFunction | ArrayLike | Cloud,
+        nu: PointFunction | ArrayLike | Cloud,
         *,
         interpolation: Interpolation = SPLINE,
     ) -> Problem:
@@ -271,7 +276,7 @@ def _cloud(points: ArrayLike, weights: ArrayLike | None, period: float | tuple[f
 
 
 def _density(
-    domain: Grid, f: Formula | ArrayLike, name: str, interpolation: Interpolation
+    domain: Grid, f: PointFunction | ArrayLike, name: str, interpolation: Interpolation
 ) -> tuple[Function, Array | None]:
     """A function and, where it is given by a formula, its values on the nodes."""
     return from_formula(domain, f, name) if callable(f) else (from_samples(domain, f, name, interpolation), None)

@@ -24,7 +24,7 @@ from ..problems.divergences import Divergence, checked_objective
 from ..problems.grids import Cloud
 from ..problems.objectives import KL
 from ..problems.outcomes import UNSTABLE_STEP
-from ..problems.points import Points, given
+from ..problems.points import PointsLike, given
 from ..problems.problem import Problem
 from ..sinkhorn.gauges import PLAIN, SELF, Gauge
 from ..sinkhorn.potentials import Potential
@@ -41,11 +41,11 @@ STEP = 1e-3  # of √ε: between the points at which log det D²φ̂ is compared
 class Smooth(Protocol):
     """A function with its gradient, such as −log of a density: `gaussian.negative_log(law)` is one."""
 
-    def __call__(self, x: Points) -> Array:
+    def __call__(self, x: PointsLike) -> Array:
         """Values at points (n, dim), as (n,)."""
         ...
 
-    def gradient(self, x: Points) -> Array:
+    def gradient(self, x: PointsLike) -> Array:
         """Gradients at points (n, dim), as (n, dim)."""
         ...
 
@@ -96,7 +96,7 @@ class InteractingParticles:
     """
 
     f: Smooth
-    target: Points
+    target: PointsLike
     eps: float | None = None
     g: Smooth | None = field(default=None, kw_only=True)
     objective: Divergence = field(default=KL(), kw_only=True)
@@ -146,7 +146,7 @@ class InteractingParticles:
         speed = np.reshape(self.objective.dh(A), (-1, 1)) * (_solve(G, slope) - rise)
         return -speed - rise if self.noisy else -speed
 
-    def run(self, start: Points, times: Array, rng: np.random.Generator | None = None) -> ParticleRun:
+    def run(self, start: PointsLike, times: Array, rng: np.random.Generator | None = None) -> ParticleRun:
         """Euler(–Maruyama) steps of all particles at once, from each time to the next.
 
         Parameters
@@ -197,7 +197,7 @@ class InteractingParticles:
         return z + np.sqrt(2 * dt) * np.einsum("nij,nj->ni", factor, rng.standard_normal(z.shape))
 
 
-def _points(target: Points) -> Array:
+def _points(target: PointsLike) -> Array:
     return target.points if isinstance(target, Cloud) else Cloud(target).points
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from ..flows.trajectories import Trajectory, followed
 from ..machine.arrays import Array, indices
 from ..machine.speaking import drawn, page, sheet
-from ..problems.points import Points, given, rows
+from ..problems.points import PointsLike, given, rows
 from ..problems.problem import Measure, Problem, checked
 from .potentials import Potential, half_step
 from .rounding import Slack, balance, filling, integral, product_cost, slack
@@ -188,7 +188,7 @@ class Plan:
         log_rows += mu.log_density.ravel()[i, None] + np.log(mu.cell)
         return np.exp(log_rows).reshape(-1, *self.problem.codomain.shape)
 
-    def conditional(self, x: Points) -> Array:
+    def conditional(self, x: PointsLike) -> Array:
         """Masses of the law of y given x at any points (n, dim), normalised: (n, *codomain.shape); cost and memory n·m.
 
         The points may be a cloud, or a field (dim, *shape), whose points are then listed one after the other.

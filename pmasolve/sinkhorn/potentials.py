@@ -17,7 +17,7 @@ import numpy as np
 
 from ..machine.arrays import Array, having, number
 from ..problems.grids import Cloud, Grid
-from ..problems.points import Places, Points, given
+from ..problems.points import Places, PointsLike, given
 from ..problems.problem import Measure
 from .softmin.clouds.moments import Moments, displacement_moments
 from .softmin.clouds.sides import Side, sort
@@ -64,32 +64,32 @@ class Potential:
         nodes = having(self.measure, "nodes", "measure", "give problem.nu or problem.mu").nodes
         object.__setattr__(self, "other", nodes.values(self.other, "the potential on the other side"))
 
-    def __call__(self, x: Points) -> Array:
+    def __call__(self, x: PointsLike) -> Array:
         """u at points (n, dim) as (n,), at a field (dim, *shape) as shape."""
         where = self._given(x)
         return where.values(self.eps * (self._moments(where, False).log_sum + np.log(self.measure.cell)))
 
-    def gradient(self, x: Points) -> Array:
+    def gradient(self, x: PointsLike) -> Array:
         """∇u = E[y|x] − x at points (n, dim) as (n, dim), at a field (dim, *shape) as (dim, *shape)."""
         where = self._given(x)
         return where.vectors(self._moments(where, False).mean)
 
-    def map(self, x: Points) -> Array:
+    def map(self, x: PointsLike) -> Array:
         """∇φ = x + ∇u, the conditional mean E[y|x], at points (n, dim) as (n, dim), at a field (dim, *shape) as (dim, *shape)."""
         where = self._given(x)
         return where.vectors(where.columns + self._moments(where, False).mean)
 
-    def jacobian(self, x: Points) -> Array:
+    def jacobian(self, x: PointsLike) -> Array:
         """D²φ = I + D²u = Cov(y|x)/ε ≥ 0, at points (n, dim) as (n, dim, dim), at a field (dim, *shape) as (dim, dim, *shape)."""
         where = self._given(x)
         return where.matrices(self._covariance(where) / self.eps)
 
-    def hessian(self, x: Points) -> Array:
+    def hessian(self, x: PointsLike) -> Array:
         """D²u = Cov(y|x)/ε − I, at points (n, dim) as (n, dim, dim), at a field (dim, *shape) as (dim, dim, *shape)."""
         where = self._given(x)
         return where.matrices(self._covariance(where) / self.eps - np.eye(self.measure.nodes.dim)[:, :, None])
 
-    def expected_cost(self, x: Points) -> Array:
+    def expected_cost(self, x: PointsLike) -> Array:
         """E[½|y−x|² | x], the mean cost of what leaves x (over images on a torus or in a box): (n,), or the shape of a field."""
         where = self._given(x)
         moments = self._moments(where, True)
@@ -106,7 +106,7 @@ class Potential:
     def _nodes(self) -> Side:
         return sort(points(self.measure.nodes))
 
-    def _given(self, x: Points) -> Places:
+    def _given(self, x: PointsLike) -> Places:
         return given(x, self.measure.nodes.dim)
 
     def _covariance(self, where: Places) -> Array:

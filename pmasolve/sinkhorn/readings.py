@@ -17,7 +17,7 @@ from ..flows.reading import OnGrid, Seen
 from ..machine.arrays import Array
 from ..problems.grids import Cloud
 from ..problems.outcomes import EPS_UNRESOLVED, REACHED, Outcome
-from ..problems.points import Points
+from ..problems.points import PointsLike
 from ..problems.problem import Problem
 
 NOT_CONVEX = EPS_UNRESOLVED.advising("the potential on the grid is not convex; refine the grid or take a larger ε")
@@ -26,7 +26,7 @@ NOT_CONVEX = EPS_UNRESOLVED.advising("the potential on the grid is not convex; r
 class Function(Protocol):
     """A potential as a function of any points, as far as its map."""
 
-    def map(self, x: Points) -> Array:
+    def map(self, x: PointsLike) -> Array:
         """x + ∇u at points (n, dim) as (n, dim)."""
         ...
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..machine.arrays import Array
 from ..problems.outcomes import REACHED, STALLED, Outcome
-from ..problems.points import Points, given
+from ..problems.points import PointsLike, given
 from ..problems.problem import Measure
 from .potentials import Potential, half_step
 from .softmin.default import default_engine
@@ -151,27 +151,27 @@ class Debiased:
     own: Potential
     factor: float = -1.0
 
-    def __call__(self, x: Points) -> Array:
+    def __call__(self, x: PointsLike) -> Array:
         """u + c u₀ at points (n, dim) as (n,), at a field (dim, *shape) as shape."""
         return self._both(x, lambda potential: potential(x))
 
-    def gradient(self, x: Points) -> Array:
+    def gradient(self, x: PointsLike) -> Array:
         """∇u + c∇u₀, at points (n, dim) as (n, dim), at a field (dim, *shape) as (dim, *shape)."""
         return self._both(x, lambda potential: potential.gradient(x))
 
-    def map(self, x: Points) -> Array:
+    def map(self, x: PointsLike) -> Array:
         """x + ∇u + c∇u₀, at points (n, dim) as (n, dim), at a field (dim, *shape) as (dim, *shape)."""
         where = given(x, self.phi.measure.nodes.dim)
         return where.vectors(where.columns) + self.gradient(x)
 
-    def hessian(self, x: Points) -> Array:
+    def hessian(self, x: PointsLike) -> Array:
         """D²u + cD²u₀, at points (n, dim) as (n, dim, dim), at a field (dim, *shape) as (dim, dim, *shape)."""
         return self._both(x, lambda potential: potential.hessian(x))
 
-    def jacobian(self, x: Points) -> Array:
+    def jacobian(self, x: PointsLike) -> Array:
         """I + D²u + cD²u₀, the derivative of the map, in the shapes of ``hessian``."""
         where = given(x, dim := self.phi.measure.nodes.dim)
         return where.matrices(np.broadcast_to(np.eye(dim)[:, :, None], (dim, *where.columns.shape))) + self.hessian(x)
 
-    def _both(self, x: Points, read: Callable[[Potential], Array]) -> Array:
+    def _both(self, x: PointsLike, read: Callable[[Potential], Array]) -> Array:
         return read(self.phi) + self.factor * read(self.own)

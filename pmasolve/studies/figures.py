@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from ..machine.archives import whole
+from ..machine.archives import atomic_write
 from ..machine.arrays import shown
 from ..machine.extras import extra
 
@@ -139,7 +139,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, formats: Sequen
         for target, out in drawn.items():
             figure.savefig(out, format=target.suffix[1:], metadata=_metadata(target.suffix))
     for target, out in drawn.items():
-        with whole(target) as stream:
+        with atomic_write(target) as stream:
             stream.write(out.getvalue())
     return list(drawn)
 
@@ -180,7 +180,7 @@ def write_film(figure: Figure, update: Callable[[int], object], frames: int, pat
             for k in range(frames):
                 update(k)
                 writer.grab_frame()
-        with whole(path) as stream:
+        with atomic_write(path) as stream:
             stream.write(part.read_bytes())
     return [path]
 

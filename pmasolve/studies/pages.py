@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..machine.archives import whole
+from ..machine.archives import atomic_write
 from ..machine.extras import extra
 from ..machine.provenance import machine, revision, versions
 from .entries import Section, to_json
@@ -112,7 +112,7 @@ def write_report(
 
 def put(path: Path, content: str | bytes) -> Path:
     """Write a file whole or not at all."""
-    with whole(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(content.encode("utf-8") if isinstance(content, str) else content)
     return path
 

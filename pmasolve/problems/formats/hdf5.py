@@ -18,18 +18,18 @@ PACKED = ("scale_factor", "add_offset")  # netCDF: what is stored is not the num
 def read(file: Path, choice: Choice, *, transposed: bool = False) -> Samples:
     """One data set, found in any group; ``transposed`` for MATLAB's, whose axes HDF5 lists backwards."""
     with h5py.File(file, "r") as data:
-        values = np.asarray(_chosen(data, file, choice))
+        values = np.asarray(_dataset(data, file, choice))
     return Samples(paged(file, refuse_colours(file, values.T if transposed else values), choice))
 
 
-def part(file: Path, choice: Choice, where: Callable[[tuple[int, ...], np.dtype], tuple]) -> Array:
+def read_part(file: Path, choice: Choice, where: Callable[[tuple[int, ...], np.dtype], tuple]) -> Array:
     """What ``where`` chooses of one data set by its shape and kind of numbers; nothing else of it is read."""
     with h5py.File(file, "r") as data:
-        item = _chosen(data, file, choice)
+        item = _dataset(data, file, choice)
         return np.asarray(item[where(item.shape, item.dtype)])
 
 
-def _chosen(data: h5py.File, file: Path, choice: Choice) -> h5py.Dataset:
+def _dataset(data: h5py.File, file: Path, choice: Choice) -> h5py.Dataset:
     found: list[str] = []
     data.visititems(lambda key, item: found.append(key) if isinstance(item, h5py.Dataset) else None)
     item = data[named(file, [key for key in found if not key.startswith("#")], choice)]

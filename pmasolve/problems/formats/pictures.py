@@ -14,14 +14,14 @@ from ...machine.archives import BadFile
 from ...machine.arrays import Array
 from .samples import Choice, Samples, checked_frame, luminance, refuse_transparency
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP")
+PICTURE_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP")
 ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 PICTURE_REMEDY = "save it in grey with 16 bits, or as TIFF"
 
 
 def read(file: Path, choice: Choice) -> Samples:
     """Grey values as they are, colours as their luminance, turned as the camera says (EXIF); rows along the first axis."""
-    with Image.open(file, formats=FORMATS) as image:
+    with Image.open(file, formats=PICTURE_FORMATS) as image:
         image.seek(checked_frame(file, getattr(image, "n_frames", 1), choice, "frames"))
         highest = _highest(file, image)
         values = _grey(file, ImageOps.exif_transpose(image))

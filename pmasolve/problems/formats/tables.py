@@ -15,7 +15,7 @@ SEPARATORS = ",;\t"
 
 def read(file: Path, choice: Choice) -> Samples:
     """The lines as rows; one row or one column has one axis."""
-    lines = rows(file)
+    lines = data_lines(file)
     if not lines:
         raise BadFile(f"{file} holds no numbers")
     separator = next((mark for mark in SEPARATORS if mark in lines[0]), None)
@@ -30,7 +30,7 @@ def read(file: Path, choice: Choice) -> Samples:
     return Samples(values)
 
 
-def rows(file: Path) -> list[str]:
+def data_lines(file: Path) -> list[str]:
     """The lines that hold something besides comments."""
     text = file.read_text("utf-8-sig")  # Excel begins with a mark of byte order
     return [line for row in text.splitlines() if (line := row.partition("#")[0].strip(" \r"))]

@@ -66,7 +66,7 @@ def _grey_pages(file: Path, page: TiffPage, values: Array, axes: str) -> Array:
         case PHOTOMETRIC.MINISBLACK:
             return _colours(file, samples, 1)[..., 0]
         case PHOTOMETRIC.MINISWHITE:
-            return _turned(file, page, _colours(file, samples, 1)[..., 0])
+            return _light(file, page, _colours(file, samples, 1)[..., 0])
         case PHOTOMETRIC.PALETTE:
             return luminance(np.moveaxis(page.colormap, 0, -1)[_colours(file, samples, 1)[..., 0]])
     raise BadFile(f"{file} has colours of kind {getattr(page.photometric, 'name', page.photometric)}: {READ}")
@@ -82,7 +82,7 @@ def _colours(file: Path, samples: Array, count: int) -> Array:
     return samples[..., :count]
 
 
-def _turned(file: Path, page: TiffPage, values: Array) -> Array:
+def _light(file: Path, page: TiffPage, values: Array) -> Array:
     """0 is white: large numbers are dark."""
     if values.dtype.kind not in "ub":
         raise BadFile(f"{file} says that 0 is white and holds {values.dtype} values: {READ}, with 0 black")

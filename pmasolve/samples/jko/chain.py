@@ -15,7 +15,7 @@ from ...machine import archives
 from ...machine.arrays import Array, having, integer
 from ...machine.speaking import count, drawn, page, sheet
 from ...problems.outcomes import REACHED, Outcome
-from ...problems.points import Points, given
+from ...problems.points import PointsLike, given
 from ..samplers.reference import Reference
 from .blocks import Block, GradientBlock, log_det
 from .networks import ODEBlock, ResidualBlock
@@ -96,30 +96,30 @@ class ChainSampler:
         """T⁻¹ at n independent points of the reference, (n, d), NaN where a network has no inverse; one seed, one answer."""
         return self._back(self.reference.sample(integer(n, "n", 0), seed))
 
-    def map(self, y: Points) -> Array:
+    def map(self, y: PointsLike) -> Array:
         """T⁻¹(y), from the reference to the data, of the layout of y; NaN where there is none."""
         where = given(y, self.dim)
         return where.vectors(self._back(np.ascontiguousarray(where.columns.T)).T)
 
-    def inverse(self, x: Points) -> Array:
+    def inverse(self, x: PointsLike) -> Array:
         """T(x), from the data to the reference, of the layout of x."""
         where = given(x, self.dim)
         return where.vectors(self._carried(np.ascontiguousarray(where.columns.T))[0].T)
 
-    def log_density(self, x: Points) -> Array:
+    def log_density(self, x: PointsLike) -> Array:
         """log ρ(x) = −g(T(x)) + Σ log det DT_k, exact; −∞ where a determinant is not positive."""
         where = given(x, self.dim)
         image, logs = self._carried(np.ascontiguousarray(where.columns.T))
         return where.values(self.reference.log_density(image) + logs)
 
-    def log_likelihood(self, x: Points) -> float:
+    def log_likelihood(self, x: PointsLike) -> float:
         """The mean of log ρ over points, such as held-out ones (nats)."""
         values = self.log_density(x)
         if values.size == 0:
             raise ValueError("log_likelihood: there are no points to take the mean over")
         return float(np.mean(values))
 
-    def inversion_error(self, y: Points) -> float:
+    def inversion_error(self, y: PointsLike) -> float:
         """sup |T(T⁻¹(y)) − y| over points of the reference's side; infinite where an inverse was not found."""
         where = given(y, self.dim)
         start = np.ascontiguousarray(where.columns.T)
@@ -153,7 +153,7 @@ class ChainSampler:
         arrays = {f"block {i}:{name}": a for i, block in enumerate(self.blocks) for name, a in block.arrays.items()}
         arrays |= {"mean": self.reference.mean, "factor": self.reference.factor}
         kinds = [type(block).__name__ for block in self.blocks]
-        return archives.write(path, {"format": FORMAT, "blocks": kinds, "outcome": self.outcome.stored}, arrays)
+        return archives.write_archive(path, {"format": FORMAT, "blocks": kinds, "outcome": self.outcome.stored}, arrays)
 
 
 def as_chain(run: Trajectory, i: int | None = None) -> ChainSampler:
@@ -217,10 +217,12 @@ def load_chain(path: str | os.PathLike[str]) -> ChainSampler:
     >>> bool((again.sample(3, 0) == chain.sample(3, 0)).all())
     True
     """
-    header, arrays = archives.read(path, FORMAT, ("mean", "factor"))
-    with archives.reading(path, "a pmasolve chain"):
+    header, arrays = archives.read_archive(path, FORMAT, ("mean", "factor"))
+    with archives.unreadable_refused(path, "a pmasolve chain"):
         archives.check_finite(path, arrays)
-        blocks = tuple(KINDS[kind](archives.named(arrays, f"block {i}:")) for i, kind in enumerate(header["blocks"]))
+        blocks = tuple(
+            KINDS[kind](archives.with_prefix(arrays, f"block {i}:")) for i, kind in enumerate(header["blocks"])
+        )
         for block in blocks:
             block.image(np.zeros((1, len(arrays["mean"]))))
         end = Outcome.restored(header["outcome"])

@@ -17,7 +17,7 @@ from ...machine.arrays import Array, having, integer, real
 from ...machine.speaking import count, drawn, page, sheet
 from ...problems.grids import Box, Cloud
 from ...problems.outcomes import REACHED, Outcome
-from ...problems.points import Points, given
+from ...problems.points import PointsLike, given
 from ...problems.problem import Problem
 from .inversion import inverse
 from .laws import images, log_density_at
@@ -111,12 +111,12 @@ class Sampler:
         """∇ψ at n independent points of the reference, (n, d); one seed, one answer."""
         return self.unit.back(images(self.standard, self.reference.sample(integer(n, "n", 0), seed)))
 
-    def map(self, y: Points) -> Array:
+    def map(self, y: PointsLike) -> Array:
         """∇ψ(y), of the layout of y."""
         where = given(y, self.dim)
         return where.vectors(self.unit.back(images(self.standard, np.ascontiguousarray(where.columns.T))).T)
 
-    def jacobian(self, y: Points) -> Array:
+    def jacobian(self, y: PointsLike) -> Array:
         """D²ψ(y), the derivative of the map, in the shapes of matrices at y."""
         where = given(y, self.dim)
         parts = self.standard.at(np.ascontiguousarray(where.columns.T)).hessian
@@ -149,12 +149,12 @@ class Sampler:
         mu, nu = self.reference.log_density(places), self.log_density(Cloud(places))
         return Problem.from_densities(box, *(np.exp(logs - logs.max()).reshape(box.shape) for logs in (mu, nu)))
 
-    def inverse(self, x: Points) -> Array:
+    def inverse(self, x: PointsLike) -> Array:
         """∇ψ*(x), by Newton's method with a line search on values, to 1e-12 of distance and spread; NaN where there is none."""
         where = given(x, self.dim)
         return where.vectors(self._preimages(np.ascontiguousarray(where.columns.T)).T)
 
-    def log_density(self, x: Points) -> Array:
+    def log_density(self, x: PointsLike) -> Array:
         """log ρ(x) = −g(∇ψ*(x)) − log det D²ψ(∇ψ*(x)), exact; −∞ where x is no image."""
         where = given(x, self.dim)
         z = self._preimages(np.ascontiguousarray(where.columns.T))
@@ -163,7 +163,7 @@ class Sampler:
         out[found] = log_density_at(self.standard, self.reference, z[found]) - self.unit.log_volume
         return where.values(out)
 
-    def log_likelihood(self, x: Points) -> float:
+    def log_likelihood(self, x: PointsLike) -> float:
         """The mean of log ρ over points, such as held-out ones (nats)."""
         values = self.log_density(x)
         if values.size == 0:
@@ -214,7 +214,7 @@ class Sampler:
         arrays = {f"psi:{part.name}": np.asarray(getattr(psi, part.name)) for part in fields(psi)}
         arrays |= {"mean": self.reference.mean, "factor": self.reference.factor}
         arrays |= {"place": self.unit.place, "spread": np.asarray(self.unit.spread)}
-        return archives.write(
+        return archives.write_archive(
             path, {"format": FORMAT, "psi": type(psi).__name__, "outcome": self.outcome.stored}, arrays
         )
 
@@ -278,10 +278,10 @@ def load_sampler(path: str | os.PathLike[str]) -> Sampler:
     >>> bool((again.sample(3, 0) == sampler.sample(3, 0)).all())
     True
     """
-    header, arrays = archives.read(path, FORMAT, ("mean", "factor", "place", "spread"))
-    with archives.reading(path, "a pmasolve sampler"):
+    header, arrays = archives.read_archive(path, FORMAT, ("mean", "factor", "place", "spread"))
+    with archives.unreadable_refused(path, "a pmasolve sampler"):
         archives.check_finite(path, arrays)
-        parts = archives.named(arrays, "psi:")
+        parts = archives.with_prefix(arrays, "psi:")
         parts = {name: float(value) if value.ndim == 0 else value for name, value in parts.items()}
         psi = KINDS[header["psi"]](**parts)
         psi.at(np.zeros((1, psi.dim)))
