@@ -20,8 +20,8 @@ from pmasolve.machine.arrays import Array
 from pmasolve.maps import distances as many
 from pmasolve.maps import exact
 from pmasolve.maps.few import Support, holds, optimum_of_few
-from pmasolve.maps.network import Network
-from pmasolve.maps.semidual.arcs import Whole
+from pmasolve.maps.network import NetworkBasis
+from pmasolve.maps.semidual.arcs import WholeCosts
 from pmasolve.maps.simplex import Arcs, Basic, Optimum, coupling_bound, dual_bound, optimum
 from pmasolve.problems.grids import Grid
 
@@ -80,9 +80,9 @@ def by_linprog(cost: Array, a: Array, b: Array) -> float:
     return linprog(cost.ravel(), A_eq=vstack(equations), b_eq=np.concatenate([a, b]), options=options).fun
 
 
-def normalised(grid: Grid, mu: Array, nu: Array) -> tuple[Whole, Array, Array]:
+def normalised(grid: Grid, mu: Array, nu: Array) -> tuple[WholeCosts, Array, Array]:
     """The costs, and the positive masses of sum 1."""
-    whole = Whole.of(grid, mu, nu)
+    whole = WholeCosts.of(grid, mu, nu)
     a, b = mu.ravel()[whole.sources], nu.ravel()[whole.targets]
     return whole, a / a.sum(), b / b.sum()
 
@@ -92,7 +92,7 @@ def test_costs_and_pairs_are_those_of_the_dense_matrix(grid: Grid) -> None:
     rng = np.random.default_rng(grid.size)
     for kind in KINDS:
         mu, nu = masses(grid, kind, rng)
-        whole = Whole.of(grid, mu, nu)
+        whole = WholeCosts.of(grid, mu, nu)
         everything = whole.below(np.zeros(whole.sources.size), np.full(whole.targets.size, 20 * whole.farthest), 10**6)
         C = np.empty((whole.sources.size, whole.targets.size))
         C[everything.rows, everything.columns] = everything.costs
@@ -185,7 +185,7 @@ def test_any_costs_and_a_start_without_a_coupling() -> None:
     a, b = rng.dirichlet(np.ones(30)), rng.dirichlet(np.ones(40))
     v = costs.conjugate(np.zeros(30))
     arcs = costs.below(np.zeros(30), v + 1e-9, 10)
-    network = Network.of(a, b, 1e-15)
+    network = NetworkBasis.of(a, b, 1e-15)
     network.add(arcs.rows, arcs.columns, arcs.costs)
     network.price(np.full(30, 1e-3), v + 1e-3)
     network.solve()
@@ -214,17 +214,17 @@ def test_a_heavy_point_has_all_its_light_partners_at_once(swap: bool) -> None:
     assert found.lower == pytest.approx(by_simplex(distances(grid), a, b) / (2 * whole.unit), rel=1e-12)
 
 
-def dense(C: Array, a: Array, b: Array) -> tuple[Network, Array, Array]:
+def dense(C: Array, a: Array, b: Array) -> tuple[NetworkBasis, Array, Array]:
     """A network that has all pairs, and their ends."""
     i, j = np.indices(C.shape).reshape(2, -1)
     far = C.max() + 1.0
-    network = Network.of(a, b, 1e-15)
+    network = NetworkBasis.of(a, b, 1e-15)
     network.add(i, j, C.ravel())
     network.price(np.full(a.size, far), np.full(b.size, far))
     return network, i, j
 
 
-def in_order(network: Network) -> bool:
+def in_order(network: NetworkBasis) -> bool:
     """Whether order, sizes and ends of the tree are those of its parents; arcs without flow point to the root."""
     parent, _, after, before, size, last = (x.tolist() for x in network.tree)
     root = len(parent) - 1
@@ -256,7 +256,7 @@ def test_a_network_is_the_linear_program_and_goes_on(ties: bool) -> None:
         whole, i, j = dense(C, a, b)
         few = rng.permutation(i.size)
         first, rest = few[: i.size // 3], few[i.size // 3 :]
-        some = Network.of(a, b, 1e-15)
+        some = NetworkBasis.of(a, b, 1e-15)
         some.add(i[first], j[first], C.ravel()[first])
         some.price(np.full(n, 0.1), np.full(m, 0.1))
         some.solve()
@@ -377,7 +377,7 @@ def test_from_the_semi_dual_and_through_coarse_grids_it_is_one_number(monkeypatc
     grid, (mu, nu) = Torus((32, 32)), photographs(32)
     problem = Problem.from_densities(grid, mu, nu)
     coarse = transport(problem, gap=0)
-    monkeypatch.setattr(exact, "SMALL", 0)
+    monkeypatch.setattr(exact, "SMALL_PROGRAM", 0)
     fine = transport(problem, gap=0)
     assert any("krylov" in record for record in fine.records)
     assert not any("krylov" in record for record in coarse.records)
@@ -417,8 +417,8 @@ def test_an_interruption_leaves_what_is_known(monkeypatch: pytest.MonkeyPatch) -
 
     for name in ("optimum", "optimum_of_few"):
         monkeypatch.setattr(exact, name, interrupted)
-    for size, bound in ((exact.SMALL, 0.1), (10**6, np.inf)):
-        monkeypatch.setattr(exact, "SMALL", size)
+    for size, bound in ((exact.SMALL_PROGRAM, 0.1), (10**6, np.inf)):
+        monkeypatch.setattr(exact, "SMALL_PROGRAM", size)
         T = transport(Problem.from_densities(grid, mu, nu), gap=0)
         assert T.outcome.name == "interrupted"
         assert T.gap <= bound
@@ -485,7 +485,7 @@ def few_masses(grid: Grid, kind: str, rng: np.random.Generator) -> tuple[Array, 
 @pytest.mark.parametrize("kind", [*KINDS, "one node", "from one node"])
 def test_between_few_nodes_it_is_the_linear_program(kind: str) -> None:
     """The coupling, its bounds, and potentials that are feasible for all pairs of nodes, whatever the clusters are."""
-    commensurable = [grid for grid in GRIDS if holds(Whole.of(grid, np.ones(grid.shape), np.ones(grid.shape)))]
+    commensurable = [grid for grid in GRIDS if holds(WholeCosts.of(grid, np.ones(grid.shape), np.ones(grid.shape)))]
     assert len(commensurable) >= 7
     for k, grid in enumerate([*commensurable, Box((40,)), Torus((15, 13))]):
         mu, nu = few_masses(grid, kind, np.random.default_rng(100 + k))

@@ -10,7 +10,7 @@ from test_softmin_clouds import allowance, check, clouds, oracle
 from pmasolve.problems.grids import Box, Cloud
 from pmasolve.sinkhorn.softmin.blockwise import Blockwise
 from pmasolve.sinkhorn.softmin.clouds.blocks import BLOCK
-from pmasolve.sinkhorn.softmin.clouds.expansions import largest, monomials
+from pmasolve.sinkhorn.softmin.clouds.expansions import largest_argument, monomials
 from pmasolve.sinkhorn.softmin.clouds.groups import degrees, grouped, groups_of
 from pmasolve.sinkhorn.softmin.clouds.sides import sort
 
@@ -32,7 +32,7 @@ def rng():
 @pytest.mark.parametrize("degree", [0, 3, 10, 18])
 def test_taylor_remainder(degree):
     """Where |t| ≤ q the polynomial of degree p has the relative error 2⁻⁵³, and at 1.5 q it has not."""
-    q = largest(degree)
+    q = largest_argument(degree)
     assert exp(q) * q ** (degree + 1) / factorial(degree + 1) == pytest.approx(2.0**-53, rel=1e-9)
     t = np.longdouble(-q) * np.array([1, 1.5], np.longdouble)
     terms = [t**k / factorial(k) for k in range(degree + 1)]

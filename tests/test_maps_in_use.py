@@ -37,8 +37,9 @@ from pmasolve.cli.transport import _digits
 from pmasolve.machine import archives
 from pmasolve.maps import exact
 from pmasolve.maps.certificates import Interval
-from pmasolve.maps.files import GRIDS, METHODS, SPACES
-from pmasolve.maps.solvers import described
+from pmasolve.maps.files import METHODS, SPACES
+from pmasolve.maps.solvers import described_solver
+from pmasolve.problems.grids import GRIDS
 
 LINE = Torus((128,))
 GAP = 1e-3
@@ -313,10 +314,10 @@ def test_solvers_are_told_apart_by_their_options() -> None:
         with_default,
         counted,
     ]
-    words = [described(solve) for solve in makers]
+    words = [described_solver(solve) for solve in makers]
     assert len(set(words)) == len(words), words
     counted(transport_problem(STACK[0], STACK[0]))
-    assert described(counted) == words[-1]
+    assert described_solver(counted) == words[-1]
     assert all(" at 0x" not in text for text in words)
 
 

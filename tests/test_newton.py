@@ -10,7 +10,7 @@ from pmasolve import Box, FiniteDifference, Fourier, Problem, Torus, manufacture
 from pmasolve.calculus.hessians import apply, packed
 from pmasolve.calculus.operators import jet_of
 from pmasolve.maps import certificates
-from pmasolve.maps.level import REFUSED, Level
+from pmasolve.maps.level import REFUSED_STATE, Level
 from pmasolve.maps.newton import NewtonKrylov, _coarse_to_fine, _halved, newton
 from pmasolve.maps.residual import positive_definite
 from pmasolve.studies.convergence import running_orders
@@ -189,7 +189,7 @@ def test_hard_starts_are_found_by_damping() -> None:
 def test_outcomes_and_refusals() -> None:
     problem = KNOWN[2].problem((32, 32))
     level = Level(problem, Fourier().on(problem.domain))
-    assert level.evaluate(level.transform.forward(0.1 * np.cos(TAU * problem.domain.points[0]))) is REFUSED
+    assert level.evaluate(level.transform.forward(0.1 * np.cos(TAU * problem.domain.points[0]))) is REFUSED_STATE
     assert newton(problem, Fourier(), 1e-13, NewtonKrylov(steps=1)).outcome.name == "step limit"
     rough = Problem.from_densities(
         problem.domain, np.random.default_rng(9).uniform(1e-4, 1, (32, 32)), np.ones((32, 32))
@@ -224,7 +224,7 @@ def test_grids_are_near_to_each_other_where_data_are_smooth_and_halved_where_the
             sizes = [g.shape[0] for g in cascade]
             assert sizes == sorted(set(sizes))
             assert cascade[-1] == grid
-            while min(grid.shape) >= 2 * certificates.COARSEST:
+            while min(grid.shape) >= 2 * certificates.COARSEST_CERTIFICATE:
                 assert certificates._finer(grid) not in cascade
                 grid = kind(tuple((m + 1) // 2 for m in grid.shape))
             assert certificates._finer(grid) not in cascade

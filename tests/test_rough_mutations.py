@@ -11,10 +11,11 @@ import pytest
 from test_rough_envelope import half_squares
 
 from pmasolve import Box, SemiDual, Torus
+from pmasolve.machine.arrays import ROUNDOFF
 from pmasolve.maps.semidual import bounds, semidual
-from pmasolve.maps.semidual.bounds import ULP, Moments, _moves, _sum, curve, lower_bound, repaired, upper_bound
+from pmasolve.maps.semidual.bounds import PlanMoments, _moves, _sum, curve, lower_bound, repaired, upper_bound
 from pmasolve.maps.semidual.c_transform import OUT, c_transform
-from pmasolve.maps.semidual.flows import OPERATIONS, Network, _walk
+from pmasolve.maps.semidual.flows import OPERATIONS, GridNetwork, _walk
 from pmasolve.maps.semidual.plans import plan
 
 
@@ -38,8 +39,8 @@ def test_the_lower_bound_is_below_the_dual_value_in_real_numbers(grid) -> None:
         sup = float(np.max(np.abs(conjugate))) + float(np.max(np.abs(G)))
         rounded = fsum((conjugate * mu).ravel()) / fsum(mu.ravel()) + fsum((G * nu).ravel()) / fsum(nu.ravel())
         if lower > 0:
-            assert 2 * rounded - lower >= 12 * ULP * sup
-        assert 2 * rounded - lower <= max(2 * rounded, 20 * ULP * sup)
+            assert 2 * rounded - lower >= 12 * ROUNDOFF * sup
+        assert 2 * rounded - lower <= max(2 * rounded, 20 * ROUNDOFF * sup)
 
 
 @pytest.mark.parametrize(("n", "length"), [(7, 0.3), (9, 0.7), (11, 1.1)])
@@ -58,7 +59,7 @@ def test_sums_have_twice_the_digits() -> None:
     for digits in (0, 14):
         values = rng.standard_normal(1000) * 10.0 ** rng.integers(0, digits + 1, 1000)
         values = np.concatenate([values, -values[:-1] * (1 + 1e-12)])
-        assert _sum(values) == pytest.approx(fsum(values), rel=4 * ULP, abs=1e-24 * np.sum(np.abs(values)))
+        assert _sum(values) == pytest.approx(fsum(values), rel=4 * ROUNDOFF, abs=1e-24 * np.sum(np.abs(values)))
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 8, 8), (32,), (5, 12), (3, 4, 7), (1, 1), (512, 2)])
@@ -94,8 +95,8 @@ def test_moves_take_the_short_way_round_a_torus() -> None:
 def test_mass_that_nobody_takes_is_counted_as_lost() -> None:
     assert moves([1.0, -0.25, 0.5, -0.5], 0.0)[2] == pytest.approx(0.75, rel=1e-14)
     few, many = (moves(np.tile([1.0, -1.0], k), 0.0)[2] for k in (1, 100))
-    assert few == 2 * ULP
-    assert many == pytest.approx(200 * ULP)
+    assert few == 2 * ROUNDOFF
+    assert many == pytest.approx(200 * ROUNDOFF)
 
 
 @pytest.mark.parametrize("kind", [Torus, Box])
@@ -108,19 +109,19 @@ def test_lost_mass_and_roundings_are_in_the_upper_bound(kind, monkeypatch: pytes
 
     def fake(lost: float, moduli: float):
         monkeypatch.setattr(bounds, "_moves", lambda *_: (0.0, moduli, lost))
-        monkeypatch.setattr(Network, "carry", lambda *_: (0.0, 0.0))
+        monkeypatch.setattr(GridNetwork, "carry", lambda *_: (0.0, 0.0))
         return upper_bound(here, mu, nu)
 
     given["none"] = fake(0.0, 0.0)
     assert fake(0.5, 0.0).upper - given["none"].upper == pytest.approx(0.5 * diameter, rel=1e-12)
     terms = 4 * (11 + 5 + 64)
     rounding = given["none"].upper - given["none"].plain
-    assert rounding == pytest.approx(ULP * terms * (given["none"].plain + 4 * diameter), rel=0.05)
-    assert fake(0.0, 1e6).upper - given["none"].upper == pytest.approx(ULP * (terms + 60) * 1e6, rel=1e-3)
+    assert rounding == pytest.approx(ROUNDOFF * terms * (given["none"].plain + 4 * diameter), rel=0.05)
+    assert fake(0.0, 1e6).upper - given["none"].upper == pytest.approx(ROUNDOFF * (terms + 60) * 1e6, rel=1e-3)
     fake(0.0, 0.0)
-    monkeypatch.setattr(Network, "carry", lambda *_: (0.0, 1e6))
+    monkeypatch.setattr(GridNetwork, "carry", lambda *_: (0.0, 1e6))
     terms, length = terms + 4 * OPERATIONS, 0.4 * 3.0  # of the longer step, of both sides
-    flows = ULP * (terms * (given["none"].plain + 4 * diameter) + (terms + 60) * 1e6 * length)
+    flows = ROUNDOFF * (terms * (given["none"].plain + 4 * diameter) + (terms + 60) * 1e6 * length)
     assert upper_bound(here, mu, nu).upper - given["none"].plain == pytest.approx(flows, rel=1e-3)
 
 
@@ -166,9 +167,9 @@ def test_a_marginal_error_is_repaired_by_flows(grid) -> None:
     here = plan(
         grid, 0.3 * np.cos(2 * np.pi * grid.points[0] / grid.lengths[0]) + np.log(mu), 0.5 * max(grid.spacing) ** 2
     )
-    moments = Moments.of(here, nu)
+    moments = PlanMoments.of(here, nu)
     a, mean = moments.marginal.copy(), moments.mean.copy()
-    network = Network(grid, mu * grid.size)
+    network = GridNetwork(grid, mu * grid.size)
     cost, steps = network.carry(a, mean, mu, 1e-9)
     assert a.sum() == pytest.approx(1.0, abs=1e-14)
     assert np.min(a) >= 0
@@ -185,8 +186,8 @@ def test_islands_that_do_not_balance_are_repaired_across_the_strait() -> None:
     grid, mu = Box((40,)), np.zeros(40)
     mu[3:18] = mu[20:35] = 1 / 30
     a = np.where(np.arange(40) < 19, 1.02, 0.98) * mu
-    moments = Moments(a, np.zeros((1, 40)), np.ones(40))
-    flows, jumps = (repaired(grid, moments, mu, Network(grid, mu * 40), gap).upper - 1 for gap in (0.0, 1e9))
+    moments = PlanMoments(a, np.zeros((1, 40)), np.ones(40))
+    flows, jumps = (repaired(grid, moments, mu, GridNetwork(grid, mu * 40), gap).upper - 1 for gap in (0.0, 1e9))
     assert jumps > 0.01 * 15**2 / 40**2
     assert flows < 0.2 * jumps
 

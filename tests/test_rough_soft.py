@@ -8,7 +8,7 @@ import pytest
 from pmasolve import Box, Torus
 from pmasolve.machine.arrays import Array
 from pmasolve.maps.semidual.multigrid import Multigrid
-from pmasolve.maps.semidual.plans import log_mass, plan, soft
+from pmasolve.maps.semidual.plans import log_masses, plan, soft
 from pmasolve.problems.grids import Grid
 from pmasolve.sinkhorn.softmin.separable import Separable
 
@@ -40,7 +40,7 @@ def test_sums_expectations_and_adjoints(grid: Grid, q: float, rough: float) -> N
     eps = (q * max(grid.spacing)) ** 2
     mass = rng.random(grid.shape) ** 4
     mass[rng.random(grid.shape) < 0.3] = 0.0
-    a = rough * rng.standard_normal(grid.shape) + log_mass(mass)
+    a = rough * rng.standard_normal(grid.shape) + log_masses(mass)
     value, P = dense(grid, a, eps)
     here = plan(grid, a, eps)
     v, z = rng.standard_normal((2, *grid.shape))

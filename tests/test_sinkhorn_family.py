@@ -34,7 +34,7 @@ from pmasolve import (
     evolve,
     resume,
 )
-from pmasolve.sinkhorn.steps import Step
+from pmasolve.sinkhorn.steps import SinkhornStep
 
 T = 1 / 32
 EPS = [2.0**-j for j in (9, 10, 11)]
@@ -171,11 +171,11 @@ def test_the_thresholds_are_those_of_the_step() -> None:
     """One node's ratio: h′ = e^s."""
     cloud = Problem.from_samples([[0.0], [1.0]], [[0.5]])
     for eta, s, stable in ((1.0, 0.69, True), (1.0, 0.70, False), (0.5, 1.38, True), (0.5, 1.39, False)):
-        taken = Step(cloud, 1.0, eta, CHI_SQUARED).take(np.zeros(2), np.array([s, 0.0]))
+        taken = SinkhornStep(cloud, 1.0, eta, CHI_SQUARED).take(np.zeros(2), np.array([s, 0.0]))
         assert taken.outcome.name == ("reached" if stable else "unstable step")
         assert taken.steepest == pytest.approx(eta * np.exp(s))
     assert (
-        Step(cloud, 1.0, 1.0, Objective(np.sin, np.cos)).take(np.zeros(2), np.array([1.6, 0.0])).outcome.name
+        SinkhornStep(cloud, 1.0, 1.0, Objective(np.sin, np.cos)).take(np.zeros(2), np.array([1.6, 0.0])).outcome.name
         == "not parabolic"
     )
 

@@ -15,9 +15,9 @@ from pmasolve import Box, Fourier, NewtonKrylov, Problem, SemiDual, Torus, dista
 from pmasolve.calculus.transforms import transform_of
 from pmasolve.maps import certificates
 from pmasolve.maps.certificates import Interval, _energy, certify, measured, splitting, walled
-from pmasolve.maps.level import Level, State
+from pmasolve.maps.level import Level, NewtonState
 from pmasolve.maps.newton import _start
-from pmasolve.maps.transport import _judged
+from pmasolve.maps.transport import _judged_by_certificate
 from pmasolve.problems.grids import Grid
 from pmasolve.problems.outcomes import REACHED
 
@@ -144,7 +144,7 @@ def test_a_coarser_grid_loses_what_is_said(grid: Grid) -> None:
     transform = transform_of(grid)
     series = transform, transform.forward(np.random.default_rng(3).standard_normal(grid.shape))
     half = replace(grid, shape=tuple((n + 1) // 2 for n in grid.shape))
-    coarse, kept = certificates._cut(series, half)
+    coarse, kept = certificates._resolved_modes(series, half)
     rest = series[1] - coarse.refined(kept, grid, transform.zeros())
     D = Fourier().on(grid).with_slope(rest)[1]
     lost = certificates._squares_of_gradient([grid, half], *series)[0]
@@ -175,7 +175,7 @@ def test_the_energy_of_an_unfinished_solve_is_bounded_from_above() -> None:
     r.ravel()[0] = 0.0
     level.r[...] = r
     dual = float(np.sqrt(level.elliptic.energy(r)))
-    bound = _energy(level, State(0.0, 0.0, dual, 0.0), float(rough.min()))
+    bound = _energy(level, NewtonState(0.0, 0.0, dual, 0.0), float(rough.min()))
     loose = level.elliptic.solve(level.jet.D2, r.copy(), 0.05, 300).product
     exact_energy = level.elliptic.solve(level.jet.D2, r.copy(), 1e-10, 3000).product
     assert loose < exact_energy <= bound < 1.2 * exact_energy
@@ -189,7 +189,7 @@ def test_what_counts_as_solved() -> None:
     def judged(width: float, gap: float) -> str:
         cost = 0.01
         interval = Interval(cost - width / 2, cost + width / 2, "")
-        return _judged(REACHED, _Found(interval), gap, cost, grid).name
+        return _judged_by_certificate(REACHED, _Found(interval), gap, cost, grid).name
 
     assert judged(0.9e-5, 1e-3) == "reached"
     assert judged(1.2e-5, 1e-3) == "within the grid"

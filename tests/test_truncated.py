@@ -7,7 +7,7 @@ import pytest
 
 from pmasolve import Problem, Sinkhorn, schroedinger
 from pmasolve.sinkhorn.markov import Markov, solve
-from pmasolve.sinkhorn.truncated import LOST, pair_costs, truncated
+from pmasolve.sinkhorn.truncated import LACKED_MASS, pair_costs, truncated
 
 
 def colours() -> Problem:
@@ -44,9 +44,9 @@ def test_too_many_pairs_are_not_tabulated(monkeypatch: pytest.MonkeyPatch) -> No
     costs = pair_costs(problem)
     assert costs is not None
     assert truncated(flow, costs, u, flow.half_step(u)) is not None
-    monkeypatch.setattr("pmasolve.sinkhorn.truncated.MOST", 300 * 300)
+    monkeypatch.setattr("pmasolve.sinkhorn.truncated.MOST_PLACES", 300 * 300)
     assert truncated(flow, costs, u, flow.half_step(u)) is None
-    assert LOST < 0.01
+    assert LACKED_MASS < 0.01
 
 
 def test_no_table_for_tori_grids_and_points_without_mass() -> None:

@@ -20,7 +20,7 @@ from pmasolve import (
     as_sampler,
     evolve,
 )
-from pmasolve.flows.schedules import Schedule
+from pmasolve.flows.schedules import StepSizes
 from pmasolve.gaussian import Normal
 from pmasolve.machine.arrays import Array
 from pmasolve.samples.samplers import Nodes
@@ -126,7 +126,7 @@ def line() -> tuple[Posterior, SpanPotential, Nodes]:
     return Posterior(f, slope, 1, spread=1.0), star, nodes
 
 
-def descent(schedule: Schedule, count: int) -> Trajectory:
+def descent(schedule: StepSizes, count: int) -> Trajectory:
     """A run on the line with quadrature."""
     problem, _, nodes = line()
     flow = MongeAmpereSampler(problem, Span(ridges=3), Known(), schedule, nodes=nodes)

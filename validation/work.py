@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from pmasolve import SYMMETRIC, BregmanProximal, ConstantSteps, GrowingSteps, MirrorDescent, Sinkhorn, evolve
-from pmasolve.flows.schedules import Schedule
+from pmasolve.flows.schedules import StepSizes
 from pmasolve.machine.arrays import Array
 
 from .cases import ANALYTIC_1D, ANALYTIC_2D, Case
@@ -77,7 +77,7 @@ def explicit(case: Case, part: float) -> Curve:
     return Curve(np.arange(1.0, kl.size + 1), kl, run.outcome.ok)
 
 
-def proximal(case: Case, steps: Schedule, count: int) -> Curve:
+def proximal(case: Case, steps: StepSizes, count: int) -> Curve:
     """A(φ₀), then for each step its Newton steps and products."""
     flow = BregmanProximal(case.problem, steps)
     records = evolve(flow, flow.times(count)[-1:], initial=case.initial).records
@@ -93,7 +93,7 @@ def sinkhorn(case: Case, eps: float, count: int) -> Curve:
     return Curve(1 + 2 * np.append(0, k), np.array(kl))
 
 
-def compared(case: Case, steps: Schedule | None = None) -> Rows:
+def compared(case: Case, steps: StepSizes | None = None) -> Rows:
     """Growing proximal steps against explicit ones at 0.9 of the bound; Sinkhorn and constant steps are drawn beside."""
     broken = steps is not None
     ours = proximal(case, steps or GrowingSteps(0.01, 4.0), 30 if broken else 8).at(LADDER)

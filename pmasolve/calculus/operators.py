@@ -97,6 +97,9 @@ class Fourier:
         return FourierOperators(grid, transform_of(grid))
 
 
+FOURIER = Fourier()
+
+
 @dataclass(frozen=True, eq=False)
 class FourierOperators:
     """Derivatives of the trigonometric interpolant."""

@@ -14,7 +14,7 @@ import numpy as np
 from ..machine.arrays import Array, having, shown
 from ..problems.grids import Cloud
 from ..sinkhorn.softmin.blockwise import Blockwise
-from ..sinkhorn.softmin.protocol import Kernel, Nodes, Softmin
+from ..sinkhorn.softmin.protocol import GridOrCloud, Kernel, Softmin
 from .ranks import Ranks, cut, ranks_of, width
 
 ENGINE = Blockwise()
@@ -61,7 +61,7 @@ class Shared:
     softmin: Softmin
     ranks: Ranks
 
-    def bind(self, source: Nodes, target: Nodes, eps: float) -> Kernel:
+    def bind(self, source: GridOrCloud, target: GridOrCloud, eps: float) -> Kernel:
         """Bind the engine twice, to this rank's share of either side."""
         for nodes in (source, target):
             if not isinstance(nodes, Cloud) or nodes.size < self.ranks.size:

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..calculus.series import Amplitudes
+from ..machine.arrays import Indices
 from ..problems.grids import Grid
 from .domains import SlabTorus
 from .ranks import Slices, cut
-
-Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)

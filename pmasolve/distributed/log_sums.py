@@ -13,7 +13,7 @@ import numpy as np
 from ..machine.arrays import Array
 from ..machine.exponentials import LN2, LOG2E
 from ..sinkhorn.softmin.default import default_engine
-from ..sinkhorn.softmin.protocol import Kernel, Nodes, Softmin
+from ..sinkhorn.softmin.protocol import GridOrCloud, Kernel, Softmin
 from ..sinkhorn.softmin.separable import Axis, Separable, Tally, one_pass
 from .domains import SlabTorus
 from .ranks import Transpose, cut, width
@@ -23,7 +23,7 @@ from .ranks import Transpose, cut, width
 class SlabSeparable:
     """`Separable` on a torus in slabs."""
 
-    def bind(self, source: Nodes, target: Nodes, eps: float) -> Kernel:
+    def bind(self, source: GridOrCloud, target: GridOrCloud, eps: float) -> Kernel:
         """Prepare every axis; source and target are the same slabs."""
         if not isinstance(source, SlabTorus) or source != target:
             raise ValueError(f"source {source} and target {target}: slabs need the same torus twice")
@@ -70,6 +70,6 @@ class SlabKernel:
 
 
 @default_engine.register
-def engine_on_slabs(source: SlabTorus, target: Nodes) -> Softmin:
+def engine_on_slabs(source: SlabTorus, target: GridOrCloud) -> Softmin:
     """Axis by axis, with transposes."""
     return SlabSeparable()

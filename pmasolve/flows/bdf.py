@@ -15,10 +15,10 @@ from ..problems.outcomes import REACHED, REFUSED
 from .integrator import GAVE_UP, KRYLOV, LEADING, MAX_ORDER, Counts, System
 
 Summed = Callable[[float], float]
-SOLVED = 0.02  # of the tolerance: what GMRES may leave, in the norm of the error
+GMRES_SHARE = 0.02  # of the tolerance: what GMRES may leave, in the norm of the error
 CONVERGED = 0.1  # of the tolerance: what Newton may leave
-TRIES = 4  # Newton iterations before a step is given up
-SHORTEST = 1e-13  # of the time: a step below which nothing can be done
+NEWTON_TRIES = 4  # Newton iterations before a step is given up
+SHORTEST_STEP = 1e-13  # of the time: a step below which nothing can be done
 
 
 class Bdf:
@@ -81,7 +81,7 @@ class Bdf:
             self.outcome = REFUSED
             return False
         while True:
-            if self._h <= SHORTEST * max(abs(self.reached), until - self.reached):
+            if self._h <= SHORTEST_STEP * max(abs(self.reached), until - self.reached):
                 self.outcome = REFUSED if self.counts.refusals > refusals else GAVE_UP
                 return False
             found = self._corrected()
@@ -104,7 +104,7 @@ class Bdf:
         predicted = sum(D[1 : k + 1], D[0])
         psi = sum(LEADING[j - 1] * D[j] for j in range(1, k + 1)) / LEADING[k - 1]
         change, f, before = np.zeros_like(predicted), np.empty_like(predicted), None
-        for _ in range(TRIES):
+        for _ in range(NEWTON_TRIES):
             y = predicted + change
             if not self._derivative(y, f):
                 return None
@@ -132,7 +132,7 @@ class Bdf:
         self.system.linearise(y)
         right = self._preconditioned(r, gamma)
         size = np.sqrt(self.dot(right, right))
-        enough = SOLVED * self.tolerance * np.sqrt(self._size)
+        enough = GMRES_SHARE * self.tolerance * np.sqrt(self._size)
         if size <= enough:
             return right
         basis, H = [right / size], np.zeros((KRYLOV + 1, KRYLOV))

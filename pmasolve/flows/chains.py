@@ -11,16 +11,14 @@ from functools import cached_property
 
 import numpy as np
 
-from ..calculus.operators import Fourier
+from ..calculus.operators import FOURIER
 from ..machine.arrays import Array
 from ..maps.transport import transport
 from ..maps.transported import Transport
-from ..problems.densities import Interpolation, Spline
+from ..problems.densities import QUINTIC, Interpolation
 from ..problems.grids import Grid
 from ..problems.problem import Problem
 from .trajectories import Trajectory, followed
-
-QUINTIC = Spline(5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +72,7 @@ class Chain:
     def curl(self) -> float:
         """The antisymmetric part of DX, root mean square in L²(ρ₀): 0 for a gradient."""
         grid = self.problem.domain
-        jacobian = np.stack([Fourier().on(grid).gradient(component) for component in self.displacement])
+        jacobian = np.stack([FOURIER.on(grid).gradient(component) for component in self.displacement])
         turned = 0.5 * (jacobian - np.swapaxes(jacobian, 0, 1))
         return self._norm(turned.reshape(-1, *grid.shape))
 
@@ -116,7 +114,7 @@ def chain_of_maps(trajectory: Trajectory, *, interpolation: Interpolation = QUIN
         raise ValueError("trajectory: give one of FokkerPlanck on a Torus, whose fields hold log_density")
     if t.size < 3 or t.size % 2 == 0 or np.ptp(np.diff(t)) > 1e-9 * t[-1]:
         raise ValueError(f"{t.size} times: give an odd number, equally distant, for example numpy.linspace(0, 0.1, 17)")
-    operators, f = Fourier().on(grid), trajectory.flow.problem.f
+    operators, f = FOURIER.on(grid), trajectory.flow.problem.f
 
     def velocity(i: int, x: Array) -> Array:
         """v at time i and points (dim, *shape)."""

@@ -37,7 +37,7 @@ def starting_law(problem: Problem, operators: Operators, u: Array) -> Array:
     return log_density - log_mass(problem.domain, -log_density)  # differences leave a mass near 1
 
 
-def between(problem: Problem, log_density: Array, other: Array | None = None) -> Problem:
+def problem_between(problem: Problem, log_density: Array, other: Array | None = None) -> Problem:
     """The problem from ρ on the grid to e^{−g}, or to another density on the grid."""
     target = (lambda *points: problem.target.at(np.stack(points))) if other is None else -other
     return Problem(problem.domain, -log_density, target)
@@ -48,7 +48,7 @@ def brenier_potential(problem: Problem, operators: Operators, log_density: Array
 
     A potential whose own map folds or whose own density has not the mass 1, as rough ones do, is no answer either.
     """
-    found = transport(between(problem, log_density), progress=False)
+    found = transport(problem_between(problem, log_density), progress=False)
     if found.outcome.ok:
         return found.potential, look(operators, found.potential, problem).verdict(lambda: DENSITY_REMEDY)
     why = f"the density is known (fields) but its Brenier potential is not; transport: {found.outcome}"

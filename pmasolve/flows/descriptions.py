@@ -20,7 +20,7 @@ import numpy as np
 from ..machine.archives import BadFile
 from ..machine.arrays import Array, shown
 from ..problems.densities import Function, Spline, from_density_samples, from_samples
-from ..problems.grids import Box, Grid, Torus
+from ..problems.grids import GRIDS, Grid
 from ..problems.problem import Problem, assembled
 from .trajectories import Flow
 
@@ -30,7 +30,6 @@ OTHERS = {
     "Halved": "flows.schedules",
     "AxisMethod": "sinkhorn.softmin.separable",
 }
-GRIDS: Mapping[str, type[Grid]] = {"Torus": Torus, "Box": Box}
 Description = dict[str, Any]
 
 BETWEEN = 0.37  # of h: where densities are looked at between the nodes

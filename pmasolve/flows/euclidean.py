@@ -24,8 +24,8 @@ from ..problems.outcomes import REACHED, STALLED, STEP_LIMIT, Outcome
 from .integrator import admit_tolerance
 from .loop import increasing
 
-NEWTON, HALVINGS = 100, 60  # Newton steps for one step of a scheme, and halvings of one of them
-ACCEPTED = 1e-9  # Newton step relative to x from which on only rounding ends the iteration
+NEWTON_STEPS, STEP_HALVINGS = 100, 60  # Newton steps for one step of a scheme, and halvings of one of them
+ROUNDED_STEP = 1e-9  # Newton step relative to x from which on only rounding ends the iteration
 
 
 @dataclass(frozen=True)
@@ -170,13 +170,13 @@ class EuclideanMirror:
         It ends at a step that is small against x: where there is no solution |residual| may fall forever, and x run away.
         """
         residual = self._residual(x, target, eta)
-        for _ in range(NEWTON):
+        for _ in range(NEWTON_STEPS):
             try:
                 step = np.linalg.solve(self.u.hessian(x) + eta * self.F.hessian(x), residual)
             except np.linalg.LinAlgError:
                 return None
-            small = np.linalg.norm(step) <= ACCEPTED * np.linalg.norm(x)
-            trials = (x - 0.5**halving * step for halving in range(1 if small else HALVINGS))
+            small = np.linalg.norm(step) <= ROUNDED_STEP * np.linalg.norm(x)
+            trials = (x - 0.5**halving * step for halving in range(1 if small else STEP_HALVINGS))
             after = next((y for y in trials if self._norm(y, target, eta) < np.linalg.norm(residual)), None)
             if after is None:  # rounding, or no solution
                 return x if small else None

@@ -27,7 +27,7 @@ from .reading import OPERATORS, OnGrid
 from .refinement import by_refinement
 from .trajectories import ErrorEstimate, Trajectory
 
-TINY = 1e-300  # below any z that is not refused
+LEAST_Z = 1e-300  # below any z that is not refused
 
 
 class SymmetrisedSystem:
@@ -82,7 +82,7 @@ class SymmetrisedSystem:
     def linearise(self, y: Array) -> None:
         """h′ at the state; KL's equation is linear."""
         if not self.linear:
-            self._slope = self.objective.dh(np.log(np.maximum(self.values(y), TINY) / self.root))
+            self._slope = self.objective.dh(np.log(np.maximum(self.values(y), LEAST_Z) / self.root))
             self._mean = float(np.mean(self._slope))
 
     def jacobian_times(self, v: Array, out: Array) -> None:

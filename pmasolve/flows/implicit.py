@@ -20,12 +20,12 @@ from ..problems.objectives import RELATIVE_ENTROPY
 from ..problems.problem import Problem
 from .reading import Linearisation, linearise_at
 
-NEWTON, HALVINGS = 60, 20  # limits
-SOLVED, ENOUGH = (
+NEWTON_LIMIT, HALVING_LIMIT = 60, 20  # limits
+AIMED_AT, ACCEPTED_RMS = (
     1e-11,
     1e-10,
 )  # rms of the equation, in units of the mean squared period: aimed at in a time 1/κ², accepted
-ROUNDING = 1e-14  # what is aimed at in the shortest steps
+SHORT_STEP_AIM = 1e-14  # what is aimed at in the shortest steps
 LOOSEST, TIGHTEST = 1e-2, 1e-6  # relative residuals of a linear solve
 RESTART, RESTARTS = 30, 5
 
@@ -62,14 +62,14 @@ class ImplicitStep:
         self.weight = 1.0 + eta * 4 * np.pi**2 / self.scale
         self.krylov = 0
 
-    def solve(self, before: Array, aim: float = SOLVED) -> Implicit:
+    def solve(self, before: Array, aim: float = AIMED_AT) -> Implicit:
         """Newton's method from u_k, which must be strictly convex, to a residual of ``aim`` a time 1/κ², or as far as it falls."""
-        u, goal = before, self.scale * max(ROUNDING, aim * (1.0 - 1.0 / self.weight))
+        u, goal = before, self.scale * max(SHORT_STEP_AIM, aim * (1.0 - 1.0 / self.weight))
         here, residual = self._at(u, before)
         size, count = self._size(residual), 0
-        while size > goal and count < NEWTON:
+        while size > goal and count < NEWTON_LIMIT:
             step, t = self._newton(here, residual, size), 1.0
-            for _ in range(HALVINGS):
+            for _ in range(HALVING_LIMIT):
                 new, r = self._at(u + t * step, before)
                 if self._size(r) <= (1.0 - 0.1 * t) * size:
                     break
@@ -78,7 +78,7 @@ class ImplicitStep:
                 break
             u, here, residual, count = u + t * step, new, r, count + 1
             size = self._size(residual)
-        return Implicit(u, here, size, count, self.krylov, size <= ENOUGH * self.scale)
+        return Implicit(u, here, size, count, self.krylov, size <= ACCEPTED_RMS * self.scale)
 
     def _at(self, u: Array, before: Array) -> tuple[Linearisation, Array]:
         """The linearisation and the residual, infinite where φ is not convex or h does not increase."""

@@ -16,20 +16,18 @@ from functools import cached_property
 import numpy as np
 
 from ..calculus.hessians import apply
-from ..calculus.operators import Fourier, Operators, Space
+from ..calculus.operators import FOURIER, Operators, Space
 from ..machine.arrays import Array
 from ..maps.displacement import Displacement
 from ..maps.transport import transport
-from ..problems.densities import Interpolation, Spline
+from ..problems.densities import QUINTIC, Interpolation
 from ..problems.divergences import Divergence, checked_objective, log_ratio, value
 from ..problems.objectives import KL
 from ..problems.problem import Problem
-from .densities_as_states import between
+from .densities_as_states import problem_between
 from .protocol import objective_of
 from .reading import Linearisation, linearise_at
 from .trajectories import Trajectory
-
-FOURIER = Fourier()
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +58,8 @@ class Law:
     problem: Problem
     potential: Array = field(repr=False)
     objective: Divergence = field(default=KL(), kw_only=True)
-    space: Space = field(default=Fourier(), kw_only=True)
-    interpolation: Interpolation = field(default=Spline(5), kw_only=True)
+    space: Space = field(default=FOURIER, kw_only=True)
+    interpolation: Interpolation = field(default=QUINTIC, kw_only=True)
 
     def __post_init__(self) -> None:
         self.problem.need_positive("mirror geometry")
@@ -193,7 +191,7 @@ class Law:
 
     def wasserstein(self, other: Law) -> float:
         """W₂(self, other) by `transport`; a ``RuntimeError`` with its advice where that fails."""
-        found = transport(between(self.problem, self.log_density, other.log_density), progress=False)
+        found = transport(problem_between(self.problem, self.log_density, other.log_density), progress=False)
         if not found.outcome.ok:
             raise RuntimeError(f"W₂ between two laws was not found: {found.outcome}")
         return float(np.sqrt(found.w2_squared))

@@ -23,7 +23,7 @@ from ..problems.outcomes import CONVEXITY_LOST, REACHED, Outcome
 from ..problems.problem import Problem, checked
 from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, convexity, linearise_at, lost, need_convex
 from .refinement import by_refinement, on_finer_grid
-from .schedules import Halved, Schedule, checked_schedule, steps_until, times_of
+from .schedules import Halved, StepSizes, checked_schedule, steps_until, times_of
 from .trajectories import ErrorEstimate, Trajectory
 
 MASS_REMEDY = "refine the grid, or smooth the densities"
@@ -86,7 +86,7 @@ class MirrorDescent:
     """
 
     problem: Problem
-    schedule: Schedule
+    schedule: StepSizes
     objective: Divergence = field(default=KL(), kw_only=True)
     space: Space = field(default=Fourier(), kw_only=True)
     modes: int | None = field(default=None, kw_only=True)

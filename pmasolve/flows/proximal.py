@@ -27,7 +27,7 @@ from ..problems.problem import Problem, checked
 from .implicit import Implicit, ImplicitStep
 from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, linearise_at, look, lost, need_convex
 from .refinement import by_refinement
-from .schedules import ConstantSteps, Halved, Schedule, step_of, steps_until, times_of
+from .schedules import ConstantSteps, Halved, StepSizes, step_of, steps_until, times_of
 from .trajectories import ErrorEstimate, Trajectory
 
 
@@ -86,7 +86,7 @@ class BregmanProximal:
     """
 
     problem: Problem
-    step: float | Schedule
+    step: float | StepSizes
     objective: Divergence = field(default=KL(), kw_only=True)
     space: Space = field(default=Fourier(), kw_only=True)
 
@@ -97,7 +97,7 @@ class BregmanProximal:
         checked(self.problem).need_positive("a proximal step")
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> StepSizes:
         """The steps η_k as a function of k."""
         return self.step if callable(self.step) else ConstantSteps(self.step)
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from ..machine.arrays import Array, integer, number, positive, shown
 
-LONGEST = 1e100
+LONGEST_STEP = 1e100
 """No step of `GrowingSteps` is longer, so that sums of steps are finite."""
 
 
-class Schedule(Protocol):
+class StepSizes(Protocol):
     """Step sizes η_k, k = 0, 1, …, of `MirrorDescent` and `BregmanProximal`."""
 
     def __call__(self, k: int) -> float:
@@ -108,7 +108,7 @@ class GrowingSteps:
 
     def __call__(self, k: int) -> float:
         with np.errstate(over="ignore"):  # the largest float is long enough
-            grown = min(float(self.first * np.float64(self.factor) ** k), LONGEST)
+            grown = min(float(self.first * np.float64(self.factor) ** k), LONGEST_STEP)
         return grown if self.longest is None else min(grown, self.longest)
 
 
@@ -159,30 +159,30 @@ def logarithmic_steps(count: int, scale: float = 1.0) -> ConstantSteps:
 class Halved:
     """Each step of a schedule taken as two halves: what errors in η are estimated by."""
 
-    schedule: Schedule
+    schedule: StepSizes
 
     def __call__(self, k: int) -> float:
         return 0.5 * self.schedule(k // 2)
 
 
-def checked_schedule(schedule: Schedule) -> Schedule:
+def checked_schedule(schedule: StepSizes) -> StepSizes:
     """A schedule, where it can be called; anything else is a ``ValueError``."""
     if not callable(schedule):
         raise ValueError(f"schedule={shown(schedule)}: give ConstantSteps(eta), or another function k ↦ η_k > 0")
     return schedule
 
 
-def step_of(schedule: Schedule, k: int) -> float:
+def step_of(schedule: StepSizes, k: int) -> float:
     """η_k, which must be positive."""
     return positive(schedule(k), f"schedule({k})", "steps")
 
 
-def times_of(schedule: Schedule, count: int) -> Array:
+def times_of(schedule: StepSizes, count: int) -> Array:
     """η_0, η_0 + η_1, …: the times of the first ``count`` iterates."""
     return np.cumsum([step_of(schedule, k) for k in range(count)])
 
 
-def steps_until(schedule: Schedule, t: float) -> int:
+def steps_until(schedule: StepSizes, t: float) -> int:
     """k with η_0 + … + η_{k−1} = t; a ``ValueError`` where no sum of the first steps is t."""
     k, reached = 0, 0.0
     while reached < t * (1 - 1e-12):

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Integers = NDArray[np.int64]
+ROUNDOFF = 2.0**-53  # the unit roundoff of float64: by so much, relatively, one operation is off at most
 SHOWN_CHARACTERS = 60  # characters of a value in a message
 
 

@@ -25,23 +25,24 @@ from ..calculus.series import Amplitudes
 from ..calculus.transforms import Transform, transform_of
 from ..machine.arrays import Array
 from ..machine.exponentials import exp_minus
+from ..problems.clouds import FARTHEST
 from ..problems.densities import Function, Shifted
 from ..problems.grids import Grid
 from ..problems.problem import Problem, assembled
-from .level import Level, State
+from .level import Level, NewtonState
 
 CONTINUOUS = (
     "the densities e^(−f) and e^(−g) as functions on the domain (samples: their interpolants); norms and integrals by quadrature "
     "on a second grid, whose nodes fall between those of the first"
 )
-COARSEST = 32  # points of an axis of the coarsest grid for a certificate
+COARSEST_CERTIFICATE = 32  # points of an axis of the coarsest grid for a certificate
 LOST = 1e-7  # of the gap asked for: what a coarser grid may take from ∇u, relative
 RESOLVED = (
     64  # points of an axis that the certificate's grid has at least, unless the potential's has less than half of them
 )
 SLOPE = np.array([-71.0, 141.0, -93.0, 23.0]) / 24  # h times the slope at a wall, from the four midpoints beside it
 LARGE = 1 << 17  # points of a certificate, above which it is not twice as fine as the potential's grid
-NARROW = 1e-5  # of the gap asked for: an interval that needs no finer grid
+NARROW_ENOUGH = 1e-5  # of the gap asked for: an interval that needs no finer grid
 WALLED = 0.02  # the same in boxes, where doubt about masses falls like h⁴ only
 
 
@@ -61,7 +62,6 @@ class Interval:
         return 0.0 if self.upper == 0 else float("inf")
 
 
-FARTHEST = 1e150  # the square of a larger number may be infinite
 LARGEST_LOG = 700.0  # logarithm of a density
 NOTHING = Interval(0.0, float("inf"), CONTINUOUS)
 
@@ -88,9 +88,9 @@ def certify(problem: Problem, series: tuple[Transform, Amplitudes], cost: float,
     not below ``gap`` without a linear solve, some ten conjugate-gradient iterations.
     """
     masses = [measured(problem.domain, f)[1] for f in (problem.f, problem.g)]
-    found, narrow = None, (WALLED if problem.domain.reflects else NARROW) * gap
+    found, narrow = None, (WALLED if problem.domain.reflects else NARROW_ENOUGH) * gap
     for grid in reversed(_sufficient(problem.domain, series, LOST * gap * np.sqrt(cost))):
-        before, found = found, _on_finer_grid(problem, masses, grid, _cut(series, grid), cost, gap)
+        before, found = found, _on_finer_grid(problem, masses, grid, _resolved_modes(series, grid), cost, gap)
         if found.interval.gap <= narrow or (before and _agree(before.interval, found.interval)):
             break
     assert found is not None
@@ -100,13 +100,13 @@ def certify(problem: Problem, series: tuple[Transform, Amplitudes], cost: float,
 def _sufficient(grid: Grid, series: tuple[Transform, Amplitudes], tolerance: float) -> list[Grid]:
     """The grid, and those of half the points again and again while the L² norm of ∇u that is lost is within."""
     grids = [grid]
-    while min(grids[-1].shape) >= 2 * COARSEST:
+    while min(grids[-1].shape) >= 2 * COARSEST_CERTIFICATE:
         grids.append(replace(grid, shape=tuple((n + 1) // 2 for n in grids[-1].shape)))
     lost = np.cumsum(grid.summed(_squares_of_gradient(grids, *series))[:-1]) / grid.size
     return grids[: 1 + int(np.count_nonzero(lost <= tolerance**2))]
 
 
-def _cut(series: tuple[Transform, Amplitudes], grid: Grid) -> tuple[Transform, Amplitudes]:
+def _resolved_modes(series: tuple[Transform, Amplitudes], grid: Grid) -> tuple[Transform, Amplitudes]:
     """The modes that a coarser grid resolves."""
     transform, coefficients = series
     if grid == transform.grid:
@@ -212,7 +212,7 @@ def _on_finer_grid(
     quadrature = abs(np.sqrt(cost) - np.sqrt(finer))
 
     def within(energy: float) -> Interval:
-        return _interval(cost, 2 * np.sqrt(high) * (np.sqrt(energy) + unseen) + quadrature)
+        return _interval_around(cost, 2 * np.sqrt(high) * (np.sqrt(energy) + unseen) + quadrature)
 
     interval = within(state.dual**2 / least)
     if interval.gap <= gap:
@@ -239,14 +239,14 @@ def _normalised(grid: Grid, densities: tuple[Function, Function], masses: list[f
     return assembled(grid, grid, source, target)
 
 
-def _energy(level: Level, state: State, least: float) -> float:
+def _energy(level: Level, state: NewtonState, least: float) -> float:
     """∫rδ, from above."""
     solve = level.elliptic.solve(level.jet.D2, level.r, 0.05, 300)
     rest = (solve.relative * state.dual) ** 2 / least
     return min(solve.product * level.grid.volume + rest, state.dual**2 / least)
 
 
-def _interval(cost: float, error: float) -> Interval:
+def _interval_around(cost: float, error: float) -> Interval:
     """(√cost ± error)²; nothing where the square of the error leaves the floats."""
     if not error < FARTHEST:
         return NOTHING

@@ -16,13 +16,12 @@ from scipy.ndimage import map_coordinates
 from ..calculus.hessians import packed
 from ..calculus.operators import Space, jet_of
 from ..machine.arrays import Array
-from ..problems.densities import Function, Interpolation, Spline
+from ..problems.densities import QUINTIC, Function, Interpolation
 from ..problems.grids import Grid, Torus
 from ..problems.points import PointsLike, given
 
-QUINTIC = Spline(5)
 ACCURACY = 1e-13  # of the inverse, in units of the largest side
-TRIES = 60
+INVERSE_TRIES = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,7 @@ class Displacement:
         x = y - s * self._gradient(y)
         accuracy = ACCURACY * max(self.grid.lengths)
         left = np.arange(y.shape[1])
-        for _ in range(TRIES):
+        for _ in range(INVERSE_TRIES):
             defect = y[:, left] - self._moved(x[:, left], s)
             open_ = np.max(np.abs(defect), axis=0) > accuracy
             left, defect = left[open_], defect[:, open_]

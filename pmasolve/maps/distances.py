@@ -22,13 +22,13 @@ from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED
 from ..problems.problem import Problem, checked_grid
 from .exact import Among
-from .solvers import described
+from .solvers import described_solver
 from .transport import transport
 from .transported import Transport
 
 DISTANCES_FORMAT = "pmasolve distances 3"
-Solve = Callable[[Problem], Transport]
-Solved = tuple[float, float, float, bool]  # bounds, W₂², whether it went well
+PairSolver = Callable[[Problem], Transport]
+PairBounds = tuple[float, float, float, bool]  # bounds, W₂², whether it went well
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ def distances(
     images: Sequence[ArrayLike],
     reference: ArrayLike,
     *,
-    solve: Solve = transport,
+    solve: PairSolver = transport,
     progress: bool | None = None,
 ) -> Distances:
     """W₂² of each density to a reference.
@@ -141,7 +141,7 @@ def pairwise(
     grid: Grid,
     images: Sequence[ArrayLike],
     *,
-    solve: Solve = transport,
+    solve: PairSolver = transport,
     path: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> Distances:
@@ -215,7 +215,7 @@ def _fill(
     stack: Sequence[Array],
     tasks: Sequence[tuple[int | tuple[int, int], int, int]],
     out: Distances,
-    solve: Solve,
+    solve: PairSolver,
     progress: bool | None,
     save: Callable[[], object],
 ) -> None:
@@ -230,7 +230,7 @@ def _fill(
             show(done, {"W2²": value, "gap": (upper - lower) / lower if lower > 0 else np.inf})
 
 
-def _at_once(grid: Grid, stack: Sequence[Array], solve: Solve) -> Callable[[int, int], Solved | None]:
+def _at_once(grid: Grid, stack: Sequence[Array], solve: PairSolver) -> Callable[[int, int], PairBounds | None]:
     """What `transport` answers by the simplex between few nodes, without a problem and a map for each pair; None for the rest."""
     gap = gap_of(solve)
     if gap is None or not len(stack):
@@ -238,7 +238,7 @@ def _at_once(grid: Grid, stack: Sequence[Array], solve: Solve) -> Callable[[int,
     among = Among(grid, np.stack([np.exp(-Problem.from_densities(grid, image, image).f) for image in stack]))
     zeros = [not image.all() for image in among.densities]
 
-    def answer(i: int, j: int) -> Solved | None:
+    def answer(i: int, j: int) -> PairBounds | None:
         """Bounds, value and whether that is ok."""
         if not ((gap == 0 or zeros[i] or zeros[j]) and among.takes(i, j)):
             return None
@@ -248,7 +248,7 @@ def _at_once(grid: Grid, stack: Sequence[Array], solve: Solve) -> Callable[[int,
     return answer
 
 
-def gap_of(solve: Solve) -> float | None:
+def gap_of(solve: PairSolver) -> float | None:
     """The gap that is asked for, where ``solve`` is `transport`, as it is or by ``partial`` with a gap and nothing else."""
     if solve is transport:
         return transport.__kwdefaults__["gap"]
@@ -257,12 +257,12 @@ def gap_of(solve: Solve) -> float | None:
     return gap if isinstance(gap, (int, float)) and not isinstance(gap, bool) and gap >= 0 else None
 
 
-def _one_by_one(solve: Solve, grid: Grid, a: Array, b: Array) -> Solved:
+def _one_by_one(solve: PairSolver, grid: Grid, a: Array, b: Array) -> PairBounds:
     T = solved(solve, grid, a, b)
     return T.interval.lower, T.interval.upper, T.w2_squared, T.outcome.ok
 
 
-def solved(solve: Solve, grid: Grid, a: ArrayLike, b: ArrayLike) -> Transport:
+def solved(solve: PairSolver, grid: Grid, a: ArrayLike, b: ArrayLike) -> Transport:
     """One pair; Ctrl-C, which `transport` answers with what it has, ends the whole."""
     T = solve(Problem.from_densities(grid, a, b))
     if T.outcome == INTERRUPTED:
@@ -274,12 +274,12 @@ def _nowhere() -> None:
     """Keep no file."""
 
 
-def _header(grid: Grid, solve: Solve) -> dict[str, object]:
+def _header(grid: Grid, solve: PairSolver) -> dict[str, object]:
     kind = [type(grid).__name__, list(grid.lengths)]
-    return {"format": DISTANCES_FORMAT, "grid": kind, "solve": described(solve)}
+    return {"format": DISTANCES_FORMAT, "grid": kind, "solve": described_solver(solve)}
 
 
-def _resume(path: Path, grid: Grid, stack: Array, solve: Solve, out: Distances) -> None:
+def _resume(path: Path, grid: Grid, stack: Array, solve: PairSolver, out: Distances) -> None:
     if not path.exists():
         return
     header, arrays = archives.read_archive(path, DISTANCES_FORMAT, ("images", *vars(out)))

@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike
 
 from ..machine.arrays import Array
 from ..problems.grids import Grid
-from .distances import Solve, solved, stacked
+from .distances import PairSolver, solved, stacked
 from .transport import transport
 
 
-def embedding(grid: Grid, reference: ArrayLike, images: Sequence[ArrayLike], *, solve: Solve = transport) -> Array:
+def embedding(grid: Grid, reference: ArrayLike, images: Sequence[ArrayLike], *, solve: PairSolver = transport) -> Array:
     """Linearised transport: vectors whose Euclidean distances are those of the maps from the reference in L²(reference).
 
     The vector of an image is T − x times the square root of the reference's masses, T the map from the reference: the distance to

@@ -14,31 +14,31 @@ from math import fsum, nextafter
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
-from ..machine.arrays import Array, integer
+from ..machine.arrays import Array, Indices, integer
 from ..machine.progress import progress_bar
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
 from .few import Support, bounds_of_few, holds, optimum_of_few
-from .network import Indices
-from .semidual.arcs import PATHS, Whole
+from .semidual.arcs import PATHS, WholeCosts
 from .semidual.ascent import Masses
 from .semidual.bounds import diameter
 from .semidual.c_transform import OUT
-from .semidual.cascade import SemiDual, rounded, semidual
+from .semidual.cascade import SemiDual, semidual, two_digits_up
 from .semidual.interval import GAP_NOT_REACHED, SemiDualResult, identity
 from .semidual.levels import CUBIC, cascade
 from .simplex import GIVEN, NEAR, Bounds, Optimum, optimum
 
 ALL = 1 << 13  # pairs of nodes that a program has at once
-SMALL = 1600  # nodes of a side that need no entropic start
-COARSEST = 8  # points of an axis of the coarsest grid, whose program has all pairs
-WIDE, NARROW = 8.0, 1.0  # slack of the first pairs, in units of ½ h²: from a coarser grid, from the semi-dual
+SMALL_PROGRAM = 1600  # nodes of a side that need no entropic start
+COARSEST_PROGRAM = 8  # points of an axis of the coarsest grid, whose program has all pairs
+# Slack of the first pairs, in units of ½ h²: from a coarser grid, from the semi-dual
+COARSE_SLACK, FINE_SLACK = 8.0, 1.0
 START = 2e-4  # gap at which the semi-dual hands over
-LATEST, LIGHT, MANY = 1e-15, 1e-2, 0.25  # where so many nodes are lighter than that share of the mean
+LATEST, LIGHT, MANY_LIGHT = 1e-15, 1e-2, 0.25  # where so many nodes are lighter than that share of the mean
 SEEN = 1e-9  # relative width that is called exact where costs are rounded to whole numbers
 
 EXACT = Outcome("exact", True, "optimal between the masses of the nodes; only roundings lie between the bounds")
-Note = Callable[[Grid, int, int, float, float], None]
+ProgramNote = Callable[[Grid, int, int, float, float], None]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def between_nodes(
 
 def small(mu: Array, nu: Array) -> bool:
     """Whether densities are positive at so few nodes that the simplex is the fastest way to any gap."""
-    return max(np.count_nonzero(mu), np.count_nonzero(nu)) <= SMALL
+    return max(np.count_nonzero(mu), np.count_nonzero(nu)) <= SMALL_PROGRAM
 
 
 class Among:
@@ -101,7 +101,7 @@ class Among:
 
     def __init__(self, grid: Grid, densities: Array) -> None:
         self.grid, self.densities = grid, densities
-        self.costs = Whole.of(grid, np.ones(grid.shape), np.ones(grid.shape))
+        self.costs = WholeCosts.of(grid, np.ones(grid.shape), np.ones(grid.shape))
         self.supports: dict[int, Support] = {}
 
     def takes(self, i: int, j: int) -> bool:
@@ -114,7 +114,7 @@ class Among:
             return same.lower, same.upper
         source, target = self._support(i), self._support(j)
         costs = replace(self.costs, sources=source.nodes, targets=target.nodes)
-        return _interval(costs, bounds_of_few(source, target, costs)[0])
+        return _w2_interval(costs, bounds_of_few(source, target, costs)[0])
 
     def _support(self, i: int) -> Support:
         if i not in self.supports:
@@ -159,7 +159,7 @@ def exact(
             if start is None:
                 whole, found = _by_levels(masses, gap, note)
             else:
-                whole, found = _solved(masses, gap, -start.potential, NARROW, note)
+                whole, found = _optimum_on_grid(masses, gap, -start.potential, FINE_SLACK, note)
         except KeyboardInterrupt:
             return replace(start or _nothing(grid), outcome=INTERRUPTED, records=tuple(records))
     return _result(whole, found, gap, tuple(records))
@@ -168,27 +168,29 @@ def exact(
 def _handing_over(mu: Array, nu: Array) -> float:
     """The gap of a start: potentials far off on a light background hardly widen it, and cost the simplex many rounds."""
     shares = (np.mean(mass[mass > 0] < LIGHT * np.mean(mass)) for mass in (mu, nu))
-    return LATEST if max(shares) > MANY else START
+    return LATEST if max(shares) > MANY_LIGHT else START
 
 
-def _by_levels(masses: Masses, gap: float, note: Note) -> tuple[Whole, Optimum]:
+def _by_levels(masses: Masses, gap: float, note: ProgramNote) -> tuple[WholeCosts, Optimum]:
     """Between few nodes at once; else from the coarsest grid to the finest."""
-    whole = Whole.of(masses.grid, masses.mu, masses.nu)
+    whole = WholeCosts.of(masses.grid, masses.mu, masses.nu)
     if small(masses.mu, masses.nu) and holds(whole):
         found = optimum_of_few(*(Support.of(masses.grid, mass) for mass in (masses.mu, masses.nu)), whole)
         note(masses.grid, found.rounds, found.arcs, found.lower, found.upper)
         return whole, found
     few = whole.sources.size * whole.targets.size <= ALL
-    *coarse, finest = [masses] if few else cascade(masses, COARSEST)
+    *coarse, finest = [masses] if few else cascade(masses, COARSEST_PROGRAM)
     F = None
     for level, finer in pairwise([*coarse, finest]):
-        F = CUBIC.of(level.grid, _everywhere(*_solved(level, 0.0, F, WIDE, note)))(finer.grid.points)
-    return _solved(finest, gap, F, WIDE, note)
+        F = CUBIC.of(level.grid, _everywhere(*_optimum_on_grid(level, 0.0, F, COARSE_SLACK, note)))(finer.grid.points)
+    return _optimum_on_grid(finest, gap, F, COARSE_SLACK, note)
 
 
-def _solved(masses: Masses, gap: float, F: Array | None, width: float, note: Note) -> tuple[Whole, Optimum]:
+def _optimum_on_grid(
+    masses: Masses, gap: float, F: Array | None, width: float, note: ProgramNote
+) -> tuple[WholeCosts, Optimum]:
     """The optimum on one grid, from a potential F in units of dist², without one from all pairs."""
-    grid, whole = masses.grid, Whole.of(masses.grid, masses.mu, masses.nu)
+    grid, whole = masses.grid, WholeCosts.of(masses.grid, masses.mu, masses.nu)
     a, b = (mass.ravel()[nodes] for mass, nodes in ((masses.mu, whole.sources), (masses.nu, whole.targets)))
     u, slack, near = np.zeros(a.size), whole.farthest, a.size
     if F is not None:
@@ -205,22 +207,22 @@ def _solved(masses: Masses, gap: float, F: Array | None, width: float, note: Not
     return whole, optimum(a / grid.size, b / grid.size, whole, u, slack, accept=met, told=told, near=near)
 
 
-def _everywhere(whole: Whole, found: Optimum) -> Array:
+def _everywhere(whole: WholeCosts, found: Optimum) -> Array:
     """v^c on all nodes, in units of dist²."""
     nodes = np.arange(whole.grid.size)
     return (replace(whole, sources=nodes).back(found.v) * whole.unit).reshape(whole.grid.shape)
 
 
-def _result(whole: Whole, found: Optimum, gap: float, records: tuple[Mapping[str, float], ...]) -> SemiDualResult:
+def _result(whole: WholeCosts, found: Optimum, gap: float, records: tuple[Mapping[str, float], ...]) -> SemiDualResult:
     grid, P = whole.grid, found.coupling
     x, y = whole.sources[P.coords[0]], whole.targets[P.coords[1]]
     steps = _steps(grid, x, y)
-    lower, upper = _interval(whole, found)
+    lower, upper = _w2_interval(whole, found)
     upper = min(upper, _upper(whole, found, steps)) if whole.rounding > OUT else upper
     mass = np.bincount(x, P.data, grid.size)
     barycentre, variance = grid.points.reshape(grid.dim, -1), np.zeros(grid.size)
     for j, (h, k) in enumerate(zip(grid.spacing, steps, strict=True)):
-        first, second = (_mean(np.bincount(x, P.data * k**p, grid.size), mass) for p in (1, 2))
+        first, second = (_averaged(np.bincount(x, P.data * k**p, grid.size), mass) for p in (1, 2))
         barycentre[j] += h * first
         variance += h**2 * np.maximum(second - first**2, 0.0)
     return SemiDualResult(
@@ -245,30 +247,30 @@ def _steps(grid: Grid, x: Indices, y: Indices) -> list[Array]:
     return out
 
 
-def _upper(whole: Whole, found: Optimum, steps: list[Array]) -> float:
+def _upper(whole: WholeCosts, found: Optimum, steps: list[Array]) -> float:
     """A number ≥ W₂²: the coupling's cost by the grid's own h², of which those in whole numbers fall short."""
     squares = sum(h**2 * k**2 for h, k in zip(whole.grid.spacing, steps, strict=True))
     cost = fsum(found.coupling.data * squares) * (1 + 4 * OUT)
     return nextafter(cost + (found.missing + 2 * GIVEN) * diameter(whole.grid) * (1 + 4 * OUT), np.inf)
 
 
-def _interval(whole: Whole, found: Optimum | Bounds) -> tuple[float, float]:
+def _w2_interval(whole: WholeCosts, found: Optimum | Bounds) -> tuple[float, float]:
     """Of W₂²."""
     return max(2 * whole.unit * found.lower * (1 - 4 * OUT), 0.0), 2 * whole.unit * found.upper * (1 + 4 * OUT)
 
 
-def _mean(total: Array, mass: Array) -> Array:
+def _averaged(total: Array, mass: Array) -> Array:
     return np.divide(total, mass, out=np.zeros(mass.shape), where=mass > 0)
 
 
-def _outcome(whole: Whole, lower: float, upper: float, found: Optimum, gap: float) -> Outcome:
+def _outcome(whole: WholeCosts, lower: float, upper: float, found: Optimum, gap: float) -> Outcome:
     if gap > 0 and upper - lower <= gap * lower:
         return REACHED
     left = (upper - lower) / lower if lower > 0 else np.inf
     if whole.rounding > OUT and left > SEEN:
         return GAP_NOT_REACHED.advising(
             f"spacings so unequal have costs in whole numbers that leave a gap of {left:.2g}, and the bounds hold: take spacings "
-            "nearer to one another" + (f", or ask for gap={rounded(left):g}" if left < 1 else "")
+            "nearer to one another" + (f", or ask for gap={two_digits_up(left):g}" if left < 1 else "")
         )
     if found.exact or upper - lower <= 2 * whole.unit * whole.farthest * PATHS:
         return EXACT
@@ -277,7 +279,8 @@ def _outcome(whole: Whole, lower: float, upper: float, found: Optimum, gap: floa
 
 def _unfinished(gap: float, found: Optimum) -> Outcome:
     return GAP_NOT_REACHED.advising(
-        f"{found.rounds} programs leave a gap of {gap:.2g}, and the bounds hold: ask for gap={rounded(gap):g}, or add a background"
+        f"{found.rounds} programs leave a gap of {gap:.2g}, and the bounds hold: ask for gap={two_digits_up(gap):g}, "
+        "or add a background"
     )
 
 
@@ -287,7 +290,7 @@ def _beyond(start: SemiDualResult, gap: float, settings: Simplex) -> Outcome:
         "beyond the simplex",
         False,
         f"more than {settings.nodes} nodes have mass: the entropic semi-dual leaves a gap of {left:.2g} > {gap:.2g}, and the "
-        f"bounds hold; ask for gap={rounded(left):g}, take a coarser grid, or allow more by Simplex(nodes=…)",
+        f"bounds hold; ask for gap={two_digits_up(left):g}, take a coarser grid, or allow more by Simplex(nodes=…)",
     )
 
 

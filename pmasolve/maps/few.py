@@ -4,7 +4,7 @@ Nodes are put together by twos along each axis, and again, until few clusters ar
 potential c-transformed to the next finer nodes, is the start there: pairs of small slack, a basis built of those of least slack
 at once (the least-cost rule), pivots (`network`), and pairs of negative slack, looked for among all.
 
-Positions are counted in half steps, so that middles of clusters are whole, and costs in quarters of `Whole.unit`: nothing is
+Positions are counted in half steps, so that middles of clusters are whole, and costs in quarters of `WholeCosts.unit`: nothing is
 rounded, each c-transform is exact.  What is compiled has loops and no sums of arrays, for which Numba would compile how an error
 about their shapes is worded, too.
 """
@@ -16,24 +16,24 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, Indices, Integers
 from ..problems.grids import Grid
 from .forests import settled
-from .network import NONE, WHOLE, Indices, heights, pivots, whole
-from .semidual.arcs import SMALL, Integers, Whole
+from .network import NONE, WHOLE, heights, pivots, whole
+from .semidual.arcs import EXACT_COSTS, WholeCosts
 from .simplex import Arcs, Basic, Bounds, Optimum
 
-FEW = 64  # clusters of a grid that need no coarser ones
-STEPS = 16  # slack of the first pairs, in squares of half a step
+FEW_CLUSTERS = 64  # clusters of a grid that need no coarser ones
+SLACK_STEPS = 16  # slack of the first pairs, in squares of half a step
 BUCKETS = 64  # of the first pairs by slack
-DEARER = 8  # by what the price of staying away rises, and exceeds the slack at first
+PRICE_RISE = 8  # by what the price of staying away rises, and exceeds the slack at first
 
 Found = tuple[Integers, Integers, Indices, Indices, Integers, Integers, int, int]
 
 
-def holds(costs: Whole) -> bool:
+def holds(costs: WholeCosts) -> bool:
     """Whether sums of four times the costs along a path through the nodes are exact in float64."""
-    return costs.farthest <= SMALL / 4
+    return costs.farthest <= EXACT_COSTS / 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +57,13 @@ class Support:
         mass = density.ravel()[nodes] / grid.size
         k, parts = np.array(np.unravel_index(nodes, grid.shape)), whole(mass)
         shape, levels = np.array(grid.shape), [(2 * k, parts)]
-        while np.prod(((shape - 1) >> (len(levels) - 1)) + 1) > FEW:
+        while np.prod(((shape - 1) >> (len(levels) - 1)) + 1) > FEW_CLUSTERS:
             k, parts, middles = _clusters(k, parts, shape, len(levels))
             levels.append((middles, parts))
         return cls(nodes, mass, tuple(levels))
 
 
-def optimum_of_few(source: Support, target: Support, costs: Whole) -> Optimum:
+def optimum_of_few(source: Support, target: Support, costs: WholeCosts) -> Optimum:
     """The optimal coupling for costs between the nodes of a grid that have mass; see `simplex.optimum`.
 
     Memory: 32 bytes for each pair of nodes at most.  Time: some 2 pivots a node, and 3 to 5 passes over all pairs.
@@ -72,7 +72,7 @@ def optimum_of_few(source: Support, target: Support, costs: Whole) -> Optimum:
     return bounds.optimum(basic, True, rounds, arcs)
 
 
-def bounds_of_few(source: Support, target: Support, costs: Whole) -> tuple[Bounds, Basic, int, int]:
+def bounds_of_few(source: Support, target: Support, costs: WholeCosts) -> tuple[Bounds, Basic, int, int]:
     """The bounds of the optimal cost alone, and what gives them: the basis, rounds and pairs."""
     u, v, rows, columns, there, flow, rounds, arcs = _by_clusters(source, target, costs)
     sent = settled(rows, columns, source.mass, target.mass, flow / WHOLE)
@@ -83,11 +83,11 @@ def bounds_of_few(source: Support, target: Support, costs: Whole) -> tuple[Bound
     return bounds, basic, rounds, arcs
 
 
-def _by_clusters(source: Support, target: Support, costs: Whole) -> Found:
+def _by_clusters(source: Support, target: Support, costs: WholeCosts) -> Found:
     """The optimum, from that between clusters of nodes, from that between larger ones."""
     A, period, periodic = np.array(costs.A), 2 * np.array(costs.grid.shape), not costs.grid.reflects
     (p, a), (q, b) = source.levels[-1], target.levels[-1]
-    slack = STEPS * int(A.min()) * 4 ** (len(source.levels) - 1)
+    slack = SLACK_STEPS * int(A.min()) * 4 ** (len(source.levels) - 1)
     found = _optimal(_costs(p, q, A, period, periodic), a, b, np.zeros(a.size, np.int64), slack)
     for (p, a), (finer, b) in zip(source.levels[-2::-1], target.levels[-2::-1], strict=True):
         u, slack = _back(_costs(p, q, A, period, periodic), found[1]), slack // 4
@@ -184,8 +184,8 @@ def _simplex(C, masses, u, slack):
     tail, head = np.empty(n + m + n * m, np.int32), np.empty(n + m + n * m, np.int32)
     cost = np.empty(n + m + n * m, np.int64)
     arcs = _first(C, u, v, slack, tail, head, cost)
-    flow, tree = _least(tail[:arcs], head[:arcs], masses)
-    height, price, rounds = np.zeros(n + m + 1, np.int64), DEARER * slack, 0
+    flow, tree = _least_cost_basis(tail[:arcs], head[:arcs], masses)
+    height, price, rounds = np.zeros(n + m + 1, np.int64), PRICE_RISE * slack, 0
     dearest = C.max() - u.min() - v.min()  # no pair of negative slack and mass away: 2 price ≤ c_ij − u_i − v_j
     while True:
         rounds += 1
@@ -202,7 +202,7 @@ def _simplex(C, masses, u, slack):
                 break
             if price > dearest:  # numba compiles no assertion that pytest has rewritten
                 raise AssertionError("mass stays away though every pair costs less")
-            price *= DEARER
+            price *= PRICE_RISE
         arcs = more
     return tail, head, cost, height, flow, tree[1], rounds, arcs
 
@@ -233,7 +233,7 @@ def _first(C, u, v, slack, tail, head, cost):
 
 
 @numba.njit(cache=True, nogil=True)
-def _least(tail, head, masses):
+def _least_cost_basis(tail, head, masses):
     """A basis by the rule of least cost: each arc in turn takes all it can, and the node that it exhausts hangs on the other.
 
     Where both are, the source goes up to the root with nothing: arcs without flow point to the root, as they must.

@@ -16,7 +16,7 @@ from ..calculus.operators import Fourier
 from ..machine import archives
 from ..machine.archives import BadFile, check_finite
 from ..machine.arrays import Array, number
-from ..problems.grids import Box, Grid, Torus
+from ..problems.grids import GRIDS, Grid
 from ..problems.outcomes import Outcome
 from ..problems.problem import Problem, checked
 from .certificates import Interval
@@ -26,7 +26,6 @@ from .semidual import SemiDual
 from .transported import Transport
 
 MAP_FORMAT = "pmasolve map 1"
-GRIDS: dict[str, type[Grid]] = {"Torus": Torus, "Box": Box}
 SPACES: dict[str, type] = {"Fourier": Fourier, "FiniteDifference": FiniteDifference}
 NUMBERS = ("w2_squared", "residual", "worst", "min_eigenvalue")
 METHODS: dict[str, type] = {"NewtonKrylov": NewtonKrylov, "SemiDual": SemiDual, "Simplex": Simplex}

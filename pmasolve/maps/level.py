@@ -20,7 +20,7 @@ from .residual import balance, positive_definite
 
 
 @dataclass(frozen=True)
-class State:
+class NewtonState:
     """Where Newton stands: norms of r; infinite where convexity is lost.
 
     ``l1`` = ∫|r| = ∫|T_#μ − ν|, ``sup`` = sup |T_#μ − ν|, ``dual`` the Ḣ⁻¹ norm.  ``defect`` ≥ ∫|r − r̄|, by Cauchy and Schwarz, is
@@ -33,7 +33,7 @@ class State:
     defect: float
 
 
-REFUSED = State(np.inf, np.inf, np.inf, np.inf)
+REFUSED_STATE = NewtonState(np.inf, np.inf, np.inf, np.inf)
 
 
 class Level:
@@ -67,7 +67,7 @@ class Level:
         """The level on this processor: itself."""
         return self
 
-    def begin(self) -> State:
+    def begin(self) -> NewtonState:
         """Evaluate where the level stands."""
         return self.evaluate(self.coefficients)
 
@@ -79,7 +79,7 @@ class Level:
         """Newton's direction, to a relative residual ``forcing``; the residual is lost."""
         return self.elliptic.solve(self.jet.D2, self.r, forcing, limit)
 
-    def move(self, t: float) -> State:
+    def move(self, t: float) -> NewtonState:
         """Evaluate a step t along that direction."""
         np.multiply(self.elliptic.solution, -t, out=self.trial)
         self.trial += self.coefficients
@@ -99,12 +99,12 @@ class Level:
         """What second derivatives multiply the fastest wave by."""
         return self.grid.most(float(np.max(self.operators.symbol)))
 
-    def evaluate(self, coefficients: Amplitudes) -> State:
-        """Residual and linearisation at a potential; `REFUSED` if it is not strictly convex."""
+    def evaluate(self, coefficients: Amplitudes) -> NewtonState:
+        """Residual and linearisation at a potential; `REFUSED_STATE` if it is not strictly convex."""
         self.operators.jet(coefficients, self.jet)
-        return self.balance() if self.grid.every(positive_definite(self.jet.D2)) else REFUSED
+        return self.balance() if self.grid.every(positive_definite(self.jet.D2)) else REFUSED_STATE
 
-    def balance(self) -> State:
+    def balance(self) -> NewtonState:
         """Residual where ``jet`` is that of a strictly convex potential: the gradient is lost, D²u becomes ν(T) cof(I+D²u)."""
         return self.compare(self.mu, self.pulled())
 
@@ -113,13 +113,13 @@ class Level:
         nu = self.problem.target.at(self.problem.domain.displaced(self.jet.D))
         return exp_minus(nu, out=nu)
 
-    def compare(self, mu: Array, nu: Array) -> State:
+    def compare(self, mu: Array, nu: Array) -> NewtonState:
         """r = μ − ν det(I+D²u) of two densities on the nodes; D²u becomes ν cof(I+D²u)."""
         total, worst = balance(self.jet.D2, nu, mu, self.residual)
         mean, worst = self.grid.summed(total) / self.grid.size, self.grid.most(worst)
         self.transform.without_mean(self.transform.forward(self.residual, self.r))  # which no potential changes
         volume, dual, square = self.grid.volume, self.elliptic.energy(self.r), self.elliptic.square(self.r)
-        return State(mean * volume, worst, float(np.sqrt(dual * volume)), float(np.sqrt(square)) * volume)
+        return NewtonState(mean * volume, worst, float(np.sqrt(dual * volume)), float(np.sqrt(square)) * volume)
 
     @property
     def values(self) -> Array:

@@ -22,11 +22,11 @@ def monotone(x: Array, y: Array, a: Array, b: Array) -> tuple[Array, Array, Arra
 
 def potentials(x: Array, y: Array, a: Array, b: Array) -> Array:
     """u at the points x, uᵢ + vⱼ ≤ ½|xᵢ − yⱼ|²: midway between those that take the source's steps first and the target's."""
-    one, (j, i, _) = _along(x, y, *monotone(x, y, a, b)[:2]), monotone(y, x, b, a)
-    return 0.5 * (one + _along(x, y, i, j))
+    one, (j, i, _) = _along_pairs(x, y, *monotone(x, y, a, b)[:2]), monotone(y, x, b, a)
+    return 0.5 * (one + _along_pairs(x, y, i, j))
 
 
-def _along(x: Array, y: Array, i: Array, j: Array) -> Array:
+def _along_pairs(x: Array, y: Array, i: Array, j: Array) -> Array:
     """From one pair to the next either i or j changes, and the potential of the one that changes by the change of the cost."""
     along = np.diff(0.5 * (x[i].astype(np.longdouble) - y[j]) ** 2)
     u = np.empty(x.size)

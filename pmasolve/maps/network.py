@@ -16,18 +16,17 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ..machine.arrays import Array
+from ..machine.arrays import Array, Indices
 
 WHOLE = 1 << 60  # parts of the mass
-BLOCK = 64  # arcs at least that are looked at for the next pivot
+PIVOT_BLOCK = 64  # arcs at least that are looked at for the next pivot
 NONE = -1
 
-Indices = NDArray[np.int64]
 Short = NDArray[np.int32]
 
 
 @dataclass(eq=False)
-class Network:
+class NetworkBasis:
     """A basis and its arcs.  Nodes: n sources, m targets, the root; arcs: first n + m between each of them and the root.
 
     Attributes
@@ -51,7 +50,7 @@ class Network:
     tree: tuple[Short, Short, Short, Short, Short, Short]
 
     @classmethod
-    def of(cls, a: Array, b: Array, quantum: float) -> Network:
+    def of(cls, a: Array, b: Array, quantum: float) -> NetworkBasis:
         """Masses of sum 1, all away; no pairs yet."""
         n, m = a.size, b.size
         nodes = np.arange(n + m + 1, dtype=np.int32)
@@ -128,7 +127,7 @@ def pivots(tail, head, cost, height, flow, tree):
     """Pivots while there is an arc of negative reduced cost: the least of a block of arcs, blocks in turn."""
     arcs, count, e, since = tail.size, 0, 0, 0
     nothing = np.int64(NONE)  # a number, not the constant, for which `_pivot` would be compiled once more
-    block, best, least = max(BLOCK, int(np.sqrt(arcs))), nothing, np.int64(0)
+    block, best, least = max(PIVOT_BLOCK, int(np.sqrt(arcs))), nothing, np.int64(0)
     while since < arcs:
         stop = min(e + block, arcs)
         for k in range(e, stop):
@@ -163,7 +162,7 @@ def _pivot(e, tail, head, reduced, height, flow, tree):
         _send(j, x, amount, tail, flow, parent, via)
     first, second, shift = (j, i, -reduced) if turned else (i, j, reduced)
     moved = size[out]
-    _cut(out, x, tree)
+    _detach(out, x, tree)
     end = _turned(first, out, tree)
     _insert(first, end, second, x, moved, tree)
     _reversed(first, second, out, e, amount, flow, parent, via)
@@ -182,7 +181,7 @@ def _send(x, top, amount, tail, flow, parent, via):
 
 
 @numba.njit(cache=True, nogil=True)
-def _cut(x, top, tree):
+def _detach(x, top, tree):
     """Take the subtree of x out of the order and out of the counts of its ancestors, up to the top of the cycle."""
     parent, _, after, before, size, last = tree
     end, one, y = last[x], before[x], parent[x]

@@ -19,7 +19,7 @@ from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, STALLED, STEP_LIMIT, Outcome
 from ..problems.problem import Problem
 from .elliptic import Solve
-from .level import REFUSED, Level, State
+from .level import REFUSED_STATE, Level, NewtonState
 
 NEWTON_AT_ROUNDING = STALLED.advising(
     "no step reduces the residual any more; refine the grid or smooth the densities, or take SemiDual() for rough data"
@@ -29,7 +29,7 @@ STEPS_SPENT = STEP_LIMIT.advising("Newton's steps are spent; raise steps=, or st
 SLOW = 0.1  # of a grid's defect at the start, on the next one: more where the data are not smooth, and grids may be further apart
 
 Watch = Callable[[Mapping[str, float]], None]
-Levels = Callable[[Problem, Space], Any]  # to a `Level`, or what does the same elsewhere
+LevelFactory = Callable[[Problem, Space], Any]  # to a `Level`, or what does the same elsewhere
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Solution:
     """
 
     level: Level
-    state: State
+    state: NewtonState
     outcome: Outcome
     records: tuple[Mapping[str, float], ...] = field(default=())
 
@@ -99,7 +99,7 @@ def newton(
     tolerance: float,
     settings: NewtonKrylov,
     watch: Watch = lambda record: None,
-    levels: Levels = on_processor,
+    levels: LevelFactory = on_processor,
 ) -> Solution:
     """u with ∫|r − r̄| dx ≤ tolerance, r = μ − ν(x+∇u) det(I+D²u), by a cascade of grids from ``settings.coarsest`` points up.
 
@@ -161,7 +161,9 @@ def _coarse_to_fine(halved: list[Grid], coarsest: int) -> list[Grid]:
     return grids
 
 
-def _solve(level: Level, state: State, tolerance: float, settings: NewtonKrylov, last: bool, note: Watch) -> Solution:
+def _solve(
+    level: Level, state: NewtonState, tolerance: float, settings: NewtonKrylov, last: bool, note: Watch
+) -> Solution:
     """Newton's method on one grid from the coefficients that the level holds, whose state is given."""
     if not last:  # superalgebraic convergence squares the truncation error from grid to grid
         tolerance = max(0.5 * tolerance, 1e-2 * min(state.defect, 1e-3) ** 2)
@@ -184,7 +186,7 @@ def _forcing(settings: NewtonKrylov, defect: float, tolerance: float) -> float:
     return min(settings.forcing, max(10.0 * defect, 0.3 * tolerance / defect))
 
 
-def _aliased(state: State, before: State, solve: Solve) -> bool:
+def _aliased(state: NewtonState, before: NewtonState, solve: Solve) -> bool:
     """Whether a step near the solution falls short of its linear model: what is left is what this grid does not resolve."""
     return state.defect < 1e-4 and state.dual > max(3 * solve.relative, 0.05) * before.dual
 
@@ -194,16 +196,16 @@ def _rounding(level: Level) -> float:
     return 1e-15 * (10.0 + level.height * level.steepest)
 
 
-def _start(level: Level) -> State:
+def _start(level: Level) -> NewtonState:
     """The state at the level's coefficients, scaled down until the potential is convex."""
     while True:
         state = level.begin()
-        if state is not REFUSED:
+        if state is not REFUSED_STATE:
             return state
         level.shrink(0.5 if level.height > 1e-6 * max(level.grid.lengths) ** 2 else 0.0)
 
 
-def _search(level: Level, state: State, halvings: int) -> tuple[State, float]:
+def _search(level: Level, state: NewtonState, halvings: int) -> tuple[NewtonState, float]:
     """The longest step 1, ½, ¼ … that keeps the potential convex and reduces the Ḣ⁻¹ norm of the residual; 0 if none does."""
     t = 1.0
     for _ in range(halvings):

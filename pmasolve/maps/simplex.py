@@ -27,18 +27,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
-from ..machine.arrays import Array
+from ..machine.arrays import ROUNDOFF, Array, Indices
 from .forests import settled
-from .network import WHOLE, Indices, Network
+from .network import WHOLE, NetworkBasis
 
-ULP = 2.0**-53
-GIVEN = 2 * ULP  # relative: masses as floats against those that they stand for, normalised
+GIVEN = 2 * ROUNDOFF  # relative: masses as floats against those that they stand for, normalised
 NEAR, AT_ONCE = 64, 8  # pairs at most for each point at first, and of those that come in: of least slack
 ROUNDS = 512  # of pairs that come in
 AWAY, DEARER = 8.0, 8.0  # the price of staying away, in units of the first slack, and by what it rises
 UNMET = 2.0**-46  # of the mass: left by roundings
 QUANTA = 2.0**-2, 2.0**-5  # of `Costs.step`, in which a network counts
-LEAST = 2.0**-53  # of the greatest cost: 2¹⁰ of those are whole numbers of 64 bits
+LEAST_COST_STEP = 2.0**-53  # of the greatest cost: 2¹⁰ of those are whole numbers of 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +113,7 @@ class Basic:
     v: Array
 
     @classmethod
-    def of(cls, network: Network, arcs: Arcs, a: Array, b: Array) -> Basic:
+    def of(cls, network: NetworkBasis, arcs: Arcs, a: Array, b: Array) -> Basic:
         """The basis of a network among these arcs; where all is sent flows are those of the masses, not of their parts."""
         chosen, flow = network.basic()
         used, sent = arcs.chosen(chosen), flow / WHOLE
@@ -177,15 +176,15 @@ def optimum(
     """
     v, price, dearest = costs.conjugate(u), AWAY * slack, AWAY * (costs.farthest + slack)
     u = costs.back(v)
-    arcs, best, rounds = within(costs, u, v, slack, near).mixed(), Bounds(a, b, costs), 0
-    network = Network.of(a, b, _quantum(costs))
+    arcs, best, rounds = pairs_within(costs, u, v, slack, near).mixed(), Bounds(a, b, costs), 0
+    network = NetworkBasis.of(a, b, _quantum(costs))
     network.add(arcs.rows, arcs.columns, arcs.costs)
     while True:
         network.price(u + price, v + price)
         network.solve()
         basic, rounds = Basic.of(network, arcs, a, b), rounds + 1
         u, v, sent = basic.u, costs.conjugate(basic.u), basic.away <= UNMET
-        new = arcs.without(within(costs, u, basic.v, -costs.step, AT_ONCE), b.size)
+        new = arcs.without(pairs_within(costs, u, basic.v, -costs.step, AT_ONCE), b.size)
         exact, full = sent and new.size == 0, rounds == ROUNDS or arcs.size > most or price > dearest
         if sent or full:
             best.take(basic, v)
@@ -197,7 +196,7 @@ def optimum(
         network.add(new.rows, new.columns, new.costs)
 
 
-def within(costs: Costs, u: Array, v: Array, slack: float, most: int) -> Arcs:
+def pairs_within(costs: Costs, u: Array, v: Array, slack: float, most: int) -> Arcs:
     """The pairs of at most that slack, of each row and of each column the ``most`` least.
 
     Of both: a heavy point has a thousand light partners, of which few would be among its own least.
@@ -209,7 +208,7 @@ def within(costs: Costs, u: Array, v: Array, slack: float, most: int) -> Arcs:
 def _quantum(costs: Costs) -> float:
     """The finer one where there is room: a cost loses up to a quantum, and so does the bound below.  Costs may all be 0."""
     coarse, fine = (part * costs.step for part in QUANTA)
-    return (fine if fine >= LEAST * costs.farthest else coarse) or 1.0
+    return (fine if fine >= LEAST_COST_STEP * costs.farthest else coarse) or 1.0
 
 
 class Bounds:
@@ -230,7 +229,7 @@ class Bounds:
     def optimum(self, basic: Basic, exact: bool, rounds: int, arcs: int) -> Optimum:
         """The last coupling and the best pair."""
         assert self.pair is not None
-        missing = differences(self.a, self.b, basic.used, basic.flow)
+        missing = marginal_differences(self.a, self.b, basic.used, basic.flow)
         coupling = coo_array((basic.flow, (basic.used.rows, basic.used.columns)), (self.a.size, self.b.size))
         return Optimum(coupling, *self.pair, self.lower, self.upper, missing, exact, rounds, arcs)
 
@@ -241,7 +240,7 @@ def dual_bound(a: Array, b: Array, u: Array, v: Array) -> float:
     products = np.concatenate([(u - middle) * a, (v + middle) * b])  # a and b have one sum up to rounding
     total, moduli = fsum(products), float(np.sum(np.abs(products)))
     shifted = abs(middle) * abs(fsum([*a, *-b]))
-    return nextafter(total - (4 * ULP + GIVEN) * moduli - shifted, -np.inf)
+    return nextafter(total - (4 * ROUNDOFF + GIVEN) * moduli - shifted, -np.inf)
 
 
 def _middle(x: Array) -> float:
@@ -252,14 +251,14 @@ def _middle(x: Array) -> float:
 def coupling_bound(a: Array, b: Array, arcs: Arcs, flow: Array, costs: Costs) -> float:
     """A number ≥ the optimal cost: that of the flow, and of mending its marginals."""
     products = flow * arcs.costs
-    missing = differences(a, b, arcs, flow) + 2 * GIVEN
+    missing = marginal_differences(a, b, arcs, flow) + 2 * GIVEN
     if np.isinf(costs.rounding):
         return np.inf
-    rounded = (4 * ULP + costs.rounding) * float(np.sum(products))
+    rounded = (4 * ROUNDOFF + costs.rounding) * float(np.sum(products))
     return nextafter(fsum(products) + rounded + missing * costs.farthest, np.inf)
 
 
-def differences(a: Array, b: Array, arcs: Arcs, flow: Array) -> float:
+def marginal_differences(a: Array, b: Array, arcs: Arcs, flow: Array) -> float:
     """Σ|a − P 1| + Σ|b − Pᵀ 1|, from above."""
     return _difference(arcs.rows, flow, a) + _difference(arcs.columns, flow, b)
 
@@ -269,7 +268,11 @@ def _difference(index: Indices, flow: Array, mass: Array) -> float:
     total, small = np.zeros(mass.size), np.zeros(mass.size)
     _add(index, flow, total, small)
     rest = np.abs((mass - total) - small)
-    return float(np.sum(rest)) * (1 + 1e-10) + 4 * ULP * float(np.sum(rest)) + ULP**2 * flow.size * float(np.sum(flow))
+    return (
+        float(np.sum(rest)) * (1 + 1e-10)
+        + 4 * ROUNDOFF * float(np.sum(rest))
+        + ROUNDOFF**2 * flow.size * float(np.sum(flow))
+    )
 
 
 @numba.njit(cache=True, nogil=True)

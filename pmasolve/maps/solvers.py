@@ -9,11 +9,11 @@ from functools import partial
 from types import CodeType, FunctionType
 from typing import Any
 
-PLAIN = (bool, int, float, complex, str, bytes, type(None))
+PLAIN_TYPES = (bool, int, float, complex, str, bytes, type(None))
 OURS = f"{__name__.split('.', maxsplit=1)[0]}."
 
 
-def described(solve: Callable[..., Any]) -> str:
+def described_solver(solve: Callable[..., Any]) -> str:
     """A callable by its name and by every plain value that it is made with: defaults, constants, what it closes over.
 
     Two that differ in an option have other words; the words do not change from one process to the next.
@@ -21,15 +21,15 @@ def described(solve: Callable[..., Any]) -> str:
     Examples
     --------
     >>> from pmasolve import transport
-    >>> described(partial(transport, gap=1e-4))
+    >>> described_solver(partial(transport, gap=1e-4))
     'transport(gap=0.0001)'
-    >>> described(lambda problem: transport(problem, gap=1e-5))
+    >>> described_solver(lambda problem: transport(problem, gap=1e-5))
     "<lambda>('gap', 'transport', 1e-05)"
     """
     match solve:
         case partial():
             options = [*map(repr, solve.args), *(f"{name}={value!r}" for name, value in sorted(solve.keywords.items()))]
-            return f"{described(solve.func)}({', '.join(options)})"
+            return f"{described_solver(solve.func)}({', '.join(options)})"
         case FunctionType(__name__=name) if solve.__module__.startswith(OURS) and name.isidentifier():
             return solve.__name__
         case FunctionType():
@@ -67,5 +67,5 @@ def _plain(values: Any) -> Iterator[Any]:
     for value in values:
         if isinstance(value, (tuple, frozenset)):
             yield from _plain(value)
-        elif isinstance(value, PLAIN) or (is_dataclass(value) and not isinstance(value, type)):
+        elif isinstance(value, PLAIN_TYPES) or (is_dataclass(value) and not isinstance(value, type)):
             yield value

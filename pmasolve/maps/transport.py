@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..calculus.differences import FiniteDifference
-from ..calculus.operators import Fourier, Space
+from ..calculus.operators import FOURIER, Space
 from ..machine.arrays import having, number, shown
 from ..machine.progress import progress_bar
 from ..problems.grids import Grid
@@ -18,11 +18,10 @@ from ..problems.problem import Problem, checked
 from .certificates import Certificate, Interval, certify, splitting, squared, walled
 from .devices.level import levels_on
 from .exact import Simplex, between_nodes
-from .newton import Levels, NewtonKrylov, Solution, newton, on_processor
+from .newton import LevelFactory, NewtonKrylov, Solution, newton, on_processor
 from .semidual import SemiDual
 from .transported import DISCRETE, Method, Transport
 
-FOURIER = Fourier()
 NEARER = 0.5  # of the root of `splitting`: the error of a map by Newton that is better than the semi-dual's, which jumps by cells
 
 
@@ -109,7 +108,7 @@ def _newton(
     tolerance: float,
     settings: NewtonKrylov,
     progress: bool | None,
-    levels: Levels,
+    levels: LevelFactory,
 ) -> tuple[Transport, float]:
     with progress_bar("Newton", -np.log10(tolerance), progress, "digits") as show:
 
@@ -201,14 +200,14 @@ def _smooth(
         state.sup,
         certificate.interval,
         certificate.min_eigenvalue,
-        _judged(outcome, certificate, gap, cost, problem.domain),
+        _judged_by_certificate(outcome, certificate, gap, cost, problem.domain),
         settings,
         records,
     )
     return T, certificate.error
 
 
-def _judged(outcome: Outcome, certificate: Certificate, gap: float, cost: float, grid: Grid) -> Outcome:
+def _judged_by_certificate(outcome: Outcome, certificate: Certificate, gap: float, cost: float, grid: Grid) -> Outcome:
     """Newton's outcome in the light of the certificate."""
     interval, open_ = certificate.interval, splitting(grid)
     identity = max(1e2 * cost, interval.upper) < 1e-18 * float(np.sum(np.square(grid.lengths)))

@@ -14,11 +14,12 @@ from scipy.sparse import csr_array
 from ..calculus.operators import Space
 from ..machine.arrays import Array
 from ..machine.speaking import count, drawn, page, sheet
+from ..problems.densities import QUINTIC
 from ..problems.outcomes import Outcome
 from ..problems.points import PointsLike
 from ..problems.problem import Problem, checked
 from .certificates import Interval
-from .displacement import QUINTIC, Displacement, Move, Tabulated, push
+from .displacement import Displacement, Move, Tabulated, push
 from .exact import Simplex
 from .newton import NewtonKrylov
 from .semidual import SemiDual, semidual

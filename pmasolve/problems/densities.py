@@ -117,6 +117,9 @@ class Spline:
         return Function(grid.dim, Sampled(grid, _coefficients(grid, samples, self.degree), self.degree))
 
 
+QUINTIC = Spline(5)
+
+
 @dataclass(frozen=True, eq=False)
 class Sampled:
     """A spline by its B-spline coefficients: coordinates (dim, …) to values (…)."""

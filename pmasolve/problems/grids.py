@@ -6,6 +6,7 @@ values have shape ``grid.shape``; all arrays of vectors have shape ``(dim, *grid
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -281,3 +282,6 @@ class Box(Grid):
         """Points (n, dim) or a field (dim, *shape), reflected at the walls into the box."""
         where, lengths = given(points, self.dim), np.reshape(self.lengths, (-1, 1))
         return where.vectors(lengths - np.abs(where.columns % (2 * lengths) - lengths))
+
+
+GRIDS: Mapping[str, type[Grid]] = {"Torus": Torus, "Box": Box}  # by the names that files have for them

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import coo_array, csr_array
 
-from ..machine.arrays import Array, number
+from ..machine.arrays import ROUNDOFF, Array, number
 from ..machine.progress import Show, progress_bar
 from ..machine.speaking import count, sheet
 from ..maps.certificates import Interval
 from ..maps.line import monotone
-from ..maps.simplex import ULP, Arcs, Optimum, coupling_bound, differences, dual_bound, optimum
+from ..maps.simplex import Arcs, Optimum, coupling_bound, dual_bound, marginal_differences, optimum
 from ..problems.grids import Cloud
 from ..problems.outcomes import REACHED, STALLED, Outcome
 from ..problems.problem import Problem, checked
@@ -290,9 +290,9 @@ def on_a_line(a: Array, b: Array, costs: PairCosts) -> Optimum:
     u, v = np.empty(a.size), np.empty(b.size)
     u[i] = np.concatenate([[0.0], np.cumsum(np.where(moves, along, 0.0))])
     v[j] = c[0] + np.concatenate([[0.0], np.cumsum(np.where(moves, 0.0, along))])
-    v = v - (64 * ULP + i.size * float(np.finfo(np.longdouble).eps)) * costs.farthest
+    v = v - (64 * ROUNDOFF + i.size * float(np.finfo(np.longdouble).eps)) * costs.farthest
     keep = flow > 0
     used, flow = Arcs(i[keep], j[keep], costs.between(i[keep], j[keep])), flow[keep]
     coupling = coo_array((flow, (used.rows, used.columns)), (a.size, b.size))
     upper = coupling_bound(a, b, used, flow, costs)
-    return Optimum(coupling, u, v, dual_bound(a, b, u, v), upper, differences(a, b, used, flow), True, 0, 0)
+    return Optimum(coupling, u, v, dual_bound(a, b, u, v), upper, marginal_differences(a, b, used, flow), True, 0, 0)

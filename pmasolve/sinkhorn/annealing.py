@@ -12,9 +12,9 @@ from ..machine.arrays import Array, positive
 from ..problems.outcomes import INTERRUPTED, NOT_FINITE, REACHED, STALLED, STEP_LIMIT, Outcome
 from ..problems.problem import Problem
 from .fixed_points import Search
-from .readings import NOT_CONVEX, resolution
+from .readings import NOT_CONVEX, resolution_outcome
 
-COARSE = 1e-2  # marginal error at which annealing goes on to the next ε
+COARSE_MARGINAL = 1e-2  # marginal error at which annealing goes on to the next ε
 
 
 def passed_through(
@@ -47,24 +47,24 @@ def anneal(search: Search, u: Array, rungs: Sequence[float], marginal: float, du
     """Through all ε from u at the first, coarsely until the last; how it ended, with ``search.best`` as the result."""
     final, foreseen = replace(search.flow, eps=rungs[-1]), REACHED
     for rung in rungs[1:]:
-        outcome = search.run(u, COARSE, np.inf)
+        outcome = search.run(u, COARSE_MARGINAL, np.inf)
         if outcome in (INTERRUPTED, NOT_FINITE, STEP_LIMIT):
-            return _judged(search, outcome, foreseen)
-        verdict = resolution(final.reading.look(search.best.after, mass=False), final.eps, final.quadrature)
+            return _judged_search(search, outcome, foreseen)
+        verdict = resolution_outcome(final.reading.look(search.best.after, mass=False), final.eps, final.quadrature)
         foreseen = foreseen if verdict is NOT_CONVEX else verdict
         u = carried(search.flow.problem, search.best.after, search.flow.eps, rung)
         search.flow = replace(search.flow, eps=rung)
-    return _judged(search, search.run(u, marginal, duality_gap), foreseen)
+    return _judged_search(search, search.run(u, marginal, duality_gap), foreseen)
 
 
-def _judged(search: Search, outcome: Outcome, foreseen: Outcome) -> Outcome:
+def _judged_search(search: Search, outcome: Outcome, foreseen: Outcome) -> Outcome:
     """With the grid's own verdict on ε, which may be why the iteration does not end.
 
     A potential that is not convex does not tell the least ε; one at a larger ε did, and ``foreseen`` is what it said.
     """
     best, flow = search.best, search.best.flow
     if outcome in (REACHED, STALLED, STEP_LIMIT):
-        verdict = resolution(flow.reading.look(best.after, mass=False), flow.eps, flow.quadrature)
+        verdict = resolution_outcome(flow.reading.look(best.after, mass=False), flow.eps, flow.quadrature)
         verdict = foreseen if verdict is NOT_CONVEX and not foreseen.ok else verdict
         outcome = outcome if verdict.ok else verdict
     return flow.own.outcome if outcome.ok and flow.gauge.needs_own else outcome

@@ -26,7 +26,7 @@ from ..problems.problem import Problem
 from .estimates import by_halving
 from .iteration import Sinkhorn
 from .potentials import Potential
-from .readings import Reading, reading
+from .readings import IterateReading, reading
 from .softmin.protocol import Softmin
 
 RELATIVE = 1e-13  # scipy's own relative tolerance, of u itself: not used
@@ -118,7 +118,7 @@ class SinkhornFlow:
     operators = OPERATORS
 
     @cached_property
-    def reading(self) -> Reading:
+    def reading(self) -> IterateReading:
         """``map(u, v)`` and ``log_density(u)`` of a potential on this domain; clouds need v, the half step of u."""
         return reading(self.problem, self.space, self.function)
 

@@ -10,7 +10,7 @@ from ..flows.loop import evolve
 from ..flows.protocol import Flow
 from ..flows.trajectories import ErrorEstimate, Trajectory, sup_distances
 from ..machine.arrays import Array
-from .readings import Reading
+from .readings import IterateReading
 
 
 class Entropic(Flow, Protocol):
@@ -22,7 +22,7 @@ class Entropic(Flow, Protocol):
         ...
 
 
-def by_halving(trajectory: Trajectory, reading: Reading, halved: Entropic, order: int) -> ErrorEstimate:
+def by_halving(trajectory: Trajectory, reading: IterateReading, halved: Entropic, order: int) -> ErrorEstimate:
     """Time: the distance from the flow with ε/2, given the order in ε.  Space: 2t·exp(−2π²ε/(h² max(φ″, 1/φ″))) of the stiffest φ.
 
     Parameters
@@ -48,7 +48,7 @@ def by_halving(trajectory: Trajectory, reading: Reading, halved: Entropic, order
     )
 
 
-def quadrature_error(trajectory: Trajectory, reading: Reading, eps: float) -> Array:
+def quadrature_error(trajectory: Trajectory, reading: IterateReading, eps: float) -> Array:
     """2t·exp(−2π²ε/(h² max(φ″, 1/φ″))) at a trajectory's times."""
     stiffest = max(reading.look(u, mass=False).stiffness for u in trajectory.potentials)
     return 2 * trajectory.times * np.exp(-2 * np.pi**2 * eps / stiffest)

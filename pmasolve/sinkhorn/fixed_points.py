@@ -28,7 +28,7 @@ HARD = (
     10  # products of a Newton step, above which the next is damped, on a line or with a table of the pairs that matter
 )
 CHANGE, AFTER = 6.0, 0.1  # the factor of the damping of I − P, up and down, and what is tried after none helped
-FARTHEST = 1e3  # squared extents: a longer step is of an equation that is singular in float64
+LONGEST_NEWTON_STEP = 1e3  # squared extents: a longer step is of an equation that is singular in float64
 AT_FIRST = 1e-3  # damping from the start that the monotone coupling is
 PATIENCE = (
     12  # plain iterations without a new least marginal error before the run counts as stalled; a Newton step is three
@@ -227,7 +227,7 @@ class Search:
 
     def _tried(self, here: Point, w: Array, products: int) -> Point | None:
         """The point after a step w, if it is better; nothing is asked of a step beyond all costs, where exponents overflow."""
-        if not np.max(np.abs(w)) <= FARTHEST * self.flow.problem.extent**2:
+        if not np.max(np.abs(w)) <= LONGEST_NEWTON_STEP * self.flow.problem.extent**2:
             return None
         there = self._visit(here.u + w, newton=True, products=products)
         return there if there.better_than(here) else None

@@ -86,7 +86,7 @@ SELF = Gauge("self", order=2, own_source=1.0, own_returned=-1.0)
 FORWARD = Gauge("forward", source=0.5, density=1.0)
 """φ₀ = u₀ + ε(½f + log ρ₀): the start for which (φ_k − φ̃_t)/ε has the gradient ½∇f + ∇log ρ_t in the limit."""
 
-GAUGES = "give PLAIN, SYMMETRIC, SELF or FORWARD (AFFINE belongs to choose_eps)"
+GAUGE_REMEDY = "give PLAIN, SYMMETRIC, SELF or FORWARD (AFFINE belongs to choose_eps)"
 
 
 def second_order(problem: Problem) -> Gauge:

@@ -26,13 +26,13 @@ from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
 from ..problems.problem import Problem, checked
 from ..problems.times import admit_multiples
 from .estimates import by_halving
-from .gauges import GAUGES, PLAIN, Gauge, gauged
+from .gauges import GAUGE_REMEDY, PLAIN, Gauge, gauged
 from .potentials import Potential, half_step
-from .readings import Reading, reading, resolution
+from .readings import IterateReading, reading, resolution_outcome
 from .self_potential import Debiased, SelfPotential, self_potential
 from .softmin.default import default_engine
 from .softmin.protocol import Kernel, Softmin
-from .steps import Step
+from .steps import SinkhornStep
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +111,7 @@ class Sinkhorn:
 
     def __post_init__(self) -> None:
         number(self.quadrature, "quadrature")
-        having(self.gauge, "needs_density", "gauge", GAUGES)
+        having(self.gauge, "needs_density", "gauge", GAUGE_REMEDY)
         if self.softmin is not None:
             having(self.softmin, "bind", "softmin", "give an engine, as Blockwise() or Separable(), or None")
         if self.eps is None:
@@ -137,9 +137,9 @@ class Sinkhorn:
         self.problem.need_positive(f"the gauge {self.gauge.name!r}")
 
     @cached_property
-    def stepping(self) -> Step:
+    def stepping(self) -> SinkhornStep:
         """The steps φ ← φ + η h((S_ε φ − φ)/ε) of this flow."""
-        return Step(self.problem, self.eps, self.eps if self.step is None else self.step, self.objective)
+        return SinkhornStep(self.problem, self.eps, self.eps if self.step is None else self.step, self.objective)
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -189,7 +189,7 @@ class Sinkhorn:
     operators = OPERATORS
 
     @cached_property
-    def reading(self) -> Reading:
+    def reading(self) -> IterateReading:
         """``map(u, v)`` and ``log_density(u)`` of a potential on this domain; clouds need v, the half step before u."""
         return reading(self.problem, self.space, self.function)
 
@@ -249,7 +249,7 @@ class Sinkhorn:
 
     def verdict(self, iterate: Seen, returned: Seen) -> Outcome:
         """Whether the nodes resolve ε for φ_k, and what is returned has a map and a density."""
-        found = resolution(iterate, self.eps, self.quadrature)
+        found = resolution_outcome(iterate, self.eps, self.quadrature)
         return returned.verdict(lambda: self.gauge.remedy(self.eps, iterate.low, returned.low)) if found.ok else found
 
     def potential(self, state: SinkhornState) -> Array:

@@ -28,8 +28,8 @@ from .markov import Markov
 from .self_potential import SelfPotential, self_potential
 from .softmin.protocol import Softmin
 
-NEAR = 1e-3  # residual of the self-potential that a start is made with
-FLATTEST = 1e-9  # damping of a chain at least, which may be broken
+START_RESIDUAL = 1e-3  # residual of the self-potential that a start is made with
+CHAIN_DAMPING = 1e-9  # damping of a chain at least, which may be broken
 BROKEN = 1e-30  # of the greatest flux: less is none
 
 
@@ -47,7 +47,7 @@ def start_on_a_line(problem: Problem, eps: float, softmin: Softmin | None) -> tu
     assert isinstance(x, Cloud)
     assert isinstance(y, Cloud)
     kantorovich = potentials(x.points[:, 0], y.points[:, 0], np.asarray(x.weights), np.asarray(y.weights))
-    own = self_potential(problem.mu, eps, softmin, tolerance=NEAR)
+    own = self_potential(problem.mu, eps, softmin, tolerance=START_RESIDUAL)
     u = own.u - kantorovich
     return u - problem.mu.integral(u), own
 
@@ -102,17 +102,17 @@ class Line:
         return self.markov.centred(w)
 
     @property
-    def conditioner(self) -> Chain:
+    def conditioner(self) -> ChainPreconditioner:
         """1 + (L + damping)⁻¹."""
-        m, least = self.masses[self.order], max(self.damping, FLATTEST)
+        m, least = self.masses[self.order], max(self.damping, CHAIN_DAMPING)
         matrix = np.zeros((2, m.size - 1))
         matrix[1] = least * self.resistance + 1 / m[:-1] + 1 / m[1:]
         matrix[0, 1:] = -1 / m[1:-1]
-        return Chain(self.order, self.resistance, matrix)
+        return ChainPreconditioner(self.order, self.resistance, matrix)
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class ChainPreconditioner:
     """A preconditioner: r plus w with (L + δ)w = r, up to a constant, L of a chain between neighbours.
 
     Its unknowns are the currents q_g = (w_g − w_{g+1})/R_g; no digits are lost where points are equal, R = 0:

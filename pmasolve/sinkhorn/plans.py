@@ -18,7 +18,7 @@ from ..machine.speaking import drawn, page, sheet
 from ..problems.points import PointsLike, given, rows
 from ..problems.problem import Measure, Problem, checked
 from .potentials import Potential, half_step
-from .rounding import Slack, balance, filling, integral, product_cost, slack
+from .rounding import Slack, equalise, filling, integral, product_cost, slack
 from .softmin.default import default_engine
 from .softmin.nodes import points
 from .softmin.protocol import Kernel, Softmin
@@ -205,7 +205,7 @@ class Plan:
         may have added is taken off: some 10⁻¹⁵(|u| + |v|), more where costs are 10⁸ ε and above.
         """
         problem, unsure = self.problem, self._slack
-        (u, v), ratio = balance(problem, self.u, self.v), self.log_source_ratio
+        (u, v), ratio = equalise(problem, self.u, self.v), self.log_source_ratio
         flat = np.zeros(ratio.shape)
         parts = (
             integral(problem.mu, flat, u, unsure.sums),
@@ -272,7 +272,7 @@ class Plan:
     @property
     def _spent(self) -> tuple[float, float]:
         """−∫u dp_X − ∫v dp_Y = ⟨c, γ⟩ + ε∫log(dγ/dμ⊗ν) dγ, and a bound of its error."""
-        u, v = balance(self.problem, self.u, self.v)
+        u, v = equalise(self.problem, self.u, self.v)
         relative = float(np.expm1(self._slack.log_ratio)) + self._slack.sums
         x, y = (
             integral(self.problem.mu, self.log_source_ratio, u, relative),

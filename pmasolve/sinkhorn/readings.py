@@ -23,7 +23,7 @@ from ..problems.problem import Problem
 NOT_CONVEX = EPS_UNRESOLVED.advising("the potential on the grid is not convex; refine the grid or take a larger ε")
 
 
-class Function(Protocol):
+class PotentialFunction(Protocol):
     """A potential as a function of any points, as far as its map."""
 
     def map(self, x: PointsLike) -> Array:
@@ -31,7 +31,7 @@ class Function(Protocol):
         ...
 
 
-class Reading(Protocol):
+class IterateReading(Protocol):
     """What a flow of Sinkhorn iterates asks of its domain."""
 
     @property
@@ -52,7 +52,7 @@ class Reading(Protocol):
         ...
 
 
-def reading(problem: Problem, space: Space, function: Callable[[Array], Function]) -> Reading:
+def reading(problem: Problem, space: Space, function: Callable[[Array], PotentialFunction]) -> IterateReading:
     """What can be read off potentials of a problem: `OnCloud` for samples, `OnGrid` for densities.
 
     ``function(v)`` is what a flow returns as a function of any points, from the half step v before it.
@@ -60,7 +60,7 @@ def reading(problem: Problem, space: Space, function: Callable[[Array], Function
     return OnCloud(problem, function) if isinstance(problem.domain, Cloud) else OnGrid(problem, space)
 
 
-def resolution(seen: Seen, eps: float, quadrature: float) -> Outcome:
+def resolution_outcome(seen: Seen, eps: float, quadrature: float) -> Outcome:
     """REACHED, or the outcome that names the least ε that the nodes resolve for a potential that was looked at.
 
     A potential that is not convex at the nodes does not tell the least ε: its outcome is `NOT_CONVEX`.
@@ -82,7 +82,7 @@ class OnCloud:
     """Readings of samples, by conditional means."""
 
     problem: Problem
-    function: Callable[[Array], Function]
+    function: Callable[[Array], PotentialFunction]
 
     @property
     def operators(self) -> Operators:

@@ -20,9 +20,9 @@ from ..problems.divergences import Divergence, checked_objective
 from ..problems.objectives import KL
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem, checked
-from .gauges import GAUGES, SYMMETRIC, Gauge, second_order
+from .gauges import GAUGE_REMEDY, SYMMETRIC, Gauge, second_order
 from .iteration import Sinkhorn, SinkhornState
-from .readings import Reading
+from .readings import IterateReading
 from .softmin.protocol import Softmin
 
 LADDER_REMEDY = (
@@ -73,7 +73,7 @@ def corrected(
     >>> bool(run.error_estimate().total[0] < 1e-5)
     True
     """
-    gauge = second_order(checked(problem)) if gauge is None else having(gauge, "needs_density", "gauge", GAUGES)
+    gauge = second_order(checked(problem)) if gauge is None else having(gauge, "needs_density", "gauge", GAUGE_REMEDY)
     if gauge.order < 2:
         raise ValueError(
             f"gauge={gauge.name!r} leaves the bias of order ε: take SYMMETRIC, or SELF where f is not known"
@@ -153,7 +153,7 @@ class Richardson:
         return tuple(replace(first, eps=self.eps / 2**level) for level in range(self.levels))
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> IterateReading:
         """Maps and densities from potentials, by derivatives on the grid."""
         return self.ladder[0].reading
 
@@ -214,7 +214,7 @@ class Richardson:
 
 def need_even_powers(problem: Problem, gauge: Gauge) -> None:
     """Refuse what extrapolation in ε² makes no sense for: gauges of order 1, and samples."""
-    if having(gauge, "order", "gauge", GAUGES).order < 2:
+    if having(gauge, "order", "gauge", GAUGE_REMEDY).order < 2:
         raise ValueError(f"gauge={gauge.name!r} has odd powers of ε, which extrapolation keeps: take SYMMETRIC or SELF")
     need_densities(problem, gauge)
 

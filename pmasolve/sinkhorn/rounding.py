@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..machine.arrays import Array
+from ..machine.arrays import ROUNDOFF, Array
 from ..problems.problem import Measure, Problem
 from .softmin.nodes import points
 
-UNIT = 2.0**-53
 PAIRWISE = 128  # terms that numpy adds one by one; longer sums are sums of such sums, in pairs
 LONGEST_SUM = 4096  # terms that an engine adds one by one
 
@@ -48,8 +47,8 @@ def slack(problem: Problem, eps: float, u: Array, v: Array) -> Slack:
     wrapped = np.sqrt(2 * parts * _periods(problem) / eps)
     along = max(sum(problem.domain.shape), sum(problem.codomain.shape))  # axis by axis on grids
     terms = min(along, LONGEST_SUM) + along / LONGEST_SUM
-    sums = UNIT * (min(size, PAIRWISE) + np.log2(size) + 2 * max(logs) + 8)
-    return Slack(UNIT * ((10 + 3 * dim) * parts + 3 * wrapped + terms) + sums, sums)
+    sums = ROUNDOFF * (min(size, PAIRWISE) + np.log2(size) + 2 * max(logs) + 8)
+    return Slack(ROUNDOFF * ((10 + 3 * dim) * parts + 3 * wrapped + terms) + sums, sums)
 
 
 def _largest(values: Array, measure: Measure) -> float:
@@ -68,7 +67,7 @@ def integral(measure: Measure, log_ratio: Array, values: Array, relative: float)
     return shifted.integral(values), relative * shifted.integral(np.abs(values))
 
 
-def balance(problem: Problem, u: Array, v: Array) -> tuple[Array, Array]:
+def equalise(problem: Problem, u: Array, v: Array) -> tuple[Array, Array]:
     """u − α and v + α with equal integrals: the sum over a plan is the same, that of absolute values small."""
     alpha = 0.5 * (problem.mu.integral(u) - problem.nu.integral(v))
     return u - alpha, v + alpha
@@ -136,5 +135,5 @@ def _product_cost(problem: Problem, e: _Missing, e2: _Missing, delta: float) -> 
     centre = middle @ x / middle.sum()
     to_x, to_y = (np.sum((z - centre) ** 2, axis=1) for z in (x, y))
     squares = 0.5 * float(e.most @ to_x + e2.most @ to_y)
-    off = 0.5 * (e.most - e.least) @ np.sqrt(to_x) + UNIT * e.most @ np.abs(x).sum(axis=1)
+    off = 0.5 * (e.most - e.least) @ np.sqrt(to_x) + ROUNDOFF * e.most @ np.abs(x).sum(axis=1)
     return squares + min(squares, float(off * np.sqrt(np.max(to_y, where=e2.most > 0, initial=0.0))))

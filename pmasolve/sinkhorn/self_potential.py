@@ -24,8 +24,8 @@ from .softmin.default import default_engine
 from .softmin.protocol import Softmin
 
 RELAXED = 2 / 3  # ω: 1 − ω and |1 − 2ω| are both ⅓
-ENOUGH = 1e-12  # residual relative to ε at which the iteration ends
-ACCEPTED = 1e-8  # relative residual that rounding may leave where ε is tiny against the potential
+END_RESIDUAL = 1e-12  # residual relative to ε at which the iteration ends
+ACCEPTED_RESIDUAL = 1e-8  # relative residual that rounding may leave where ε is tiny against the potential
 LIMIT = 200  # half steps; some 25 are enough where nothing is wrong
 
 
@@ -56,7 +56,7 @@ class SelfPotential:
     u: Array = field(repr=False)
     accuracy: float
     half_steps: int
-    tolerance: float = ENOUGH
+    tolerance: float = END_RESIDUAL
 
     @property
     def function(self) -> Potential:
@@ -66,7 +66,7 @@ class SelfPotential:
     @property
     def outcome(self) -> Outcome:
         """REACHED, or "stalled" where the residual is above 1e-8 ε and above the tolerance."""
-        if self.accuracy <= max(ACCEPTED, self.tolerance):
+        if self.accuracy <= max(ACCEPTED_RESIDUAL, self.tolerance):
             return REACHED
         return STALLED.advising(
             f"the self-potential of the source is known to {self.accuracy:.2g} ε only, after {self.half_steps} half steps; "
@@ -80,7 +80,7 @@ def self_potential(
     softmin: Softmin | None = None,
     *,
     start: Array | None = None,
-    tolerance: float = ENOUGH,
+    tolerance: float = END_RESIDUAL,
 ) -> SelfPotential:
     """The self-potential of a measure on its nodes; each half step is one pass of the engine.
 
@@ -117,7 +117,7 @@ def self_potential(
         change = half_step(forward, measure, u, eps) - u
         before, residual = residual, float(np.max(np.abs(change))) / eps
         u, count = u + RELAXED * change, count + 1
-        stuck = residual >= before and residual < ACCEPTED  # the rest is rounding
+        stuck = residual >= before and residual < ACCEPTED_RESIDUAL  # the rest is rounding
         if residual <= tolerance or stuck or not np.isfinite(residual):
             break
     return SelfPotential(measure, eps, u, residual, count, tolerance)

@@ -43,7 +43,7 @@ class Taken:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class SinkhornStep:
     """Steps of length η for one problem, ε and objective.
 
     Parameters

@@ -19,11 +19,11 @@ from .iteration import Sinkhorn
 from .softmin.clouds.blocks import TILE
 from .softmin.clouds.pairs import PairCosts
 
-CUT = 28.0  # nats: a pair this far below the mass of its target is left out
-MOST = 1 << 24  # places of a table: 64 MB while it is made
-SAMPLED, ROOM = 4, 0.9  # tiles looked at first, and the share of the places that they may take
-LOST = 1e-3  # of the mass: what a table may lack
-FLATTEST = 1e-13  # of I − P: below is rounding
+CUT_NATS = 28.0  # nats: a pair this far below the mass of its target is left out
+MOST_PLACES = 1 << 24  # places of a table: 64 MB while it is made
+SAMPLED_TILES, ROOM = 4, 0.9  # tiles looked at first, and the share of the places that they may take
+LACKED_MASS = 1e-3  # of the mass: what a table may lack
+ROUNDED_DEFECT = 1e-13  # of I − P: below is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Truncated:
     def conditioner(self) -> Diagonal:
         """The inverse of the diagonal of I − P: small for a point whose partners are its own."""
         kept = self.plan.multiply(self.back.T).sum(axis=1) / self.masses
-        return Diagonal(1.0 / np.maximum(1.0 + self.damping - kept, FLATTEST))
+        return Diagonal(1.0 / np.maximum(1.0 + self.damping - kept, ROUNDED_DEFECT))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +87,8 @@ def pair_costs(problem: Problem) -> PairCosts | None:
 def truncated(flow: Sinkhorn, costs: PairCosts, u: Array, v: Array) -> Truncated | None:
     """The table of the plan of (u, v), v the half step of u; None where too many pairs matter."""
     mu, nu, eps = flow.problem.mu, flow.problem.nu, flow.eps
-    height, level, most = eps * mu.log_density - u, CUT * eps - v, max(1, MOST // v.size)
-    some = costs.target.order[: TILE * SAMPLED]  # neighbours: cheap, and enough to turn back early
+    height, level, most = eps * mu.log_density - u, CUT_NATS * eps - v, max(1, MOST_PLACES // v.size)
+    some = costs.target.order[: TILE * SAMPLED_TILES]  # neighbours: cheap, and enough to turn back early
     sample = np.full(v.size, -np.inf)
     sample[some] = level[some]
     if costs.below(height, sample, most).size > ROOM * most * some.size < ROOM * u.size * some.size:
@@ -97,7 +97,7 @@ def truncated(flow: Sinkhorn, costs: PairCosts, u: Array, v: Array) -> Truncated
     mass = np.exp((height[arcs.rows] - v[arcs.columns] - arcs.costs) / eps + nu.log_density[arcs.columns])
     columns = np.bincount(arcs.columns, mass, v.size)
     rows = np.bincount(arcs.rows, mass, u.size)
-    if not (rows > 0).all() or np.sum(np.abs(columns - np.exp(nu.log_density))) > LOST:
+    if not (rows > 0).all() or np.sum(np.abs(columns - np.exp(nu.log_density))) > LACKED_MASS:
         return None
     plan = csr_array((mass, (arcs.rows, arcs.columns)), (u.size, v.size))
     back = csr_array((mass / columns[arcs.columns], (arcs.columns, arcs.rows)), (v.size, u.size))

@@ -10,17 +10,17 @@ from typing import Any
 
 from ...machine.arrays import shown
 from ...machine.extras import extra
-from .libraries import Library, OneDevice
+from .libraries import ArrayLibrary, OneDevice
 from .sharded import sharded_over
 
 
-def library_of(device: Any) -> Library:
+def library_of(device: Any) -> ArrayLibrary:
     """The library that a device belongs to.
 
     Parameters
     ----------
     device : "cuda", "cuda:1", "cpu" or whatever else torch calls one, or a ``torch.device``; a device of JAX, or one of its meshes
-        of one axis; or a `Library`.
+        of one axis; or a `ArrayLibrary`.
 
     Raises
     ------
@@ -35,13 +35,18 @@ def library_of(device: Any) -> Library:
     if hasattr(device, "to_columns"):
         return device
     owner = type(device).__module__.partition(".")[0]
-    makers: dict[str, Callable[[Any], Library]] = {"builtins": _torch, "torch": _torch, "jax": _jax, "jaxlib": _jax}
+    makers: dict[str, Callable[[Any], ArrayLibrary]] = {
+        "builtins": _torch,
+        "torch": _torch,
+        "jax": _jax,
+        "jaxlib": _jax,
+    }
     if owner not in makers or (owner == "builtins" and not isinstance(device, str)):
         raise ValueError(f"device={shown(device)}: give a device of torch, as 'cuda', or a device or a mesh of JAX")
     return makers[owner](device)
 
 
-def _torch(device: Any) -> Library:
+def _torch(device: Any) -> ArrayLibrary:
     with extra("gpu"):
         from array_api_compat import torch
     try:
@@ -55,7 +60,7 @@ def _torch(device: Any) -> Library:
     return OneDevice(torch, f"torch on {device}", {"device": device})
 
 
-def _jax(device: Any) -> Library:
+def _jax(device: Any) -> ArrayLibrary:
     import jax
 
     return sharded_over(jax, device)

@@ -14,12 +14,12 @@ from ...problems.densities import Analytic, Function, Sampled, Shifted
 from ...problems.problem import Problem
 from ...problems.vanishing import MinusLog
 from .formulas import evaluated
-from .libraries import Library
+from .libraries import ArrayLibrary
 
 AGREE = 1e-12  # of their size: values here and there, in the trial
 TRIED = 64  # points
 GOLDEN = 0.5 * (5**0.5 - 1)
-Points = Sequence[Any]
+Coordinates = Sequence[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Ported:
     ``data`` are arrays of NumPy that every device gets whole, since compiled work must not hold large ones.
     """
 
-    at: Callable[[Library, Sequence[Any], Points], Any]
+    at: Callable[[ArrayLibrary, Sequence[Any], Coordinates], Any]
     data: tuple[Array, ...] = ()
 
 
@@ -47,7 +47,7 @@ def _(density: Analytic) -> Ported:
     return Ported(lambda library, data, points: _formula(density.formula, points, library) + density.shift)
 
 
-def _formula(formula: Callable[..., Any], points: Points, library: Library) -> Any:
+def _formula(formula: Callable[..., Any], points: Coordinates, library: ArrayLibrary) -> Any:
     if isinstance(formula, MinusLog):
         return -library.xp.log(evaluated(formula.density, points, library))
     return evaluated(formula, points, library)
@@ -63,7 +63,7 @@ def _(density: Shifted) -> Ported:
 def _(density: Sampled) -> Ported:
     grid, degree = density.grid, density.degree
 
-    def some(library: Library, flat: Any, points: Points) -> Any:
+    def some(library: ArrayLibrary, flat: Any, points: Coordinates) -> Any:
         """∑ coefficients times B-splines, over the (degree + 1)^dim nodes near each point."""
         sides = zip(points, grid.spacing, grid.shape, strict=True)
         axes = [(*_near(library.xp, x / h, degree), n) for x, h, n in sides]
@@ -94,7 +94,7 @@ def _near(xp: Any, index: Any, degree: int) -> tuple[Any, Any]:
     return xp.astype(first, xp.int64) - degree // 2, xp.stack(weights)
 
 
-def tried(problem: Problem, library: Library) -> None:
+def tried(problem: Problem, library: ArrayLibrary) -> None:
     """Evaluate both densities at some points on the device and on the processor.
 
     Raises
@@ -116,7 +116,7 @@ def tried(problem: Problem, library: Library) -> None:
             )
 
 
-def _once(density: Function, points: Array, library: Library) -> Array:
+def _once(density: Function, points: Array, library: ArrayLibrary) -> Array:
     there = ported(density.at)
 
     def work(data: Sequence[Any], points: Any) -> Any:

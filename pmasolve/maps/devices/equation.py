@@ -11,25 +11,25 @@ from typing import Any
 
 from ...problems.problem import Problem
 from .densities import Ported, ported
-from .libraries import Library
-from .spectral import Spectral
+from .libraries import ArrayLibrary
+from .spectral import SpectralDerivatives
 
 
 @dataclass(frozen=True, eq=False)
 class Equation:
     """The work of each device on one grid."""
 
-    spectral: Spectral
+    spectral: SpectralDerivatives
     source: Ported
     target: Ported
 
     @classmethod
-    def of(cls, problem: Problem, library: Library) -> Equation:
+    def of(cls, problem: Problem, library: ArrayLibrary) -> Equation:
         """The equation of a problem on its own grid."""
-        return cls(Spectral(problem.domain, library), ported(problem.source.at), ported(problem.target.at))
+        return cls(SpectralDerivatives(problem.domain, library), ported(problem.source.at), ported(problem.target.at))
 
     @property
-    def library(self) -> Library:
+    def library(self) -> ArrayLibrary:
         """Whose arrays these are."""
         return self.spectral.library
 
@@ -60,7 +60,7 @@ class Equation:
         r = self.spectral.forward(values)
         r = xp.where(inverse > 0, r, 0.0 * r)
         summed, size = self.library.summed, abs(values)
-        energy, square = self._energy(r, inverse), summed(xp.sum(self.spectral.weight * _squares(xp, r)))
+        energy, square = self._energy(r, inverse), summed(xp.sum(self.spectral.weight * _sum_of_squares(xp, r)))
         numbers = summed(xp.sum(bad * 1.0)), summed(xp.sum(size)), self.library.most(xp.max(size / det))
         return r, A, xp.stack([*numbers, energy, square])
 
@@ -72,7 +72,7 @@ class Equation:
         """p = Pr + βp, q = −div(A∇p), p·q."""
         xp, library = self.library.xp, self.library
         p = inverse * r + beta * p
-        flux = _products(A, list(self.spectral.values(p, self.spectral.gradient)))
+        flux = _matrix_times(A, list(self.spectral.values(p, self.spectral.gradient)))
         mean = library.summed(xp.sum(A[0])) / self.spectral.grid.size
         q = mean * unseen * p - self.spectral.divergence(flux)
         dot = self.spectral.weight * (xp.real(p) * xp.real(q) + xp.imag(p) * xp.imag(q))
@@ -85,7 +85,7 @@ class Equation:
 
     def _energy(self, r: Any, inverse: Any) -> Any:
         xp = self.library.xp
-        return self.library.summed(xp.sum(self.spectral.weight * inverse * _squares(xp, r)))
+        return self.library.summed(xp.sum(self.spectral.weight * inverse * _sum_of_squares(xp, r)))
 
     def _density(self, density: Ported, data: Sequence[Any], displacement: Sequence[Any]) -> Any:
         """e^{−g} at x + displacement, of the shape of this device's values."""
@@ -100,7 +100,7 @@ class Equation:
         return xp.reshape(xp.exp(-density.at(library, data, points)), zero.shape)
 
 
-def _squares(xp: Any, r: Any) -> Any:
+def _sum_of_squares(xp: Any, r: Any) -> Any:
     return xp.real(r) ** 2 + xp.imag(r) ** 2
 
 
@@ -122,6 +122,6 @@ def _matrices(H: list[Any]) -> tuple[Any, Any, list[Any]]:
 ROWS = {1: [[0]], 2: [[0, 1], [1, 2]], 3: [[0, 1, 2], [1, 3, 4], [2, 4, 5]]}  # of a symmetric matrix, packed
 
 
-def _products(A: Any, v: Sequence[Any]) -> list[Any]:
+def _matrix_times(A: Any, v: Sequence[Any]) -> list[Any]:
     """A times v."""
     return [sum(A[k] * part for k, part in zip(row, v, strict=True)) for row in ROWS[len(v)]]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from .libraries import Library
+from .libraries import ArrayLibrary
 
 RENAMED = {  # NumPy's own names → the array API's
     "power": "pow",
@@ -29,7 +29,7 @@ class Foreign(NDArrayOperatorsMixin):
     """An array of another library that NumPy's functions and all operators take."""
 
     array: Any
-    library: Library
+    library: ArrayLibrary
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -90,7 +90,7 @@ class Foreign(NDArrayOperatorsMixin):
         return value
 
 
-def evaluated(formula: Callable[..., Any], points: Sequence[Any], library: Library) -> Any:
+def evaluated(formula: Callable[..., Any], points: Sequence[Any], library: ArrayLibrary) -> Any:
     """formula(x, y, …) at coordinates (n,) in the library's arrays: (n,).
 
     Raises

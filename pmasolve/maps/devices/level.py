@@ -13,18 +13,18 @@ from ...machine.arrays import shown
 from ...problems.grids import Torus
 from ...problems.problem import Problem
 from ..elliptic import Solve, conjugate_gradients
-from ..level import REFUSED, Level, State
-from ..newton import Levels
+from ..level import REFUSED_STATE, Level, NewtonState
+from ..newton import LevelFactory
 from .choice import library_of
 from .densities import tried
 from .equation import Equation
-from .libraries import Library
+from .libraries import ArrayLibrary
 
 
 class DeviceLevel:
     """The equation, with its arrays on the device; coefficients come to the processor from grid to grid and at the end."""
 
-    def __init__(self, problem: Problem, library: Library) -> None:
+    def __init__(self, problem: Problem, library: ArrayLibrary) -> None:
         library = library.on(problem.domain)
         self.problem, self.grid, self.library = problem, problem.domain, library
         self._equation = equation = Equation.of(problem, library)
@@ -73,7 +73,7 @@ class DeviceLevel:
         level.coefficients = np.array(self.fetched)
         return level
 
-    def begin(self) -> State:
+    def begin(self) -> NewtonState:
         """Evaluate where the level stands."""
         return self._look(self.coefficients)
 
@@ -83,12 +83,12 @@ class DeviceLevel:
 
     def correct(self, forcing: float, limit: int) -> Solve:
         """Newton's direction, to a relative residual ``forcing``; the residual is lost."""
-        iterates = _Iterates(self)
+        iterates = _DeviceIterates(self)
         solve = conjugate_gradients(iterates, self.grid.size, forcing, limit)
         self._direction, self._r, self._A = iterates.x, None, None
         return solve
 
-    def move(self, t: float) -> State:
+    def move(self, t: float) -> NewtonState:
         """Evaluate a step t along that direction."""
         self._trial = self.coefficients - t * self._direction
         return self._look(self._trial)
@@ -107,17 +107,17 @@ class DeviceLevel:
         """What second derivatives multiply the fastest wave by."""
         return float(sum(np.max(k**2) for k in self._equation.spectral.waves))
 
-    def _look(self, coefficients: Any) -> State:
+    def _look(self, coefficients: Any) -> NewtonState:
         self._r, self._A, numbers = self._evaluate(coefficients, self._mu, self._symbols[0], self._data)
         bad, total, worst, energy, square = self.library.fetch(numbers).tolist()
         if bad:
-            return REFUSED
+            return REFUSED_STATE
         size, volume = self.grid.size, self.grid.volume
         dual, defect = np.sqrt(energy / size * volume), np.sqrt(square / size) * volume
-        return State(total / size * volume, worst, float(dual), float(defect))
+        return NewtonState(total / size * volume, worst, float(dual), float(defect))
 
 
-class _Iterates:
+class _DeviceIterates:
     """`Iterates` on a device."""
 
     def __init__(self, level: DeviceLevel) -> None:
@@ -136,7 +136,7 @@ class _Iterates:
         return float(rho)
 
 
-def levels_on(device: Any, problem: Problem, space: Space) -> Levels:
+def levels_on(device: Any, problem: Problem, space: Space) -> LevelFactory:
     """What makes levels on a device, see `library_of`.
 
     Raises

@@ -14,11 +14,11 @@ import numpy as np
 
 from ...problems.grids import Grid
 
-Work = Callable[..., Any]
-BLOCK = 1 << 20  # points
+ArrayFunction = Callable[..., Any]
+POINTS_AT_ONCE = 1 << 20  # points
 
 
-class Library(Protocol):
+class ArrayLibrary(Protocol):
     """Arrays of one library on its device, or shared out among several."""
 
     xp: Any  # its functions, by the names of the array API
@@ -28,7 +28,7 @@ class Library(Protocol):
         """Raise ``ValueError`` for a grid that the devices cannot share."""
         ...
 
-    def on(self, grid: Grid) -> Library:
+    def on(self, grid: Grid) -> ArrayLibrary:
         """What calculates on a grid of the cascade: this, or one of the devices where they cannot share it."""
         ...
 
@@ -44,7 +44,7 @@ class Library(Protocol):
         """All of an array, as one of NumPy."""
         ...
 
-    def compiled(self, work: Work, takes: Sequence[str], gives: Sequence[str] | str) -> Work:
+    def compiled(self, work: ArrayFunction, takes: Sequence[str], gives: Sequence[str] | str) -> ArrayFunction:
         """Work on arrays of the kinds ``takes``, with results of the kinds ``gives``, as each device does its share."""
         ...
 
@@ -60,7 +60,7 @@ class Library(Protocol):
         """This device's share of what every device has, along an axis."""
         ...
 
-    def pointwise(self, work: Work, points: Sequence[Any]) -> Any:
+    def pointwise(self, work: ArrayFunction, points: Sequence[Any]) -> Any:
         """Values (n,) of work that makes many arrays from coordinates (n,), in little memory."""
         ...
 
@@ -88,7 +88,7 @@ class OneDevice:
     def admit(self, grid: Grid) -> None:
         """Every grid."""
 
-    def on(self, grid: Grid) -> Library:
+    def on(self, grid: Grid) -> ArrayLibrary:
         """The one device there is."""
         return self
 
@@ -104,7 +104,7 @@ class OneDevice:
         """By way of the processor."""
         return np.asarray(array.cpu() if hasattr(array, "cpu") else array)
 
-    def compiled(self, work: Work, takes: Sequence[str], gives: Sequence[str] | str) -> Work:
+    def compiled(self, work: ArrayFunction, takes: Sequence[str], gives: Sequence[str] | str) -> ArrayFunction:
         """The work itself."""
         return work
 
@@ -120,10 +120,10 @@ class OneDevice:
         """All of it."""
         return array
 
-    def pointwise(self, work: Work, points: Sequence[Any]) -> Any:
+    def pointwise(self, work: ArrayFunction, points: Sequence[Any]) -> Any:
         """Block by block."""
         size = points[0].shape[0]
-        parts = [work([x[begin : begin + BLOCK] for x in points]) for begin in range(0, size, BLOCK)]
+        parts = [work([x[begin : begin + POINTS_AT_ONCE] for x in points]) for begin in range(0, size, POINTS_AT_ONCE)]
         return self.xp.concat(parts) if len(parts) > 1 else parts[0]
 
     def added(self, count: int, term: Callable[[Any], Any]) -> Any:

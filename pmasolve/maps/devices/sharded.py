@@ -13,7 +13,7 @@ import numpy as np
 
 from ...machine.arrays import shown
 from ...problems.grids import Grid
-from .libraries import Work
+from .libraries import ArrayFunction
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Sharded:
         """From all devices."""
         return np.asarray(array)
 
-    def compiled(self, work: Work, takes: Sequence[str], gives: Sequence[str] | str) -> Work:
+    def compiled(self, work: ArrayFunction, takes: Sequence[str], gives: Sequence[str] | str) -> ArrayFunction:
         """One program for all devices."""
         there = tuple(map(self._spec, takes))
         back = self._spec(gives) if isinstance(gives, str) else tuple(map(self._spec, gives))
@@ -92,7 +92,7 @@ class Sharded:
         size = whole.shape[axis] // self.count
         return self.jax.lax.dynamic_slice_in_dim(whole, self.jax.lax.axis_index(self.axis) * size, size, axis)
 
-    def pointwise(self, work: Work, points: Sequence[Any]) -> Any:
+    def pointwise(self, work: ArrayFunction, points: Sequence[Any]) -> Any:
         """The compiler fuses it."""
         return work(points)
 

@@ -17,17 +17,17 @@ import numpy as np
 from ...calculus.hessians import packed
 from ...calculus.series import signs_of, solid, wavenumbers_of
 from ...problems.grids import Grid
-from .libraries import Library
+from .libraries import ArrayLibrary
 
-Orders = tuple[int, int, int]
+OrdersInSpace = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Spectral:
+class SpectralDerivatives:
     """Derivatives on one torus; arrays are those of ``library``, on each device its own share of them."""
 
     grid: Grid
-    library: Library
+    library: ArrayLibrary
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
@@ -57,7 +57,7 @@ class Spectral:
         """Coefficients of values."""
         return self._first(self._halfway(values))
 
-    def values(self, coefficients: Any, orders: Sequence[Orders]) -> Iterator[Any]:
+    def values(self, coefficients: Any, orders: Sequence[OrdersInSpace]) -> Iterator[Any]:
         """Derivatives of the series, in the order given; those that agree on the first axes and are neighbours share transforms."""
         for first, branches in groupby(orders, key=lambda order: order[0]):
             planes = self._planes(self._times(coefficients, 0, first))
@@ -67,12 +67,12 @@ class Spectral:
                     yield self.library.xp.fft.irfft(self._times(rows, 2, order[2]), n=self.shape[2], axis=2)
 
     @cached_property
-    def gradient(self) -> list[Orders]:
+    def gradient(self) -> list[OrdersInSpace]:
         """First derivatives, along each axis that there is."""
         return [tuple(int(i == axis) for i in range(3)) for axis in self.axes]
 
     @cached_property
-    def hessian(self) -> list[Orders]:
+    def hessian(self) -> list[OrdersInSpace]:
         """Second derivatives, packed by rows of the upper triangle."""
         units = np.array(self.gradient)
         return [tuple((units[i] + units[j]).tolist()) for i, j in packed(self.grid.dim)]

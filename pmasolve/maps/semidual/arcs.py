@@ -20,23 +20,21 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ...machine.arrays import Array
+from ...machine.arrays import Array, Indices, Integers
 from ...machine.threads import in_blocks
 from ...problems.grids import Grid
-from ..simplex import Arcs, Indices
+from ..simplex import Arcs
 from .c_transform import INTEGER, OUT, Quanta, lowest
 
-Integers = NDArray[np.int64]
-
-FINE = 1 << 16  # parts of a unit in which potentials are counted that are not whole
+POTENTIAL_PARTS = 1 << 16  # parts of a unit in which potentials are counted that are not whole
 RANGE = 8  # potentials farther below the greatest one than so many times the greatest cost are at no minimum
-SMALL = 1 << 35  # costs up to it: sums over a path through all nodes are exact in float64 too
+EXACT_COSTS = 1 << 35  # costs up to it: sums over a path through all nodes are exact in float64 too
 PATHS = 2.0**-44  # of the greatest cost: what sums over paths lose
 EFFORT = 16  # of finding the pairs of a node, against that of plain loops: when to use threads
 
 
 @dataclass(frozen=True, eq=False)
-class Whole:
+class WholeCosts:
     """Costs between the nodes that have mass, ½ dist², in units of ``unit``; see `simplex.Costs`.
 
     Attributes
@@ -57,24 +55,24 @@ class Whole:
     rounding: float
 
     @classmethod
-    def of(cls, grid: Grid, mu: Array, nu: Array) -> Whole:
+    def of(cls, grid: Grid, mu: Array, nu: Array) -> WholeCosts:
         """Between the nodes where densities are positive."""
         h = [Fraction(length) / n for length, n in zip(grid.lengths, grid.shape, strict=True)]
         squares = [hj**2 / h[0] ** 2 for hj in h]
         common = lcm(*(r.denominator for r in squares))
         A, unit, rounding = tuple(int(r * common) for r in squares), float(h[0] ** 2 / (2 * common)), OUT
-        if _farthest(grid, A) > SMALL:
+        if _farthest(grid, A) > EXACT_COSTS:
             quanta = Quanta.of(grid, RANGE * sum(length**2 for length in grid.lengths))
             A, unit = quanta.A, quanta.unit
             rounding += max(float(r * A[0] / a - 1) if a else np.inf for r, a in zip(squares, A, strict=True))
         room = 2**INTEGER // (8 * max(grid.shape) * RANGE * _farthest(grid, A))
-        fine = min(1 << max(room.bit_length() - 1, 0), FINE)
+        fine = min(1 << max(room.bit_length() - 1, 0), POTENTIAL_PARTS)
         return cls(grid, *(np.flatnonzero(mass > 0) for mass in (mu, nu)), unit, A, fine, rounding)
 
     @property
     def step(self) -> float:
         """The least difference of potentials; where costs have more digits than sums over paths leave exact, roundings of those."""
-        return max(1.0 / self.fine, PATHS * self.farthest if self.farthest > SMALL else 0.0)
+        return max(1.0 / self.fine, PATHS * self.farthest if self.farthest > EXACT_COSTS else 0.0)
 
     @property
     def farthest(self) -> float:
@@ -102,9 +100,9 @@ class Whole:
         return Arcs(self._numbers[x], np.searchsorted(self.targets, y), costs / self.fine)
 
     @cached_property
-    def swapped(self) -> Whole:
+    def swapped(self) -> WholeCosts:
         """Sources and targets exchanged."""
-        return Whole(self.grid, self.targets, self.sources, self.unit, self.A, self.fine, self.rounding)
+        return WholeCosts(self.grid, self.targets, self.sources, self.unit, self.A, self.fine, self.rounding)
 
     @cached_property
     def _numbers(self) -> Indices:

@@ -23,7 +23,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 from ...machine.arrays import Array
 from ...problems.grids import Grid
 from .multigrid import Multigrid
-from .plans import Plan, log_mass, plan, soft
+from .plans import ConditionalPlan, log_masses, plan, soft
 
 Note = Callable[[Mapping[str, float]], None]
 
@@ -32,7 +32,7 @@ FAR, WORTH = (
     0.1,
     0.8,
 )  # Σ|μ − a|/N beyond which Sinkhorn iterations are taken, while they leave less than this part of it
-SHORTEST = 1 / 16  # a shorter step gains no more than a Sinkhorn iteration
+SHORTEST_ASCENT = 1 / 16  # a shorter step gains no more than a Sinkhorn iteration
 KRYLOV_STEPS = 15  # more goes into directions whose steps are cut short
 FORCING = 0.5
 LEAST_DAMPING = 0.05
@@ -61,7 +61,7 @@ class Iterate:
     """
 
     F: Array
-    plan: Plan | None
+    plan: ConditionalPlan | None
     value: float
     marginal: Array
     l1: float
@@ -75,7 +75,7 @@ class Iterate:
 
 def iterate(masses: Masses, F: Array, eps: float) -> Iterate:
     """The plan of F: soft transform, marginal."""
-    here = plan(masses.grid, F + log_mass(masses.mu), eps)
+    here = plan(masses.grid, F + log_masses(masses.mu), eps)
     a = here.adjoint(masses.nu)
     value = float(np.mean(F * masses.mu) - np.mean(here.value * masses.nu))
     return Iterate(F, here, value, a, float(np.mean(np.abs(masses.mu - a))))
@@ -88,7 +88,7 @@ def ascent(masses: Masses, F: Array, eps: float, note: Note) -> Iterator[Iterate
     while True:
         yield here
         if here.plan is None:
-            here.plan = plan(masses.grid, here.F + log_mass(masses.mu), eps)
+            here.plan = plan(masses.grid, here.F + log_masses(masses.mu), eps)
         direction, krylov = _direction(masses, here, damping)
         here, length = _step(masses, here, direction, eps)
         damping = _damping(damping, length)
@@ -145,7 +145,7 @@ def _direction(masses: Masses, here: Iterate, damping: float) -> tuple[Array, in
     return d.reshape(grid.shape), count
 
 
-def _spread(masses: Masses, coupling: Plan) -> Array:
+def _spread(masses: Masses, coupling: ConditionalPlan) -> Array:
     """∫P(x|y) Var(x_j|y) dν(y) at each x, in units of the nodes: the conductivity of S along each axis."""
     grid, one = masses.grid, np.ones(masses.grid.shape)
     out = np.empty((grid.dim, *grid.shape))
@@ -161,9 +161,9 @@ def _step(masses: Masses, here: Iterate, direction: Array, eps: float) -> tuple[
     slope = float(np.mean(direction * (masses.mu - here.marginal)))
     dG, G = here.plan.expect(direction), here.leave()
     t = 1.0
-    while t >= SHORTEST and slope > 0:
+    while t >= SHORTEST_ASCENT and slope > 0:
         trial = G - t * dG
-        F = -soft(masses.grid, trial + log_mass(masses.nu), eps)
+        F = -soft(masses.grid, trial + log_masses(masses.nu), eps)
         if float(np.mean(F * masses.mu) + np.mean(trial * masses.nu)) >= here.value + ARMIJO * t * slope:
             return iterate(masses, F, eps), t
         t *= 0.5
@@ -171,4 +171,4 @@ def _step(masses: Masses, here: Iterate, direction: Array, eps: float) -> tuple[
 
 
 def _from_target(masses: Masses, G: Array, eps: float) -> Iterate:
-    return iterate(masses, -soft(masses.grid, G + log_mass(masses.nu), eps), eps)
+    return iterate(masses, -soft(masses.grid, G + log_masses(masses.nu), eps), eps)

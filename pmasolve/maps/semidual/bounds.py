@@ -19,15 +19,14 @@ from math import nextafter
 import numpy as np
 from numpy.typing import NDArray
 
-from ...machine.arrays import Array
+from ...machine.arrays import ROUNDOFF, Array
 from ...machine.exponentials import jit
 from ...problems.grids import Grid
 from .c_transform import c_transform
-from .flows import OPERATIONS, Network
-from .plans import Plan
+from .flows import OPERATIONS, GridNetwork
+from .plans import ConditionalPlan
 
-ULP = 2.0**-53
-ENOUGH = 1e-4  # of gap W₂²/h²: mass that may jump over tens of cells
+JUMPING_GAP = 1e-4  # of gap W₂²/h²: mass that may jump over tens of cells
 
 
 def lower_bound(grid: Grid, mu: Array, nu: Array, F: Array) -> tuple[float, Array]:
@@ -35,7 +34,7 @@ def lower_bound(grid: Grid, mu: Array, nu: Array, F: Array) -> tuple[float, Arra
     G = c_transform(grid, F)
     F = c_transform(grid, G)
     dual = _mass_integral(F, mu) + _mass_integral(G, nu)
-    slack = 8 * ULP * (float(np.max(np.abs(F))) + float(np.max(np.abs(G))))
+    slack = 8 * ROUNDOFF * (float(np.max(np.abs(F))) + float(np.max(np.abs(G))))
     return max(nextafter(2 * (dual - slack), -np.inf), 0.0), F
 
 
@@ -59,7 +58,7 @@ def _sum(values):
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class PlanMoments:
     """The marginal a of a plan ν(y)P(x|y) on x, and of x − y given x, in nodes: means, (dim, *shape), and mean squares in dist²."""
 
     marginal: Array
@@ -67,7 +66,7 @@ class Moments:
     square: Array
 
     @classmethod
-    def of(cls, plan: Plan, nu: Array) -> Moments:
+    def of(cls, plan: ConditionalPlan, nu: Array) -> PlanMoments:
         """By the adjoint of the plan."""
         grid, a = plan.grid, plan.adjoint(nu)
         mean, square = np.empty((grid.dim, *grid.shape)), np.zeros(grid.shape)
@@ -93,17 +92,17 @@ class Repair:
     l1: float
 
 
-def upper_bound(plan: Plan, mu: Array, nu: Array, gap: float = 1e-3) -> Repair:
+def upper_bound(plan: ConditionalPlan, mu: Array, nu: Array, gap: float = 1e-3) -> Repair:
     """Cost of the plan repaired to the source marginal, a number ≥ W₂² between Σμδ and Σνδ; ``gap`` as for `repaired`."""
     mu = mu / mu.sum()
-    return repaired(plan.grid, Moments.of(plan, nu / nu.sum()), mu, Network(plan.grid, mu * mu.size), gap)
+    return repaired(plan.grid, PlanMoments.of(plan, nu / nu.sum()), mu, GridNetwork(plan.grid, mu * mu.size), gap)
 
 
-def repaired(grid: Grid, moments: Moments, mu: Array, network: Network, gap: float) -> Repair:
+def repaired(grid: Grid, moments: PlanMoments, mu: Array, network: GridNetwork, gap: float) -> Repair:
     """`upper_bound` from a plan's moments; mass that costs less than a small part of the ``gap`` is left to jumps."""
     h, cost, a, mean = np.array(grid.spacing), moments.cost, moments.marginal.copy(), moments.mean.copy()
     l1 = float(np.sum(np.abs(a - mu)))
-    carried, steps = network.carry(a, mean, mu, ENOUGH * gap * cost / max(h) ** 2)
+    carried, steps = network.carry(a, mean, mu, JUMPING_GAP * gap * cost / max(h) ** 2)
     order = curve(grid.shape)
     index = np.stack(np.unravel_index(order, grid.shape)).T.astype(np.float64)
     periods = np.array((0,) * grid.dim if grid.reflects else grid.shape, dtype=np.float64)
@@ -114,7 +113,7 @@ def repaired(grid: Grid, moments: Moments, mu: Array, network: Network, gap: flo
     farthest = diameter(grid)
     moved, moduli = moved + carried, moduli + steps * max(h) * sum(grid.lengths)
     rounding = terms * (cost + 4 * farthest) + (terms + 2 * grid.size) * moduli
-    upper = cost + moved + lost * farthest + ULP * rounding
+    upper = cost + moved + lost * farthest + ROUNDOFF * rounding
     return Repair(cost, nextafter(upper, np.inf), l1)
 
 
@@ -152,7 +151,7 @@ def _moves(index, periods, left, mean, squares, stack):
                 modulus += squares[j] * (d * d + 2.0 * abs(d * mean[giver, j]))
             total += mass * cost
             moduli += mass * modulus
-            lost += (left[giver] - left[taker]) * ULP
+            lost += (left[giver] - left[taker]) * ROUNDOFF
             left[giver] -= mass
             left[taker] += mass
             if left[other] == 0.0:

@@ -18,16 +18,13 @@ from math import ceil, floor, log2
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-from ...machine.arrays import Array
+from ...machine.arrays import Array, Integers
 from ...machine.threads import in_blocks
 from ...problems.grids import Grid
 
-Integers = NDArray[np.int64]
-
 INTEGER = 62  # bits of a product of two int64 numbers
-EXACT = 51  # bits of the whole numbers; float64 has 53
+EXACT_BITS = 51  # bits of the whole numbers; float64 has 53
 CANDIDATES = 1 << 16  # units among which the one that divides the A's best is chosen
 OUT = 2.0**-50  # relative, more than the roundings of the unit and of one division or product by it
 
@@ -45,7 +42,7 @@ class Quanta:
 
         With k² ≤ (3n/2)², numbers stay below 2 max|F| + 3 Σ L², and differences of two, times 2n, below 2⁶³.
         """
-        bits = min(EXACT, INTEGER - 1 - ceil(log2(max(grid.shape))))
+        bits = min(EXACT_BITS, INTEGER - 1 - ceil(log2(max(grid.shape))))
         half = 0.5 * grid.spacing[0] ** 2
         most = floor(half * 2.0**bits / (4.0 * largest + 6.0 * sum(length**2 for length in grid.lengths)))
         if most < 1:

@@ -17,19 +17,19 @@ from ...machine.progress import progress_bar
 from ...problems.grids import Grid
 from ...problems.outcomes import INTERRUPTED, REACHED, Outcome
 from .ascent import FAR, Iterate, Masses, Note, ascend, ascent
-from .bounds import Moments, lower_bound
+from .bounds import PlanMoments, lower_bound
 from .interval import EQUAL, GAP_NOT_REACHED, Best, SemiDualResult, identity
 from .levels import cascade, prolonged
 
-HALF, WORTH_IT = 0.5, 0.75  # q, and that below which the finest grid does not begin at 1
-LEAST = 0.354  # q at which it begins at the least
-COARSE = 4.0  # times the marginal error of the finest grid, on others
-WIDE = 16.0  # q on the coarsest grid at the start, where ε is of the order of the squared diameter
+HALF_Q, WORTH_IT = 0.5, 0.75  # q, and that below which the finest grid does not begin at 1
+LEAST_Q = 0.354  # q at which it begins at the least
+COARSE_ERROR = 4.0  # times the marginal error of the finest grid, on others
+COARSEST_Q = 16.0  # q on the coarsest grid at the start, where ε is of the order of the squared diameter
 STEEP = (
     2.6  # power of q with which falls what a plan costs more than W₂²: 2 for wide plans, more where it holds few nodes
 )
 SHARE = 0.45  # of the gap, for that excess
-NARROW = 0.9  # of the gap: an excess that leaves room for a repair
+REPAIRABLE = 0.9  # of the gap: an excess that leaves room for a repair
 HOPELESS = 10.0  # gaps: an excess that the next q will not take away, so that each potential counts
 
 
@@ -120,16 +120,16 @@ def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: floa
 
 def _at(masses: Masses, F: Array, q: float, tolerance: float, settings: SemiDual, note: Note) -> tuple[Array, Iterate]:
     """Newton at one q: F in units of dist², and the iterate."""
-    eps = _eps(masses.grid, q)
+    eps = _eps_on(masses.grid, q)
     here = ascend(masses, F / eps, eps, tolerance, settings.steps, note)
     return eps * here.F, here
 
 
 def _coarse(masses: Masses, F: Array | None, settings: SemiDual, note: Note) -> tuple[Array, Iterate]:
     """F in units of dist² at q = 1 on a coarse grid, and the iterate; without a start ε falls by factors of 4 to there."""
-    q, F = (1.0, F) if F is not None else (WIDE, np.zeros(masses.grid.shape))
+    q, F = (1.0, F) if F is not None else (COARSEST_Q, np.zeros(masses.grid.shape))
     while True:
-        F, here = _at(masses, F, q, COARSE * settings.marginal if q <= 1 else FAR, settings, note)
+        F, here = _at(masses, F, q, COARSE_ERROR * settings.marginal if q <= 1 else FAR, settings, note)
         if q <= 1:
             return F, here
         q *= 0.5
@@ -142,15 +142,15 @@ def _before_last(
 
     Where that is small the potential is taken to ½ on this grid, which is q = 1 on the finest.
     """
-    eps = _eps(masses.grid, 1.0)
+    eps = _eps_on(masses.grid, 1.0)
     lower, _ = lower_bound(masses.grid, masses.mu, masses.nu, F)
-    plain = Moments.of(here.plan, masses.nu / np.sum(masses.nu)).cost
+    plain = PlanMoments.of(here.plan, masses.nu / np.sum(masses.nu)).cost
     plain += 2 * eps * float(np.mean(here.F * (masses.mu - here.marginal)))
     wanted = (SHARE * gap * lower / (0.25 * (plain - lower))) ** (1 / STEEP) if plain > lower else 1.0
     if wanted > WORTH_IT:
         return F, 1.0
-    F, _ = _at(masses, F, HALF, settings.marginal * HALF, settings, note)
-    return F, max(float(wanted), LEAST)
+    F, _ = _at(masses, F, HALF_Q, settings.marginal * HALF_Q, settings, note)
+    return F, max(float(wanted), LEAST_Q)
 
 
 def _fine(F: Array | None, q: float, settings: SemiDual, best: Best, note: Note) -> Outcome:
@@ -160,7 +160,7 @@ def _fine(F: Array | None, q: float, settings: SemiDual, best: Best, note: Note)
     if F is None:
         F, _ = _coarse(masses, None, settings, note)
     while True:
-        eps, tolerance, last = _eps(grid, q), settings.marginal * q**2, q * np.sqrt(0.5) < settings.least * 0.999
+        eps, tolerance, last = _eps_on(grid, q), settings.marginal * q**2, q * np.sqrt(0.5) < settings.least * 0.999
         iterates = islice(ascent(masses, F / eps, eps, note), settings.steps + 1)
         del F
         for here in iterates:
@@ -169,7 +169,7 @@ def _fine(F: Array | None, q: float, settings: SemiDual, best: Best, note: Note)
                 best.raised(2 * eps * here.F - before)
             if best.met:
                 return REACHED
-            if wide > NARROW and here.l1 <= (tolerance if last or wide > HOPELESS else FAR):
+            if wide > REPAIRABLE and here.l1 <= (tolerance if last or wide > HOPELESS else FAR):
                 break
         F = eps * here.F
         if last:
@@ -189,11 +189,11 @@ def _left(best: Best, settings: SemiDual) -> Outcome:
         return EQUAL
     return GAP_NOT_REACHED.advising(
         f"this grid leaves a gap of {best.gap:.2g} > {best.wanted:.2g} at q = {settings.least:g}, and the bounds hold: ask for "
-        f"gap={rounded(best.gap):g}, refine the grid, or allow a smaller q by SemiDual(least=…)",
+        f"gap={two_digits_up(best.gap):g}, refine the grid, or allow a smaller q by SemiDual(least=…)",
     )
 
 
-def rounded(gap: float) -> float:
+def two_digits_up(gap: float) -> float:
     """Two digits, upwards."""
     if not np.isfinite(gap):
         return gap
@@ -201,5 +201,5 @@ def rounded(gap: float) -> float:
     return float(f"{np.ceil(gap / unit) * unit:.2g}")
 
 
-def _eps(grid: Grid, q: float) -> float:
+def _eps_on(grid: Grid, q: float) -> float:
     return q**2 * float(np.prod(grid.spacing)) ** (2 / grid.dim)

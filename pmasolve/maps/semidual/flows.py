@@ -19,20 +19,20 @@ from ...machine.exponentials import jit, part
 from ...problems.grids import Grid
 from .multigrid import Multigrid
 
-SOLVES, KRYLOV_STEPS = 3, 8
-FORCING = 1e-2  # of ‖a − μ‖, which a solve leaves
+SOLVES, FLOW_KRYLOV_STEPS = 3, 8
+FLOW_FORCING = 1e-2  # of ‖a − μ‖, which a solve leaves
 WALKS = 8  # through all edges for one flow
-RIDGE = 1e-6  # of μ: regions between which nothing flows need not balance
+FLOW_RIDGE = 1e-6  # of μ: regions between which nothing flows need not balance
 VOIDS = 0.01  # of the mean mass: what nodes without mass conduct
 OPERATIONS = 4 * 3 * SOLVES * WALKS  # on the mean of one node, at most
 
 
-class Network:
+class GridNetwork:
     """The edges between neighbouring nodes, and the equation of flows along them."""
 
     def __init__(self, grid: Grid, mass: Array) -> None:
         """``mass`` ≥ 0 of mean 1 conducts."""
-        ridge, conductivity = RIDGE * mass + 1e-14, mass + VOIDS
+        ridge, conductivity = FLOW_RIDGE * mass + 1e-14, mass + VOIDS
         self.grid = grid
         self.multigrid = Multigrid(grid, np.broadcast_to(conductivity, (grid.dim, *grid.shape)), ridge)
 
@@ -68,7 +68,7 @@ class Network:
         shape = finest.diagonal.shape
         operator = LinearOperator((size, size), matvec=lambda x: finest.product(x.reshape(shape)).ravel(), dtype=float)
         smoother = LinearOperator((size, size), matvec=lambda b: self.multigrid.cycle(b).ravel(), dtype=float)
-        return cg(operator, excess.ravel(), rtol=FORCING, maxiter=KRYLOV_STEPS, M=smoother)[0]
+        return cg(operator, excess.ravel(), rtol=FLOW_FORCING, maxiter=FLOW_KRYLOV_STEPS, M=smoother)[0]
 
 
 @jit
@@ -93,7 +93,7 @@ def _walk(flow, a, mean, squares, backwards):
                 jj = (j + 1) % n1 if axis == 1 else j
                 kk = (k + 1) % n2 if axis == 2 else k
                 giver, taker = ((i, j, k), (ii, jj, kk)) if f > 0.0 else ((ii, jj, kk), (i, j, k))
-                mass, more = _step(f, a, mean, giver, taker, axis + dim - 3)
+                mass, more = _send_flow(f, a, mean, giver, taker, axis + dim - 3)
                 cost += more * squares[axis]
                 moved += mass
                 flow[axis, i, j, k] = f - mass if f > 0.0 else f + mass
@@ -102,7 +102,7 @@ def _walk(flow, a, mean, squares, backwards):
 
 
 @part
-def _step(f, a, mean, giver, taker, along):
+def _send_flow(f, a, mean, giver, taker, along):
     """One flow, as far as there is mass: how much that is, and its cost in squared steps."""
     mass = min(abs(f), a[giver])
     if mass == 0.0:

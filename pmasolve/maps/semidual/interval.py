@@ -12,12 +12,12 @@ from ...machine.arrays import Array
 from ...problems.grids import Grid
 from ...problems.outcomes import Outcome
 from .ascent import Iterate, Masses
-from .bounds import Moments, diameter, lower_bound, repaired
-from .flows import Network
+from .bounds import PlanMoments, diameter, lower_bound, repaired
+from .flows import GridNetwork
 
 GAP_NOT_REACHED = Outcome("gap not reached", False)
 EQUAL = Outcome("equal", True, "W₂ is below a tenth of the spacing; masses at nodes cannot tell these densities apart")
-ROUNDED = 2.0**-50  # what normalising takes from masses that are the same, of their sum
+NORMALISING = 2.0**-50  # what normalising takes from masses that are the same, of their sum
 IDENTICAL = Outcome("equal", True, "the masses of the nodes are the same: W₂ = 0")
 
 
@@ -57,7 +57,7 @@ class Best:
     lower: float = 0.0
     upper: float = np.inf
     F: Array | None = None
-    moments: Moments | None = None
+    moments: PlanMoments | None = None
     l1: float = 2.0
     tried: float = np.inf  # the last Σ|μ − a| that was repaired
     dear: float = 1.0  # what the repair of Σ|μ − a| = 1 costs, in h², at the least
@@ -86,13 +86,13 @@ class Best:
         """
         masses, mu = self.masses, self.masses.mu / np.sum(self.masses.mu)
         self.raised(eps * here.F)
-        moments = Moments.of(here.plan, masses.nu / np.sum(masses.nu))
+        moments = PlanMoments.of(here.plan, masses.nu / np.sum(masses.nu))
         plain = moments.cost + 2 * eps * float(np.mean(here.F * (masses.mu - here.marginal)))
         cells, most = here.l1 * max(masses.grid.spacing) ** 2, (1 + self.wanted) * self.lower
         if plain + 0.5 * self.dear * cells <= most or here.l1 <= 0.5 * self.tried or surely:
             self.tried = here.l1
             here.leave()  # the repair needs as much memory
-            repair = repaired(masses.grid, moments, mu, Network(masses.grid, masses.mu), self.wanted)
+            repair = repaired(masses.grid, moments, mu, GridNetwork(masses.grid, masses.mu), self.wanted)
             self.dear = (repair.upper - plain) / max(cells, 1e-300)
             if self.moments is None or repair.upper < self.upper:
                 self.upper, self.moments, self.l1 = repair.upper, moments, here.l1
@@ -119,8 +119,8 @@ def identity(grid: Grid, mu: Array, nu: Array) -> SemiDualResult | None:
     """All left in place, if masses differ by their normalisation only; what rounding changes may cross the domain."""
     mu, nu = mu / np.sum(mu), nu / np.sum(nu)
     moved = float(np.sum(np.abs(mu - nu)))
-    if moved > ROUNDED:
+    if moved > NORMALISING:
         return None
-    upper = 0.0 if moved == 0 else (moved + ROUNDED) * diameter(grid)
+    upper = 0.0 if moved == 0 else (moved + NORMALISING) * diameter(grid)
     still = np.zeros(grid.shape)
     return SemiDualResult(still, 0.0, upper, moved, grid.points, still.copy(), IDENTICAL)

@@ -22,7 +22,7 @@ SOLVE = 24  # sweeps on the coarsest grid
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
+class GridLevel:
     """Edge weights (3, *shape), those of axis j between a cell and the next one; the diagonal; cells joined along each axis."""
 
     edges: Array
@@ -45,7 +45,7 @@ class Level:
     def product(self, x: Array) -> Array:
         """−div A∇x + c x."""
         out = np.empty(x.shape)
-        _product(self.edges, self.diagonal, x, out)
+        _operator(self.edges, self.diagonal, x, out)
         return out
 
     def flow(self, x: Array) -> Array:
@@ -95,17 +95,17 @@ def _harmonic_means(cells: Array, axis: int, periodic: bool) -> Array:
     return edge
 
 
-def _level(edges: Array, mass: Array) -> Level:
+def _level(edges: Array, mass: Array) -> GridLevel:
     diagonal = mass + sum(edges[j] + np.roll(edges[j], 1, j) for j in range(3))
     a, b, c = (2 if n % 2 == 0 and n > 2 else 1 for n in mass.shape)
     even = all(
         n % 2 == 0 or n == 1 for n in mass.shape
     )  # else cells of a colour meet across the end: one after the other
     rows = blocks(mass.shape[0] * mass.shape[1], WORK * mass.size if even else 1)
-    return Level(edges, diagonal, 1.0 / diagonal, (a, b, c), rows)
+    return GridLevel(edges, diagonal, 1.0 / diagonal, (a, b, c), rows)
 
 
-def _coarser(level: Level) -> Level:
+def _coarser(level: GridLevel) -> GridLevel:
     shape = tuple(n // m for n, m in zip(level.diagonal.shape, level.joined, strict=True))
     edges, mass = np.zeros((3, *shape)), np.zeros(shape)
     _join(level.edges, level.diagonal, level.joined, edges, mass)
@@ -164,7 +164,7 @@ def _sweep(edges, inverse, b, x, halves, backwards):
 
 
 @jit
-def _product(edges, diagonal, x, out):
+def _operator(edges, diagonal, x, out):
     """(−div A∇ + c) x."""
     n0, n1, n2 = x.shape
     r = np.empty(n2)

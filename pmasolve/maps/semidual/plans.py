@@ -26,26 +26,26 @@ from ...machine.arrays import Array
 from ...machine.exponentials import VOID
 from ...machine.threads import in_blocks
 from ...problems.grids import Grid
-from .windows import LANES, find, gather, scatter, sums
+from .windows import WINDOW_LANES, find, gather, scatter, sums
 
 WINDOW = 17.0  # nats: terms below 4e-8 of the greatest, half an ulp of the weights, are left out
 HEAVY = 4  # work per point, against that of plain loops: when to use threads
 
-Indices = NDArray[np.int32]
+WindowEnds = NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Windows of LANES outputs each of all lines of one pass: first node, offset of its entries; what makes sums of weights 1."""
+    """Windows of `WINDOW_LANES` outputs each, all lines of one pass: first node, offset of entries; what makes weights sum to 1."""
 
-    low: Indices  # (R, ⌈n/LANES⌉), counted from −n/2 on a torus
-    start: NDArray[np.integer]  # (R ⌈n/LANES⌉ + 1,)
+    low: WindowEnds  # (R, ⌈n/WINDOW_LANES⌉), counted from −n/2 on a torus
+    start: NDArray[np.integer]  # (R ⌈n/WINDOW_LANES⌉ + 1,)
     scale: Array  # (R, n), at first the greatest terms
     kappa: float
     before: int  # images before the line, n/2 on a torus, else 0
 
 
-def log_mass(density: Array) -> Array:
+def log_masses(density: Array) -> Array:
     """log of a density; a finite number far below everything where there is none."""
     return np.log(density, out=np.full(density.shape, VOID), where=density > 0)
 
@@ -64,7 +64,7 @@ def soft(grid: Grid, a: Array, eps: float) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class ConditionalPlan:
     """The conditional probabilities P(x|y), axis by axis, and S(a).
 
     Memory: 16 bytes and the window's weights, 4 bytes each, for each node and axis; windows have about 12 √(ε φ″)/h + 3
@@ -92,11 +92,11 @@ class Plan:
         """Σ_y z(y) P(x|y) ∏ (x_j − y_j)^{m_j}, the adjoint of `expect`."""
         passes = list(zip(reversed(range(self.grid.dim)), self.windows, self.weights, strict=True))
         for j, w, weights in reversed(passes):
-            z = _scattered(z.reshape(self.grid.shape[j], -1), w, weights, moments[j] if moments else 0)
+            z = _adjoint_gather(z.reshape(self.grid.shape[j], -1), w, weights, moments[j] if moments else 0)
         return z.reshape(self.grid.shape)
 
 
-def plan(grid: Grid, a: Array, eps: float) -> Plan:
+def plan(grid: Grid, a: Array, eps: float) -> ConditionalPlan:
     """S(a) with all conditional probabilities; each of them sums to 1 over x up to rounding."""
     windows, weights = [], []
     for j in reversed(range(grid.dim)):
@@ -105,7 +105,7 @@ def plan(grid: Grid, a: Array, eps: float) -> Plan:
         a = _transposed(lines, w, (lines, w.low, w.scale, w.scale), sums, kept)
         windows.append(w)
         weights.append(kept)
-    return Plan(grid, a.reshape(grid.shape), tuple(windows), tuple(weights))
+    return ConditionalPlan(grid, a.reshape(grid.shape), tuple(windows), tuple(weights))
 
 
 def _transposed(lines: Array, w: Windows, cut: tuple[Array, ...], kernel: Callable[..., None], *options: Any) -> Array:
@@ -121,7 +121,7 @@ def _transposed(lines: Array, w: Windows, cut: tuple[Array, ...], kernel: Callab
     return out
 
 
-def _scattered(columns: Array, w: Windows, weights: Array, power: int) -> Array:
+def _adjoint_gather(columns: Array, w: Windows, weights: Array, power: int) -> Array:
     """(R, n): the adjoint of `passes.gather` on columns (n, R)."""
     n, rows = columns.shape
     columns, out = np.ascontiguousarray(columns), np.empty((rows, n))  # one order of numbers to compile for
@@ -139,12 +139,12 @@ def _windows_of(grid: Grid, j: int, a: Array, eps: float) -> tuple[Array, Window
     n, kappa = grid.shape[j], kappas(grid, eps)[j]
     lines = a.reshape(-1, n)
     before = 0 if grid.reflects else n // 2
-    shape, best = (lines.shape[0], -(-n // LANES)), np.empty(lines.shape)
+    shape, best = (lines.shape[0], -(-n // WINDOW_LANES)), np.empty(lines.shape)
     low, width = np.empty(shape, np.int32), np.empty(shape, np.int32)
     in_blocks(
         lambda b: find(lines[b], kappa, before, WINDOW, low[b], width[b], best[b]), len(lines), HEAVY * lines.size
     )
-    width *= LANES
+    width *= WINDOW_LANES
     total = int(np.sum(width, dtype=np.int64))
     start = np.zeros(width.size + 1, np.int32 if total < 2**31 else np.int64)
     np.cumsum(width.reshape(-1), out=start[1:], dtype=start.dtype)

@@ -1,8 +1,8 @@
 """Compiled passes of `soft`: windows, log-sums, conditional probabilities and their banded products, line by line.
 
-LANES neighbouring outputs have one window, which holds those of each of them, and their weights lie side by side: one load of a
-node serves them all, and they are worked out at once.  Columns of results are written CACHE_LINE at a time, since those of a grid
-lie a power of two apart.
+`WINDOW_LANES` neighbouring outputs have one window, which holds those of each of them, and their weights lie side by side: one load
+of a node serves them all, and they are worked out at once.  Columns of results are written CACHE_LINE at a time, since those of a
+grid lie a power of two apart.
 
 Exponents are in nats, κ = h²/2ε; on a torus a line is continued by half a period (``before`` nodes) to each side.
 """
@@ -14,30 +14,30 @@ import numpy as np
 from ...machine.exponentials import LN2, LOG2E, VOID, jit, lean, log2, part
 
 EMPTY = 0.1 * VOID  # below: no mass
-LANES = 4  # outputs that have one window
+WINDOW_LANES = 4  # outputs that have one window
 CACHE_LINE = 8  # numbers
-LOWEST = -200.0  # exponents below are raised to it: 2^t is 0 from −126 on
+LOWEST_EXPONENT = -200.0  # exponents below are raised to it: 2^t is 0 from −126 on
 
-ROUND, NONE, NOTHING = (np.float32(t) for t in (1.5 * 2.0**23, 0.0, -126.0))
+ROUND32, ZERO32, LEAST32 = (np.float32(t) for t in (1.5 * 2.0**23, 0.0, -126.0))
 ONE, BITS = np.int32(127 << 23), np.int32(23)
 # 2^r on |r| ≤ ½, right at the zeros of the Chebyshev polynomial of degree 7: off by 2e-9, before roundings
-C0, C1, C2, C3 = (np.float32(c) for c in (1.0, 0.6931472067028324, 0.2402265092228874, 0.05550327226670859))
-C4, C5, C6 = (np.float32(c) for c in (0.009618056678531378, 0.001340042817741415, 0.00015461444695844806))
+P0, P1, P2, P3 = (np.float32(c) for c in (1.0, 0.6931472067028324, 0.2402265092228874, 0.05550327226670859))
+P4, P5, P6 = (np.float32(c) for c in (0.009618056678531378, 0.001340042817741415, 0.00015461444695844806))
 
 
 @part
 def _exp2(t):
     """2^t in float32 for t ≤ 1, 0 below −126, relative error 1e-7 and a little."""
-    shifted = np.float32(t + ROUND)
-    r = np.float32(t - np.float32(shifted - ROUND))
-    p = np.float32(C6 * r + C5)
-    p = np.float32(p * r + C4)
-    p = np.float32(p * r + C3)
-    p = np.float32(p * r + C2)
-    p = np.float32(p * r + C1)
-    p = np.float32(p * r + C0)
+    shifted = np.float32(t + ROUND32)
+    r = np.float32(t - np.float32(shifted - ROUND32))
+    p = np.float32(P6 * r + P5)
+    p = np.float32(p * r + P4)
+    p = np.float32(p * r + P3)
+    p = np.float32(p * r + P2)
+    p = np.float32(p * r + P1)
+    p = np.float32(p * r + P0)
     i = np.int32(np.int32(shifted.view(np.int32) << BITS) + ONE)
-    return np.float32(p * i.view(np.float32)) if t > NOTHING else NONE
+    return np.float32(p * i.view(np.float32)) if t > LEAST32 else ZERO32
 
 
 @part
@@ -57,7 +57,7 @@ def _extended(line, before, buffer):
 
 @jit
 def find(lines, kappa, before, window, low, width, best):
-    """Greatest term for each output y of each line; first node and number of nodes of the window of LANES of them."""
+    """Greatest term for each output y of each line; first node and number of nodes of the window of WINDOW_LANES of them."""
     rows, n = lines.shape
     e, hull = np.empty(2 * n), np.empty(2 * n, np.int64)
     for r in range(rows):
@@ -73,14 +73,14 @@ def find(lines, kappa, before, window, low, width, best):
         _greatest(e, kappa, before, hull, size, best[r])
         k = 0
         for b in range(low.shape[1]):
-            y = b * LANES
+            y = b * WINDOW_LANES
             k = max(k, y) if before else k
             while e[k] - kappa * (k - before - y) ** 2 < best[r, y] - window:
                 k += 1
             low[r, b] = k
         k = span - 1
         for b in range(low.shape[1] - 1, -1, -1):
-            y = min(b * LANES + LANES, n) - 1
+            y = min(b * WINDOW_LANES + WINDOW_LANES, n) - 1
             k = min(k, y + n - 1) if before else k
             while e[k] - kappa * (k - before - y) ** 2 < best[r, y] - window:
                 k -= 1
@@ -135,20 +135,20 @@ def _terms(e, low, start, best, kappa, before, terms):
     """2^(e[k] − κ(k − before − y)² − best[y]), all in bits, for the windows of one line; e and best of period n on a torus."""
     n = e.size // 2
     for b in range(low.size):
-        y, k, s, m = b * LANES, low[b], start[b] - start[0], (start[b + 1] - start[b]) // LANES
-        v, t, d0 = e[k : k + m], terms[s : s + LANES * m], float(k - before - y)
+        y, k, s, m = b * WINDOW_LANES, low[b], start[b] - start[0], (start[b + 1] - start[b]) // WINDOW_LANES
+        v, t, d0 = e[k : k + m], terms[s : s + WINDOW_LANES * m], float(k - before - y)
         b0, b1, b2, b3 = best[y], best[y + 1], best[y + 2], best[y + 3]
         for i in range(m):
             d = d0 + i
-            t[4 * i] = np.float32(max(v[i] - b0 - kappa * (d * d), LOWEST))
-            t[4 * i + 1] = np.float32(max(v[i] - b1 - kappa * ((d - 1.0) * (d - 1.0)), LOWEST))
-            t[4 * i + 2] = np.float32(max(v[i] - b2 - kappa * ((d - 2.0) * (d - 2.0)), LOWEST))
-            t[4 * i + 3] = np.float32(max(v[i] - b3 - kappa * ((d - 3.0) * (d - 3.0)), LOWEST))
-        if before and (k < y + LANES - 1 or k + m > y + n):  # no image twice
-            for lane in range(LANES):
+            t[4 * i] = np.float32(max(v[i] - b0 - kappa * (d * d), LOWEST_EXPONENT))
+            t[4 * i + 1] = np.float32(max(v[i] - b1 - kappa * ((d - 1.0) * (d - 1.0)), LOWEST_EXPONENT))
+            t[4 * i + 2] = np.float32(max(v[i] - b2 - kappa * ((d - 2.0) * (d - 2.0)), LOWEST_EXPONENT))
+            t[4 * i + 3] = np.float32(max(v[i] - b3 - kappa * ((d - 3.0) * (d - 3.0)), LOWEST_EXPONENT))
+        if before and (k < y + WINDOW_LANES - 1 or k + m > y + n):  # no image twice
+            for lane in range(WINDOW_LANES):
                 for i in range(m):
                     if k + i < y + lane or k + i >= y + lane + n:
-                        t[LANES * i + lane] = LOWEST
+                        t[WINDOW_LANES * i + lane] = LOWEST_EXPONENT
     for i in range(start[low.size] - start[0]):
         terms[i] = _exp2(terms[i])
 
@@ -159,7 +159,7 @@ def _totals(terms, start, totals):
     for b in range(start.size - 1):
         t = terms[start[b] - start[0] : start[b + 1] - start[0]]
         s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-        for i in range(t.size // LANES):
+        for i in range(t.size // WINDOW_LANES):
             s0 += t[4 * i]
             s1 += t[4 * i + 1]
             s2 += t[4 * i + 2]
@@ -177,8 +177,8 @@ def sums(lines, low, best, scale, start, kappa, before, kept, out):
     keep, most, count = kept.size > 0, 0, low.shape[1]
     for r in range(rows):
         most = max(most, start[(r + 1) * count] - start[r * count])
-    e, terms, top = np.empty(2 * n), np.empty(0 if keep else most, np.float32), np.empty(LANES * count)
-    totals, found = np.empty(LANES * count), np.empty((CACHE_LINE, n))
+    e, terms, top = np.empty(2 * n), np.empty(0 if keep else most, np.float32), np.empty(WINDOW_LANES * count)
+    totals, found = np.empty(WINDOW_LANES * count), np.empty((CACHE_LINE, n))
     for r in range(rows):
         s = start[r * count : (r + 1) * count + 1]
         room = kept[s[0] : s[count]] if keep else terms
@@ -192,7 +192,7 @@ def sums(lines, low, best, scale, start, kappa, before, kept, out):
             span = _extended(lines[r], before, e)
             for i in range(span):
                 e[i] *= LOG2E
-            for y in range(LANES * count):
+            for y in range(WINDOW_LANES * count):
                 top[y] = best[r, min(y, n - 1)] * LOG2E
             _terms(e, low[r], s, top, kappa * LOG2E, before, room)
             _totals(room, s, totals)
@@ -218,7 +218,7 @@ def gather(lines, low, scale, start, kappa, before, weights, power, out):
     """out[y, r] = Σ_x P(x|y) (x − y)^power lines[r, x], power 0, 1 or 2."""
     rows, n = lines.shape
     count = low.shape[1]
-    e, found, line = np.empty(2 * n), np.empty((CACHE_LINE, n)), np.empty(LANES * count)
+    e, found, line = np.empty(2 * n), np.empty((CACHE_LINE, n)), np.empty(WINDOW_LANES * count)
     for r in range(rows):
         _extended(lines[r], before, e)
         _gathered(e, low[r], start[r * count : (r + 1) * count + 1], before, weights, power, line)
@@ -232,8 +232,8 @@ def gather(lines, low, scale, start, kappa, before, weights, power, out):
 def _gathered(e, low, start, before, weights, power, out):
     """One line of `gather`, weights as they are."""
     for b in range(low.size):
-        k, m = low[b], (start[b + 1] - start[b]) // LANES
-        v, w, d = e[k : k + m], weights[start[b] : start[b + 1]], float(k - before - LANES * b)
+        k, m = low[b], (start[b + 1] - start[b]) // WINDOW_LANES
+        v, w, d = e[k : k + m], weights[start[b] : start[b + 1]], float(k - before - WINDOW_LANES * b)
         s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
         if power == 0:
             for i in range(m):
@@ -261,7 +261,7 @@ def scatter(z, low, scale, start, before, weights, power, out):
     """out[r, x] = Σ_y z[y, r] P(x|y) (x − y)^power, power 0, 1 or 2."""
     n, rows = z.shape
     count = low.shape[1]
-    e, given, line = np.empty(2 * n), np.empty((CACHE_LINE, n)), np.zeros(LANES * count)
+    e, given, line = np.empty(2 * n), np.empty((CACHE_LINE, n)), np.zeros(WINDOW_LANES * count)
     for r in range(rows):
         if r % CACHE_LINE == 0:
             for y in range(n):
@@ -284,8 +284,8 @@ def scatter(z, low, scale, start, before, weights, power, out):
 def _scattered(z, low, start, before, weights, power, e):
     """One line of `scatter`, weights as they are."""
     for b in range(low.size):
-        k, m = low[b], (start[b + 1] - start[b]) // LANES
-        v, w, d = e[k : k + m], weights[start[b] : start[b + 1]], float(k - before - LANES * b)
+        k, m = low[b], (start[b + 1] - start[b]) // WINDOW_LANES
+        v, w, d = e[k : k + m], weights[start[b] : start[b + 1]], float(k - before - WINDOW_LANES * b)
         z0, z1, z2, z3 = z[4 * b], z[4 * b + 1], z[4 * b + 2], z[4 * b + 3]
         if power == 0:
             for i in range(m):

@@ -13,12 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...machine.arrays import Array
+from ...machine.arrays import Array, Indices
 from .eigenvalues import largest_eigenvalues
 
-Indices = NDArray[np.intp]
 WEIGHTS = 1 << 24  # numbers in the matrix of weights of a block of y: 128 MiB
 PANEL = 512  # points whose products stand in memory at once: they stay in a core's cache
 FORMED = 64  # dimensions up to which covariances are formed

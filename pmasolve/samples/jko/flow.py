@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...flows.schedules import ConstantSteps, Schedule, checked_schedule, step_of, steps_until, times_of
+from ...flows.schedules import ConstantSteps, StepSizes, checked_schedule, step_of, steps_until, times_of
 from ...machine.arrays import Array, having, integer
 from ...machine.speaking import count
 from ...problems.outcomes import NOT_FINITE, OVERFITTING, REACHED, STOPPED_EARLY, Outcome
@@ -108,7 +108,7 @@ class JKOSampler:
 
     problem: SampleProblem
     family: BlockFamily = field(default=ConvexBlocks())
-    schedule: Schedule = field(default=ConstantSteps(1.0))
+    schedule: StepSizes = field(default=ConstantSteps(1.0))
     most: int = field(default=30, kw_only=True)
     density: Posterior | None = field(default=None, kw_only=True)
     tries: int = field(default=3, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ...flows.schedules import ConstantSteps, Schedule, checked_schedule, steps_until, times_of
+from ...flows.schedules import ConstantSteps, StepSizes, checked_schedule, steps_until, times_of
 from ...machine.arrays import Array, having, integer
 from ...problems.outcomes import CONVEXITY_LOST, NO_DESCENT, REACHED, Outcome
 from .estimators import Estimator, Logistic, Ratio, Sides
@@ -126,7 +126,7 @@ class MongeAmpereSampler:
     problem: Pulled
     family: Family = field(default=Span())
     estimator: Estimator = field(default=Logistic())
-    schedule: Schedule = field(default=ConstantSteps(0.25))
+    schedule: StepSizes = field(default=ConstantSteps(0.25))
     nodes: int | Nodes = field(default=NODES, kw_only=True)
     seed: int = field(default=0, kw_only=True)
 

@@ -18,7 +18,8 @@ from .clouds.blocks import BLOCK, TILE, Sums, log_sums
 from .clouds.groups import Groups, grouped
 from .clouds.sides import Side, sort
 from .clouds.waves import log_sums_by_waves, waves
-from .nodes import NEGLIGIBLE, Geometry, Nodes, exponents, geometry, images
+from .nodes import NEGLIGIBLE, Geometry, exponents, geometry, images
+from .protocol import GridOrCloud
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Blockwise:
     (3,)
     """
 
-    def bind(self, source: Nodes, target: Nodes, eps: float) -> FusedKernel:
+    def bind(self, source: GridOrCloud, target: GridOrCloud, eps: float) -> FusedKernel:
         """Sort the nodes into blocks for one ε (see ``Softmin``)."""
         space = geometry(source, target, eps)
         x, y = sort(space.source), sort(space.target)

@@ -6,12 +6,12 @@ from functools import singledispatch
 
 from ...problems.grids import Grid
 from .blockwise import Blockwise
-from .protocol import Nodes, Softmin
+from .protocol import GridOrCloud, Softmin
 from .separable import Separable
 
 
 @singledispatch
-def default_engine(source: Nodes, target: Nodes) -> Softmin:
+def default_engine(source: GridOrCloud, target: GridOrCloud) -> Softmin:
     """`Separable` between a grid and itself, `Blockwise` between all other nodes.
 
     On clouds `Blockwise` needs no compiler and is faster on a CPU than KeOps, which is there for GPUs, for high dimension and as an

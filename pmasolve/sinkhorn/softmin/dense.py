@@ -16,7 +16,7 @@ from scipy.special import logsumexp
 from ...machine.arrays import Array
 from ...problems.grids import Cloud, Grid
 from .kernel import axis_log_kernel, log_theta
-from .protocol import Nodes
+from .protocol import GridOrCloud
 
 PAIRS_AT_ONCE = 2**24  # pairs held at a time: 128 MB for the sum and its exponential
 
@@ -43,7 +43,7 @@ class Dense:
 
     pairs: int = 2**27
 
-    def bind(self, source: Nodes, target: Nodes, eps: float) -> DenseKernel:
+    def bind(self, source: GridOrCloud, target: GridOrCloud, eps: float) -> DenseKernel:
         """Tabulate the log-kernel; both nodes are the same grid, or two clouds of one space."""
         if not source.whole:
             raise ValueError(f"{source.words}: Dense needs all nodes in one process; on slabs leave softmin= out")
@@ -61,8 +61,8 @@ class Dense:
 class DenseKernel:
     """The log-kernel of two sets of nodes, ``log_kernel`` of shape (source.size, target.size)."""
 
-    source: Nodes
-    target: Nodes
+    source: GridOrCloud
+    target: GridOrCloud
     eps: float
     log_kernel: Array
 
@@ -87,7 +87,7 @@ def _log_sums(log_kernel: Array, h: Array) -> Array:
     return np.concatenate([logsumexp(block + h, axis=1) for block in rows])
 
 
-def _log_kernel(source: Nodes, target: Nodes, eps: float) -> Array:
+def _log_kernel(source: GridOrCloud, target: GridOrCloud, eps: float) -> Array:
     """log K_ε between all nodes, shape (source.size, target.size)."""
     if isinstance(source, Cloud) and isinstance(target, Cloud):
         return _between_clouds(source, target, eps)
@@ -120,7 +120,7 @@ def _between_clouds(source: Cloud, target: Cloud, eps: float) -> Array:
     return log_kernel
 
 
-def _flat(h: Array, nodes: Nodes) -> Array:
+def _flat(h: Array, nodes: GridOrCloud) -> Array:
     if np.shape(h) != nodes.shape:
         raise ValueError(f"h has shape {np.shape(h)}, the nodes have {nodes.shape}")
     top = np.max(h)

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from ...machine.arrays import Array
 from ...machine.extras import extra, installing
-from .nodes import Geometry, Nodes, exponents, geometry, reflections
+from .nodes import Geometry, exponents, geometry, reflections
+from .protocol import GridOrCloud
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -70,7 +71,7 @@ class KeOps:
         if self.device not in BACKENDS:
             raise ValueError(f"device={self.device!r}: the devices are {', '.join(BACKENDS)}; choose one of them")
 
-    def bind(self, source: Nodes, target: Nodes, eps: float) -> KeOpsKernel:
+    def bind(self, source: GridOrCloud, target: GridOrCloud, eps: float) -> KeOpsKernel:
         """Prepare the sums in both directions for one ε (see ``Softmin``)."""
         space = geometry(source, target, eps)
         reason = why_not()
@@ -81,7 +82,7 @@ class KeOps:
                         self,
                         replace(self, dtype=np.float64),
                     }:  # a run in float32 measures itself in float64
-                        log_sums(space.source[:1], np.zeros(1), space.target[:1], space, options)
+                        keops_log_sums(space.source[:1], np.zeros(1), space.target[:1], space, options)
             except Exception as error:  # KeOps reports a failed compilation as ModuleNotFoundError, RuntimeError, …
                 reason = f"its formula did not compile ({type(error).__name__}: {error}); {KEOPS_REMEDY}"
         if reason is not None:
@@ -123,16 +124,16 @@ class KeOpsKernel:
         if self.space.reflects:
             signs = reflections(self.space.dim)
             x, h = (signs[:, None, :] * x).reshape(-1, self.space.dim), np.tile(h, len(signs))
-        out = log_sums(x, h, y, self.space, self.options)
+        out = keops_log_sums(x, h, y, self.space, self.options)
         self.tally["passes"] += 1
         if self.options.dtype == np.float32:
             rows = np.linspace(0, len(y) - 1, min(TARGETS_CHECKED, len(y))).astype(int)
-            error = out[rows] - log_sums(x, h, y[rows], self.space, replace(self.options, dtype=np.float64))
+            error = out[rows] - keops_log_sums(x, h, y[rows], self.space, replace(self.options, dtype=np.float64))
             self.tally["error"] = max(self.tally["error"], float(np.abs(error).max()))
         return out
 
 
-def log_sums(x: Array, h: Array, y: Array, space: Geometry, options: KeOps) -> Array:
+def keops_log_sums(x: Array, h: Array, y: Array, space: Geometry, options: KeOps) -> Array:
     """log Σ_i exp(h_i) K_ε(x_i, y_j) for each j; h finite."""
     top = h.max()  # taken out in double precision: single precision then rounds small numbers only
 

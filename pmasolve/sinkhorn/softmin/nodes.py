@@ -14,10 +14,8 @@ from itertools import product
 import numpy as np
 
 from ...machine.arrays import Array
-from ...problems.grids import Cloud, Grid
 from .kernel import log_theta
-
-Nodes = Grid | Cloud
+from .protocol import GridOrCloud
 
 NEGLIGIBLE = 48.0  # nats: exp(−48) ≈ 1.4e-21, so that 10⁴ neglected terms stay below the rounding of one
 
@@ -43,7 +41,7 @@ class Geometry:
         return self.source.shape[1]
 
 
-def geometry(source: Nodes, target: Nodes, eps: float) -> Geometry:
+def geometry(source: GridOrCloud, target: GridOrCloud, eps: float) -> Geometry:
     """Check that the nodes share one space and that ε is usable, and return them as points.
 
     Raises
@@ -73,7 +71,7 @@ def geometry(source: Nodes, target: Nodes, eps: float) -> Geometry:
     return Geometry(x, y, source.shape, target.shape, eps, lengths, reflects)
 
 
-def describe(nodes: Nodes) -> str:
+def describe(nodes: GridOrCloud) -> str:
     """The space of these nodes in words, for messages."""
     periods, reflects = nodes.periods, nodes.reflects
     if periods is None:
@@ -81,7 +79,7 @@ def describe(nodes: Nodes) -> str:
     return f"a box of sides {tuple(p / 2 for p in periods)}" if reflects else f"a torus of periods {periods}"
 
 
-def points(nodes: Nodes) -> Array:
+def points(nodes: GridOrCloud) -> Array:
     """Coordinates as (n, dim), grid points in C order."""
     return nodes.placed().columns.T
 
@@ -116,7 +114,7 @@ def images(geometry: Geometry) -> tuple[Array, Array]:
     return np.repeat(signs, len(shifts), axis=0), np.tile(shifts, (len(signs), 1))
 
 
-def log_kernel(x: Array, nodes: Nodes, eps: float) -> Array:
+def log_kernel(x: Array, nodes: GridOrCloud, eps: float) -> Array:
     """log K_ε between a few points (r, dim) and all nodes, (r, size)."""
     periods, reflects = nodes.periods, nodes.reflects
     y, out = points(nodes), np.zeros((len(x), nodes.size))

@@ -15,7 +15,7 @@ from typing import Protocol
 from ...machine.arrays import Array
 from ...problems.grids import Cloud, Grid
 
-Nodes = Grid | Cloud
+GridOrCloud = Grid | Cloud
 
 
 class Kernel(Protocol):
@@ -38,6 +38,6 @@ class Kernel(Protocol):
 class Softmin(Protocol):
     """An engine: plain options (a frozen dataclass), bound to nodes by ``bind``."""
 
-    def bind(self, source: Nodes, target: Nodes, eps: float) -> Kernel:
+    def bind(self, source: GridOrCloud, target: GridOrCloud, eps: float) -> Kernel:
         """Prepare the kernel for one ε; raise ``ValueError`` where the engine cannot serve these nodes."""
         ...

@@ -16,30 +16,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 from numba import get_num_threads
 
 from ...machine.arrays import Array
 from ...machine.exponentials import CHUNK, LN2, LOG2E
-from ...machine.threads import each
+from ...machine.threads import Result, each
 from ...problems.grids import Grid
 from .grids.lines import LOWEST, ROUGH, SPLITS, STEEPEST, tile_lines
 from .grids.matrix import SURE, direct_lines, logarithms, powers, scale_lines, unscale_lines
 from .grids.stretch import Pass, block_of, prepare, reach_of
 from .grids.vectors import LANES
 from .kernel import axis_log_kernel
-from .protocol import Nodes
+from .protocol import GridOrCloud
 
 SMALL_WORK = 100_000  # points below which handing work to threads costs more than it saves
 LARGEST_MATRIX = 4096  # nodes of an axis beyond which its kernel matrix (128 MB) is not made
 FARTHEST_IMAGE = 4  # periods an image may be away for tiles to look at it; beyond, sum directly
 PART = 2**15  # numbers of an array whose powers or logarithms one thread takes at a time
 SHEET = 2**17  # numbers in one matrix product: 1 MB, and few enough calls for BLAS to use its threads
-
-
-Result = TypeVar("Result")
 
 
 class AxisMethod(Enum):
@@ -75,7 +71,7 @@ class Separable:
 
     force: AxisMethod | None = None
 
-    def bind(self, source: Nodes, target: Nodes, eps: float) -> SeparableKernel:
+    def bind(self, source: GridOrCloud, target: GridOrCloud, eps: float) -> SeparableKernel:
         """Prepare both methods for every axis; source and target are the same grid."""
         if not isinstance(source, Grid) or source != target:
             raise ValueError(f"source {source} and target {target}: Separable needs the same grid twice; try Dense")

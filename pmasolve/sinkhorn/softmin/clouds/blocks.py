@@ -175,7 +175,7 @@ def find_shifts(sums, wanted, group, y, centres, half, shift, squares, peaks):
 
 
 @inner
-def upper_bound(source, b, top, centre, y, k, c):
+def block_upper_bound(source, b, top, centre, y, k, c):
     """Upper bound of the terms of block b at target k, from M = top at the centre of the tile."""
     along, delta2 = 0.0, 0.0
     for j in range(y.shape[0]):
@@ -199,7 +199,7 @@ def add_blocks(sums, peaks, y, centres, least, exact, shift, squares, total):
             low = b * BLOCK
             high = min(low + BLOCK, h.shape[0])
             for k in range(shift.shape[0]):
-                if upper_bound(source, b, peaks[g, b], centres[g], y[g], k, c) < shift[k] + least:
+                if block_upper_bound(source, b, peaks[g, b], centres[g], y[g], k, c) < shift[k] + least:
                     continue
                 square_distances(source.points, low, y[g], k, squares[: high - low])
                 if exact:

@@ -57,11 +57,11 @@ def monomials(dim: int) -> Monomials:
         np.array([(0, *a)[-1] for a in indices]),
         np.array([1.0 / np.prod([factorial(a.count(j)) for j in set(a)]) for a in indices]),
         np.array([comb(p + dim, dim) for p in degrees]),
-        np.array([largest(p) for p in degrees]),
+        np.array([largest_argument(p) for p in degrees]),
     )
 
 
-def largest(degree: int) -> float:
+def largest_argument(degree: int) -> float:
     """The q with e^q q^{p+1}/(p+1)! = 2⁻⁵³, by Newton's method on the logarithm, which is concave in q."""
     p, q = degree + 1, 1e-20
     for _ in range(100):
@@ -128,7 +128,7 @@ def matters(bound, place, delta, c, shift):
 
 
 @inner(fastmath=SUMMING)
-def weigh(h, squares, c, top, weights):
+def weigh_group(h, squares, c, top, weights):
     """weights = exp(h − c·squares − top), 0 beyond the end of ``h``; return their sum."""
     total = 0.0
     for i in range(h.shape[0]):
@@ -150,7 +150,7 @@ def multiply(parent, coordinate, out):
 
 
 @inner
-def add_moments(sums, b, size, centre, top, sign, table, count, squares, z, powers, moments):
+def add_group_moments(sums, b, size, centre, top, sign, table, count, squares, z, powers, moments):
     """moments[α] = Σ exp(h − c|x−centre|² − top) (z/√ε)^α/α! over group b, for the first ``count`` indices."""
     source, h, c, scale = sums.source, sums.h, sums.c, sqrt(2 * sums.c)
     moments[:count] = 0.0
@@ -158,7 +158,7 @@ def add_moments(sums, b, size, centre, top, sign, table, count, squares, z, powe
     for low in range(b * size, high, SOURCES_AT_ONCE):
         some = min(SOURCES_AT_ONCE, high - low)
         square_distances(source.points, low, centre, 0, squares[:some])
-        moments[0] += weigh(h[low : low + some], squares, c, top, powers[0])
+        moments[0] += weigh_group(h[low : low + some], squares, c, top, powers[0])
         for j in range(z.shape[0]):
             for i in range(some):
                 z[j, i] = sign[j] * (source.points[j, low + i] - source.centres[b, j]) * scale
@@ -169,7 +169,7 @@ def add_moments(sums, b, size, centre, top, sign, table, count, squares, z, powe
 
 
 @inner(fastmath=SUMMING)
-def dot(a, b, count):
+def dot_of_first(a, b, count):
     """Σ a·b over the first ``count``."""
     total = 0.0
     for m in range(count):
@@ -206,7 +206,7 @@ def evaluate(delta, tops, places, moments, counts, c, table, shift, out):
             powers[m] = powers[table.parents[m]] * (delta[table.axes[m], k] * scale)
         for s in range(counts.shape[0]):
             if factor[s] > 1e-300:
-                total += factor[s] * dot(moments[s], powers, counts[s])
+                total += factor[s] * dot_of_first(moments[s], powers, counts[s])
         out[k] = shift[k] + log(total)
 
 
@@ -264,7 +264,7 @@ def expand(sums, a, size, table, kept, peaks, counts, moments):
         for j in range(dim):
             centre[j, 0] = sums.signs[g, j] * sums.target.centres[a, j] + sums.shifts[g, j]
         top, count, row = peaks[g, b], counts[s], moments[s]
-        add_moments(sums, b, size, centre, top, sums.signs[g], table, count, squares, z, powers, row)
+        add_group_moments(sums, b, size, centre, top, sums.signs[g], table, count, squares, z, powers, row)
         sources += min((b + 1) * size, sums.h.shape[0]) - b * size
     return sources
 

@@ -21,7 +21,7 @@ from ....machine.compiling import inner
 from ....machine.exponentials import exp
 from ....machine.threads import spread
 from ..nodes import NEGLIGIBLE, Geometry, images
-from .blocks import BLOCK, GAP, SUMMING, TILE, Sums, add_blocks, find_shifts, place, square_distances, upper_bound
+from .blocks import BLOCK, GAP, SUMMING, TILE, Sums, add_blocks, block_upper_bound, find_shifts, place, square_distances
 from .sides import Side
 from .waves import derivatives_by_waves, waves
 
@@ -119,7 +119,10 @@ def visit(sums, peaks, y, centres, k, shift, centre, first, second, squares, ori
     source, h, signs, c, total = sums.source, sums.h, sums.signs, sums.c, 0.0
     for g in range(peaks.shape[0]):
         for b in range(peaks.shape[1]):
-            if peaks[g, b] == -np.inf or upper_bound(source, b, peaks[g, b], centres[g], y[g], k, c) < shift - sums.cut:
+            if (
+                peaks[g, b] == -np.inf
+                or block_upper_bound(source, b, peaks[g, b], centres[g], y[g], k, c) < shift - sums.cut
+            ):
                 continue
             low = b * BLOCK
             high = min(low + BLOCK, h.shape[0])

@@ -17,16 +17,16 @@ from math import sqrt
 import numpy as np
 from numba import njit
 
+from ....machine.arrays import ROUNDOFF
 from ....machine.compiling import inner
 from .blocks import BLOCK, TILE, block_peak, peak, place, square_distances
 
-HALF = 0.5  # of |x − y|²
+HALVED = 0.5  # of |x − y|²
 TILES = 32  # of a run of tiles that share their first bounds
-UNIT = 2.0**-53
 
 
 @inner
-def between(source, b, top, s, y, k, spread):
+def bound_between(source, b, top, s, y, k, spread):
     """The bound above for y[:, k] and all points within ``spread`` of it, from M = top at s, with its roundings."""
     there, here, moved = 0.0, 0.0, 0.0
     for j in range(y.shape[0]):
@@ -35,8 +35,8 @@ def between(source, b, top, s, y, k, spread):
         moved += (y[j, k] - s[j, 0]) ** 2
     nearest = max(sqrt(here) - spread, 0.0)
     steps = source.radii[b] * (sqrt(moved) + spread)
-    rounding = 32 * UNIT * (abs(top) + there + here + steps)
-    return top + HALF * (there - nearest * nearest) + steps + rounding
+    rounding = 32 * ROUNDOFF * (abs(top) + there + here + steps)
+    return top + HALVED * (there - nearest * nearest) + steps + rounding
 
 
 @inner
@@ -49,7 +49,7 @@ def run_peaks(source, h, target, first, last, signs, shifts, middles, peaks, squ
                 total += target.centres[tile, j]
             middles[g, j, 0] = signs[g, j] * (total / (last - first)) + shifts[g, j]
         for b in range(peaks.shape[1]):
-            peaks[g, b] = block_peak(source, h, b, middles[g], HALF, squares)[0]
+            peaks[g, b] = block_peak(source, h, b, middles[g], HALVED, squares)[0]
 
 
 @inner
@@ -58,22 +58,22 @@ def tile_bounds(source, peaks, middles, centres, radius, bounds):
     best, g0, b0 = -np.inf, 0, 0
     for g in range(peaks.shape[0]):
         for b in range(peaks.shape[1]):
-            bounds[g, b] = between(source, b, peaks[g, b], middles[g], centres[g], 0, radius)
+            bounds[g, b] = bound_between(source, b, peaks[g, b], middles[g], centres[g], 0, radius)
             if bounds[g, b] > best:
                 best, g0, b0 = bounds[g, b], g, b
     return g0, b0
 
 
 @inner
-def look(source, h, b, y, squares, centre, out):
+def raise_maxima(source, h, b, y, squares, centre, out):
     """Raise out[k] to max h − ½|x − y[:, k]|² over a block, where its bound from the centre of the tile is above."""
     low = b * BLOCK
     high = min(low + BLOCK, h.shape[0])
-    top = block_peak(source, h, b, centre, HALF, squares)[0]
+    top = block_peak(source, h, b, centre, HALVED, squares)[0]
     for k in range(out.shape[0]):
-        if between(source, b, top, centre, y, k, 0.0) > out[k]:
+        if bound_between(source, b, top, centre, y, k, 0.0) > out[k]:
             square_distances(source.points, low, y, k, squares[: high - low])
-            found = peak(h[low:high], squares[: high - low], HALF)
+            found = peak(h[low:high], squares[: high - low], HALVED)
             out[k] = found if found > out[k] else out[k]
 
 
@@ -91,13 +91,13 @@ def highest(source, h, target, signs, shifts, begin, end, out):
             values = out[tile * TILE : tile * TILE + count]
             values[:] = -np.inf
             g0, b0 = tile_bounds(source, peaks, middles, centres, target.radii[tile], bounds)
-            look(source, h, b0, y[g0], squares, centres[g0], values)
+            raise_maxima(source, h, b0, y[g0], squares, centres[g0], values)
             bounds[g0, b0] = -np.inf
             least = values.min()
             for g in range(images):
                 for b in range(blocks):
                     if bounds[g, b] > least:
-                        look(source, h, b, y[g], squares, centres[g], values)
+                        raise_maxima(source, h, b, y[g], squares, centres[g], values)
     return 0
 
 
@@ -136,13 +136,13 @@ def collect(source, h, b, y, squares, centre, floor, values, found, counts):
     """Add the sources of a block that are above the floor of each target of a tile to the target's list."""
     low = b * BLOCK
     high = min(low + BLOCK, h.shape[0])
-    top = block_peak(source, h, b, centre, HALF, squares)[0]
+    top = block_peak(source, h, b, centre, HALVED, squares)[0]
     for k in range(floor.shape[0]):
-        if between(source, b, top, centre, y, k, 0.0) < floor[k]:
+        if bound_between(source, b, top, centre, y, k, 0.0) < floor[k]:
             continue
         square_distances(source.points, low, y, k, squares[: high - low])
         for i in range(high - low):
-            value = h[low + i] - HALF * squares[i]
+            value = h[low + i] - HALVED * squares[i]
             if value >= floor[k]:
                 counts[k] = insert(value, low + i, values[k], found[k], counts[k])
 

@@ -11,9 +11,9 @@ from functools import cached_property
 
 import numpy as np
 
-from ....machine.arrays import Array
+from ....machine.arrays import ROUNDOFF, Array, Indices
 from ....machine.threads import spread
-from ....maps.simplex import ULP, Arcs, Indices
+from ....maps.simplex import Arcs
 from .blocks import TILE
 from .nearest import TILES, highest, partners
 from .sides import Side, sort
@@ -45,25 +45,25 @@ class PairCosts:
     @property
     def rounding(self) -> float:
         """Of a cost, relative: a difference, its square, their sum."""
-        return (self.x.shape[1] + 4) * ULP
+        return (self.x.shape[1] + 4) * ROUNDOFF
 
     @cached_property
     def farthest(self) -> float:
         """No cost is greater."""
         if self.periods is not None:
-            return 0.125 * float(np.sum(self.periods**2)) * (1 + 8 * ULP)
+            return 0.125 * float(np.sum(self.periods**2)) * (1 + 8 * ROUNDOFF)
         both = ((self.x, self.y), (self.y, self.x))
         side = np.maximum(*(one.max(axis=0) - other.min(axis=0) for one, other in both))
-        return 0.5 * float(np.sum(side**2)) * (1 + 8 * ULP)
+        return 0.5 * float(np.sum(side**2)) * (1 + 8 * ROUNDOFF)
 
     @property
     def step(self) -> float:
         """Slack below which a pair counts as dearer than it need be: some roundings of the greatest cost."""
-        return 16 * ULP * self.farthest
+        return 16 * ROUNDOFF * self.farthest
 
     def error(self, u: Array) -> float:
         """A bound of the roundings in a value of the conjugate that do not come from its own size."""
-        return 2 * (self.x.shape[1] + ROUNDINGS) * ULP * float(np.max(np.abs(u)))
+        return 2 * (self.x.shape[1] + ROUNDINGS) * ROUNDOFF * float(np.max(np.abs(u)))
 
     def conjugate(self, u: Array) -> Array:
         """vⱼ = minᵢ ½|xᵢ − yⱼ|² − uᵢ, rounded downwards."""
@@ -71,7 +71,7 @@ class PairCosts:
         self._over(lambda b, e: highest(self.source.blocks, h, self.target.tiles, *self._images, b, e, out))
         v = np.empty_like(out)
         v[self.target.order] = -out
-        return v - ((self.x.shape[1] + ROUNDINGS) * ULP * np.abs(v) + self.error(u))
+        return v - ((self.x.shape[1] + ROUNDINGS) * ROUNDOFF * np.abs(v) + self.error(u))
 
     def back(self, v: Array) -> Array:
         """uᵢ = minⱼ ½|xᵢ − yⱼ|² − vⱼ, rounded downwards."""

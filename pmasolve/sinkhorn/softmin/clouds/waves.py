@@ -19,32 +19,34 @@ from ....machine.arrays import Array
 from ..nodes import Geometry, reflections
 
 LOSS = 2.0  # nats of cancellation allowed: 7 units of rounding
-TINY = 40.0  # nats of the first neglected mode
-MOST = 500_000  # modes; beyond, neither method is good
+NEGLECTED_NATS = 40.0  # nats of the first neglected mode
+MOST_MODES = 500_000  # modes; beyond, neither method is good
 PHASES_AT_ONCE = 1 << 20  # complex phases held at a time
 
-Modes = list[NDArray[np.intp]]
+ModeNumbers = list[NDArray[np.intp]]
 
 
-def waves(space: Geometry) -> Modes | None:
+def waves(space: Geometry) -> ModeNumbers | None:
     """Wave numbers 0…K for each axis, or None where the series is not short."""
     if space.periods is None:
         return None
     if np.maximum(space.periods**2 / (8 * space.eps) - log(2), 0).sum() > LOSS:
         return None
-    most = np.sqrt(TINY / (2 * np.pi**2 * space.eps)) * space.periods
+    most = np.sqrt(NEGLECTED_NATS / (2 * np.pi**2 * space.eps)) * space.periods
     modes = [np.arange(-int(k), int(k) + 1) for k in most]
-    return modes if prod(len(k) for k in modes) <= MOST else None
+    return modes if prod(len(k) for k in modes) <= MOST_MODES else None
 
 
-def log_sums_by_waves(x: Array, h: Array, y: Array, space: Geometry, modes: Modes) -> Array:
+def log_sums_by_waves(x: Array, h: Array, y: Array, space: Geometry, modes: ModeNumbers) -> Array:
     """log Σ_i exp(h_i) K_ε(x_i, y_j) by Fourier modes; x (n, dim), y (m, dim), h not all −inf."""
     amplitudes, step = spectrum(x, h, space, modes)
     sums = [(phases(y[j : j + step], space, modes) @ amplitudes).real for j in range(0, len(y), step)]
     return np.log(np.concatenate(sums)) + log_size(h, space)
 
 
-def derivatives_by_waves(x: Array, h: Array, y: Array, space: Geometry, modes: Modes) -> tuple[Array, Array, Array]:
+def derivatives_by_waves(
+    x: Array, h: Array, y: Array, space: Geometry, modes: ModeNumbers
+) -> tuple[Array, Array, Array]:
     """L = log Σ_i exp(h_i) K_ε(x_i, y_j), ε∇L (dim, m) and ε(I + εD²L) (dim, dim, m) by Fourier modes."""
     amplitudes, step = spectrum(x, h, space, modes)
     grids = np.meshgrid(*(2 * np.pi * k / L for k, L in zip(modes, space.periods, strict=True)), indexing="ij")
@@ -67,7 +69,7 @@ def log_size(h: Array, space: Geometry) -> float:
     return h.max() + np.sum(np.log(np.sqrt(2 * np.pi * space.eps) / space.periods))
 
 
-def spectrum(x: Array, h: Array, space: Geometry, modes: Modes) -> tuple[NDArray[np.complex128], int]:
+def spectrum(x: Array, h: Array, space: Geometry, modes: ModeNumbers) -> tuple[NDArray[np.complex128], int]:
     """Amplitudes of all modes, conjugated for evaluation, and how many points to take at a time."""
     mass = np.exp(h - h.max())
     signs = reflections(space.dim) if space.reflects else np.ones((1, space.dim))
@@ -82,7 +84,7 @@ def spectrum(x: Array, h: Array, space: Geometry, modes: Modes) -> tuple[NDArray
     return moments.conj(), step
 
 
-def phases(points: Array, space: Geometry, modes: Modes) -> NDArray[np.complex128]:
+def phases(points: Array, space: Geometry, modes: ModeNumbers) -> NDArray[np.complex128]:
     """exp(2πi k·x/L) for all points (n) and modes, shape (n, modes)."""
     out = np.ones((len(points), 1), dtype=complex)
     for j, k in enumerate(modes):

@@ -9,14 +9,11 @@ from math import ceil, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ....machine.arrays import Array
+from ....machine.arrays import Array, Integers
 from ....machine.exponentials import jit
 from .vectors import LANES
 from .windows import TOLERANCE
-
-Integers = NDArray[np.int64]
 
 CLASSES = 6  # stretches 2^−6 … 2^6
 STEP = 4  # sources of one step of the product: that many rows are tabulated beyond the last

@@ -22,12 +22,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ....machine.arrays import Array
+from ....machine.arrays import Array, Integers
 from ....machine.exponentials import FLOOR, exp2, largest, lean, least, log2
-from .stretch import CLASSES, STEP, Integers, stretch_class
+from .stretch import CLASSES, STEP, stretch_class
 from .vectors import GROUP, LANES, panel
 
-BEFORE, AFTER = -600.0, -929.0  # bits a tile must promise (rounding: 600 · 1e−16) before its product, and keep after it
+# Bits that a tile must promise (rounding: 600 · 1e−16) before its product, and keep after it
+BITS_BEFORE, BITS_AFTER = -600.0, -929.0
 
 
 class Edges(NamedTuple):
@@ -61,7 +62,7 @@ def product(sources, starts, shift, count, table, acc, m):
 
 
 @lean
-def load(b, iota, xc, ref, tilt, bend, row):
+def load_exponents(b, iota, xc, ref, tilt, bend, row):
     """row[i] = b[i] − ref − s·(tilt + bend·s), s = iota[i] − x_c: the exponents of the re-centred sources."""
     centre = np.float64(xc)
     for i in range(row.size):
@@ -71,7 +72,7 @@ def load(b, iota, xc, ref, tilt, bend, row):
 
 @lean
 def load_exponentials(b, iota, xc, ref, tilt, bend, row):
-    """row = 2^(what ``load`` gives), flushed at 2^−1000."""
+    """row = 2^(what ``load_exponents`` gives), flushed at 2^−1000."""
     centre = np.float64(xc)
     for i in range(row.size):
         s = iota[i] - centre
@@ -112,11 +113,11 @@ def fill_sources(axis, edges, r, y0, y1, q, left, right, work):
     begin, end = first - xc - left, stop - xc - left
     part = row[begin:end]
     ref = work.b[r, p0]  # not b[xc], which may lie in a void
-    if min(edge0, edge1) - level < BEFORE:  # the bound is too crude; the maximum itself may do
-        load(b, iota, xc, ref, tilt, bend, part)
+    if min(edge0, edge1) - level < BITS_BEFORE:  # the bound is too crude; the maximum itself may do
+        load_exponents(b, iota, xc, ref, tilt, bend, part)
         level = largest(part, work.lanes) + ref - kappa * D * D
     sure = min(edge0, edge1) - level
-    if sure > BEFORE:
+    if sure > BITS_BEFORE:
         load_exponentials(b, iota, xc, level + kappa * D * D, tilt, bend, part)
         row[:begin] = 0.0
         row[end : right - left + 1 + STEP] = 0.0
@@ -137,7 +138,7 @@ def tile(axis, edges, y0, y1, work, out):
     q = 2.0**c
     for r in range(GROUP):
         level, tilt, sure = fill_sources(axis, edges, r, y0, y1, q, left, right, work)
-        if not sure > BEFORE:
+        if not sure > BITS_BEFORE:
             return -np.inf
         work.level[r, 0], work.level[r, 1] = level, tilt
     # sources beyond the limit, whose kernel vanishes, had to enter the maximum but need no product
@@ -150,7 +151,7 @@ def tile(axis, edges, y0, y1, work, out):
     lowest = np.inf
     for r in range(GROUP):
         lowest = min(lowest, least(work.acc[r, :m], work.lanes))
-    if not lowest > 2.0**AFTER:
+    if not lowest > 2.0**BITS_AFTER:
         return -np.inf
     for r in range(GROUP):
         level, tilt = work.level[r, 0], work.level[r, 1]
