@@ -173,8 +173,8 @@ def test_the_end_of_the_ladder_is_said(rng):
     assert (found.eps == 1.0) == (found.outcome.name == "at end of ladder")
     assert choosing._ended(0, 12).name == choosing._ended(11, 12).name == "at end of ladder"
     assert choosing._ended(5, 12) == pma.Outcome("reached", True)
-    assert choosing._root(-1.0, 4.0) == 2.0
-    assert choosing._root(9.0, 4.0) == 3.0
+    assert choosing._root_of_risk(-1.0, 4.0) == 2.0
+    assert choosing._root_of_risk(9.0, 4.0) == 3.0
 
 
 def test_the_error_of_exact_couplings_is_estimated(rng):

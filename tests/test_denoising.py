@@ -21,7 +21,7 @@ from pmasolve.samples.denoising import points as points_module
 from pmasolve.samples.denoising.distances import quantiles
 from pmasolve.samples.denoising.eigenvalues import largest_eigenvalues
 from pmasolve.samples.denoising.points import Points
-from pmasolve.samples.denoising.schedules import times_of
+from pmasolve.samples.denoising.schedules import diffusion_times
 from pmasolve.samples.denoising.sources import Source
 from pmasolve.samples.denoising.tails import DrawnTail, LineTail
 
@@ -254,7 +254,7 @@ def test_all_routes_agree_at_the_same_points(monkeypatch: pytest.MonkeyPatch) ->
     found.append(Points(x).curvature(1.5, y))  # formed
     monkeypatch.setattr(covariances, "FORMED", 0)
     found.append(Points(x).curvature(1.5, y))  # Lanczos
-    monkeypatch.setattr(points_module, "WEIGHTS", 3000)
+    monkeypatch.setattr(points_module, "WEIGHTS_AT_ONCE", 3000)
     found.append(Points(x).curvature(1.5, y))  # in blocks of three
     for other in found[1:]:
         np.testing.assert_allclose(other, found[0], rtol=1e-9)
@@ -405,7 +405,7 @@ def test_backward_maps_of_a_normal_law_are_linear() -> None:
     assert chain.largest_second_derivative(t, x) == pytest.approx(-1 / var)
     assert chain.log_density(t, x)[0] == pytest.approx(-0.5 / var - 0.5 * np.log(2 * np.pi * var))
     assert chain.time(chain.snr(t)) == pytest.approx(t)
-    np.testing.assert_allclose(times_of(chain, chain.snr(np.array([0.2, 0.7]))), [0.7, 0.2, 0.0])
+    np.testing.assert_allclose(diffusion_times(chain, chain.snr(np.array([0.2, 0.7]))), [0.7, 0.2, 0.0])
 
 
 def test_the_probability_flow_arrives_and_euler_converges_to_it() -> None:

@@ -29,12 +29,12 @@ from pmasolve import (
     resume,
 )
 from pmasolve.gaussian import Normal, jko
-from pmasolve.samples.jko.blocks import Block, GradientBlock, log_det
+from pmasolve.samples.jko.blocks import Block, GradientBlock, log_det_of
 from pmasolve.samples.jko.cones import Cone, Programme, least_stretch
-from pmasolve.samples.jko.flow import Carried
+from pmasolve.samples.jko.flow import CarriedPoints
 from pmasolve.samples.jko.gradients import estimated_gradient, exact_gradient, mean_square
 from pmasolve.samples.jko.guarantees import assigned, smoothed, way_back
-from pmasolve.samples.jko.networks import Network, ODEBlock, ResidualBlock, numbers_in, width_of
+from pmasolve.samples.jko.networks import ODEBlock, Perceptron, ResidualBlock, numbers_in, width_of
 from pmasolve.samples.samplers.reference import Reference
 from pmasolve.samples.samplers.verdicts import against_normal, distance
 
@@ -56,10 +56,10 @@ def _f(x: np.ndarray) -> np.ndarray:
 LAW = Posterior(_f, lambda x: np.c_[(x[:, 0] - 2 * np.tanh(8 * x[:, 0])) / 0.25, x[:, 1]], 2)
 
 
-def network(dim: int, *, timed: bool, size: float = 0.6, seed: int = 1) -> Network:
+def network(dim: int, *, timed: bool, size: float = 0.6, seed: int = 1) -> Perceptron:
     """Random numbers."""
     widths = width_of(dim, 7, 2, timed=timed)
-    return Network.of_row(size * np.random.default_rng(seed).standard_normal(numbers_in(widths)) / 2, widths)
+    return Perceptron.of_row(size * np.random.default_rng(seed).standard_normal(numbers_in(widths)) / 2, widths)
 
 
 def blocks(dim: int) -> dict[str, Block]:
@@ -89,7 +89,7 @@ def test_blocks(kind: str, dim: int) -> None:
     unit = STEP * np.eye(dim)
     by = [(block.image(x + e) - block.image(x - e)) / (2 * STEP) for e in unit]
     assert np.allclose(np.stack(by, axis=2), block.jacobian(x), atol=1e-8)
-    slopes = [(log_det(block, x + e) - log_det(block, x - e)) / (2 * STEP) for e in unit]
+    slopes = [(log_det_of(block, x + e) - log_det_of(block, x - e)) / (2 * STEP) for e in unit]
     assert np.allclose(np.stack(slopes, axis=1), block.log_det_slope(x), atol=1e-7)
     y = 3 * np.random.default_rng(6).standard_normal((500, dim))
     assert np.abs(block.image(block.preimage(y)) - y).max() < 1e-10
@@ -127,7 +127,7 @@ def test_programme() -> None:
         block = GradientBlock(cone.potential(theta))
         y = block.image(x)
         moved = np.sum((y - x) ** 2, axis=1) / 1.4
-        return float(np.mean(-nu.log_density(y) - log_det(block, x) + moved))
+        return float(np.mean(-nu.log_density(y) - log_det_of(block, x) + moved))
 
     assert programme.value(theta) == pytest.approx(loss(theta), abs=1e-4)
     gradient, _ = programme.slope(theta)
@@ -190,7 +190,7 @@ def test_exact_gradient_and_score(run: pma.Trajectory) -> None:
     chain = as_chain(run)
     blocks = chain.blocks[:2]
     x = two_modes(20, 53)
-    side = Carried(x, np.zeros(20), -LAW.grad_f(x))
+    side = CarriedPoints(x, np.zeros(20), -LAW.grad_f(x))
     for block in blocks:
         side = side.by(block)
 
@@ -199,7 +199,7 @@ def test_exact_gradient_and_score(run: pma.Trajectory) -> None:
         z, total = y, 0.0
         for block in reversed(blocks):
             z = block.preimage(z)
-            total = total - log_det(block, z)
+            total = total - log_det_of(block, z)
         return total - LAW.f(z)
 
     unit = STEP * np.eye(2)
@@ -303,7 +303,7 @@ class Worse:
 def test_ends_by_name() -> None:
     """A block that does not lower the KL of held-out points is not kept; one that folds space is not either."""
     x = np.random.default_rng(13).standard_normal((300, 2)) + 3
-    wide, fold = (ResidualBlock(Network((c * np.eye(2),), (np.zeros(2),))) for c in (1.0, -2.0))
+    wide, fold = (ResidualBlock(Perceptron((c * np.eye(2),), (np.zeros(2),))) for c in (1.0, -2.0))
     cone = Cone.around(x, 0, (1.0,), 0.02, np.random.default_rng(0))
     spread = GradientBlock(cone.potential(cone.identity * 3))
     for wrong, name in ((spread, "overfitting"), (wide, "overfitting")):
@@ -313,9 +313,9 @@ def test_ends_by_name() -> None:
         assert "1 block before it kept" in ended.outcome.advice
         assert len(as_chain(ended).blocks) == 1
     line = np.random.default_rng(13).standard_normal((300, 1)) + 3
-    turned = ResidualBlock(Network((-2.0 * np.eye(1),), (np.zeros(1),)))
-    assert np.all(log_det(turned, line) == -np.inf)
-    assert np.all(log_det(fold, x) == 0.0), "a half turn of the plane is no fold"
+    turned = ResidualBlock(Perceptron((-2.0 * np.eye(1),), (np.zeros(1),)))
+    assert np.all(log_det_of(turned, line) == -np.inf)
+    assert np.all(log_det_of(fold, x) == 0.0), "a half turn of the plane is no fold"
     flow = JKOSampler(SampleProblem(line), Worse(turned), ConstantSteps(5.0))
     assert evolve(flow, flow.times(4)[-1:], throw=False).outcome.name == "not finite"
 
@@ -429,14 +429,14 @@ def test_copies_of_a_point_are_held_out_together() -> None:
 
 def test_a_map_without_inverse_is_said() -> None:
     """x + f with f steeper than −1 folds: its density is 0 there, and where Newton's method finds nothing samples are NaN."""
-    steep = ResidualBlock(Network((np.array([[3.0]]), np.array([[-1.5]])), (np.zeros(1), np.zeros(1))))
+    steep = ResidualBlock(Perceptron((np.array([[3.0]]), np.array([[-1.5]])), (np.zeros(1), np.zeros(1))))
     chain = ChainSampler((steep,), Reference.of(None, 1), Outcome("reached", True))
     assert steep.stretch == 0.0
     assert chain.log_density([0.0])[0] == -np.inf
-    flat = ResidualBlock(Network((np.array([[1.0]]), np.array([[-1.0]])), (np.zeros(1), np.zeros(1))))
+    flat = ResidualBlock(Perceptron((np.array([[1.0]]), np.array([[-1.0]])), (np.zeros(1), np.zeros(1))))
     shut = ChainSampler((GradientBlock(blocks(1)["gradient"].psi), flat), Reference.of(None, 1))
     assert shut.inversion_error([0.3, 2.0]) < 1e-8
-    nowhere = ResidualBlock(Network((np.array([[-1.0]]),), (np.zeros(1),)))  # x ↦ 0
+    nowhere = ResidualBlock(Perceptron((np.array([[-1.0]]),), (np.zeros(1),)))  # x ↦ 0
     lost = ChainSampler((nowhere,), Reference.of(None, 1))
     assert np.isnan(lost.map([0.5])).all()
     assert lost.inversion_error([0.5]) == np.inf

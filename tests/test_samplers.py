@@ -631,10 +631,10 @@ def test_small_matrices(dim: int) -> None:
     H[1] *= -1
     assert np.allclose(matrices.inverse_of(H), np.linalg.inv(H), rtol=1e-12)
     sign, logs = np.linalg.slogdet(H)
-    assert np.allclose(matrices.log_det(H), np.where(sign > 0, logs, np.nan), rtol=1e-12, equal_nan=True)
+    assert np.allclose(matrices.stacked_log_det(H), np.where(sign > 0, logs, np.nan), rtol=1e-12, equal_nan=True)
     exact = np.linalg.solve(H, r[:, :, None])[:, :, 0]
     H[2] = 0.0
-    found = matrices.solve(H, r)
+    found = matrices.stacked_solve(H, r)
     assert not np.isfinite(found[2]).all()
     others = np.arange(6) != 2
     assert np.allclose(found[others], exact[others], rtol=1e-10)

@@ -30,7 +30,7 @@ from pmasolve.machine.arrays import Array
 from pmasolve.samples.jko.blocks import GradientBlock
 from pmasolve.samples.jko.chain import ChainSampler
 from pmasolve.samples.jko.cones import Cone, Programme
-from pmasolve.samples.jko.flow import Carried
+from pmasolve.samples.jko.flow import CarriedPoints
 from pmasolve.samples.jko.gradients import estimated_gradient, exact_gradient, mean_square
 from pmasolve.samples.jko.guarantees import way_back
 from pmasolve.samples.samplers.reference import Reference
@@ -130,7 +130,7 @@ def fresh(run: Trajectory) -> Rows:
     x, nu, rises, total = two(4000, 82), Reference.of(None, 2), [], 0.0
     before = -nu.log_density(x)
     for block in as_chain(run).blocks:
-        side = Carried(x, np.zeros(len(x))).by(block)
+        side = CarriedPoints(x, np.zeros(len(x))).by(block)
         x, total = side.x, total + side.logs
         after = -nu.log_density(x) - total
         rises.append(np.mean(after - before) - 2 * np.std(after - before) / np.sqrt(len(x)))
@@ -168,7 +168,7 @@ def _block(n: int, draws: int) -> tuple[list[Array], list[Array], tuple[Array, A
     def carried(theta: Array) -> tuple[Array, Array]:
         """Estimated and exact at fresh points."""
         start = rng.standard_normal((n, 2)) + 3
-        side = Carried(start, np.zeros(n), 3 - start).by(GradientBlock(cone.potential(theta)))
+        side = CarriedPoints(start, np.zeros(n), 3 - start).by(GradientBlock(cone.potential(theta)))
         return estimated(side.x), exact_gradient(start, side.x, np.asarray(side.score), nu, GAMMA)
 
     steps = [estimated(rng.standard_normal((n, 2)) + 2) for _ in range(draws)]
@@ -228,7 +228,7 @@ def line() -> tuple[tuple[Array, ...], Array, Array]:
     x = quantiles()[np.random.default_rng(85).permutation(COUNT)]
     flow = JKOSampler(SampleProblem(x), ConvexBlocks(12, (1.0, 2.0)), ConstantSteps(GAMMA), density=law)
     chain = as_chain(evolve(flow, flow.times(10)[-1:], throw=False, progress=False))
-    side = Carried(quantiles(), np.zeros(COUNT), -law.grad_f(quantiles()))
+    side = CarriedPoints(quantiles(), np.zeros(COUNT), -law.grad_f(quantiles()))
     at, errors, entropies = [side.x], [], []
     for block in chain.blocks:
         after = side.by(block)

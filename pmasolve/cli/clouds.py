@@ -14,7 +14,8 @@ from ..problems.formats.tables import data_lines
 from ..problems.images import SUFFIXES, read_array
 from ..problems.problem import Problem
 from ..samples.choosing import EpsChoice, choose_eps
-from ..samples.wasserstein import LEAST, W2Estimate, estimate_w2
+from ..samples.units import LEAST_POINTS
+from ..samples.wasserstein import W2Estimate, estimate_w2
 from ..studies.figures import save_figure
 from .door import ArrayName, AsJson, FigureFile, door, say, undone
 from .inputs import POINT_FILES, check_figure, check_outputs
@@ -88,7 +89,7 @@ def _kept(image: Array, out: Path) -> Path:
 def _laws(problem: Problem, seed: int, exact: bool) -> W2Estimate | None:
     """W₂ between the laws, and that of the points where it is asked for; None of samples too small to halve."""
     x, y = problem.domain.points, problem.codomain.points
-    if min(len(x), len(y)) < LEAST and not exact:
+    if min(len(x), len(y)) < LEAST_POINTS and not exact:
         return None
     found = estimate_w2(x, y, seed=seed)
     if exact:
@@ -103,7 +104,7 @@ def _words(found: EpsChoice, z: Array, moved: float) -> str:
 
 def _distances(laws: W2Estimate | None, exact: bool) -> list[str]:
     if laws is None:
-        return [f"  W₂       not estimated: fewer than {LEAST} points on a side"]
+        return [f"  W₂       not estimated: fewer than {LEAST_POINTS} points on a side"]
     low, high = laws.w2_interval
     lines = [
         f"  W₂       {laws.w2:.6g} between the laws, in [{low:.6g}, {high:.6g}] at {laws.level:.0%}, {laws.outcome.name}"

@@ -16,7 +16,8 @@ from ..samples.samplers.choosing import affordable
 from ..samples.samplers.implicit import ImplicitSampler
 from ..samples.samplers.log_sum_exp import LogSumExp
 from ..samples.samplers.problems import SampleProblem
-from ..samples.samplers.sampler import FRESH, Sampler, as_sampler
+from ..samples.samplers.reference import FRESH
+from ..samples.samplers.sampler import Sampler, as_sampler
 from ..studies.figures import save_figure
 from .clouds import points_of
 from .door import ArrayName, AsJson, FigureFile, door, say, undone

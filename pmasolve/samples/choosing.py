@@ -22,11 +22,9 @@ from ..sinkhorn.gauges import PLAIN, SELF, Gauge
 from .affine import AFFINE, Affine
 from .cross_fit import Walk
 from .fits import FINAL, Candidate, Map
-from .units import Units, massive, shared_points
+from .units import END_OF_LADDER, LEAST_POINTS, Units, massive, shared_points
 
-LEAST = 8  # points on each side: halves of four
-WRONG = "the risk, of independent samples, is wrong"
-END = "at end of ladder"
+WRONG_RISK = "the risk, of independent samples, is wrong"
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +187,7 @@ def choose_eps(
     >>> found.gauge.name in ("self", "plain", "affine"), found.eps > 0.01
     (True, True)
     """
-    _admit(problem, t, halvings, points)
+    _admit_choice(problem, t, halvings, points)
     units = Units.of(problem) if t is None else Units.none(problem)
     kept = _candidates(t, gauges)
     walk = Walk(units, t, kept, halvings, points, seed)
@@ -209,9 +207,9 @@ def choose_eps(
         gauge,
         units.problem,
         None if t is None else round(t / eps),
-        _root(curve.risk[gauge.name][rung], curve.noise[gauge.name][rung]),
+        _root_of_risk(curve.risk[gauge.name][rung], curve.noise[gauge.name][rung]),
         curve,
-        units.ratio * _root(*walk.affine_alone()) if t is None else None,
+        units.ratio * _root_of_risk(*walk.affine_alone()) if t is None else None,
         (walk.pairs + fit.work.pairs) / (units.problem.domain.size * units.problem.codomain.size),
         next(
             (o for o in (fit.work.outcome, walk.outcome, _shared(problem)) if not o.ok), _ended(rung, len(walk.ladder))
@@ -231,26 +229,30 @@ def _candidates(t: float | None, gauges: Sequence[Candidate]) -> tuple[Candidate
     return kept
 
 
-def _root(risk: float, noise: float) -> float:
+def _root_of_risk(risk: float, noise: float) -> float:
     """The estimated error: from the risk, or where that came out negative, from its part that is variance."""
     return float(np.sqrt(risk if risk > 0 else noise))
 
 
 def _ended(rung: int, rungs: int) -> Outcome:
     if rung == 0:
-        return Outcome(END, True, "the largest ε is best: an affine map, or one step of length t, may do as well")
+        return Outcome(
+            END_OF_LADDER, True, "the largest ε is best: an affine map, or one step of length t, may do as well"
+        )
     if rung == rungs - 1:
-        return Outcome(END, True, "the least ε of the ladder is best: try smaller ones by Sinkhorn or schroedinger")
+        return Outcome(
+            END_OF_LADDER, True, "the least ε of the ladder is best: try smaller ones by Sinkhorn or schroedinger"
+        )
     return REACHED
 
 
 def _shared(problem: Problem) -> Outcome:
     """Whether samples on both sides are independent; the points of a density that is known are no sample."""
     (x, _), (y, _) = massive(problem)
-    return (shared_points(x, y, WRONG) if all(problem.sampled) else None) or REACHED
+    return (shared_points(x, y, WRONG_RISK) if all(problem.sampled) else None) or REACHED
 
 
-def _admit(problem: Problem, t: float | None, halvings: int, points: int) -> None:
+def _admit_choice(problem: Problem, t: float | None, halvings: int, points: int) -> None:
     cloud = checked(problem).domain
     if not isinstance(cloud, Cloud):
         raise ValueError("choose_eps is for samples: for densities on a grid error_estimate() tells the error at an ε")
@@ -265,7 +267,7 @@ def _admit(problem: Problem, t: float | None, halvings: int, points: int) -> Non
             raise ValueError(f"{name}={value}: at least 1")
     for name, measure in (("x", problem.mu), ("y", problem.nu)):
         points_left = int(np.sum(np.exp(measure.log_density) > 0))
-        if points_left < LEAST:
+        if points_left < LEAST_POINTS:
             raise ValueError(
-                f"{name} has {count(points_left, 'point')} with mass: halving them needs {LEAST} or more; choose ε by hand"
+                f"{name} has {count(points_left, 'point')} with mass: halving them needs {LEAST_POINTS} or more; choose ε by hand"
             )

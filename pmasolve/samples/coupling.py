@@ -28,25 +28,25 @@ from ..problems.problem import Problem, checked
 from ..sinkhorn.softmin.clouds.blocks import TILE
 from ..sinkhorn.softmin.clouds.pairs import PairCosts
 from .levels import Levels
+from .units import NEAREST_SPAN
 
-ROUNDING = 2.0**-46  # of the largest squared distance: the search ends when bounds are this near
-HELD = 2.0**-40  # of it: what roundings leave at most, more where weights are below 10⁻¹⁴, 0 for the simplex
-SEEN = 1e-9  # relative width that is called reached where roundings leave no less
-TINY = 1e-300  # where all points are equal
-NEAREST_SPAN = 1e-140  # extent of both clouds, the square of which has all its digits
-COARSE = 1e-3  # relative gap at which a level of groups is left
+NEAR_BOUNDS = 2.0**-46  # of the largest squared distance: the search ends when bounds are this near
+HELD_ROUNDING = 2.0**-40  # of it: what roundings leave at most, more where weights are below 10⁻¹⁴, 0 for the simplex
+SEEN_AS_REACHED = 1e-9  # relative width that is called reached where roundings leave no less
+NO_EXTENT = 1e-300  # where all points are equal
+COARSE_GAP = 1e-3  # relative gap at which a level of groups is left
 NEAREST, SPREAD = 8, 3.5  # first pairs: of slack up to 3.5 times that of the eighth-cheapest partner of a typical point
 WRAPPED = 4  # dimensions of a torus, whose 81 images are looked at
-SAMPLED = 16  # tiles of targets that tell what is typical
+TYPICAL_TILES = 16  # tiles of targets that tell what is typical
 OF_POINTS = (
     "the weighted points themselves, Σ aᵢ δ(xᵢ) and Σ bⱼ δ(yⱼ), with the weights normalised: rigorous in float64"
 )
-ROUGH = STALLED.advising(
+BOUNDS_STALLED = STALLED.advising(
     "the bounds are as near as rounding or the simplex let them; quote the interval, or ask for a larger gap"
 )
 
 
-ROUNDED = Outcome(
+WITHIN_ROUNDING = Outcome(
     "within rounding",
     True,
     "W₂ is so small beside the largest distance that roundings of it leave the gap shown; solve near pieces one by one for more",
@@ -110,7 +110,7 @@ class OptimalCoupling:
     def w2_squared(self) -> float:
         """⟨|x − y|², γ⟩."""
         nodes = self.problem.domain, self.problem.codomain
-        costs = PairCosts(*(_points(n) for n in nodes), _periods(nodes[0]))
+        costs = PairCosts(*(_points_of(n) for n in nodes), _periods_of(nodes[0]))
         return 2 * float(np.sum(costs.between(*self.coupling.coords) * self.coupling.data))
 
     @property
@@ -124,8 +124,8 @@ class OptimalCoupling:
 
         NaN at points without mass.
         """
-        x, y = _points(self.problem.domain), _points(self.problem.codomain)
-        (i, j), periods = self.coupling.coords, _periods(self.problem.domain)
+        x, y = _points_of(self.problem.domain), _points_of(self.problem.codomain)
+        (i, j), periods = self.coupling.coords, _periods_of(self.problem.domain)
         step = y[j] - x[i]
         if periods is not None:
             step -= np.round(step / periods) * periods
@@ -190,20 +190,20 @@ def optimal_coupling(problem: Problem, *, gap: float = 1e-12, progress: bool | N
     kept = [np.flatnonzero(cloud.weights > 0) for cloud in nodes]
     (x, a), (y, b) = ((cloud.points[i], cloud.weights[i]) for cloud, i in zip(nodes, kept, strict=True))
     need_squares(x, y)
-    costs = PairCosts(x, y, _periods(nodes[0]))
+    costs = PairCosts(x, y, _periods_of(nodes[0]))
     if costs.periods is not None and costs.periods.size > WRAPPED:
         raise ValueError(
             f"period in {costs.periods.size} dimensions: 3^dim images would be looked at; up to {WRAPPED} are, otherwise give the "
             "matrix of costs to ot.emd2"
         )
     if x.shape[1] == 1 and costs.periods is None:
-        found = on_a_line(a, b, costs)
+        found = monotone_coupling(a, b, costs)
     else:
         with progress_bar("optimal_coupling", 1.0, progress, "share") as show:
             found = descended(Levels(x, a), Levels(y, b), costs.periods, gap, show)
     (i, j), flow = found.coupling.coords, found.coupling.data
     lower, upper = max(2 * found.lower, 0.0), 2 * found.upper
-    outcome = _judged(lower, upper, gap, 2 * HELD * costs.farthest)
+    outcome = _judged_by_bounds(lower, upper, gap, 2 * HELD_ROUNDING * costs.farthest)
     coupling = coo_array((flow, (kept[0][i], kept[1][j])), (nodes[0].size, nodes[1].size))
     u = -PairCosts(y, nodes[0].points, costs.periods).conjugate(found.v)
     v = -PairCosts(nodes[0].points, nodes[1].points, costs.periods).conjugate(-u)
@@ -212,12 +212,12 @@ def optimal_coupling(problem: Problem, *, gap: float = 1e-12, progress: bool | N
     )
 
 
-def _judged(lower: float, upper: float, gap: float, rounded: float) -> Outcome:
+def _judged_by_bounds(lower: float, upper: float, gap: float, rounded: float) -> Outcome:
     """As near as asked for, or as ``rounded`` lets the bounds be: by that name where digits of W₂² are lost."""
     width = upper - lower
-    if width <= max(gap * lower, TINY) or width <= min(rounded, SEEN * lower):
+    if width <= max(gap * lower, NO_EXTENT) or width <= min(rounded, SEEN_AS_REACHED * lower):
         return REACHED
-    return ROUNDED if width <= rounded else ROUGH
+    return WITHIN_ROUNDING if width <= rounded else BOUNDS_STALLED
 
 
 def need_squares(x: Array, y: Array) -> None:
@@ -229,12 +229,12 @@ def need_squares(x: Array, y: Array) -> None:
         )
 
 
-def _points(nodes: object) -> Array:
+def _points_of(nodes: object) -> Array:
     assert isinstance(nodes, Cloud)
     return nodes.points
 
 
-def _periods(nodes: object) -> Array | None:
+def _periods_of(nodes: object) -> Array | None:
     assert isinstance(nodes, Cloud)
     return None if nodes.period is None else np.array(nodes.period)
 
@@ -251,14 +251,14 @@ def descended(source: Levels, target: Levels, periods: Array | None, gap: float,
         else:
             u = PairCosts(before[0], x, periods).conjugate(before[1])
             slack = typical_slack(costs, u)
-        near = partial(_near, COARSE if level else gap, ROUNDING * costs.farthest)
+        near = partial(_near_enough, COARSE_GAP if level else gap, NEAR_BOUNDS * costs.farthest)
         found = optimum(a / a.sum(), b / b.sum(), costs, u, slack, accept=near)
         before = y, found.v
         show(4.0**-level, {"lower": 2 * found.lower, "upper": 2 * found.upper})
     return found
 
 
-def _near(gap: float, width: float, lower: float, upper: float) -> bool:
+def _near_enough(gap: float, width: float, lower: float, upper: float) -> bool:
     """Whether bounds are as near as asked for, or as roundings let them."""
     return upper - lower <= max(gap * lower, width)
 
@@ -266,18 +266,18 @@ def _near(gap: float, width: float, lower: float, upper: float) -> bool:
 def typical_slack(costs: PairCosts, u: Array) -> float:
     """Slack up to which a typical target has some 25 partners."""
     v, tiles = costs.conjugate(u), len(costs.target.tiles.radii)
-    chosen = np.unique(np.linspace(0, tiles - 1, SAMPLED).astype(int))
+    chosen = np.unique(np.linspace(0, tiles - 1, TYPICAL_TILES).astype(int))
     near = np.concatenate([costs.target.order[TILE * tile : TILE * (tile + 1)] for tile in chosen])
     level = np.full(len(v), -np.inf)
     level[near] = np.inf
     arcs = costs.below(u, level, NEAREST)
     eighth = np.zeros(len(v))
     np.maximum.at(eighth, arcs.columns, arcs.costs - u[arcs.rows] - v[arcs.columns])
-    least = ROUNDING * costs.farthest or 1.0
+    least = NEAR_BOUNDS * costs.farthest or 1.0
     return SPREAD * max(float(np.median(eighth[near])), least)
 
 
-def on_a_line(a: Array, b: Array, costs: PairCosts) -> Optimum:
+def monotone_coupling(a: Array, b: Array, costs: PairCosts) -> Optimum:
     """The monotone coupling, which is optimal for convex costs of x − y, and potentials along it.
 
     Masses are added up and cut with twice the digits, so that marginals hold to a rounding.

@@ -24,9 +24,9 @@ from .coupling import optimal_coupling
 from .fits import COMPARED, AtFixedPoint, AtTime, Candidate, Fit
 from .units import Units, massive, variance
 
-RUNGS, COARSEST = 12, 16.0  # of the ladder at the fixed point: from 16 s² by halves, s² the mean variance of x
-STEPS = 7  # of the ladder at time t: ε = t, t/2, …, t/64
-FINE = 8.0  # no reference is coarser than s²/8, or t/16: a coarse one is as biased as what it judges
+RUNGS, COARSEST_RUNG = 12, 16.0  # of the ladder at the fixed point: from 16 s² by halves, s² the mean variance of x
+RUNGS_AT_T = 7  # of the ladder at time t: ε = t, t/2, …, t/64
+FINEST_REFERENCE = 8.0  # no reference is coarser than s²/8, or t/16: a coarse one is as biased as what it judges
 BEYOND = 2  # the reference lies so many rungs below the best, and ends the walk of the self gauge
 ROUGHLY = 1e-2  # marginal error below that rung, where maps are noisy and fixed points laborious
 DROWNED = 6.0  # times the risk of the best: noise that ends the walk before
@@ -48,10 +48,10 @@ class Walk:
         rng = np.random.default_rng(seed)
         (x, a), (y, b) = massive(units.problem)
         self.units, self.t, self.gauges = units, t, gauges
-        self.z, self.weights = drawn(rng, x, a, points, units.sampled[0])
-        top, rungs = (COARSEST * variance(x, a), RUNGS) if t is None else (t, STEPS)
+        self.z, self.weights = subsample(rng, x, a, points, units.sampled[0])
+        top, rungs = (COARSEST_RUNG * variance(x, a), RUNGS) if t is None else (t, RUNGS_AT_T)
         self.ladder = [top / 2**j for j in range(rungs)]
-        self.floor = round(np.log2(COARSEST * FINE if t is None else 2 * FINE))
+        self.floor = round(np.log2(COARSEST_RUNG * FINEST_REFERENCE if t is None else 2 * FINEST_REFERENCE))
         pairs = [halves(rng, (x, a), (y, b), sampled=units.sampled) for _ in range(halvings)]
         self.fits: list[list[Fit]] = [[fit_of(half, t) for half in pair] for pair in pairs]
         self.images: list[list[list[dict[str, Array]]]] = []  # rung, halving, half, gauge
@@ -201,7 +201,7 @@ def halves(
     return [Problem.from_samples(x[i], y[j], a[i], b[j]) for i, j in zip(*parts, strict=True)]
 
 
-def drawn(rng: np.random.Generator, x: Array, a: Array, points: int, sampled: bool) -> tuple[Array, Array]:
+def subsample(rng: np.random.Generator, x: Array, a: Array, points: int, sampled: bool) -> tuple[Array, Array]:
     """Some points of x and their weights: drawn evenly of samples, by their mass of the nodes of a density."""
     if sampled or len(x) <= points:
         at = rng.permutation(len(x))[:points]

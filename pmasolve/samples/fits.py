@@ -29,7 +29,7 @@ Candidate = Gauge | Affine
 
 COMPARED = 3e-3  # marginal error of fixed points that are compared
 FINAL = 1e-3  # and of the last, in which maps move by far less than their noise
-OWN = 1.0  # residual of self-potentials over ε, for each unit of marginal error
+OWN_RESIDUAL = 1.0  # residual of self-potentials over ε, for each unit of marginal error
 
 
 @dataclass
@@ -66,14 +66,14 @@ class Fit(Protocol):
 
 
 @dataclass
-class Carried:
+class CarriedPotential:
     """A potential at the points of x, less that of the fitted normals, at every ε so far; it tells where to begin at the next."""
 
     normals: FittedNormals
     x: Array
     rest: dict[float, Array] = field(default_factory=dict)
 
-    def start(self, eps: float, beside: Carried | None = None) -> Array:
+    def start(self, eps: float, beside: CarriedPotential | None = None) -> Array:
         """u to begin with at ε, from the two ε before; what a potential beside it, if known there, tells of the change is used."""
         other = (
             beside.rest if beside and eps in beside.rest else dict.fromkeys((eps, *self.rest), np.zeros(len(self.x)))
@@ -98,7 +98,7 @@ def foreseen(known: Mapping[float, Array], eps: float) -> Array | float:
     return known[last] + (last - eps) / (before - last) * (known[last] - known[before])
 
 
-def start_from(carried: Carried, eps: float, parts: Sequence[Potential], work: Work) -> None:
+def start_from(carried: CarriedPotential, eps: float, parts: Sequence[Potential], work: Work) -> None:
     """Begin at ε with the mean of what parts of the points found there: half of the noise is gone, and each saw other points."""
     if parts:
         carried.keep(eps, np.mean([part(Cloud(carried.x)) for part in parts], axis=0))
@@ -123,7 +123,7 @@ class AtFixedPoint:
         weights = source.weights
         self.image_problem = Problem.from_samples(source.points, self.affine(source.points), weights, weights)
         by_name = {PLAIN.name: normals, SELF.name: FittedNormals.of(problem.mu, problem.mu), AFFINE.name: normals}
-        self.carried = {name: Carried(found, source.points) for name, found in by_name.items()}
+        self.carried = {name: CarriedPotential(found, source.points) for name, found in by_name.items()}
         self._latest: dict[str, tuple[float, Potential]] = {}
 
     def map(self, gauge: Candidate, eps: float) -> Map:
@@ -181,7 +181,7 @@ class AtFixedPoint:
 
     def _own(self, eps: float) -> Potential:
         start = self.carried[SELF.name].start(eps)
-        found = self_potential(self.problem.mu, eps, start=start, tolerance=OWN * self.marginal)
+        found = self_potential(self.problem.mu, eps, start=start, tolerance=OWN_RESIDUAL * self.marginal)
         self.carried[SELF.name].keep(eps, found.u)
         self.work.note(found.outcome, found.half_steps, found.u.size, found.u.size)
         return found.function
@@ -194,7 +194,7 @@ class AtTime:
         source = problem.domain
         assert isinstance(source, Cloud)
         self.problem, self.t, self.marginal, self.work = problem, t, marginal, Work()
-        self.carried = Carried(FittedNormals.of(problem.mu, problem.mu), source.points)
+        self.carried = CarriedPotential(FittedNormals.of(problem.mu, problem.mu), source.points)
 
     def map(self, gauge: Candidate, eps: float) -> Map:
         """The map of a gauge, for points (n, dim)."""
@@ -221,7 +221,9 @@ class AtTime:
         return Potential(self.problem.mu, self.carried.at(eps), eps)
 
     def _own(self, eps: float) -> SelfPotential:
-        found = self_potential(self.problem.mu, eps, start=self.carried.start(eps), tolerance=OWN * self.marginal)
+        found = self_potential(
+            self.problem.mu, eps, start=self.carried.start(eps), tolerance=OWN_RESIDUAL * self.marginal
+        )
         self.carried.keep(eps, found.u)
         self.work.note(found.outcome, found.half_steps, found.u.size, found.u.size)
         return found

@@ -31,11 +31,11 @@ from ..sinkhorn.potentials import Potential
 from ..sinkhorn.schroedinger import schroedinger
 from ..sinkhorn.self_potential import Debiased, self_potential
 from .choosing import choose_eps
-from .particle_runs import Carried, Log, ParticleRun
+from .particle_runs import CarriedParticles, Log, ParticleRun
 from .units import Units
 
-FARTHEST = 10.0  # spreads of the particles that one may leave the others behind in a step
-STEP = 1e-3  # of √ε: between the points at which log det D²φ̂ is compared
+FARTHEST_MOVE = 10.0  # spreads of the particles that one may leave the others behind in a step
+PROBE_STEP = 1e-3  # of √ε: between the points at which log det D²φ̂ is compared
 
 
 class Smooth(Protocol):
@@ -120,7 +120,7 @@ class InteractingParticles:
                 "g=None: only the noisy flow of KL goes without the target's density; give g with .gradient"
             )
 
-    def carry(self, z: Array, eps: float, before: Carried | None = None) -> Carried:
+    def carry(self, z: Array, eps: float, before: CarriedParticles | None = None) -> CarriedParticles:
         """The particles (N, dim) with their potential at ε, found from that of a step before."""
         y = self.target if isinstance(self.target, Cloud) else Cloud(self.target)
         units = Units.of(Problem.from_samples(z, y.points, b=y.weights))
@@ -129,21 +129,21 @@ class InteractingParticles:
         found = schroedinger(problem, eps, start=start, marginal=self.marginal, progress=False)
         phi = Potential(problem.nu, found.v, eps)
         if self.gauge == PLAIN:
-            return Carried(z, phi, units, found, None)
+            return CarriedParticles(z, phi, units, found, None)
         first = None if before is None or before.own is None else before.own.u
         own = self_potential(problem.mu, eps, start=first, tolerance=0.1 * self.marginal)
-        return Carried(z, Debiased(phi, own.function), units, found, own)
+        return CarriedParticles(z, Debiased(phi, own.function), units, found, own)
 
-    def drift(self, here: Carried) -> Array:
+    def drift(self, here: CarriedParticles) -> Array:
         """The drift at the particles, (N, dim)."""
         z, G = here.z, here.hessian
         slope = self.f.gradient(z) + _log_det_gradient(here.phi, z, np.sqrt(here.found.eps))
         if self.g is None:
-            return -_solve(G, slope)
+            return -_solve_each(G, slope)
         image = here.image
         rise = self.g.gradient(image)
         A = self.f(z) - self.g(image) + np.linalg.slogdet(G)[1]
-        speed = np.reshape(self.objective.dh(A), (-1, 1)) * (_solve(G, slope) - rise)
+        speed = np.reshape(self.objective.dh(A), (-1, 1)) * (_solve_each(G, slope) - rise)
         return -speed - rise if self.noisy else -speed
 
     def run(self, start: PointsLike, times: Array, rng: np.random.Generator | None = None) -> ParticleRun:
@@ -180,7 +180,7 @@ class InteractingParticles:
                 break
             dt = float(t[i + 1] - now)
             z = self._moved(here, dt, rng)
-            if not (moved := _torn(here.z, z)) <= FARTHEST:
+            if not (moved := _torn(here.z, z)) <= FARTHEST_MOVE:
                 outcome = UNSTABLE_STEP.advising(
                     f"a step of {dt:.3g} from t={now:.4g} throws a particle {moved:.3g} spreads away from the others: "
                     "take shorter steps, or a larger eps"
@@ -189,7 +189,7 @@ class InteractingParticles:
             here = self.carry(z, eps, here)
         return log.run(eps, outcome)
 
-    def _moved(self, here: Carried, dt: float, rng: np.random.Generator | None) -> Array:
+    def _moved(self, here: CarriedParticles, dt: float, rng: np.random.Generator | None) -> Array:
         z = here.z + dt * self.drift(here)
         if not self.noisy or rng is None:
             return z
@@ -211,12 +211,12 @@ def _torn(z: Array, moved: Array) -> float:
 def _log_det_gradient(phi: Potential | Debiased, z: Array, width: float) -> Array:
     """∇log det D²φ̂ by central differences, (N, dim)."""
     n, dim = z.shape
-    moves = STEP * width * np.concatenate([np.eye(dim), -np.eye(dim)])
+    moves = PROBE_STEP * width * np.concatenate([np.eye(dim), -np.eye(dim)])
     around = (z + moves[:, None, :]).reshape(-1, dim)
     ahead, behind = np.split(np.linalg.slogdet(phi.jacobian(around))[1].reshape(2 * dim, n), 2)
-    return (ahead - behind).T / (2 * STEP * width)
+    return (ahead - behind).T / (2 * PROBE_STEP * width)
 
 
-def _solve(G: Array, vectors: Array) -> Array:
+def _solve_each(G: Array, vectors: Array) -> Array:
     """G⁻¹v of stacked matrices (N, dim, dim) and vectors (N, dim)."""
     return np.linalg.solve(G, vectors[..., None])[..., 0]

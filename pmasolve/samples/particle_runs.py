@@ -17,7 +17,7 @@ from .units import Units
 
 
 @dataclass(frozen=True, eq=False)
-class Carried:
+class CarriedParticles:
     """The particles with the potential that they carry.
 
     Attributes
@@ -81,7 +81,7 @@ class Log:
         self.images: list[Array] = []
         self.rows: list[dict[str, float]] = []
 
-    def keep(self, t: float, here: Carried) -> Outcome:
+    def keep(self, t: float, here: CarriedParticles) -> Outcome:
         """Record the particles at a time; whether the flow can go on from there."""
         low = float(np.linalg.eigvalsh(here.hessian)[:, 0].min())
         found = here.found

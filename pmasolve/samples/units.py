@@ -13,8 +13,11 @@ from ..problems.outcomes import Outcome
 from ..problems.problem import Problem
 
 SHARED = Outcome("shared points", False)
-FAR = 1e70  # and its inverse: potentials are of the square of lengths, and are squared
-FLAT = 1e-12  # of the largest coordinate: a spread below it is none
+END_OF_LADDER = "at end of ladder"
+LEAST_POINTS = 8  # on each side: halves of four
+NEAREST_SPAN = 1e-140  # extent whose square has all its digits
+FAR_COORDINATE = 1e70  # and its inverse: potentials are of the square of lengths, and are squared
+FLAT_SPREAD = 1e-12  # of the largest coordinate: a spread below it is none
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,7 @@ class Units:
         centre, shift = a @ x, b @ y
         spreads = [float(np.sqrt(variance(p, w))) for p, w in ((x, a), (y, b))]
         for name, points, spread in (("x", x, spreads[0]), ("y", y, spreads[1])):
-            if not spread > FLAT * np.max(np.abs(points)):
+            if not spread > FLAT_SPREAD * np.max(np.abs(points)):
                 raise ValueError(
                     f"all points of {name} are equal: the only map is a constant or a translation, without any ε"
                 )
@@ -68,7 +71,7 @@ def variance(points: Array, weights: Array) -> float:
 def within_reach(name: str, points: Array, weights: Array) -> None:
     """A ``ValueError`` where squares of squared distances over- or underflow."""
     farthest = float(np.max(np.abs(points - weights @ points)))
-    if farthest and not 1 / FAR < farthest < FAR:
+    if farthest and not 1 / FAR_COORDINATE < farthest < FAR_COORDINATE:
         raise ValueError(
             f"{name} has points {farthest:.3g} from its mean: squares of squared distances leave float64; take another unit "
             "of length"

@@ -28,15 +28,14 @@ from ..sinkhorn.schroedinger import schroedinger
 from ..sinkhorn.self_potential import self_potential
 from .coupling import OptimalCoupling, need_squares, optimal_coupling
 from .cross_fit import halves as cut
-from .units import FLAT, massive, shared_points, variance
+from .units import FLAT_SPREAD, LEAST_POINTS, massive, shared_points, variance
 
-LADDER = (4.0, 2.0, 1.0)  # ε over the variance of a coordinate
+EPS_LADDER = (4.0, 2.0, 1.0)  # ε over the variance of a coordinate
 UNEQUAL = 16.0  # times below the mean of both sides' variances: the least that is taken for their geometric mean
 POWERS = (1 / 45, -20 / 45, 64 / 45)  # of the three values: what is left when ε² and ε⁴ are taken off
 UNSURE = 0.3  # of the correction by halves: its own error, which is all there is where the laws are equal
-MARGINAL, OWN = 1e-5, 1e-7  # of the potentials: their squares enter
-WRONG = "the interval, of independent samples, is wrong"
-LEAST = 8  # points on each side: halves of four
+MARGINAL, SELF_RESIDUAL = 1e-5, 1e-7  # of the potentials: their squares enter
+WRONG_INTERVAL = "the interval, of independent samples, is wrong"
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,17 +167,17 @@ def estimate_w2(
         raise ValueError(f"level={level}: give a probability between 0 and 1, for example 0.95")
     halvings, seed = integer(halvings, "halvings"), integer(seed, "seed", least=0)
     problem = _sampled(x, y, a, b)
-    given_sides = _sides(problem)
+    given_sides = _sides_with_mass(problem)
     unit = _unit(*(points for points, _ in given_sides))
     sides = [(points / unit, weights) for points, weights in given_sides]
     spreads = [variance(points, weights) for points, weights in sides]
     spread = max(float(np.sqrt(np.prod(spreads))), 0.5 * sum(spreads) / UNEQUAL)
     largest = max(float(np.max(np.abs(points))) for points, _ in sides)
-    if not spread > (FLAT * largest) ** 2:
+    if not spread > (FLAT_SPREAD * largest) ** 2:
         raise ValueError(
             "all points of each side are equal: laws of single points are as far apart as these; optimal_coupling tells how far"
         )
-    eps = tuple(factor * spread for factor in LADDER)
+    eps = tuple(factor * spread for factor in EPS_LADDER)
     (f, g), whole, outcome = _fitted(
         Problem.from_samples(*(part for pair in zip(*sides, strict=True) for part in pair)), eps
     )
@@ -188,13 +187,13 @@ def estimate_w2(
             _, value, ended = _fitted(half, eps)
             halves.append(value)
             outcome = outcome if not outcome.ok else ended
-    shared = shared_points(sides[0][0], sides[1][0], WRONG)
+    shared = shared_points(sides[0][0], sides[1][0], WRONG_INTERVAL)
     outcome = shared if outcome.ok and shared is not None else outcome
     estimate = 2 * whole - float(np.mean(halves))
     variances = [float(np.sum((w * (h - w @ h)) ** 2)) for h, (_, w) in zip((f, g), sides, strict=True)]
     error = float(np.sqrt(sum(variances) + (UNSURE * (estimate - whole)) ** 2))
     square = unit**2
-    low, high = _interval(estimate, error, level)
+    low, high = _confidence_interval(estimate, error, level)
     return W2Estimate(
         problem,
         estimate * square,
@@ -213,7 +212,7 @@ def _sampled(x: ArrayLike, y: ArrayLike, a: ArrayLike | None, b: ArrayLike | Non
     return Problem.from_samples(x, y, a, b)
 
 
-def _interval(estimate: float, error: float, level: float) -> tuple[float, float]:
+def _confidence_interval(estimate: float, error: float, level: float) -> tuple[float, float]:
     width = float(ndtri(0.5 + 0.5 * level)) * error
     # (w + width/2w)² − w² − width: a small W₂ has a small error too
     skew = width**2 / (4 * max(estimate, width)) if width > 0 else 0.0
@@ -227,13 +226,14 @@ def _unit(x: Array, y: Array) -> float:
     return 2.0 ** floor(log2(extent)) if extent > 0 else 1.0
 
 
-def _sides(problem: Problem) -> list[tuple[Array, Array]]:
+def _sides_with_mass(problem: Problem) -> list[tuple[Array, Array]]:
     """Points and weights with mass; refused where they are too few for halves."""
     sides = massive(problem)
     for name, (points, _) in zip("xy", sides, strict=True):
-        if len(points) < LEAST:
+        if len(points) < LEAST_POINTS:
             raise ValueError(
-                f"{name} has {count(len(points), 'point')} with mass: an estimate for the laws needs {LEAST} or more on each side; "
+                f"{name} has {count(len(points), 'point')} with mass: an estimate for the laws needs {LEAST_POINTS} or more "
+                "on each side; "
                 "the distance of the points themselves is optimal_coupling(Problem.from_samples(x, y))"
             )
     return sides
@@ -247,7 +247,8 @@ def _fitted(problem: Problem, eps: Sequence[float]) -> tuple[tuple[Array, Array]
     for factor, step in zip(POWERS, eps, strict=True):
         run = schroedinger(problem, step, start=u, marginal=MARGINAL, progress=False)
         selves = [
-            self_potential(m, step, start=s, tolerance=OWN) for m, s in zip((problem.mu, problem.nu), own, strict=True)
+            self_potential(m, step, start=s, tolerance=SELF_RESIDUAL)
+            for m, s in zip((problem.mu, problem.nu), own, strict=True)
         ]
         u, own = run.u, [s.u for s in selves]
         for i, potential in enumerate((run.u, run.v)):

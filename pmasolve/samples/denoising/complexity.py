@@ -26,7 +26,7 @@ from .points import Points
 from .sources import Source, signal_to_noise
 from .tails import DrawnTail, LineTail, Tail, turning_point
 
-SNR = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
+DEFAULT_SNR = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
 DELTA = (0.0, 0.5, 1.0)
 
 
@@ -105,7 +105,9 @@ class Complexity:
         M : ≥ 1; how many times denser than µ_t the positions may lie that a coupling moves.  ∞ is the worst case, s²(1 − sup L).
         beta : inverse temperature of the diffusion.
         """
-        return (1 + self.snr**2 / _positive(beta, "beta")) * np.array([_effective(t, _bound(M))[0] for t in self.tails])
+        return (1 + self.snr**2 / _positive_scale(beta, "beta")) * np.array(
+            [_effective(t, _bound(M))[0] for t in self.tails]
+        )
 
     def effective_delta(self, M: float = np.inf) -> Array:
         """(m,) δ*_M, the maximiser of δ − M h(δ, r)."""
@@ -166,7 +168,7 @@ class Complexity:
 
 def complexity(
     source: Source | Cloud | ArrayLike,
-    snr: Sequence[float] | ArrayLike = SNR,
+    snr: Sequence[float] | ArrayLike = DEFAULT_SNR,
     delta: Sequence[float] | ArrayLike = DELTA,
     *,
     draws: int = 2048,
@@ -281,7 +283,7 @@ def _bound(M: float) -> float:
     return float(M)
 
 
-def _positive(value: float, name: str) -> float:
+def _positive_scale(value: float, name: str) -> float:
     if not 0 < float(value) < np.inf:
         raise ValueError(f"{name}={value}: give a finite number > 0")
     return float(value)

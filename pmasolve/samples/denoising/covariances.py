@@ -17,11 +17,11 @@ import numpy as np
 from ...machine.arrays import Array, Indices
 from .eigenvalues import largest_eigenvalues
 
-WEIGHTS = 1 << 24  # numbers in the matrix of weights of a block of y: 128 MiB
-PANEL = 512  # points whose products stand in memory at once: they stay in a core's cache
+WEIGHTS_AT_ONCE = 1 << 24  # numbers in the matrix of weights of a block of y: 128 MiB
+PRODUCT_PANEL = 512  # points whose products stand in memory at once: they stay in a core's cache
 FORMED = 64  # dimensions up to which covariances are formed
-FEW = 1024  # points of one y that are gathered
-NEGLIGIBLE = 1e-22  # what all weights left out of a gathering may sum up to
+GATHERED_POINTS = 1024  # points of one y that are gathered
+NEGLIGIBLE_WEIGHT = 1e-22  # what all weights left out of a gathering may sum up to
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,9 @@ class Covariances:
 
     def largest(self, weights: Array) -> Array:
         """(k,) largest eigenvalues of the covariances under weights (k, n)."""
-        heavy = weights > NEGLIGIBLE / len(self.points)
+        heavy = weights > NEGLIGIBLE_WEIGHT / len(self.points)
         count = np.count_nonzero(heavy, axis=1)
-        few = count <= min(FEW, len(self.points) // 8)
+        few = count <= min(GATHERED_POINTS, len(self.points) // 8)
         out = np.empty(len(weights))
         if few.any():
             out[few] = self._of_few(weights, heavy, np.flatnonzero(few), count[few])
@@ -57,7 +57,7 @@ class Covariances:
         while order.size:
             width = 2 * int(count[order[0]])
             like = np.searchsorted(count[order], width, side="right")
-            same = order[: min(like, max(1, WEIGHTS // (8 * width * len(self.columns))))]
+            same = order[: min(like, max(1, WEIGHTS_AT_ONCE // (8 * width * len(self.columns))))]
             out[same] = self._gathered(weights[which[same]], heavy[which[same]], int(count[same[-1]]))
             order = order[same.size :]
         return out
@@ -76,12 +76,12 @@ class Covariances:
     def _formed(self, weights: Array, which: Indices) -> Array:
         """By the covariances of all these rows at once."""
         i, j = np.triu_indices(len(self.columns))
-        second, products = np.zeros((which.size, i.size)), np.empty((i.size, PANEL))
+        second, products = np.zeros((which.size, i.size)), np.empty((i.size, PRODUCT_PANEL))
         mean = np.zeros((which.size, len(self.columns)))
-        for low in range(0, len(self.points), PANEL):
-            panel = slice(low, min(low + PANEL, len(self.points)))
+        for low in range(0, len(self.points), PRODUCT_PANEL):
+            panel = slice(low, min(low + PRODUCT_PANEL, len(self.points)))
             part = weights[which, panel]
-            second += part @ _products(self.columns[:, panel], products).T
+            second += part @ _products_of_coordinates(self.columns[:, panel], products).T
             mean += part @ self.points[panel]
         covariance = np.empty((which.size, len(self.columns), len(self.columns)))
         covariance[:, i, j] = second - mean[:, i] * mean[:, j]
@@ -90,7 +90,9 @@ class Covariances:
 
     def _applied(self, weights: Array, which: Indices) -> Array:
         """By products with vectors alone."""
-        panels = [slice(low, min(low + PANEL, len(self.points))) for low in range(0, len(self.points), PANEL)]
+        panels = [
+            slice(low, min(low + PRODUCT_PANEL, len(self.points))) for low in range(0, len(self.points), PRODUCT_PANEL)
+        ]
         mean = sum(weights[which, panel] @ self.points[panel] for panel in panels)
 
         def product(v: Array) -> Array:
@@ -105,7 +107,7 @@ class Covariances:
         return largest_eigenvalues(product, which.size, len(self.columns), len(self.points))
 
 
-def _products(x: Array, out: Array) -> Array:
+def _products_of_coordinates(x: Array, out: Array) -> Array:
     """(d(d+1)/2, m) products of the coordinates (d, m), in the order of ``triu_indices``, in the first columns of ``out``."""
     dim, count = x.shape
     low = 0

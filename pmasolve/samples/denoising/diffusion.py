@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 
 from ...machine.arrays import Array
-from .sources import Source, rows
+from .sources import Source, rows_of
 
 LAST = 1e-6  # part of a step to time 0 that the probability flow leaves to Tweedie's map
 
@@ -68,18 +68,20 @@ class Diffusion:
     def log_density(self, t: float, x: ArrayLike) -> Array:
         """(k,) log p_t at the rows x (k, d); t > 0."""
         s = float(self.scale(t))
-        return self.source.posterior(float(self.snr(t)), s * rows(x, self.dim, "x")).log_density + self.dim * np.log(s)
+        return self.source.posterior(float(self.snr(t)), s * rows_of(x, self.dim, "x")).log_density + self.dim * np.log(
+            s
+        )
 
     def score(self, t: float, x: ArrayLike) -> Array:
         """(k, d) ∇log p_t at the rows x (k, d); t > 0."""
         s = float(self.scale(t))
-        y = s * rows(x, self.dim, "x")
+        y = s * rows_of(x, self.dim, "x")
         return s * (self.source.posterior(float(self.snr(t)), y).mean - y)
 
     def largest_second_derivative(self, t: float, x: ArrayLike) -> Array:
         """(k,) the largest eigenvalue of D²log p_t, −s² (1 − L_r(sx)), at the rows x (k, d); t > 0."""
         s = float(self.scale(t))
-        return -(s**2) * (1 - self.source.curvature(float(self.snr(t)), s * rows(x, self.dim, "x")))
+        return -(s**2) * (1 - self.source.curvature(float(self.snr(t)), s * rows_of(x, self.dim, "x")))
 
 
 class Backward(Protocol):

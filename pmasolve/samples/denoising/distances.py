@@ -12,7 +12,7 @@ from ...maps.transported import Transport
 from ...problems.grids import Box
 from ...problems.problem import Problem
 from .diffusion import Diffusion
-from .tails import HALVINGS, LineTail
+from .tails import BRACKET_HALVINGS, LineTail
 
 LARGEST = 4096  # points that are assigned: the costs are a matrix, the time grows with the cube
 
@@ -41,7 +41,7 @@ def quantiles(chain: Diffusion, t: float, q: Array) -> Array:
 def _inverted(cdf, low: float, high: float, q: Array) -> Array:
     """Least x with cdf(x) ≥ q."""
     below, above = np.full(q.shape, low), np.full(q.shape, high)
-    for _ in range(HALVINGS):
+    for _ in range(BRACKET_HALVINGS):
         middle = 0.5 * (below + above)
         up = cdf(middle) >= q
         below, above = np.where(up, below, middle), np.where(up, middle, above)

@@ -13,8 +13,10 @@ import numpy as np
 
 from ...machine.arrays import Array
 
-TOLERANCE = 1e-7  # residual over eigenvalue; the eigenvalue's own error is its square over the gap, or this at worst
-EVERY = 3  # steps between looks at the Ritz values
+RITZ_TOLERANCE = (
+    1e-7  # residual over eigenvalue; the eigenvalue's own error is its square over the gap, or this at worst
+)
+RITZ_INTERVAL = 3  # steps between looks at the Ritz values
 
 
 def largest_eigenvalues(product: Callable[[Array], Array], count: int, dim: int, rank: int) -> Array:
@@ -37,9 +39,9 @@ def largest_eigenvalues(product: Callable[[Array], Array], count: int, dim: int,
         diagonal.append(np.einsum("kd,kd->k", w, basis[-1]))
         rest = _orthogonal(w, basis)
         off.append(np.sqrt(np.einsum("kd,kd->k", rest, rest)))
-        if step == steps - 1 or step % EVERY == EVERY - 1:
+        if step == steps - 1 or step % RITZ_INTERVAL == RITZ_INTERVAL - 1:
             top, residual = _ritz(diagonal, off)
-            if np.all(residual <= TOLERANCE * top):
+            if np.all(residual <= RITZ_TOLERANCE * top):
                 return top
         small = off[-1] <= 1e-15 * np.abs(diagonal[0])
         basis.append(np.where(small[:, None], 0.0, rest / np.where(small, 1.0, off[-1])[:, None]))

@@ -12,7 +12,7 @@ from scipy.special import erfcx, ndtr
 from ...machine.arrays import Array
 from .mixtures import Mixture
 from .points import Points
-from .sources import Posterior, rows
+from .sources import DenoisingPosterior, rows_of
 
 
 def dirac(dim: int = 1) -> Points:
@@ -157,18 +157,18 @@ class Uniform:
         """P(X ≤ x), of the shape of x."""
         return np.clip(0.5 * (1 + np.asarray(x, dtype=np.float64) / self.half_width), 0.0, 1.0)
 
-    def posterior(self, r: float, y: ArrayLike) -> Posterior:
+    def posterior(self, r: float, y: ArrayLike) -> DenoisingPosterior:
         """log p_Y, E[rX | Y = y] and Var(rX | Y = y) for the rows y (k, 1)."""
-        y = rows(y, 1)[:, 0]
-        log_mass, first, variance = _cut(np.abs(y), r * self.half_width)
-        return Posterior(log_mass - log(2 * r * self.half_width), (y + np.sign(y) * first)[:, None], variance)
+        y = rows_of(y, 1)[:, 0]
+        log_mass, first, variance = _truncated_normal(np.abs(y), r * self.half_width)
+        return DenoisingPosterior(log_mass - log(2 * r * self.half_width), (y + np.sign(y) * first)[:, None], variance)
 
     def curvature(self, r: float, y: ArrayLike) -> Array:
         """(k,) L_r(y) for the rows y (k, 1)."""
         return self.posterior(r, y).trace
 
 
-def _cut(y: Array, a: float) -> tuple[Array, Array, Array]:
+def _truncated_normal(y: Array, a: float) -> tuple[Array, Array, Array]:
     """N(0, 1) cut to [α, β] = [−a − y, a − y], y ≥ 0: log of its mass, mean and variance.
 
     With h = φ(α)/mass and k = φ(β)/mass: mean h − k, variance 1 + αh − βk − (h − k)².  Far out in the tail (β < −1) the ratios

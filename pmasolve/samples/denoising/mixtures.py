@@ -17,10 +17,10 @@ from scipy.special import ndtr
 
 from ...machine.arrays import Array
 from ...problems.clouds import Cloud
-from .sources import Posterior, chosen, rows
+from .sources import DenoisingPosterior, drawn_indices, rows_of
 
 ASYMMETRY = 1e-12  # of a covariance, relative to its largest entry
-BLOCK = 1 << 21  # numbers in the arrays (k, components, d, d) of a block
+NUMBERS_AT_ONCE = 1 << 21  # numbers in the arrays (k, components, d, d) of a block
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class Mixture:
 
     def draw(self, count: int, rng: np.random.Generator, *, stratified: bool = True) -> Array:
         """(count, d) draws; ``stratified``: from every component as many as its weight asks for, up to one."""
-        which = chosen(self.weights, count, rng, stratified)
+        which = drawn_indices(self.weights, count, rng, stratified)
         values, vectors = self._spectra
         normal = rng.standard_normal((count, self.dim))
         out = self.means[which]
@@ -104,10 +104,10 @@ class Mixture:
         smooth = ndtr(gap / np.where(deviation > 0, deviation, 1.0))
         return np.where(deviation > 0, smooth, steps) @ self.weights
 
-    def posterior(self, r: float, y: ArrayLike) -> Posterior:
+    def posterior(self, r: float, y: ArrayLike) -> DenoisingPosterior:
         """log p_Y, E[rX | Y = y] and tr Cov(rX | Y = y) for the rows y (k, d)."""
         parts = [self._posterior(r, block) for block in self._blocks(y)]
-        return Posterior(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        return DenoisingPosterior(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def curvature(self, r: float, y: ArrayLike) -> Array:
         """(k,) L_r(y) for the rows y (k, d); cost m·d² + d³ for each."""
@@ -119,8 +119,8 @@ class Mixture:
         return Mixture(self.weights, shrink * self.means, shrink**2 * self.covariances + added)
 
     def _blocks(self, y: ArrayLike) -> list[Array]:
-        points = rows(y, self.dim)
-        step = max(1, BLOCK // (self.weights.size * self.dim + self.dim**2))
+        points = rows_of(y, self.dim)
+        step = max(1, NUMBERS_AT_ONCE // (self.weights.size * self.dim + self.dim**2))
         return [points[low : low + step] for low in range(0, max(1, len(points)), step)]
 
     def _terms(self, r: float, y: Array) -> tuple[Array, Array, Array]:

@@ -1,8 +1,8 @@
 """Samples: weighted points in ℝᵈ, with the exact posterior weights wᵢ ∝ aᵢ exp(−|y − r xᵢ|²/2).
 
 Up to three dimensions (256 points and more) the moments come from the package's engine for clouds (ε = 1/r², at z = y/r): linear
-memory, pairs that cannot matter are skipped.  Else the weights of a block of y stand in one matrix of at most `WEIGHTS` numbers,
-made by BLAS, from which `covariances` has the largest eigenvalue of Cov(rX | Y=y).
+memory, pairs that cannot matter are skipped.  Else the weights of a block of y stand in one matrix of at most `WEIGHTS_AT_ONCE`
+numbers, made by BLAS, from which `covariances` has the largest eigenvalue of Cov(rX | Y=y).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ...problems.grids import Box, Cloud
 from ...sinkhorn.softmin.clouds.moments import Moments, displacement_moments
 from ...sinkhorn.softmin.clouds.sides import Side, sort
 from ...sinkhorn.softmin.nodes import geometry
-from .covariances import WEIGHTS, Covariances
-from .sources import Posterior, chosen, rows
+from .covariances import WEIGHTS_AT_ONCE, Covariances
+from .sources import DenoisingPosterior, drawn_indices, rows_of
 
 MOMENTS = 3  # dimensions up to which the engine for clouds has moments …
-MANY = 256  # … and points from which on it pays
-LEAST = -700.0  # nats: exponentials below are as good as 0, and slow
+MANY_POINTS = 256  # … and points from which on it pays
+LEAST_LOG_WEIGHT = -700.0  # nats: exponentials below are as good as 0, and slow
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,7 @@ class Points:
     @property
     def _skips(self) -> bool:
         """Whether the engine for clouds serves."""
-        return self.dim <= MOMENTS and self.size >= MANY
+        return self.dim <= MOMENTS and self.size >= MANY_POINTS
 
     @cached_property
     def _side(self) -> Side:
@@ -133,7 +133,7 @@ class Points:
 
     def draw(self, count: int, rng: np.random.Generator, *, stratified: bool = True) -> Array:
         """(count, d) of the points, with their masses; ``stratified``: every point as often as its mass asks for, up to one."""
-        return self.points[chosen(self.weights, count, rng, stratified)]
+        return self.points[drawn_indices(self.weights, count, rng, stratified)]
 
     def moments(self) -> tuple[Array, float]:
         """The mean (d,), and E|X − mean|²."""
@@ -153,18 +153,18 @@ class Points:
         total = np.append(0.0, np.cumsum(self.weights[order]))
         return total[np.searchsorted(self.points[order, 0], np.asarray(x, dtype=np.float64), side="right")]
 
-    def posterior(self, r: float, y: ArrayLike) -> Posterior:
+    def posterior(self, r: float, y: ArrayLike) -> DenoisingPosterior:
         """log p_Y, E[rX | Y = y] and tr Cov(rX | Y = y) for the rows y (k, d)."""
         z = self._shifted(r, y)
         if self._skips:
             found = self._moments(r, z, second=True)
             mean, trace = r * (z.T / r + found.mean).T, r * r * np.einsum("aak->k", found.covariance)
-            return Posterior(found.log_sum - 0.5 * self.dim * log(2 * pi), mean + r * self._centre, trace)
+            return DenoisingPosterior(found.log_sum - 0.5 * self.dim * log(2 * pi), mean + r * self._centre, trace)
         density, mean, trace = np.empty(len(z)), np.empty(z.shape), np.empty(len(z))
         for block, weights, log_density in self._weighted(r, z):
             density[block] = log_density
             mean[block], trace[block] = self._moments_of(weights, r)
-        return Posterior(density, mean + r * self._centre, trace)
+        return DenoisingPosterior(density, mean + r * self._centre, trace)
 
     def curvature(self, r: float, y: ArrayLike) -> Array:
         """(k,) L_r(y) for the rows y (k, d)."""
@@ -196,7 +196,7 @@ class Points:
 
     def _shifted(self, r: float, y: ArrayLike) -> Array:
         """y − r·centre: what is left of large coordinates."""
-        return rows(y, self.dim) - r * self._centre
+        return rows_of(y, self.dim) - r * self._centre
 
     def _each(self, r: float, z: Array, value: Callable[[Array], Array]) -> Array:
         """(k,) values of the weights."""
@@ -207,7 +207,7 @@ class Points:
 
     def _weighted(self, r: float, z: Array) -> Iterator[tuple[slice, Array, Array]]:
         """Blocks of the z, their weights, which are overwritten by the next block's, and log p_Y."""
-        step = max(1, min(len(z), WEIGHTS // self.size))
+        step = max(1, min(len(z), WEIGHTS_AT_ONCE // self.size))
         memory = np.empty((step, self.size))
         for low in range(0, len(z), step):
             block = slice(low, min(low + step, len(z)))
@@ -225,7 +225,7 @@ class Points:
         out += self._log_weights - r * r * self._half_squares
         top = np.max(out, axis=1)
         out -= top[:, None]
-        np.maximum(out, LEAST, out=out)
+        np.maximum(out, LEAST_LOG_WEIGHT, out=out)
         np.exp(out, out=out)
         total = out.sum(axis=1)
         out /= total[:, None]

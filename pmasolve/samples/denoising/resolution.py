@@ -22,7 +22,7 @@ from .points import Points
 from .sources import signal_to_noise
 
 FLUCTUATION = 0.2  # relative error of L that is accepted
-TOLERANCE = 0.1  # of the distance of two survivals, beside what the draws explain
+SURVIVAL_TOLERANCE = 0.1  # of the distance of two survivals, beside what the draws explain
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,9 @@ class Resolution:
     @property
     def resolved(self) -> Array:
         """(m,) whether, at this r and all smaller ones, the halves agree up to noise and a tenth, and L is known to a fifth."""
-        return np.logical_and.accumulate((self.gap <= self.noise + TOLERANCE) & (self.fluctuation <= FLUCTUATION))
+        return np.logical_and.accumulate(
+            (self.gap <= self.noise + SURVIVAL_TOLERANCE) & (self.fluctuation <= FLUCTUATION)
+        )
 
     @property
     def limit(self) -> float:

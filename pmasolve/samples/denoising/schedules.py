@@ -16,7 +16,7 @@ from .complexity import Complexity, complexity
 from .diffusion import Diffusion
 from .sources import Source
 
-FLOOR = 0.05  # of the monitor: no stretch of log r goes without steps
+LEAST_DENSITY_OF_STEPS = 0.05  # of the monitor: no stretch of log r goes without steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ class Laid:
         return -np.diff(self.schedule.times) * np.abs(1 - self.curvature)
 
 
-def equidistributed(found: Complexity, steps: int, M: float, *, floor: float = FLOOR) -> Schedule:
+def equidistributed(found: Complexity, steps: int, M: float, *, floor: float = LEAST_DENSITY_OF_STEPS) -> Schedule:
     """A schedule from the least to the largest r of a complexity, with equal parts of the monitor in its steps.
 
     The monitor |1/(1 + r²) − δ_M(r)| + floor, interpolated linearly in log r, is what Euler's maps stretch in each unit of log r.
@@ -164,6 +164,6 @@ def equidistributed(found: Complexity, steps: int, M: float, *, floor: float = F
     return Schedule(np.exp(inside), "equidistributed")
 
 
-def times_of(chain: Diffusion, snr: Sequence[float] | Array) -> Array:
+def diffusion_times(chain: Diffusion, snr: Sequence[float] | Array) -> Array:
     """(k + 1,) the times of a diffusion, of any β, at which it has these r, falling, and 0."""
     return np.append(np.sort(chain.time(np.asarray(snr, dtype=np.float64)))[::-1], 0.0)

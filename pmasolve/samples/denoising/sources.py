@@ -12,7 +12,7 @@ from ...machine.arrays import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class DenoisingPosterior:
     """The law of rX given Y = y, at k points y.
 
     Attributes
@@ -39,7 +39,7 @@ class Source(Protocol):
         """(count, d) draws of X; ``stratified``: as many from every part of µ as its mass asks for, up to one."""
         ...
 
-    def posterior(self, r: float, y: Array) -> Posterior:
+    def posterior(self, r: float, y: Array) -> DenoisingPosterior:
         """The law of rX given Y = y for the rows y (k, d)."""
         ...
 
@@ -64,7 +64,7 @@ class Source(Protocol):
         ...
 
 
-def chosen(masses: Array, count: int, rng: np.random.Generator, stratified: bool) -> Array:
+def drawn_indices(masses: Array, count: int, rng: np.random.Generator, stratified: bool) -> Array:
     """(count,) indices drawn with these masses; ``stratified`` takes one from every ``count``-th part of the whole mass."""
     place = (np.arange(count) + rng.random(count)) / count if stratified else rng.random(count)
     edges = np.cumsum(masses)
@@ -83,7 +83,7 @@ def signal_to_noise(r: float) -> float:
     return float(r)
 
 
-def rows(y: ArrayLike, dim: int, name: str = "y") -> Array:
+def rows_of(y: ArrayLike, dim: int, name: str = "y") -> Array:
     """Points (k, d) from (k, d), or from (k,) on the line.
 
     Raises

@@ -20,9 +20,9 @@ from ...machine.arrays import Array
 from .sources import Source
 
 PANEL = 0.25  # longest panel, in units of the noise: features of L that carry mass are wider
-NODES = 10
-HALVINGS = 60
-ROUNDING = 1e-13  # of the values at the ends of a bracket
+PANEL_NODES = 10
+BRACKET_HALVINGS = 60
+BRACKET_ROUNDING = 1e-13  # of the values at the ends of a bracket
 
 
 class Tail(Protocol):
@@ -109,8 +109,8 @@ class LineTail:
     Attributes
     ----------
     edges : (m + 1,) of the panels.
-    value : (NODES, m) Legendre coefficients of L.
-    mass, weighted : (NODES + 1, m) those of ∫p and ∫Lp from the left edge of the panel.
+    value : (PANEL_NODES, m) Legendre coefficients of L.
+    mass, weighted : (PANEL_NODES + 1, m) those of ∫p and ∫Lp from the left edge of the panel.
     """
 
     edges: Array
@@ -125,12 +125,12 @@ class LineTail:
         """L and p of a source on the line at one r."""
         low, high = source.span(r)
         edges = np.linspace(low, high, int(np.ceil((high - low) / PANEL)) + 1)
-        x, _ = legendre.leggauss(NODES)
+        x, _ = legendre.leggauss(PANEL_NODES)
         half = 0.5 * np.diff(edges)
         y = (edges[:-1] + half + half * x[:, None]).ravel(order="F")
         law = source.posterior(r, y[:, None])
-        p, values = (part.reshape(NODES, -1, order="F") for part in (np.exp(law.log_density), law.trace))
-        fit = np.linalg.inv(legendre.legvander(x, NODES - 1))
+        p, values = (part.reshape(PANEL_NODES, -1, order="F") for part in (np.exp(law.log_density), law.trace))
+        fit = np.linalg.inv(legendre.legvander(x, PANEL_NODES - 1))
         integrals = [legendre.legint(fit @ f, lbnd=-1, axis=0) * half for f in (p, values * p)]
         return cls(edges, fit @ values, *integrals, y, values.ravel(order="F"))
 
@@ -142,7 +142,7 @@ class LineTail:
     @cached_property
     def largest(self) -> float:
         """sup L where p is not negligible, refined in the panels about its largest value at a node."""
-        panel = int(np.argmax(self.at_nodes)) // NODES
+        panel = int(np.argmax(self.at_nodes)) // PANEL_NODES
         x = np.linspace(-1, 1, 2001)
         best = 0.0
         for k in range(max(panel - 1, 0), min(panel + 2, self.value.shape[1])):
@@ -210,9 +210,9 @@ class LineTail:
 def _root(f: Callable[[Array], Array], low: Array, high: Array) -> Array:
     """Roots of f, negative at ``low`` and positive at ``high``, by the secant in a bracket (Illinois' rule)."""
     below, above = f(low), f(high)
-    small = ROUNDING * (above - below)
+    small = BRACKET_ROUNDING * (above - below)
     middle = 0.5 * (low + high)
-    for _ in range(HALVINGS):
+    for _ in range(BRACKET_HALVINGS):
         step = np.where(above > below, above - below, 1.0)
         middle = np.where(above > below, high - above * (high - low) / step, 0.5 * (low + high))
         value = f(middle)

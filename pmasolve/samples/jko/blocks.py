@@ -10,15 +10,15 @@ import numpy as np
 
 from ...machine.arrays import Array, integer, number, shown
 from ..samplers.inversion import inverse
-from ..samplers.potentials import blocks
+from ..samplers.potentials import point_blocks
 from ..samplers.problems import SampleProblem
 from ..samplers.reference import Reference
-from ..samplers.span import LINE, RIDGE, SQUARE, SpanPotential
+from ..samplers.span import LINE, RIDGE_FEATURE, SQUARE, SpanPotential
 from .cones import Cone, Programme, least_stretch, squares_in
 
-INVERSE_TOL = 1e-12  # of 1 + |y|
-ROUNDED = 2.0**-50  # of the constants in T, which cancel where data are far from the reference
-NEWTON, HALVINGS = 60, 30
+BLOCK_INVERSE_TOL = 1e-12  # of 1 + |y|, or of 1 + sup|y| over many
+CONSTANT_ROUNDING = 2.0**-50  # of the constants in T, which cancel where data are far from the reference
+INVERSE_STEPS, INVERSE_HALVINGS = 60, 30
 
 
 class Block(Protocol):
@@ -134,7 +134,7 @@ class GradientBlock:
 
     def preimage(self, y: Array) -> Array:
         """By Newton's method on the convex ψ(x) − x·y."""
-        return inverse(self.psi, y, y.copy(), INVERSE_TOL, ROUNDED * self._constants)
+        return inverse(self.psi, y, y.copy(), BLOCK_INVERSE_TOL, CONSTANT_ROUNDING * self._constants)
 
     @property
     def _constants(self) -> float:
@@ -212,7 +212,7 @@ class ConvexBlocks:
         squares, r = squares_in(dim), self.ridges
         p = dim + squares + 2 * r
         omega, beta, w = np.split(row, np.cumsum([p * dim, p]))
-        kind = np.repeat([LINE, SQUARE, RIDGE], [dim, squares + r, r])
+        kind = np.repeat([LINE, SQUARE, RIDGE_FEATURE], [dim, squares + r, r])
         return GradientBlock(SpanPotential(omega.reshape(p, dim), beta, kind, w))
 
     def fitted(
@@ -225,16 +225,16 @@ class ConvexBlocks:
         return GradientBlock(cone.potential(found.theta)), told
 
 
-def log_det(block: Block, x: Array) -> Array:
+def log_det_of(block: Block, x: Array) -> Array:
     """log det DT at points (n, d); −∞ where the determinant is not positive."""
     sign, logs = np.linalg.slogdet(block.jacobian(x))
     return np.where(sign > 0, logs, -np.inf)
 
 
-def solved(block: Block, y: Array, start: Array, size: float) -> Array:
+def newton_inverse(block: Block, y: Array, start: Array, size: float) -> Array:
     """T⁻¹(y) by Newton's method with halved steps on |T(x) − y|, from first guesses; NaN where it is above ``size``."""
     x, residual = start.copy(), block.image(start) - y
-    for _ in range(NEWTON):
+    for _ in range(INVERSE_STEPS):
         norm = np.linalg.norm(residual, axis=1)
         open_ = np.flatnonzero(~(norm <= size))
         if not open_.size:
@@ -244,7 +244,7 @@ def solved(block: Block, y: Array, start: Array, size: float) -> Array:
         except np.linalg.LinAlgError:  # a fold
             break
         t = np.ones(len(open_))
-        for _ in range(HALVINGS):
+        for _ in range(INVERSE_HALVINGS):
             new = block.image(x[open_] - t[:, None] * step) - y[open_]
             worse = ~(np.linalg.norm(new, axis=1) <= norm[open_] * (1 - 0.1 * t))
             if not worse.any():
@@ -260,4 +260,4 @@ def solved(block: Block, y: Array, start: Array, size: float) -> Array:
 
 
 def _by_blocks(x: Array, width: int, function: Any) -> Array:
-    return np.concatenate([function(x[part]) for part in blocks(len(x), width)] or [function(x)])
+    return np.concatenate([function(x[part]) for part in point_blocks(len(x), width)] or [function(x)])

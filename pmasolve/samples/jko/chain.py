@@ -16,13 +16,12 @@ from ...machine.arrays import Array, having, integer
 from ...machine.speaking import count, drawn, page, sheet
 from ...problems.outcomes import REACHED, Outcome
 from ...problems.points import PointsLike, given
-from ..samplers.reference import Reference
-from .blocks import Block, GradientBlock, log_det
+from ..samplers.reference import FRESH, Reference
+from .blocks import Block, GradientBlock, log_det_of
 from .networks import ODEBlock, ResidualBlock
 
-FORMAT = "pmasolve chain 1"
-FRESH = 8192
-KINDS: Mapping[str, Callable[[Mapping[str, Array]], Block]] = {
+CHAIN_FORMAT = "pmasolve chain 1"
+BLOCK_KINDS: Mapping[str, Callable[[Mapping[str, Array]], Block]] = {
     kind.__name__: kind.of for kind in (GradientBlock, ResidualBlock, ODEBlock)
 }
 
@@ -131,7 +130,7 @@ class ChainSampler:
     def _carried(self, x: Array) -> tuple[Array, Array]:
         logs = np.zeros(len(x))
         for block in self.blocks:
-            logs += log_det(block, x)
+            logs += log_det_of(block, x)
             x = block.image(x)
         return x, logs
 
@@ -153,7 +152,9 @@ class ChainSampler:
         arrays = {f"block {i}:{name}": a for i, block in enumerate(self.blocks) for name, a in block.arrays.items()}
         arrays |= {"mean": self.reference.mean, "factor": self.reference.factor}
         kinds = [type(block).__name__ for block in self.blocks]
-        return archives.write_archive(path, {"format": FORMAT, "blocks": kinds, "outcome": self.outcome.stored}, arrays)
+        return archives.write_archive(
+            path, {"format": CHAIN_FORMAT, "blocks": kinds, "outcome": self.outcome.stored}, arrays
+        )
 
 
 def as_chain(run: Trajectory, i: int | None = None) -> ChainSampler:
@@ -217,11 +218,11 @@ def load_chain(path: str | os.PathLike[str]) -> ChainSampler:
     >>> bool((again.sample(3, 0) == chain.sample(3, 0)).all())
     True
     """
-    header, arrays = archives.read_archive(path, FORMAT, ("mean", "factor"))
+    header, arrays = archives.read_archive(path, CHAIN_FORMAT, ("mean", "factor"))
     with archives.unreadable_refused(path, "a pmasolve chain"):
         archives.check_finite(path, arrays)
         blocks = tuple(
-            KINDS[kind](archives.with_prefix(arrays, f"block {i}:")) for i, kind in enumerate(header["blocks"])
+            BLOCK_KINDS[kind](archives.with_prefix(arrays, f"block {i}:")) for i, kind in enumerate(header["blocks"])
         )
         for block in blocks:
             block.image(np.zeros((1, len(arrays["mean"]))))

@@ -17,14 +17,14 @@ from scipy.optimize import nnls
 
 from ...machine.arrays import Array
 from ..samplers.reference import Reference
-from ..samplers.span import LINE, RIDGE, SQUARE, SpanPotential
+from ..samplers.span import LINE, RIDGE_FEATURE, SQUARE, SpanPotential
 
-FULL = 12  # dimensions up to which squares along sums and differences of axes are there
-NUMBERS = 1 << 23  # of the arrays for the second derivative of −∫log det, from as many points as fit
+ROTATED_AXES = 12  # dimensions up to which squares along sums and differences of axes are there
+ARRAY_NUMBERS = 1 << 23  # of the arrays for the second derivative of −∫log det, from as many points as fit
 RIDGE_PENALTY = 1e-7  # of the mean diagonal entry of the quadratic part
-ITERATIONS, HALVINGS = 60, 40
-DECREMENT = 1e-11  # nats that Newton's model still promises
-SUFFICIENT = 1e-4
+NEWTON_ITERATIONS, LINE_HALVINGS = 60, 40
+NEWTON_DECREMENT = 1e-11  # nats that Newton's model still promises
+SUFFICIENT_DECREASE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Cone:
         directions *= rng.choice(np.array(scales), size=(ridges, 1)) / np.linalg.norm(directions, axis=1, keepdims=True)
         omega = (directions / np.sqrt(values)) @ frame.T
         beta = -np.sum(omega * x[rng.integers(len(x), size=ridges)], axis=1)
-        return cls(_squares(frame), centre, omega, beta, least)
+        return cls(_axes_and_diagonals(frame), centre, omega, beta, least)
 
     @property
     def dim(self) -> int:
@@ -99,7 +99,7 @@ class Cone:
         omega = np.concatenate([np.eye(d), self.axes, unit, self.omega])
         beta = np.concatenate([np.zeros(d), -self.axes @ self.centre, shift, self.beta])
         w = np.concatenate([c - (1 - self.least) * self.centre, squares, down, up - down])
-        return SpanPotential(omega, beta, np.repeat([LINE, SQUARE, RIDGE], [d, q + r, r]), w)
+        return SpanPotential(omega, beta, np.repeat([LINE, SQUARE, RIDGE_FEATURE], [d, q + r, r]), w)
 
 
 def least_stretch(psi: SpanPotential) -> float:
@@ -112,18 +112,18 @@ def least_stretch(psi: SpanPotential) -> float:
 
 def squares_in(dim: int) -> int:
     """How many squares a cone has in so many dimensions."""
-    return dim**2 if dim <= FULL else dim
+    return dim**2 if dim <= ROTATED_AXES else dim
 
 
-def _squares(frame: Array) -> Array:
+def _axes_and_diagonals(frame: Array) -> Array:
     """The axes, and up to twelve dimensions their sums and differences, as unit rows."""
     d = len(frame)
-    pairs = [(i, j, s) for i in range(d) for j in range(i) for s in (1.0, -1.0)] if d <= FULL else []
+    pairs = [(i, j, s) for i in range(d) for j in range(i) for s in (1.0, -1.0)] if d <= ROTATED_AXES else []
     return np.array([*frame.T, *((frame[:, i] + s * frame[:, j]) / np.sqrt(2) for i, j, s in pairs)])
 
 
 @dataclass(frozen=True, eq=False)
-class Solved:
+class ConeMinimiser:
     """The minimiser of a step.
 
     Attributes
@@ -148,7 +148,7 @@ class Programme:
     def __init__(self, cone: Cone, x: Array, reference: Reference, gamma: float) -> None:
         self.cone, n, E = cone, len(x), cone.directions
         a, b = cone.slopes(x)
-        self.some = b[: max(1, min(n, NUMBERS // (len(E) * min(len(E), cone.dim**2))))]
+        self.some = b[: max(1, min(n, ARRAY_NUMBERS // (len(E) * min(len(E), cone.dim**2))))]
         first = len(E) - 2 * len(cone.omega)
         self.bend = b[:, first : first + len(cone.omega)].copy()  # of the ridges; the dips have 1 − bend
         unit = E[first : first + len(cone.omega)]
@@ -199,17 +199,19 @@ class Programme:
         root = np.swapaxes(outer, 1, 2).reshape(-1, len(E))
         return root.T @ root / len(G)
 
-    def solve(self, start: Array) -> Solved:
+    def solve(self, start: Array) -> ConeMinimiser:
         """Newton's method on the cone: each step a non-negative least squares problem, with a line search."""
         theta, value, path = start, self.value(start), [start]
-        for _ in range(ITERATIONS):
+        for _ in range(NEWTON_ITERATIONS):
             gradient, H = self.slope(theta)
             step = self._quadratic(H, gradient, theta) - theta
             promised = -float(gradient @ step)
-            if promised < DECREMENT:
+            if promised < NEWTON_DECREMENT:
                 break
             t = 1.0
-            while (new := self.value(theta + t * step)) > value - SUFFICIENT * t * promised and t > 0.5**HALVINGS:
+            while (
+                new := self.value(theta + t * step)
+            ) > value - SUFFICIENT_DECREASE * t * promised and t > 0.5**LINE_HALVINGS:
                 t *= 0.5
             if not new < value:
                 break
@@ -218,7 +220,7 @@ class Programme:
         d = self.cone.dim
         violation = np.abs(gradient)
         violation[d:] = np.where(theta[d:] > 0, violation[d:], np.maximum(-gradient[d:], 0.0))
-        return Solved(theta, value, float(violation.max()), len(path) - 1, tuple(path))
+        return ConeMinimiser(theta, value, float(violation.max()), len(path) - 1, tuple(path))
 
     def _quadratic(self, H: Array, gradient: Array, theta: Array) -> Array:
         """The minimiser of the model ½(ϑ−θ)ᵀH(ϑ−θ) + g·(ϑ−θ), the lines free, all others ≥ 0."""

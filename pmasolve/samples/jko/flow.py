@@ -16,7 +16,7 @@ from ..samplers.parameters import Parameters
 from ..samplers.posteriors import Posterior
 from ..samplers.problems import SampleProblem
 from ..samplers.verdicts import against_normal, verdict, within
-from .blocks import Block, BlockFamily, ConvexBlocks, log_det
+from .blocks import Block, BlockFamily, ConvexBlocks, log_det_of
 from .chain import ChainSampler
 from .gradients import exact_gradient
 
@@ -25,16 +25,16 @@ LOOKED = 1024  # points of the reference, whose preimages a verdict asks for
 
 
 @dataclass(frozen=True, eq=False)
-class Carried:
+class CarriedPoints:
     """Points on their way: where they are, the log-determinants so far, and ∇log p_k there if it is known."""
 
     x: Array = field(repr=False)
     logs: Array = field(repr=False)
     score: Array | None = field(default=None, repr=False)
 
-    def by(self, block: Block) -> Carried:
+    def by(self, block: Block) -> CarriedPoints:
         """One block further: ∇log p_{k+1}(T(x)) = DT(x)⁻ᵀ(∇log p_k(x) − ∇log det DT(x))."""
-        after = Carried(block.image(self.x), self.logs + log_det(block, self.x))
+        after = CarriedPoints(block.image(self.x), self.logs + log_det_of(block, self.x))
         if self.score is None:
             return after
         rest = self.score - block.log_det_slope(self.x)
@@ -48,8 +48,8 @@ class JKOSamplerState:
 
     t: float
     blocks: tuple[Block, ...]
-    fitted: Carried
-    held: Carried
+    fitted: CarriedPoints
+    held: CarriedPoints
     outcome: Outcome = REACHED
     record: Mapping[str, float] = field(default_factory=dict)
 
@@ -168,9 +168,9 @@ class JKOSampler:
         fitted, held = self.problem.split(self.seed)
         return self.problem.data[fitted], self.problem.data[held]
 
-    def _begun(self, x: Array) -> Carried:
+    def _begun(self, x: Array) -> CarriedPoints:
         score = None if self.density is None else -np.asarray(self.density.grad_f(x))
-        return Carried(x, np.zeros(len(x)), score)
+        return CarriedPoints(x, np.zeros(len(x)), score)
 
     def potential(self, state: JKOSamplerState) -> Array:
         """Rows of all blocks, zeros for those that have not come."""
@@ -216,7 +216,7 @@ class JKOSampler:
         seed = int(words.generate_state(1)[0])
         return self.family.fitted(state.fitted.x, state.held.x, self.problem.reference, gamma, seed)
 
-    def _refused(self, state: JKOSamplerState, before: float, after: float, fitted: Carried) -> Outcome:
+    def _refused(self, state: JKOSamplerState, before: float, after: float, fitted: CarriedPoints) -> Outcome:
         """Why the next block is not kept, which is no fault where the chain before it stands up to a look."""
         k = len(state.blocks)
         if not np.isfinite(self._likelihood(fitted)):
@@ -230,12 +230,12 @@ class JKOSampler:
         found = self.last_look(state)
         return STOPPED_EARLY.advising(told) if found.ok else OVERFITTING.advising(f"{told}, but {found.advice}")
 
-    def _likelihood(self, side: Carried) -> float:
+    def _likelihood(self, side: CarriedPoints) -> float:
         """Minus the mean log-likelihood of the points as they were at the start."""
         return -float(np.mean(self.problem.reference.log_density(side.x) + side.logs))
 
     def _record(
-        self, state: JKOSamplerState, block: Block, fitted: Carried, held: Carried, gamma: float
+        self, state: JKOSamplerState, block: Block, fitted: CarriedPoints, held: CarriedPoints, gamma: float
     ) -> dict[str, float]:
         chain = ChainSampler((*state.blocks, block), self.problem.reference)
         record = {

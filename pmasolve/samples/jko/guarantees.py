@@ -51,7 +51,7 @@ class Guarantees:
         positive(self.gamma, "gamma", "the step", "0.5")
         if not 0 < number(self.convexity, "convexity") <= 1:
             raise ValueError(f"convexity={self.convexity}: the bounds are for λ in (0, 1]; of a larger one give 1")
-        _least(self.error, "error", "the norm of the gradients, ≥ 0")
+        _at_least(self.error, "error", "the norm of the gradients, ≥ 0")
 
     def right_hand(self, before: float) -> float:
         """Of (1 + γλ/2)W₂²(p_{n+1}, π) + 2γ(G(p_{n+1}) − G(π)) ≤ W₂²(p_n, π) + (2γ/λ)ε², for every π; ``before`` = W₂²(p_n, π)."""
@@ -64,12 +64,12 @@ class Guarantees:
     def w2_squared(self, n: int, start: float) -> float:
         """Theorem 4.3: W₂²(p_n, q) ≤ (1 + γλ/2)^{−n}W₂²(p_0, q) + 4ε²/λ²; ``start`` = W₂²(p_0, q)."""
         integer(n, "n", 0)
-        _least(start, "start", "W₂² from the data to the reference, ≥ 0")
+        _at_least(start, "start", "W₂² from the data to the reference, ≥ 0")
         return (1 + self.gamma * self.convexity / 2) ** -n * start + 4 * self.error**2 / self.convexity**2
 
     def enough(self, start: float) -> int:
         """Steps n ≥ (8/γλ)(log W₂(p_0, q) + log(λ/ε)) after which W₂² ≤ 5ε²/λ², `kl` and `variation` hold; ``start`` = W₂."""
-        _least(start, "start", "W₂ from the data to the reference, ≥ 0")
+        _at_least(start, "start", "W₂ from the data to the reference, ≥ 0")
         if self.error == 0:
             raise ValueError(
                 "error=0: no finite number of steps is enough; w2_squared(n, start) tells how near n of them come"
@@ -147,8 +147,8 @@ def smoothed(second_moment: float, dim: int, time: float) -> float:
     >>> round(smoothed(2.0, 2, 0.01), 4)
     0.0398
     """
-    _least(second_moment, "second_moment", "E|X|² ≥ 0")
-    _least(time, "time", "how long is diffused, ≥ 0")
+    _at_least(second_moment, "second_moment", "E|X|² ≥ 0")
+    _at_least(time, "time", "how long is diffused, ≥ 0")
     return float(np.expm1(-time) ** 2 * second_moment - np.expm1(-2 * time) * integer(dim, "dim"))
 
 
@@ -218,7 +218,7 @@ def guarantees(run: Trajectory, fresh: Array | None = None, seed: int = 0) -> di
     }
 
 
-def _least(value: float, name: str, what: str) -> None:
+def _at_least(value: float, name: str, what: str) -> None:
     if not 0 <= number(value, name) < np.inf:
         raise ValueError(f"{name}={value}: give {what}")
 

@@ -13,15 +13,14 @@ from itertools import pairwise
 import numpy as np
 
 from ...machine.arrays import Array
-from .blocks import solved
+from .blocks import BLOCK_INVERSE_TOL, newton_inverse
 
-INVERSE_TOL = 1e-12  # of 1 + sup|y|
 FIXED_POINTS = 30
 COMPLEX_STEP = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Perceptron:
     """W_L tanh(… tanh(W_1 x + b_1) …) + b_L.
 
     Parameters
@@ -33,7 +32,7 @@ class Network:
     biases: tuple[Array, ...] = field(repr=False)
 
     @classmethod
-    def of_row(cls, row: Array, widths: tuple[int, ...]) -> Network:
+    def of_row(cls, row: Array, widths: tuple[int, ...]) -> Perceptron:
         """From numbers one after the other, W_1, b_1, W_2, …; widths of the input, the hidden layers and the output."""
         weights, biases, at = [], [], 0
         for into, out in pairwise(widths):
@@ -54,7 +53,7 @@ class Network:
         return {f"{name}{i}": a for i, pair in enumerate(pairs) for name, a in zip("Wb", pair, strict=True)}
 
     @classmethod
-    def of(cls, arrays: Mapping[str, Array]) -> Network:
+    def of(cls, arrays: Mapping[str, Array]) -> Perceptron:
         """Of a file."""
         count = sum(name.startswith("W") for name in arrays)
         return cls(tuple(arrays[f"W{i}"] for i in range(count)), tuple(arrays[f"b{i}"] for i in range(count)))
@@ -101,7 +100,7 @@ class ResidualBlock:
     network : f.
     """
 
-    network: Network
+    network: Perceptron
 
     @property
     def dim(self) -> int:
@@ -121,7 +120,7 @@ class ResidualBlock:
     @classmethod
     def of(cls, arrays: Mapping[str, Array]) -> ResidualBlock:
         """The block of a file."""
-        return cls(Network.of(arrays))
+        return cls(Perceptron.of(arrays))
 
     @property
     def stretch(self) -> float:
@@ -146,7 +145,7 @@ class ResidualBlock:
         x = y.copy()
         for _ in range(FIXED_POINTS):
             x = y - self.network.at(x)[0]
-        return solved(self, y, x, INVERSE_TOL * (1 + np.abs(y).max(initial=0.0)))
+        return newton_inverse(self, y, x, BLOCK_INVERSE_TOL * (1 + np.abs(y).max(initial=0.0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +158,7 @@ class ODEBlock:
     steps : of the method.
     """
 
-    network: Network
+    network: Perceptron
     steps: int = 4
 
     @property
@@ -180,7 +179,7 @@ class ODEBlock:
     @classmethod
     def of(cls, arrays: Mapping[str, Array]) -> ODEBlock:
         """The block of a file."""
-        return cls(Network.of(arrays), int(arrays["steps"]))
+        return cls(Perceptron.of(arrays), int(arrays["steps"]))
 
     @property
     def stretch(self) -> float:
@@ -203,7 +202,7 @@ class ODEBlock:
     def preimage(self, y: Array) -> Array:
         """The steps backwards as a first guess, then Newton's method on the steps forwards."""
         guess = self._followed(y, np.empty((len(y), 0, self.dim)), -1.0)[0]
-        return solved(self, y, guess, INVERSE_TOL * (1 + np.abs(y).max(initial=0.0)))
+        return newton_inverse(self, y, guess, BLOCK_INVERSE_TOL * (1 + np.abs(y).max(initial=0.0)))
 
     def _followed(self, x: Array, J: Array, sign: float) -> tuple[Array, Array]:
         """x and tangents J (n, m, d) over the unit interval, forwards or backwards."""

@@ -17,18 +17,18 @@ import numpy as np
 
 from ...machine.arrays import Array, integer, number
 from ...machine.extras import extra
-from ..jko.blocks import Block, log_det
-from ..jko.networks import Network, ODEBlock, ResidualBlock, numbers_in, width_of
+from ..jko.blocks import Block, log_det_of
+from ..jko.networks import ODEBlock, Perceptron, ResidualBlock, numbers_in, width_of
 from ..samplers.problems import SampleProblem
 from ..samplers.reference import Reference
 
 with extra("neural"):
     import torch
 
-EXACT = 8  # dimensions up to which log-determinants are exact
-TERMS = 11  # of the series of log det(I + J)
+EXACT_DIMENSIONS = 8  # dimensions up to which log-determinants are exact
+LOG_DET_TERMS = 11  # of the series of log det(I + J)
 CLIP = 10.0  # norm of a gradient
-FEW = 50  # different points, below which nothing is trained
+FEW_TO_TRAIN = 50  # different points, below which nothing is trained
 CHECKS = 10  # times that held-out points are asked during the training of a block
 
 Layers = list[tuple[Any, Any]]  # weights and biases, torch tensors
@@ -75,7 +75,7 @@ class ResidualBlocks:
 
     def admit(self, problem: SampleProblem) -> None:
         """Refuse fewer than fifty different points."""
-        _admit(problem)
+        _admit_data(problem)
 
     def size(self, dim: int) -> int:
         """Numbers of the network."""
@@ -83,9 +83,9 @@ class ResidualBlocks:
 
     def block(self, row: Array, dim: int) -> ResidualBlock:
         """The block of a row."""
-        return ResidualBlock(Network.of_row(row, width_of(dim, self.width, self.depth, timed=False)))
+        return ResidualBlock(Perceptron.of_row(row, width_of(dim, self.width, self.depth, timed=False)))
 
-    def made(self, network: Network) -> ResidualBlock:
+    def made(self, network: Perceptron) -> ResidualBlock:
         """The block of a network."""
         return ResidualBlock(network)
 
@@ -104,7 +104,7 @@ class ResidualBlocks:
         if signs is None:
             return x + f, torch.linalg.slogdet(torch.eye(x.shape[1], dtype=x.dtype) + J)[1]
         total, term = 0.0, signs
-        for k in range(1, TERMS + 1):
+        for k in range(1, LOG_DET_TERMS + 1):
             term = J if k == 1 else _network(layers, x, term)[1]
             total = total - (-1) ** k / k * (signs * term).sum((1, 2))
         return x + f, total
@@ -158,7 +158,7 @@ class ODEBlocks:
 
     def admit(self, problem: SampleProblem) -> None:
         """Refuse fewer than fifty different points."""
-        _admit(problem)
+        _admit_data(problem)
 
     def size(self, dim: int) -> int:
         """Numbers of the network."""
@@ -166,9 +166,9 @@ class ODEBlocks:
 
     def block(self, row: Array, dim: int) -> ODEBlock:
         """The block of a row."""
-        return self.made(Network.of_row(row, width_of(dim, self.width, self.depth, timed=True)))
+        return self.made(Perceptron.of_row(row, width_of(dim, self.width, self.depth, timed=True)))
 
-    def made(self, network: Network) -> ODEBlock:
+    def made(self, network: Perceptron) -> ODEBlock:
         """The block of a network."""
         return ODEBlock(network, self.steps)
 
@@ -220,7 +220,7 @@ def iterates(
     """
     rng, points = np.random.default_rng(seed), torch.tensor(x)
     d = x.shape[1]
-    layers = _started(width_of(d, family.width, family.depth, timed=family.timed), rng)
+    layers = _initial_layers(width_of(d, family.width, family.depth, timed=family.timed), rng)
     adam = torch.optim.Adam([part for pair in layers for part in pair], lr=family.rate)
     steps = torch.optim.lr_scheduler.CosineAnnealingLR(adam, family.iterations, eta_min=0.05 * family.rate)
     V = _potential(reference)
@@ -230,7 +230,7 @@ def iterates(
         if k == family.iterations:
             return
         batch = points[torch.from_numpy(rng.integers(len(x), size=min(family.batch, len(x))))]
-        signs = None if d <= EXACT else torch.from_numpy(rng.choice([-1.0, 1.0], size=(len(batch), 1, d)))
+        signs = None if d <= EXACT_DIMENSIONS else torch.from_numpy(rng.choice([-1.0, 1.0], size=(len(batch), 1, d)))
         image, logs = family.carried(family.bounded(layers), batch, signs)
         loss = (V(image) - logs + ((image - batch) ** 2).sum(1) / (2 * gamma)).mean()
         adam.zero_grad()
@@ -246,7 +246,7 @@ def best(
     """The iterate with the best KL of held-out points, and which one it was."""
     every = max(1, family.iterations // CHECKS)
     found = [
-        (-float(np.mean(reference.log_density(block.image(held)) + log_det(block, held))), k, block)
+        (-float(np.mean(reference.log_density(block.image(held)) + log_det_of(block, held))), k, block)
         for k, block in iterates(family, x, reference, gamma, seed, every)
         if k
     ]
@@ -261,13 +261,13 @@ def _check(family: ResidualBlocks | ODEBlocks) -> None:
         raise ValueError(f"rate={family.rate}: give a positive learning rate, for example 5e-3")
 
 
-def _admit(problem: SampleProblem) -> None:
+def _admit_data(problem: SampleProblem) -> None:
     different = len(np.unique(problem.data, axis=0))
-    if different < FEW:
-        raise ValueError(f"{different} different points: a network needs at least {FEW}; take ConvexBlocks(0)")
+    if different < FEW_TO_TRAIN:
+        raise ValueError(f"{different} different points: a network needs at least {FEW_TO_TRAIN}; take ConvexBlocks(0)")
 
 
-def _started(widths: tuple[int, ...], rng: np.random.Generator) -> Layers:
+def _initial_layers(widths: tuple[int, ...], rng: np.random.Generator) -> Layers:
     """Normal weights of variance 1/width, and zeros in the last layer: the identity."""
     layers = []
     for k, (into, out) in enumerate(pairwise(widths)):
@@ -277,13 +277,13 @@ def _started(widths: tuple[int, ...], rng: np.random.Generator) -> Layers:
     return layers
 
 
-def _arrays(layers: Layers) -> Network:
+def _arrays(layers: Layers) -> Perceptron:
     weights, biases = zip(*((W.detach().numpy().copy(), b.detach().numpy().copy()) for W, b in layers), strict=True)
-    return Network(weights, biases)
+    return Perceptron(weights, biases)
 
 
 def _network(layers: Layers, x: Any, tangents: Any) -> tuple[Any, Any]:
-    """Values, and images (n, m, out) of tangents (n, m, in): `samples.jko.networks.Network.at` in torch."""
+    """Values, and images (n, m, out) of tangents (n, m, in): `samples.jko.networks.Perceptron.at` in torch."""
     J = tangents
     for k, (W, b) in enumerate(layers):
         x, J = x @ W.T + b, J @ W.T

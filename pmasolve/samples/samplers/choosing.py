@@ -13,17 +13,17 @@ from ...machine.progress import progress_bar
 from ...machine.speaking import count, sheet
 from ...problems.grids import Cloud
 from ...problems.outcomes import REACHED, Outcome
+from ..units import END_OF_LADDER
 from .implicit import ImplicitSampler
-from .log_sum_exp import FULL, LogSumExp
+from .log_sum_exp import FULL_DIMENSIONS, LogSumExp
 from .problems import SampleProblem
 from .sampler import as_sampler
 
-LADDER = (1, 2, 4, 8, 16, 32, 48)
-FEW, POINTS_PER_PARAMETER = 100, 4  # below so many points the number is a rule of thumb
-FOLDS, MANY = 5, 1000  # folds; points from which one of them is enough
-STEPS = 60
-RISES = 2  # rungs in a row that are clearly worse end the ladder
-END = "at end of ladder"
+ANCHOR_LADDER = (1, 2, 4, 8, 16, 32, 48)
+RULE_OF_THUMB, POINTS_PER_PARAMETER = 100, 4  # below so many points the number is a rule of thumb
+FOLDS, ONE_FOLD_POINTS = 5, 1000  # folds; points from which one of them is enough
+MAP_STEPS = 60
+WORSE_RUNGS = 2  # rungs in a row that are clearly worse end the ladder
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class FamilyChoice:
 
 
 def choose_family(
-    problem: SampleProblem, anchors: Sequence[int] = LADDER, *, seed: int = 0, progress: bool | None = None
+    problem: SampleProblem, anchors: Sequence[int] = ANCHOR_LADDER, *, seed: int = 0, progress: bool | None = None
 ) -> FamilyChoice:
     """The number of anchors for samples by the likelihood of points that are not fitted.
 
@@ -106,22 +106,24 @@ def choose_family(
         raise ValueError(f"anchors={anchors}: give increasing numbers of anchors, for example (1, 4, 16)")
     folds = list(_folds(problem, seed))
     points = 0.9 * min(len(np.unique(problem.data[fitted], axis=0)) for fitted, _ in folds)
-    allowed = [count for count in rungs if parameters(count, problem.dim, problem.dim <= FULL) <= points] or rungs[:1]
+    allowed = [
+        count for count in rungs if parameter_count(count, problem.dim, problem.dim <= FULL_DIMENSIONS) <= points
+    ] or rungs[:1]
     terms: list[Array] = []
     with progress_bar("anchors", len(allowed), progress, "rungs") as show:
         for count in allowed:
             terms.append(_held_out(problem, LogSumExp(count), folds, seed))
             show(len(terms), {"held_out": float(np.mean(terms[-1]))})
-            if len(terms) > RISES and all(_clearly_worse(terms, i) for i in range(-RISES, 0)):
+            if len(terms) > WORSE_RUNGS and all(_clearly_worse(terms, i) for i in range(-WORSE_RUNGS, 0)):
                 break
-    return _chosen(np.array(allowed[: len(terms)]), np.array(terms), len(allowed) == len(rungs))
+    return _chosen_family(np.array(allowed[: len(terms)]), np.array(terms), len(allowed) == len(rungs))
 
 
 def affordable(problem: SampleProblem, seed: int, progress: bool | None = None) -> LogSumExp:
     """The family that is chosen, and below 100 points, too few to choose by, what four points on a parameter bear."""
-    if len(problem.data) >= FEW:
+    if len(problem.data) >= RULE_OF_THUMB:
         return choose_family(problem, seed=seed, progress=progress).family
-    return borne(*problem.data.shape, LADDER[-1])
+    return borne(*problem.data.shape, ANCHOR_LADDER[-1])
 
 
 def borne(n: int, d: int, wanted: int) -> LogSumExp:
@@ -133,19 +135,19 @@ def borne(n: int, d: int, wanted: int) -> LogSumExp:
     (15, LogSumExp(anchors=1, eps=0.08, full=False))
     """
     most = n // POINTS_PER_PARAMETER
-    full = d <= FULL and parameters(1, d, True) <= most
-    return LogSumExp(max(1, min(wanted, (most - parameters(0, d, full)) // (d + 1))), full=full)
+    full = d <= FULL_DIMENSIONS and parameter_count(1, d, True) <= most
+    return LogSumExp(max(1, min(wanted, (most - parameter_count(0, d, full)) // (d + 1))), full=full)
 
 
-def parameters(count: int, dim: int, full: bool) -> int:
+def parameter_count(count: int, dim: int, full: bool) -> int:
     """Numbers that the map of so many anchors has.
 
     Examples
     --------
     >>> problem = SampleProblem(np.random.default_rng(0).standard_normal((200, 2)))
-    >>> parameters(4, 2, True), LogSumExp(4).started(problem, 0).free
+    >>> parameter_count(4, 2, True), LogSumExp(4).started(problem, 0).free
     (15, 15)
-    >>> parameters(1, 2, True), LogSumExp(1).started(problem, 0).free  # a normal law
+    >>> parameter_count(1, 2, True), LogSumExp(1).started(problem, 0).free  # a normal law
     (5, 5)
     """
     return count * (dim + 1) - (count == 1) + (dim * (dim + 1) // 2 if full else dim)
@@ -155,7 +157,7 @@ def _folds(problem: SampleProblem, seed: int) -> Iterator[tuple[Array, Array]]:
     """Fitted and held-out points, by number; copies of one point are of one fold."""
     label, counts = problem.together
     turn = np.random.default_rng(seed).permutation(len(counts))
-    for fold in range(FOLDS if len(label) < MANY else 1):
+    for fold in range(FOLDS if len(label) < ONE_FOLD_POINTS else 1):
         out = np.isin(label, turn[fold::FOLDS])
         yield np.flatnonzero(~out), np.flatnonzero(out)
 
@@ -165,7 +167,7 @@ def _held_out(problem: SampleProblem, family: LogSumExp, folds: Sequence[tuple[A
     found = []
     for fitted, held in folds:
         flow = ImplicitSampler(SampleProblem(problem.data[fitted], problem.reference), family, seed=seed)
-        run = evolve(flow, flow.times(STEPS)[-1:], throw=False, progress=False)
+        run = evolve(flow, flow.times(MAP_STEPS)[-1:], throw=False, progress=False)
         found.append(-as_sampler(run).log_density(Cloud(problem.data[held])))
     return np.concatenate(found)
 
@@ -177,12 +179,12 @@ def _clearly_worse(terms: Sequence[Array], i: int) -> bool:
     return bool(np.mean(worse) > 3 * np.std(worse) / np.sqrt(worse.size))
 
 
-def _chosen(anchors: Array, terms: Array, whole: bool) -> FamilyChoice:
+def _chosen_family(anchors: Array, terms: Array, whole: bool) -> FamilyChoice:
     """By the rule of one standard error."""
     means = terms.mean(axis=1)
     differences = terms - terms[int(np.argmin(means))]
     worse, error = differences.mean(axis=1), differences.std(axis=1) / np.sqrt(terms.shape[1])
     k = int(np.flatnonzero(worse <= error)[0])
     last = whole and len(anchors) > 1 and k == len(anchors) - 1
-    outcome = Outcome(END, True, "more anchors may be better: give a longer ladder") if last else REACHED
+    outcome = Outcome(END_OF_LADDER, True, "more anchors may be better: give a longer ladder") if last else REACHED
     return FamilyChoice(LogSumExp(int(anchors[k])), anchors, means, worse, error, outcome)

@@ -14,10 +14,10 @@ from scipy.special import expit
 
 from ...machine.arrays import Array
 from .laws import dirichlet
-from .potentials import Parametric, blocks
+from .potentials import Parametric, point_blocks
 from .reference import Nodes, Reference
 
-RIDGE = 1e-9  # of the mean diagonal entry of the logistic Hessian
+HESSIAN_RIDGE = 1e-9  # of the mean diagonal entry of the logistic Hessian
 CUT = 1e-11  # of the largest eigenvalue: directions below are not seen by the points
 ITERATIONS = 25
 DECREMENT = 1e-13  # of Newton's method
@@ -114,7 +114,7 @@ class ScoreMatching:
         """The solution of the system."""
         psi, z, unit = sides.psi, sides.z, np.eye(sides.psi.dim)
         right = np.zeros(psi.params.size)
-        for part in blocks(len(z.points), psi.width):
+        for part in point_blocks(len(z.points), psi.width):
             here, w = psi.at(z.points[part]), z.weights[part]
             slope = -sides.reference.slope(z.points[part]) * w[:, None]
             right += here.paired_sum(slope, w[:, None, None] * unit)
@@ -154,7 +154,7 @@ class Known:
 
 def tangents(psi: Parametric, y: Array) -> Array:
     """∂ψ/∂θ at points, (n, p)."""
-    return np.concatenate([psi.at(y[part]).tangent() for part in blocks(len(y), psi.width)])
+    return np.concatenate([psi.at(y[part]).tangent() for part in point_blocks(len(y), psi.width)])
 
 
 def _logistic(A: Array, label: Array, weight: Array) -> Array:
@@ -171,7 +171,7 @@ def _logistic(A: Array, label: Array, weight: Array) -> Array:
         p = expit(A @ c)
         g = A.T @ (weight * (p - label))
         H = (A * (weight * p * (1 - p))[:, None]).T @ A
-        H[np.diag_indices(len(H))] += RIDGE * np.trace(H) / len(H)
+        H[np.diag_indices(len(H))] += HESSIAN_RIDGE * np.trace(H) / len(H)
         step, t = -np.linalg.solve(H, g), 1.0
         if -(g @ step) < DECREMENT:
             break

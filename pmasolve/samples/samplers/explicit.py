@@ -13,9 +13,9 @@ from ...flows.schedules import ConstantSteps, StepSizes, checked_schedule, steps
 from ...machine.arrays import Array, having, integer
 from ...problems.outcomes import CONVEXITY_LOST, NO_DESCENT, REACHED, Outcome
 from .estimators import Estimator, Logistic, Ratio, Sides
-from .inversion import inverse
-from .laws import images, least_curvature, values
-from .objectives import INVERSE_TOL, evidence
+from .inversion import INVERSE_TOL, inverse
+from .laws import least_curvature, pushed, values
+from .objectives import evidence
 from .parameters import Parameters
 from .potentials import Family, Given, Parametric
 from .readings import OnReference
@@ -23,7 +23,7 @@ from .reference import Nodes, Reference
 from .span import Span
 from .units import Unit
 
-NODES = 4096
+RULE_NODES = 4096
 ALLOWED = 2.0  # standard errors by which the semi-dual may rise
 
 
@@ -127,7 +127,7 @@ class MongeAmpereSampler:
     family: Family = field(default=Span())
     estimator: Estimator = field(default=Logistic())
     schedule: StepSizes = field(default=ConstantSteps(0.25))
-    nodes: int | Nodes = field(default=NODES, kw_only=True)
+    nodes: int | Nodes = field(default=RULE_NODES, kw_only=True)
     seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -207,7 +207,7 @@ class MongeAmpereSampler:
         low = min(least_curvature(new, points) for points in (self.points.points, z))
         if not low > 0:
             return replace(state, outcome=lost)
-        record = _record(state, ratio, new, z, eta, low)
+        record = _inequality_record(state, ratio, new, z, eta, low)
         certificate = state.certificate + eta * record["lower_slack"]
         record |= {"certificate": certificate}
         if record["bregman_drop"] < -ALLOWED * eta * record["error"]:
@@ -219,13 +219,13 @@ class MongeAmpereSampler:
         return ExplicitState(state.k + 1, t, new, x, sides, REACHED, record, certificate)
 
 
-def _record(
+def _inequality_record(
     state: ExplicitState, ratio: Ratio, new: Parametric, moved: Array, eta: float, low: float
 ) -> dict[str, float]:
     """Both sides of the evolution variational inequality on the points of both laws."""
     psi, x, y, z = state.psi, state.x, state.sides.y, state.sides.z
     at_y, at_z = ((values(psi, p) - values(new, p)) / eta for p in (y.points, z.points))
-    slopes = (images(psi, z.points) - images(new, z.points)) / eta
+    slopes = (pushed(psi, z.points) - pushed(new, z.points)) / eta
     conjugate, after = (
         np.sum(x.points * at, axis=1) - values(potential, at) for potential, at in ((psi, z.points), (new, moved))
     )

@@ -14,7 +14,7 @@ from ...problems.outcomes import NO_DESCENT, OVERFITTING, REACHED, STOPPED_EARLY
 from ...problems.times import admit_multiples
 from .log_sum_exp import LogSumExp
 from .modes import ENOUGH_KL
-from .objectives import Measured, Objective
+from .objectives import GaussNewtonObjective, Measured
 from .overfitting import SMALLER
 from .parameters import Parameters
 from .potentials import Family, Given, Parametric
@@ -22,15 +22,16 @@ from .readings import OnReference
 from .reference import Reference
 from .units import Unit
 
-FIRST, LEAST_DAMPING = 0.1, 1e-6
+FIRST_DAMPING, WEAKEST_DAMPING = 0.1, 1e-6
 GROWTH, SHRINK = 2.0, 0.2  # of the damping, after Nielsen
-ACCEPTED = 1e-3  # of the decrease that the quadratic model promises
+ACCEPTED_SHARE = 1e-3  # of the decrease that the quadratic model promises
 TRIALS = 14
 CALM = 3  # steps in a row that lower the objective by less than rtol: damped ones may be short
 STAGE = 15  # steps at a temperature on the way
-ROUNDING = 1e-9  # of the largest diagonal entry, added to the damping
-NODES, NODES_PER_PARAMETER, MOST_NODES = 4096, 80, 16384
-RISES, DEVIATIONS, WORSE = 2, 3.0, 0.1  # held-out likelihood: so often in a row worse than the best, by errors, or nats
+DAMPING_ROUNDING = 1e-9  # of the largest diagonal entry, added to the damping
+START_NODES, NODES_PER_PARAMETER, MOST_NODES = 4096, 80, 16384
+# Held-out likelihood: so often in a row worse than the best, by errors, or nats
+RISES, WORSE_DEVIATIONS, WORSE_LIKELIHOOD = 2, 3.0, 0.1
 
 
 class Fitted(Given, Protocol):
@@ -54,7 +55,7 @@ class Fitted(Given, Protocol):
         """Refuse so many parameters."""
         ...
 
-    def objectives(self, count: int, seed: int) -> tuple[Objective, ...]:
+    def objectives(self, count: int, seed: int) -> tuple[GaussNewtonObjective, ...]:
         """What is lowered, one after the other."""
         ...
 
@@ -166,9 +167,9 @@ class ImplicitSampler:
         return OnReference(self.problem.reference, self.first, self.problem.unit)
 
     @cached_property
-    def _objectives(self) -> tuple[Objective, ...]:
+    def _objectives(self) -> tuple[GaussNewtonObjective, ...]:
         wanted = NODES_PER_PARAMETER * self.first.params.size
-        return self.problem.objectives(min(max(NODES, wanted), MOST_NODES), self.seed)
+        return self.problem.objectives(min(max(START_NODES, wanted), MOST_NODES), self.seed)
 
     def times(self, count: int) -> Array:
         """1, 2, …, count: the steps."""
@@ -192,7 +193,7 @@ class ImplicitSampler:
             raise ValueError(
                 "initial: the potential of these parameters is not convex, or sends no point to some of the data"
             )
-        return ImplicitState(t, stage, here, FIRST, best=here)
+        return ImplicitState(t, stage, here, FIRST_DAMPING, best=here)
 
     def potential(self, state: ImplicitState) -> Array:
         """The parameters, less those of the start."""
@@ -222,7 +223,14 @@ class ImplicitSampler:
         if not last and (rest or after.steps >= STAGE):
             there = self._objectives[state.stage + 1].measured(new.psi, None)
             return replace(
-                after, stage=state.stage + 1, here=there, best=there, steps=0, calm=0, damping=FIRST, growth=GROWTH
+                after,
+                stage=state.stage + 1,
+                here=there,
+                best=there,
+                steps=0,
+                calm=0,
+                damping=FIRST_DAMPING,
+                growth=GROWTH,
             )
         return self._judged(after, rest and last)
 
@@ -235,7 +243,7 @@ class ImplicitSampler:
         told = self._objectives[state.stage].against(state.here) if outcome.ok else ""
         return OVERFITTING.advising(f"{told}: {SMALLER}") if told else outcome
 
-    def _step(self, objective: Objective, state: ImplicitState) -> tuple[Measured, float, float]:
+    def _step(self, objective: GaussNewtonObjective, state: ImplicitState) -> tuple[Measured, float, float]:
         """The potential after a step, or the one before where none lowers the objective; damping and its growth."""
         here, damping, growth = state.here, state.damping, state.growth
         slope, F = objective.slope(here), objective.curvature(here)
@@ -245,8 +253,8 @@ class ImplicitSampler:
             promised = -(slope @ delta) - 0.5 * delta @ F @ delta
             new = objective.measured(here.psi.moved(delta), here)
             gain = (here.value - new.value) / promised if np.isfinite(new.value) else -1.0
-            if gain > ACCEPTED:
-                return new, max(damping * max(SHRINK, 1 - (2 * gain - 1) ** 3), LEAST_DAMPING), GROWTH
+            if gain > ACCEPTED_SHARE:
+                return new, max(damping * max(SHRINK, 1 - (2 * gain - 1) ** 3), WEAKEST_DAMPING), GROWTH
             damping, growth = damping * growth, growth * GROWTH
         return here, damping, growth
 
@@ -276,7 +284,7 @@ def damped(F: Array, psi: Parametric) -> Array:
     groups, kinds, diagonal = psi.groups, psi.kinds, np.diag(F)
     means = np.bincount(kinds, diagonal) / np.maximum(np.bincount(kinds), 1)
     out = np.where(groups[:, None] == groups[None, :], F, 0.0)
-    out[np.diag_indices(len(F))] += means[kinds] + ROUNDING * diagonal.max()
+    out[np.diag_indices(len(F))] += means[kinds] + DAMPING_ROUNDING * diagonal.max()
     return out
 
 
@@ -289,4 +297,4 @@ def _compared(state: ImplicitState) -> ImplicitState:
     mean, error = float(np.mean(worse)), float(np.std(worse)) / np.sqrt(worse.size)
     if mean <= 0:
         return replace(state, best=here, rises=0)
-    return replace(state, rises=state.rises + 1 if mean > min(DEVIATIONS * error, WORSE) else 0)
+    return replace(state, rises=state.rises + 1 if mean > min(WORSE_DEVIATIONS * error, WORSE_LIKELIHOOD) else 0)

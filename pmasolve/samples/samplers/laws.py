@@ -11,16 +11,16 @@ import numpy as np
 
 from ...machine.arrays import Array
 from .inversion import inverse_and_log_det
-from .matrices import inverse_of, log_det
-from .potentials import Local, Parametric, blocks
+from .matrices import inverse_of, stacked_log_det
+from .potentials import Local, Parametric, point_blocks
 from .reference import Nodes, Reference
 
 
 def log_density_at(psi: Parametric, nu: Reference, z: Array) -> Array:
     """log ρ at the points ∇ψ(z), (n,)."""
     out = nu.log_density(z)
-    for part in blocks(len(z), psi.width):
-        out[part] -= log_det(psi.at(z[part]).hessian)
+    for part in point_blocks(len(z), psi.width):
+        out[part] -= stacked_log_det(psi.at(z[part]).hessian)
     return out
 
 
@@ -30,19 +30,19 @@ def log_density(psi: Parametric, nu: Reference, x: Array, start: Array, tol: flo
     return nu.log_density(z) - logs, z
 
 
-def images(psi: Parametric, y: Array) -> Array:
+def pushed(psi: Parametric, y: Array) -> Array:
     """∇ψ(y), (n, d)."""
-    return np.concatenate([psi.at(y[part]).gradient for part in blocks(len(y), psi.width)] or [np.empty_like(y)])
+    return np.concatenate([psi.at(y[part]).gradient for part in point_blocks(len(y), psi.width)] or [np.empty_like(y)])
 
 
 def values(psi: Parametric, y: Array) -> Array:
     """ψ(y), (n,)."""
-    return np.concatenate([psi.at(y[part]).value for part in blocks(len(y), psi.width)])
+    return np.concatenate([psi.at(y[part]).value for part in point_blocks(len(y), psi.width)])
 
 
 def least_curvature(psi: Parametric, y: Array) -> float:
     """The least eigenvalue of D²ψ at the points."""
-    parts = blocks(len(y), psi.width)
+    parts = point_blocks(len(y), psi.width)
     return min(float(np.linalg.eigvalsh(psi.at(y[part]).hessian)[:, 0].min()) for part in parts)
 
 
@@ -55,7 +55,7 @@ def pulled(here: Local, nu: Reference) -> tuple[Array, Array]:
 def mean_score(psi: Parametric, nu: Reference, nodes: Nodes) -> Array:
     """∫∂_θ log ρ∘∇ψ over the nodes z, (p,): the slope of the log-likelihood of the points ∇ψ(z)."""
     total = np.zeros(psi.params.size)
-    for part in blocks(len(nodes.points), psi.width):
+    for part in point_blocks(len(nodes.points), psi.width):
         here = psi.at(nodes.points[part])
         r, G = pulled(here, nu)
         weights = nodes.weights[part]
@@ -66,7 +66,7 @@ def mean_score(psi: Parametric, nu: Reference, nodes: Nodes) -> Array:
 def fisher(psi: Parametric, nu: Reference, nodes: Nodes) -> Array:
     """∫∂_θ log ρ ∂_θ log ρᵀ over the nodes, (p, p).  Memory: p² and a block of points."""
     total = np.zeros((psi.params.size,) * 2)
-    for part in blocks(len(nodes.points), psi.width):
+    for part in point_blocks(len(nodes.points), psi.width):
         here = psi.at(nodes.points[part])
         r, G = pulled(here, nu)
         scores = here.paired(r, -G) * np.sqrt(nodes.weights[part])[:, None]
@@ -77,7 +77,7 @@ def fisher(psi: Parametric, nu: Reference, nodes: Nodes) -> Array:
 def dirichlet(psi: Parametric, z: Nodes, factors: Array | None = None) -> Array:
     """∫∇φ_i·M∇φ_j over z for the tangents φ = ∂ψ/∂θ, M = factors·factorsᵀ, or I; (p, p)."""
     d, total = psi.dim, np.zeros((psi.params.size,) * 2)
-    for part in blocks(len(z.points), psi.width):
+    for part in point_blocks(len(z.points), psi.width):
         here, count = psi.at(z.points[part]), len(z.points[part])
         columns = np.broadcast_to(np.eye(d), (count, d, d)) if factors is None else factors[part]
         none = np.zeros((count, d, d))

@@ -17,9 +17,11 @@ from ...machine.arrays import Array, integer, number
 from .matrices import dots
 from .potentials import Given
 
-FLOOR = 1e-3  # Q ⪰ FLOOR × least deviation of the data, or more (`finest`), so that maps have inverses, and laws tails
+LEAST_WIDTH = 1e-3  # Q ⪰ LEAST_WIDTH × least deviation of the data, or more (`finest`), so that maps have inverses, and laws tails
 LEAST_START = 0.1  # the same of the first Q
-FULL = 12  # dimensions up to which all entries of Q are parameters; beyond, the diagonal in the eigenbasis of the covariance
+FULL_DIMENSIONS = (
+    12  # up to which all entries of Q are parameters; beyond, the diagonal in the eigenbasis of the covariance
+)
 LARGEST_CHANGE = 0.5  # of log ε in one step
 
 
@@ -76,10 +78,10 @@ class LogSumExp:
         b = 0.5 * np.sum(white**2, axis=1) - eps * np.log(masses)
         inner, turned = np.linalg.eigh(around)
         Q = (turned * np.maximum(np.sqrt(np.maximum(inner, 0.0)), LEAST_START * spread)) @ turned.T
-        full = d <= FULL if self.full is None else self.full
+        full = d <= FULL_DIMENSIONS if self.full is None else self.full
         pairs = [(i, j) for i in range(d) for j in range(i, d if full else i + 1)]
         frame = np.eye(d) if full else axes
-        least = max(FLOOR, problem.finest) * float(np.sqrt(values[0]))
+        least = max(LEAST_WIDTH, problem.finest) * float(np.sqrt(values[0]))
         basis = np.stack([_symmetric_unit(frame, i, j) for i, j in pairs])
         if not full:
             Q = np.tensordot(np.sum(basis * Q, axis=(1, 2)), basis, 1)
@@ -208,7 +210,7 @@ class LogSumExpAt:
     def hessian(self) -> Array:
         """D²ψ, (n, d, d)."""
         psi = self.psi
-        squares = (self.p @ _squares(psi.a)).reshape(-1, psi.dim, psi.dim)
+        squares = (self.p @ _outer_squares(psi.a)).reshape(-1, psi.dim, psi.dim)
         return psi.Q + (squares - self.mean[:, :, None] * self.mean[:, None, :]) / psi.eps
 
     def tangent(self) -> Array:
@@ -266,7 +268,7 @@ class LogSumExpAt:
         """q_j = α_jᵀGα_j, (n, m), and its mean Σp_j q_j, (n,)."""
         a = self.psi.a
         image = np.matmul(G, self.mean[:, :, None])[:, :, 0]
-        q = G.reshape(len(G), -1) @ _squares(a).T
+        q = G.reshape(len(G), -1) @ _outer_squares(a).T
         q -= image @ (2 * a.T)
         q += dots(image, self.mean)[:, None]
         return q, dots(self.p, q)
@@ -281,7 +283,7 @@ class LogSumExpAt:
         return q
 
 
-def _squares(a: Array) -> Array:
+def _outer_squares(a: Array) -> Array:
     """a_j a_jᵀ as rows (m, d²)."""
     return (a[:, :, None] * a[:, None, :]).reshape(len(a), -1)
 

@@ -7,7 +7,7 @@ import numpy as np
 from ...machine.arrays import Array
 
 
-def log_det(H: Array) -> Array:
+def stacked_log_det(H: Array) -> Array:
     """log det of matrices (n, d, d), (n,); NaN where it is not positive."""
     if H.shape[1] > 2:
         sign, logs = np.linalg.slogdet(H)
@@ -35,17 +35,17 @@ def inverse_of(H: Array) -> Array:
         return G
 
 
-def solve(H: Array, r: Array) -> Array:
+def stacked_solve(H: Array, r: Array) -> Array:
     """H⁻¹r, (n, d); not finite where H is singular to rounding.
 
     Examples
     --------
     >>> H = np.array([[[2.0, 1.0], [1.0, 3.0]], [[1.0, 1.0], [1.0, 1.0]]])
-    >>> solve(H, np.array([[3.0, 4.0], [1.0, 0.0]])).tolist()
+    >>> stacked_solve(H, np.array([[3.0, 4.0], [1.0, 0.0]])).tolist()
     [[1.0, 1.0], [inf, -inf]]
     """
     if H.shape[1] > 2:
-        return _solved(H, r)
+        return _least_squares(H, r)
     with np.errstate(all="ignore"):
         if H.shape[1] == 1:
             return r / H[:, 0]
@@ -65,7 +65,7 @@ def _eliminated(H: Array) -> tuple[Array, Array]:
     return ratio, H[:, 1, 1] - ratio * H[:, 0, 1]
 
 
-def _solved(H: Array, r: Array) -> Array:
+def _least_squares(H: Array, r: Array) -> Array:
     try:
         return np.linalg.solve(H, r[:, :, None])[:, :, 0]
     except np.linalg.LinAlgError:  # one singular matrix says nothing of the others

@@ -14,13 +14,13 @@ from ...problems.outcomes import LARGE_KL, LOW_ESS, MODES_MISSED, NOT_FINITE, RE
 
 REACHES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # spreads of the start's normal law from which is started
 STARTS = 12  # from each
-SAME = 1e-2  # of a spread, a coordinate: minima nearer than that are one
+SAME_MINIMUM = 1e-2  # of a spread, a coordinate: minima nearer than that are one
 DEPTH = 12.0  # nats above the deepest minimum beyond which one has no mass worth a word
 MISSED = 3.0  # nats by which the map's density may lie below the posterior's
 ENOUGH_ESS, ENOUGH_KL = 0.1, 0.05
 
 
-class Density(Protocol):
+class UnnormalisedDensity(Protocol):
     """A density known up to its constant, and a normal law that stands for its scale: `Posterior`."""
 
     @property
@@ -101,7 +101,7 @@ class Evidence:
         )
 
 
-def missed(log_density: Callable[[Array], Array], posterior: Density, log_z: float, seed: int) -> Modes:
+def missed(log_density: Callable[[Array], Array], posterior: UnnormalisedDensity, log_z: float, seed: int) -> Modes:
     """Minima of f found by 72 descents from laws 1, 3, 10, … 300 times as wide as the start's, and how the map covers them.
 
     Parameters
@@ -130,7 +130,7 @@ def missed(log_density: Callable[[Array], Array], posterior: Density, log_z: flo
                 jac=lambda w: scale.T @ posterior.grad_f(place(w))[0],
                 method="L-BFGS-B",
             )
-            new = all(np.linalg.norm(end.x - other) > SAME * np.sqrt(d) for other in found)
+            new = all(np.linalg.norm(end.x - other) > SAME_MINIMUM * np.sqrt(d) for other in found)
             if np.isfinite(end.fun) and new:
                 found.append(np.asarray(end.x))
         at = np.concatenate([place(w) for w in found] or [np.empty((0, d))])

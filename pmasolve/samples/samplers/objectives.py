@@ -12,15 +12,15 @@ from typing import Protocol
 import numpy as np
 
 from ...machine.arrays import Array
-from .laws import fisher, images, least_curvature, log_density, log_density_at, mean_score
+from .inversion import INVERSE_TOL
+from .laws import fisher, least_curvature, log_density, log_density_at, mean_score, pushed
 from .matrices import inverse_of
 from .overfitting import flattered, no_better, normal_of
-from .potentials import Parametric, blocks
+from .potentials import Parametric, point_blocks
 from .reference import Nodes, Reference
 from .units import Unit
 
-ENOUGH = 1024  # points of either kind for a Fisher matrix, more where there are more parameters
-INVERSE_TOL = 1e-9
+FISHER_POINTS = 1024  # points of either kind for a Fisher matrix, more where there are more parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Measured:
     held: Array = field(repr=False)
 
 
-class Objective(Protocol):
+class GaussNewtonObjective(Protocol):
     """A function of potentials that a Gauss–Newton step lowers."""
 
     def measured(self, psi: Parametric, before: Measured | None) -> Measured:
@@ -107,7 +107,7 @@ class Likelihood:
 
     def curvature(self, here: Measured) -> Array:
         """Half of model points, half of data: the first is right at the optimum, the second where the data are."""
-        n = min(len(self.x), max(ENOUGH, 2 * here.psi.params.size))
+        n = min(len(self.x), max(FISHER_POINTS, 2 * here.psi.params.size))
         some = np.random.default_rng(self.seed).permutation(len(self.x))[:n]
         both = np.concatenate([self.nodes.points, here.at[some]])
         count = len(self.nodes.points)
@@ -133,7 +133,7 @@ class Likelihood:
 
 
 @dataclass(frozen=True, eq=False)
-class Divergence:
+class FreeEnergy:
     """∫h dν with h = f∘∇ψ − g − log det D²ψ, which is KL(ρ | e^{−f}/Z) − log Z.
 
     Parameters
@@ -151,21 +151,21 @@ class Divergence:
     def measured(self, psi: Parametric, before: Measured | None) -> Measured:
         """h at the nodes."""
         with np.errstate(all="ignore"):
-            h = log_ratio(psi, self.reference, self.f, self.nodes.points)
+            h = pulled_log_ratio(psi, self.reference, self.f, self.nodes.points)
         return Measured(psi, float(self.nodes.mean(h)), self.nodes.points, h, np.empty(0))
 
     def slope(self, here: Measured) -> Array:
         """∫(∇f·∂_θ∇ψ − tr((D²ψ)⁻¹∂_θD²ψ)) dν."""
         psi, y, weights = here.psi, self.nodes.points, self.nodes.weights
         total = np.zeros(psi.params.size)
-        for part in blocks(len(y), psi.width):
+        for part in point_blocks(len(y), psi.width):
             at, w = psi.at(y[part]), weights[part]
             total += at.paired_sum(self.grad_f(at.gradient) * w[:, None], -inverse_of(at.hessian) * w[:, None, None])
         return total
 
     def curvature(self, here: Measured) -> Array:
         """The Fisher matrix of the law ρ at some of the nodes."""
-        n = min(len(self.nodes.points), max(2 * ENOUGH, 4 * here.psi.params.size))
+        n = min(len(self.nodes.points), max(2 * FISHER_POINTS, 4 * here.psi.params.size))
         return fisher(here.psi, self.reference, Nodes(self.nodes.points[:n], np.full(n, 1.0 / n)))
 
     def record(self, here: Measured) -> dict[str, float]:
@@ -177,9 +177,9 @@ class Divergence:
         return ""
 
 
-def log_ratio(psi: Parametric, nu: Reference, f: Callable[[Array], Array], y: Array) -> Array:
+def pulled_log_ratio(psi: Parametric, nu: Reference, f: Callable[[Array], Array], y: Array) -> Array:
     """h(y) = log(ρ/e^{−f})(∇ψ(y)) = f(∇ψ) − g − log det D²ψ, (n,)."""
-    return log_density_at(psi, nu, y) + f(images(psi, y))
+    return log_density_at(psi, nu, y) + f(pushed(psi, y))
 
 
 def evidence(h: Array, nodes: Nodes) -> dict[str, float]:

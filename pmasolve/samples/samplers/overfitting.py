@@ -8,9 +8,10 @@ from ...machine.arrays import Array
 from .reference import Reference
 
 SMALLER = "fewer anchors (choose_family), or more points"
-ENOUGH = 20  # held-out points from which they alone may say that it is
-CLEAR = 2.0  # standard errors
-WORSE, GAP, SAME = 0.05, 0.02, 1e-3  # nats that held-out points bear, that fitted ones do, and that count as nothing
+ENOUGH_HELD_OUT = 20  # held-out points from which they alone may say that it is
+CLEAR_DEVIATIONS = 2.0  # standard errors
+# Nats that held-out points bear, that fitted ones do, and that count as nothing
+HELD_OUT_LOSS, FITTED_LOSS, SAME = 0.05, 0.02, 1e-3
 
 
 def normal_of(x: Array) -> tuple[Reference, int]:
@@ -55,9 +56,9 @@ def no_better(worse: Array, gap: float) -> str:
     'fresh points would have some 0.300 nats more than by a normal law, as far as the fitted ones can tell'
     """
     mean, error = (float(np.mean(worse)), float(np.std(worse)) / np.sqrt(worse.size)) if worse.size else (0.0, np.inf)
-    if worse.size and not mean <= max(SAME, min(WORSE, CLEAR * error)):  # not a number is no better
+    if worse.size and not mean <= max(SAME, min(HELD_OUT_LOSS, CLEAR_DEVIATIONS * error)):  # not a number is no better
         return f"held-out points have {mean:.3f} nats more than by a normal law"
-    if not gap <= GAP and not (worse.size >= ENOUGH and mean < -CLEAR * error):
+    if not gap <= FITTED_LOSS and not (worse.size >= ENOUGH_HELD_OUT and mean < -CLEAR_DEVIATIONS * error):
         return (
             f"fresh points would have some {gap:.3f} nats more than by a normal law, as far as the fitted ones can tell"
         )

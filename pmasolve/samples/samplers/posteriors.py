@@ -13,16 +13,17 @@ from ...gaussian.normal import Normal
 from ...machine.arrays import Array, integer, number, shown
 from ...machine.speaking import count
 from ...problems.outcomes import REACHED, Outcome
-from .laws import images, log_density
+from .inversion import INVERSE_TOL
+from .laws import log_density, pushed
 from .modes import judged, missed
-from .objectives import INVERSE_TOL, Divergence, Objective, log_ratio
+from .objectives import FreeEnergy, GaussNewtonObjective, pulled_log_ratio
 from .potentials import Parametric
 from .reference import Nodes, Reference
 from .units import Unit
 
 SLOPES = (1e-4, 1e-6)  # steps of the differences that grad_f is compared with
-LADDER = (0.03, 0.06, 0.12, 0.25, 0.5, 0.75, 1.0)  # inverse temperatures from the broad law to the posterior
-NARROW = 0.15  # of the spread: the first Q of a posterior
+TEMPERATURES = (0.03, 0.06, 0.12, 0.25, 0.5, 0.75, 1.0)  # inverse temperatures from the broad law to the posterior
+FIRST_WIDTH = 0.15  # of the spread: the first Q of a posterior
 DIFFERENCE = 1e-4  # of a standard deviation, for second derivatives of f
 
 
@@ -140,16 +141,16 @@ class Posterior:
     def anchors(self, count: int, seed: int) -> tuple[Array, Array, Array]:
         """Points of the start's normal law, of equal masses, and a narrow covariance around them."""
         points = Reference(self.mean, np.linalg.cholesky(self.covariance)).sobol(count, seed).points[:count]
-        return points, np.full(count, 1.0 / count), NARROW**2 * self.covariance
+        return points, np.full(count, 1.0 / count), FIRST_WIDTH**2 * self.covariance
 
     def admit(self, count: int) -> None:
         """Any number of parameters."""
 
     def law(self, psi: Parametric, nodes: Nodes) -> tuple[Nodes, Array, Array]:
         """The images of the nodes with importance weights e^{−h}, the nodes as their preimages, and h."""
-        h = log_ratio(psi, self.reference, self.f, nodes.points)
+        h = pulled_log_ratio(psi, self.reference, self.f, nodes.points)
         weights = nodes.weights * np.exp(-(h - h.min()))
-        return Nodes(images(psi, nodes.points), weights / weights.sum()), nodes.points, h
+        return Nodes(pushed(psi, nodes.points), weights / weights.sum()), nodes.points, h
 
     def verdict(self, psi: Parametric, record: Mapping[str, float], enough: float) -> Outcome:
         """Whether a map at rest is that of the posterior: modes, effective samples, KL."""
@@ -164,16 +165,16 @@ class Posterior:
         """A run that ends before it is at rest is judged by `Sampler.evidence` only."""
         return REACHED
 
-    def objectives(self, count: int, seed: int) -> tuple[Objective, ...]:
+    def objectives(self, count: int, seed: int) -> tuple[GaussNewtonObjective, ...]:
         """Divergences for `ImplicitSampler`: the posterior alone, or the ladder of tempered ones."""
         nodes = self.reference.sobol(count, seed)
-        ladder = (1.0,) if self.spread is None else LADDER
+        ladder = (1.0,) if self.spread is None else TEMPERATURES
         return tuple(self.tempered(beta, nodes) for beta in ladder)
 
-    def tempered(self, beta: float, nodes: Nodes) -> Divergence:
+    def tempered(self, beta: float, nodes: Nodes) -> FreeEnergy:
         """KL to the law with βf + (1−β)|x|²/2 spread² in place of f."""
         if beta == 1.0:
-            return Divergence(self.f, self.grad_f, self.reference, nodes)
+            return FreeEnergy(self.f, self.grad_f, self.reference, nodes)
         variance = float(self.spread or 1.0) ** 2
 
         def f(x: Array) -> Array:
@@ -184,7 +185,7 @@ class Posterior:
             """∇ of the tempered f."""
             return beta * self.grad_f(x) + (1 - beta) / variance * x
 
-        return Divergence(f, grad_f, self.reference, nodes)
+        return FreeEnergy(f, grad_f, self.reference, nodes)
 
 
 def _check_slope(f: Callable[[Array], Array], grad_f: Callable[[Array], Array], dim: int) -> None:

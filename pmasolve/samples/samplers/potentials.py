@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ...machine.arrays import Array
 
-BLOCK = 1 << 18  # numbers in the largest array of a block of points, so that it stays in the cache
+BLOCK_NUMBERS = 1 << 18  # numbers in the largest array of a block of points, so that it stays in the cache
 
 
 class Local(Protocol):
@@ -138,13 +138,13 @@ class Family(Protocol):
         ...
 
 
-def blocks(count: int, width: int) -> Iterator[slice]:
+def point_blocks(count: int, width: int) -> Iterator[slice]:
     """Slices of points whose largest array, ``width`` numbers a point, has about 2^18 numbers.
 
     Examples
     --------
-    >>> [part.stop for part in blocks(10_000, 64)]
+    >>> [part.stop for part in point_blocks(10_000, 64)]
     [4096, 8192, 10000]
     """
-    size = max(16, BLOCK // width)
+    size = max(16, BLOCK_NUMBERS // width)
     return (slice(i, min(i + size, count)) for i in range(0, count, size))

@@ -15,17 +15,16 @@ from ...machine.arrays import Array, number, real, shown
 from ...machine.speaking import count
 from ...problems.clouds import FARTHEST
 from ...problems.outcomes import Outcome
-from .inversion import inverse
-from .objectives import Likelihood, Objective
+from ..units import NEAREST_SPAN
+from .inversion import INVERSE_TOL, inverse
+from .objectives import GaussNewtonObjective, Likelihood
 from .potentials import Parametric
 from .reference import Nodes, Reference
 from .units import Unit
 from .verdicts import verdict
 
-FAR = 1e6  # standard deviations from the origin, beyond which inverses lose digits
-NEAREST_SPAN = 1e-140  # extent whose square has all its digits
+FAR_DEVIATIONS = 1e6  # standard deviations from the origin, beyond which inverses lose digits
 FLAT = 1e-7  # standard deviation of a direction, over the largest, below which data are no density
-INVERSE_TOL = 1e-9
 REPEATED = 20  # one of so many points, or more: a value that the law repeats
 LEAST_NODES = 1024  # of the reference, for Fisher matrices
 
@@ -191,7 +190,7 @@ class SampleProblem:
             "of the size of their rounding"
         )
 
-    def objectives(self, count: int, seed: int) -> tuple[Objective, ...]:
+    def objectives(self, count: int, seed: int) -> tuple[GaussNewtonObjective, ...]:
         """The one objective of `ImplicitSampler`: minus the mean log-likelihood, of points in standard units."""
         (fitted, held), x = self.split(seed), self.standard.data
         nodes = self.reference.sobol(max(LEAST_NODES, count // 20), seed)
@@ -214,7 +213,7 @@ def _checked(data: ArrayLike) -> Array:
     if flat := np.flatnonzero(deviations <= FLAT * deviations.max()).tolist():
         raise ValueError(f"data: columns {shown(flat)} are constant, so that there is no density: leave them out")
     far = float(np.max(np.abs(x.mean(axis=0)) / deviations))
-    if far > FAR:
+    if far > FAR_DEVIATIONS:
         raise ValueError(
             f"data: the mean lies {far:.2g} standard deviations from the origin, which costs digits: subtract it first"
         )

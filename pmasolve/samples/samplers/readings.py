@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...machine.arrays import Array
-from .laws import images, log_density
-from .objectives import INVERSE_TOL
+from .inversion import INVERSE_TOL
+from .laws import log_density, pushed
 from .potentials import Parametric
 from .reference import Reference
 from .units import Unit
@@ -35,7 +35,7 @@ class OnReference:
 
     def map(self, u: Array, v: Array | None = None) -> Array:
         """∇ψ at the points, (1024, d)."""
-        return self.unit.back(images(self.first.placed(self.first.params + u), self.points))
+        return self.unit.back(pushed(self.first.placed(self.first.params + u), self.points))
 
     def log_density(self, u: Array) -> Array:
         """log ρ at the points, (1024,)."""

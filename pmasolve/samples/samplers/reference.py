@@ -13,6 +13,8 @@ from ...machine.arrays import Array, integer
 
 EDGE = 1e-12  # Sobol' points stay so far from 0 and 1
 
+FRESH = 8192  # points of a law that a summary draws
+
 
 @dataclass(frozen=True, eq=False)
 class Nodes:

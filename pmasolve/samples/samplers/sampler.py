@@ -20,21 +20,20 @@ from ...problems.outcomes import REACHED, Outcome
 from ...problems.points import PointsLike, given
 from ...problems.problem import Problem
 from .inversion import inverse
-from .laws import images, log_density_at
+from .laws import log_density_at, pushed
 from .log_sum_exp import LogSumExpPotential
 from .modes import ENOUGH_KL, Evidence, judged, missed
-from .objectives import evidence, log_ratio
+from .objectives import evidence, pulled_log_ratio
 from .posteriors import Posterior
 from .potentials import Parametric
-from .reference import Nodes, Reference
+from .reference import FRESH, Nodes, Reference
 from .span import SpanPotential
 from .units import Unit
 
-FORMAT = "pmasolve sampler 2"
+SAMPLER_FORMAT = "pmasolve sampler 2"
 TOL = 1e-12
-FRESH = 8192
 WITHIN = 0.999  # of points, in a window
-KINDS = {"LogSumExpPotential": LogSumExpPotential, "SpanPotential": SpanPotential}
+POTENTIAL_KINDS = {"LogSumExpPotential": LogSumExpPotential, "SpanPotential": SpanPotential}
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +108,12 @@ class Sampler:
 
     def sample(self, n: int, seed: int | np.random.Generator) -> Array:
         """∇ψ at n independent points of the reference, (n, d); one seed, one answer."""
-        return self.unit.back(images(self.standard, self.reference.sample(integer(n, "n", 0), seed)))
+        return self.unit.back(pushed(self.standard, self.reference.sample(integer(n, "n", 0), seed)))
 
     def map(self, y: PointsLike) -> Array:
         """∇ψ(y), of the layout of y."""
         where = given(y, self.dim)
-        return where.vectors(self.unit.back(images(self.standard, np.ascontiguousarray(where.columns.T))).T)
+        return where.vectors(self.unit.back(pushed(self.standard, np.ascontiguousarray(where.columns.T))).T)
 
     def jacobian(self, y: PointsLike) -> Array:
         """D²ψ(y), the derivative of the map, in the shapes of matrices at y."""
@@ -194,7 +193,7 @@ class Sampler:
         if having(posterior, "grad_f", "posterior", "give Posterior(f, grad_f, d)").dim != self.dim:
             raise ValueError(f"a posterior in {posterior.dim} dimensions for a sampler in {self.dim}: they must agree")
         y = self.reference.sample(count, seed)
-        h = log_ratio(self.psi, self.reference, posterior.f, y)
+        h = pulled_log_ratio(self.psi, self.reference, posterior.f, y)
         nodes = Nodes(y, np.full(count, 1.0 / count))
         told = evidence(h, nodes)
         weights = np.exp(-h - told["log_z"])
@@ -215,7 +214,7 @@ class Sampler:
         arrays |= {"mean": self.reference.mean, "factor": self.reference.factor}
         arrays |= {"place": self.unit.place, "spread": np.asarray(self.unit.spread)}
         return archives.write_archive(
-            path, {"format": FORMAT, "psi": type(psi).__name__, "outcome": self.outcome.stored}, arrays
+            path, {"format": SAMPLER_FORMAT, "psi": type(psi).__name__, "outcome": self.outcome.stored}, arrays
         )
 
 
@@ -278,12 +277,12 @@ def load_sampler(path: str | os.PathLike[str]) -> Sampler:
     >>> bool((again.sample(3, 0) == sampler.sample(3, 0)).all())
     True
     """
-    header, arrays = archives.read_archive(path, FORMAT, ("mean", "factor", "place", "spread"))
+    header, arrays = archives.read_archive(path, SAMPLER_FORMAT, ("mean", "factor", "place", "spread"))
     with archives.unreadable_refused(path, "a pmasolve sampler"):
         archives.check_finite(path, arrays)
         parts = archives.with_prefix(arrays, "psi:")
         parts = {name: float(value) if value.ndim == 0 else value for name, value in parts.items()}
-        psi = KINDS[header["psi"]](**parts)
+        psi = POTENTIAL_KINDS[header["psi"]](**parts)
         psi.at(np.zeros((1, psi.dim)))
         reference, unit = Reference(arrays["mean"], arrays["factor"]), Unit(arrays["place"], float(arrays["spread"]))
         return Sampler(psi, reference, unit, Outcome.restored(header["outcome"]))

@@ -21,7 +21,7 @@ with extra("learn"):
     from sklearn.utils import check_random_state
     from sklearn.utils.validation import check_is_fitted, validate_data
 
-FEW = 200  # points, below which none is held out
+FEW_TO_HOLD_OUT = 200  # points, below which none is held out
 
 
 class SamplerDensity(DensityMixin, BaseEstimator):
@@ -68,7 +68,7 @@ class SamplerDensity(DensityMixin, BaseEstimator):
         """Fit to points (n, d)."""
         x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        problem = SampleProblem(x, held_out=self.held_out if len(x) >= FEW else 0.0)
+        problem = SampleProblem(x, held_out=self.held_out if len(x) >= FEW_TO_HOLD_OUT else 0.0)
         family = (
             affordable(problem, seed, False)
             if self.anchors is None

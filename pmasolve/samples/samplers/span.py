@@ -14,7 +14,7 @@ import numpy as np
 from ...machine.arrays import Array, integer, number
 from .potentials import Given
 
-LINE, SQUARE, RIDGE = 0, 1, 2
+LINE, SQUARE, RIDGE_FEATURE = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Span:
         scales = rng.choice(np.array(self.scales), size=self.ridges)
         omega = np.concatenate([unit, squares, directions * scales[:, None]])
         beta = np.concatenate([np.zeros(d + len(pairs)), -scales * rng.standard_normal(self.ridges)])
-        kind = np.repeat([LINE, SQUARE, RIDGE], [d, len(pairs), self.ridges])
+        kind = np.repeat([LINE, SQUARE, RIDGE_FEATURE], [d, len(pairs), self.ridges])
         return SpanPotential(omega, beta, kind, np.zeros(len(kind)))
 
     def _directions(self, d: int, rng: np.random.Generator) -> Array:
@@ -97,7 +97,7 @@ class SpanPotential:
     @cached_property
     def parts(self) -> tuple[int, int]:
         """Where the quadratic functions and the ridges begin."""
-        return int(np.searchsorted(self.kind, SQUARE)), int(np.searchsorted(self.kind, RIDGE))
+        return int(np.searchsorted(self.kind, SQUARE)), int(np.searchsorted(self.kind, RIDGE_FEATURE))
 
     @cached_property
     def squared(self) -> Array:

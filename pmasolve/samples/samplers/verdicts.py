@@ -18,9 +18,9 @@ from .reference import Reference
 
 MISPLACED = 0.05  # of the samples, at least: fewer are let pass
 DOUBT = 1e-3  # that an exact map is found wanting
-MOST = 20_000  # points that are looked at: their noise is less than a third of what is let pass
+POINTS_LOOKED_AT = 20_000  # points that are looked at: their noise is less than a third of what is let pass
 WORSE, DEVIATIONS = 0.05, 3.0  # nats by which held-out points are less likely than by a normal law, and standard errors
-FAR = 10.0  # times as far from the mean as all data, where no sample may lie
+FAR_SAMPLE = 10.0  # times as far from the mean as all data, where no sample may lie
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ def distance(y: Array, reference: Reference) -> Distance:
     >>> distance(y, nu).told_apart, distance(y + [0.3, 0.0], nu).told_apart, distance(1.2 * y, nu).told_apart
     (False, True, True)
     """
-    some = y if len(y) <= MOST else y[np.random.default_rng(0).choice(len(y), MOST, replace=False)]
+    some = (
+        y if len(y) <= POINTS_LOOKED_AT else y[np.random.default_rng(0).choice(len(y), POINTS_LOOKED_AT, replace=False)]
+    )
     w, (n, d) = reference.white(some), some.shape
     mean, axes = w.mean(axis=0), np.linalg.eigh(np.cov(w.T).reshape(d, d))[1].T
     size = np.linalg.norm(mean)
@@ -123,7 +125,7 @@ def within(data: Array, samples: Array) -> Outcome:
     (True, False)
     """
     far, near = (float(np.max(np.linalg.norm(points - data.mean(axis=0), axis=1))) for points in (samples, data))
-    if far <= FAR * near:
+    if far <= FAR_SAMPLE * near:
         return REACHED
     return OVERFITTING.advising(
         f"some samples lie {far / near:.3g} times as far out as any of the data: take fewer ridges or blocks, a larger "
