@@ -131,6 +131,41 @@ def test_no_module_called_utils() -> None:
     assert not names & {"utils", "util", "helpers", "misc", "common", "base", "core"}
 
 
+# Names that more than one file defines on purpose: in which files, and why.  All others have one home.
+SHARED = {
+    "read": (r"problems/formats/\w+", "one for each kind of file, chosen by its suffix"),
+    "save": (r"(flows|distributed)/files", "`pmasolve.distributed` has the same calls for slabs"),
+    "load": (r"(flows|distributed)/files", "likewise"),
+    "read_array": (r"problems/images|distributed/files", "likewise"),
+    "_words": (r"cli/\w+", "what a command prints"),
+    "_record": (r"cli/\w+", "what it prints with --json"),
+}
+
+
+def defined(tree: ast.Module) -> set[str]:
+    """Functions, classes and constants of a module; imports are none, nor is `_`, the name of what is registered."""
+    names = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    for node in tree.body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        names |= {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return names - {"_"}
+
+
+def test_a_name_is_defined_in_one_file() -> None:
+    homes: dict[str, list[str]] = {}
+    for file, tree in TREES.items():
+        for name in defined(tree):
+            homes.setdefault(name, []).append(file.removesuffix(".py"))
+    several = {name: files for name, files in homes.items() if len(files) > 1}
+    wrong = {name: files for name, files in several.items() if name not in SHARED}
+    assert not wrong, f"say in the name what each is, or keep one, in the lower room: {wrong}"
+    assert set(several) == set(SHARED), "no longer in two files: take it from SHARED"
+    for name, (pattern, _) in SHARED.items():
+        assert all(re.fullmatch(pattern, file) for file in several[name]), (name, several[name])
+
+
 def test_public_names() -> None:
     """The stub is the one list: nothing but `from .x import Y as Y`, each once, each there, none but these public."""
     tree = ast.parse((ROOT / "__init__.pyi").read_text(encoding="utf-8"))

@@ -135,9 +135,9 @@ class OptimalCoupling:
 
     def image(self, points: ArrayLike) -> Array:
         """Where any points z (n, dim) go: to the yⱼ with mass of least ½|z − yⱼ|² + vⱼ, as E[y|z] for ε → 0."""
-        z, periods = Cloud(np.asarray(points)).points, _periods(self.problem.domain)
+        z, periods = Cloud(np.asarray(points)).points, _periods_of(self.problem.domain)
         massive = np.flatnonzero(self.problem.codomain.weights > 0)
-        y = _points(self.problem.codomain)[massive]
+        y = _points_of(self.problem.codomain)[massive]
         best = PairCosts(y, z, periods).below(-self.v[massive], np.full(len(z), np.inf), 1)
         step = np.empty(z.shape)
         step[best.columns] = y[best.rows] - z[best.columns]

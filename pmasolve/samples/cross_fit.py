@@ -32,7 +32,7 @@ ROUGHLY = 1e-2  # marginal error below that rung, where maps are noisy and fixed
 DROWNED = 6.0  # times the risk of the best: noise that ends the walk before
 RISEN = 1.5  # times its least: a risk that is larger, so many rungs below it, has risen clearly
 
-Pair = tuple[Array, Array]  # of both halves
+BothHalves = tuple[Array, Array]  # what each half gives
 
 
 class Walk:
@@ -163,7 +163,7 @@ class Walk:
         return noise_of(a, b, self.weights)
 
 
-def risk_of(images: Pair, references: Pair, weights: Array) -> float:
+def risk_of(images: BothHalves, references: BothHalves, weights: Array) -> float:
     """⟨T_A − R_A, T_B − R_B⟩ + ¼ |T_A − T_B|² from images of weighted points by both halves, (n, dim) each."""
     (A, B), (a, b) = images, references
     return float(weights @ np.sum((A - a) * (B - b), axis=1)) + noise_of(A, B, weights)
@@ -174,7 +174,7 @@ def noise_of(a: Array, b: Array, weights: Array) -> float:
     return float(weights @ np.sum((a - b) ** 2, axis=1)) / 4
 
 
-def exact_risk(pairs: Sequence[Sequence[Problem]], references: Sequence[Pair], z: Array, weights: Array) -> float:
+def exact_risk(pairs: Sequence[Sequence[Problem]], references: Sequence[BothHalves], z: Array, weights: Array) -> float:
     """The risk at weighted points z of the maps of exact optimal couplings of both halves of every halving."""
     risks = []
     for halves, given in zip(pairs, references, strict=True):
