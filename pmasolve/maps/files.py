@@ -53,7 +53,7 @@ def save_map(T: Transport, path: str | os.PathLike[str]) -> Path:
     Examples
     --------
     >>> import tempfile
-    >>> from pmasolve import transport
+    >>> from pmasolve import Torus, transport
     >>> T = transport(Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     float(load_map(save_map(T, f"{folder}/map.npz")).w2_squared) == T.w2_squared
@@ -99,7 +99,7 @@ def load_map(path: str | os.PathLike[str]) -> Transport:
     Examples
     --------
     >>> import tempfile
-    >>> from pmasolve import transport
+    >>> from pmasolve import Torus, transport
     >>> T = transport(Problem(Torus((32,)), lambda x: 0.3 * np.cos(2 * np.pi * x), lambda y: 0 * y))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     load_map(save_map(T, f"{folder}/map.npz")).outcome.name
