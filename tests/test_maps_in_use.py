@@ -199,7 +199,7 @@ def test_as_many_digits_as_the_interval_holds() -> None:
 @pytest.fixture
 def _unsolved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is wrong is said before anything is solved."""
-    monkeypatch.setattr("pmasolve.cli.transport.solve", lambda *a, **k: pytest.fail("solved"))
+    monkeypatch.setattr("pmasolve.cli.transport.transport", lambda *a, **k: pytest.fail("solved"))
 
 
 @pytest.mark.usefixtures("_unsolved")

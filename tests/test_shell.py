@@ -239,8 +239,8 @@ def test_new_files_have_the_permissions_of_the_umask(config: Path, tmp_path: Pat
     ("command", "where"),
     [
         ("study", "pmasolve.cli.study.scaling_study"),
-        ("transport", "pmasolve.cli.transport.solve"),
-        ("pairwise", "pmasolve.cli.pairwise.solve_pairs"),
+        ("transport", "pmasolve.cli.transport.transport"),
+        ("pairwise", "pmasolve.cli.pairwise.pairwise"),
         ("compare", "pmasolve.cli.compare.trajectory"),
         ("denoising", "pmasolve.cli.denoising.complexity"),
     ],
@@ -334,7 +334,7 @@ def test_places_that_cannot_be_written_are_refused_before_any_work(
     place = tmp_path / f"{target}{ending}"
     if target == "folder":
         place.mkdir()
-    for where in ("evolve.started", "transport.solve", "pairwise.solve_pairs", "compare.trajectory"):
+    for where in ("evolve.started", "transport.transport", "pairwise.pairwise", "compare.trajectory"):
         __import__(f"pmasolve.cli.{where.split('.')[0]}")
         monkeypatch.setattr(f"pmasolve.cli.{where}", lambda *_, **__: pytest.fail("worked"))
     for arguments in (

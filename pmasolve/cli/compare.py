@@ -10,7 +10,7 @@ import typer
 
 from ..flows import files as storage
 from ..flows.trajectories import Trajectory
-from ..studies import convergence
+from ..studies.convergence import Comparison, compare
 from ..studies.curves import Lines, PlotLine, plot_lines
 from ..studies.figures import Figure, save_figure
 from .building import flow_of, problem_of
@@ -33,13 +33,13 @@ def compare_command(
     with door():
         check_figure(figure)
         check_outputs((figure, out), (a, b))
-        errors = convergence.compare(trajectory(a), trajectory(b))
+        errors = compare(trajectory(a), trajectory(b))
         written = [] if figure is None else save_figure(plot_errors(errors), figure)
         record = {"times": errors.times, **errors.columns(), "written": written}
         say("\n".join([str(errors), *map(str, written)]), record, as_json, out)
 
 
-def plot_errors(errors: convergence.Comparison) -> Figure:
+def plot_errors(errors: Comparison) -> Figure:
     """Each error over time."""
     known = {name: np.where(c > 0, c, np.nan) for name, c in errors.columns().items() if np.any(c > 0)}
     return plot_lines(

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from ..flows import files as storage
-from ..flows import loop
+from ..flows.loop import evolve, resume
 from ..flows.trackers import OnStep, SaveEvery
 from ..flows.trajectories import Trajectory
 from ..machine import archives
@@ -77,7 +77,7 @@ def started(settings: Config, run: Run, *on_step: OnStep) -> Trajectory:
     """The trajectory of a configuration, as far as it got."""
     flow = flow_of(settings, problem_of(settings))
     start = initial_of(settings, flow.problem.domain)
-    return loop.evolve(flow, run.times, initial=start, on_step=on_step, throw=False)
+    return evolve(flow, run.times, initial=start, on_step=on_step, throw=False)
 
 
 def resumed(settings: Config, run: Run, path: Path, *on_step: OnStep) -> Trajectory:
@@ -93,7 +93,7 @@ def resumed(settings: Config, run: Run, path: Path, *on_step: OnStep) -> Traject
             "run it without --resume, to another file, or take Trajectory.at(t) in Python"
         )
     rest = [time for time in run.times if time > t]
-    return loop.resume(stored, rest, on_step=on_step, throw=False) if rest else stored
+    return resume(stored, rest, on_step=on_step, throw=False) if rest else stored
 
 
 def signed(trajectory: Trajectory, settings: Config) -> Trajectory:

@@ -11,8 +11,7 @@ import typer
 
 from ..machine import archives
 from ..machine.arrays import Array
-from ..maps.distances import Distances
-from ..maps.distances import pairwise as solve_pairs
+from ..maps.distances import Distances, pairwise
 from ..maps.transport import transport
 from ..problems.formats.samples import Samples
 from ..problems.grids import Box, Torus
@@ -60,7 +59,7 @@ def pairwise_command(
         check_memory(samples[0].values.shape)
         grid = (Torus if periodic else Box)(samples[0].values.shape, sides)
         solve = partial(transport, gap=gap)
-        found = solve_pairs(grid, [image.values for image in samples], solve=solve, path=kept)
+        found = pairwise(grid, [image.values for image in samples], solve=solve, path=kept)
         written = [] if kept is None else [kept]
         written += [] if figure is None else save_figure(draw(found), figure)
         say(_words(found, names, written), _record(found, names, sides, written), as_json)

@@ -13,7 +13,7 @@ from ..machine import archives
 from ..machine.speaking import WIDTH
 from ..maps.certificates import Interval
 from ..maps.files import save_map
-from ..maps.transport import transport as solve
+from ..maps.transport import transport
 from ..maps.transported import Transport
 from ..problems.grids import Box, Torus
 from ..problems.problem import Problem
@@ -52,7 +52,7 @@ def transport_command(
             check_film(film)
         check_outputs((out and archives.target_of(out), figure, film), (source, target))
         problem = _problem_of_files((source, target), ReadingOptions(array, frame, floor, clip), lengths, periodic)
-        T = solve(problem, gap=gap)
+        T = transport(problem, gap=gap)
         written = [] if out is None else [save_map(T, out)]
         if figure is not None:
             written += save_figure(plot_transport(T), figure)
