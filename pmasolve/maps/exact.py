@@ -1,7 +1,7 @@
 """Transport between the masses of the nodes of a grid to the last digit: linear programs by a network simplex.
 
 Where the start comes from: between few nodes the program has all pairs.  Small grids go through coarser ones, each optimum the
-start of the next.  On large ones the entropic semi-dual comes first (`semidual.cascade`): its potential leaves 3 to 5 pairs a node.
+start of the next.  On large ones the entropic semi-dual comes first (`semidual.even`): its potential leaves 3 to 6 pairs a node.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from .semidual.arcs import PATHS, WholeCosts
 from .semidual.ascent import Masses
 from .semidual.bounds import diameter
 from .semidual.c_transform import OUT
-from .semidual.cascade import SemiDual, semidual, two_digits_up
+from .semidual.cascade import SemiDual, eps_of, semidual, two_digits_up
+from .semidual.even import even
 from .semidual.interval import GAP_NOT_REACHED, SemiDualResult, identity
 from .semidual.levels import CUBIC, cascade
 from .simplex import GIVEN, NEAR, Bounds, Optimum, optimum
@@ -31,10 +32,12 @@ from .simplex import GIVEN, NEAR, Bounds, Optimum, optimum
 ALL = 1 << 13  # pairs of nodes that a program has at once
 SMALL_PROGRAM = 1600  # nodes of a side that need no entropic start
 COARSEST_PROGRAM = 8  # points of an axis of the coarsest grid, whose program has all pairs
-# Slack of the first pairs, in units of ½ h²: from a coarser grid, from the semi-dual
-COARSE_SLACK, FINE_SLACK = 8.0, 1.0
-START = 2e-4  # gap at which the semi-dual hands over
-LATEST, LIGHT, MANY_LIGHT = 1e-15, 1e-2, 0.25  # where so many nodes are lighter than that share of the mean
+COARSE_SLACK, FINE_SLACK = (
+    8.0,
+    1.5,
+)  # slack of the first pairs, in units of ½ h²: from a coarser grid, from the semi-dual
+LEAST_GAP = 1e-15  # gap asked of the semi-dual where nothing comes after it
+BEYOND_SEMIDUAL = 1e-6  # a gap that the semi-dual does not reach
 SEEN = 1e-9  # relative width that is called exact where costs are rounded to whole numbers
 
 EXACT = Outcome("exact", True, "optimal between the masses of the nodes; only roundings lie between the bounds")
@@ -78,7 +81,7 @@ def between_nodes(
 ) -> tuple[SemiDualResult, SemiDual | Simplex]:
     """The result of a method and the method; unless one is given the simplex does what is small and what the semi-dual leaves."""
     last = Simplex()
-    if isinstance(method, Simplex) or (method is None and (gap == 0 or small(mu, nu))):
+    if isinstance(method, Simplex) or (method is None and (gap < BEYOND_SEMIDUAL or small(mu, nu))):
         return exact(grid, mu, nu, method or last, gap, progress), method or last
     found, settings = semidual(grid, mu, nu, method or SemiDual(), gap, progress), method or SemiDual()
     if method is not None or found.outcome != GAP_NOT_REACHED or not last.holds(mu, nu):
@@ -138,13 +141,12 @@ def exact(
     """
     if (same := identity(grid, mu, nu)) is not None:
         return replace(same, coupling=csr_array(diags_array(np.ravel(mu / np.sum(mu)))))
-    if start is None and not small(mu, nu):
-        near = _handing_over(mu, nu) if settings.holds(mu, nu) else max(gap, LATEST)
-        start = semidual(grid, mu, nu, SemiDual(), near, progress)
-    if start is not None and (start.outcome == INTERRUPTED or not settings.holds(mu, nu)):
-        beyond = start.outcome.ok or start.outcome == INTERRUPTED
-        return start if beyond else replace(start, outcome=_beyond(start, gap, settings))
-    records = [] if start is None else list(start.records)
+    if not settings.holds(mu, nu):
+        return _beyond(start or semidual(grid, mu, nu, SemiDual(), max(gap, LEAST_GAP), progress), gap, settings)
+    near = None if small(mu, nu) else even(grid, mu, nu, progress)
+    records = [record for before in (start, near) if before is not None for record in before.records]
+    if near is not None and near.outcome == INTERRUPTED:
+        return replace(start or near, outcome=INTERRUPTED, records=tuple(records))
     masses = Masses.of(grid, mu, nu)
     with progress_bar("simplex", float(grid.size), progress, "points") as show:
 
@@ -156,19 +158,13 @@ def exact(
             show(level.size, records[-1])
 
         try:
-            if start is None:
+            if near is None:
                 whole, found = _by_levels(masses, gap, note)
             else:
-                whole, found = _optimum_on_grid(masses, gap, -start.potential, FINE_SLACK, note)
+                whole, found = _optimum_on_grid(masses, gap, -near.potential, FINE_SLACK, note)
         except KeyboardInterrupt:
-            return replace(start or _nothing(grid), outcome=INTERRUPTED, records=tuple(records))
+            return replace(start or near or _nothing(grid), outcome=INTERRUPTED, records=tuple(records))
     return _result(whole, found, gap, tuple(records))
-
-
-def _handing_over(mu: Array, nu: Array) -> float:
-    """The gap of a start: potentials far off on a light background hardly widen it, and cost the simplex many rounds."""
-    shares = (np.mean(mass[mass > 0] < LIGHT * np.mean(mass)) for mass in (mu, nu))
-    return LATEST if max(shares) > MANY_LIGHT else START
 
 
 def _by_levels(masses: Masses, gap: float, note: ProgramNote) -> tuple[WholeCosts, Optimum]:
@@ -196,7 +192,7 @@ def _optimum_on_grid(
     if F is not None:
         near = NEAR
         u = F.ravel()[whole.sources] / whole.unit
-        slack = np.ceil(width * 0.5 * min(grid.spacing) ** 2 / whole.unit)  # potentials stay whole
+        slack = np.ceil(width * 0.5 * eps_of(grid, 1.0) / whole.unit)  # potentials stay whole
 
     def met(lower: float, upper: float) -> bool:
         return gap > 0 and upper - lower <= gap * lower * (1 - 1e-9)
@@ -284,14 +280,18 @@ def _unfinished(gap: float, found: Optimum) -> Outcome:
     )
 
 
-def _beyond(start: SemiDualResult, gap: float, settings: Simplex) -> Outcome:
+def _beyond(start: SemiDualResult, gap: float, settings: Simplex) -> SemiDualResult:
+    """What the semi-dual found, told so where that is not what was asked for."""
+    if start.outcome.ok or start.outcome == INTERRUPTED:
+        return start
     left = (start.upper - start.lower) / start.lower if start.lower > 0 else np.inf
-    return Outcome(
+    told = Outcome(
         "beyond the simplex",
         False,
         f"more than {settings.nodes} nodes have mass: the entropic semi-dual leaves a gap of {left:.2g} > {gap:.2g}, and the "
         f"bounds hold; ask for gap={two_digits_up(left):g}, take a coarser grid, or allow more by Simplex(nodes=…)",
     )
+    return replace(start, outcome=told)
 
 
 def _nothing(grid: Grid) -> SemiDualResult:

@@ -120,7 +120,7 @@ def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: floa
 
 def _at(masses: Masses, F: Array, q: float, tolerance: float, settings: SemiDual, note: Note) -> tuple[Array, Iterate]:
     """Newton at one q: F in units of dist², and the iterate."""
-    eps = _eps_on(masses.grid, q)
+    eps = eps_of(masses.grid, q)
     here = ascend(masses, F / eps, eps, tolerance, settings.steps, note)
     return eps * here.F, here
 
@@ -142,7 +142,7 @@ def _before_last(
 
     Where that is small the potential is taken to ½ on this grid, which is q = 1 on the finest.
     """
-    eps = _eps_on(masses.grid, 1.0)
+    eps = eps_of(masses.grid, 1.0)
     lower, _ = lower_bound(masses.grid, masses.mu, masses.nu, F)
     plain = PlanMoments.of(here.plan, masses.nu / np.sum(masses.nu)).cost
     plain += 2 * eps * float(np.mean(here.F * (masses.mu - here.marginal)))
@@ -160,7 +160,7 @@ def _fine(F: Array | None, q: float, settings: SemiDual, best: Best, note: Note)
     if F is None:
         F, _ = _coarse(masses, None, settings, note)
     while True:
-        eps, tolerance, last = _eps_on(grid, q), settings.marginal * q**2, q * np.sqrt(0.5) < settings.least * 0.999
+        eps, tolerance, last = eps_of(grid, q), settings.marginal * q**2, q * np.sqrt(0.5) < settings.least * 0.999
         iterates = islice(ascent(masses, F / eps, eps, note), settings.steps + 1)
         del F
         for here in iterates:
@@ -201,5 +201,6 @@ def two_digits_up(gap: float) -> float:
     return float(f"{np.ceil(gap / unit) * unit:.2g}")
 
 
-def _eps_on(grid: Grid, q: float) -> float:
+def eps_of(grid: Grid, q: float) -> float:
+    """ε = (q h)², h the geometric mean of the spacings."""
     return q**2 * float(np.prod(grid.spacing)) ** (2 / grid.dim)
