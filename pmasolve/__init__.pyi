@@ -123,7 +123,7 @@ from .samples.samplers.estimators import Logistic as Logistic
 from .samples.samplers.estimators import ScoreMatching as ScoreMatching
 from .samples.samplers.explicit import MongeAmpereSampler as MongeAmpereSampler
 from .samples.samplers.implicit import ImplicitSampler as ImplicitSampler
-from .samples.samplers.log_sum_exp import LogSumExp as LogSumExp
+from .samples.samplers.log_sums import LogSumExp as LogSumExp
 from .samples.samplers.posteriors import Posterior as Posterior
 from .samples.samplers.problems import SampleProblem as SampleProblem
 from .samples.samplers.sampler import Sampler as Sampler

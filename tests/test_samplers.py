@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -35,7 +36,8 @@ from pmasolve import (
 from pmasolve.cli.app import app
 from pmasolve.gaussian import Normal
 from pmasolve.samples.samplers import matrices
-from pmasolve.samples.samplers.choosing import affordable
+from pmasolve.samples.samplers.choosing import affordable, parameter_count
+from pmasolve.samples.samplers.log_sums import LogSumsPotential
 from pmasolve.samples.samplers.modes import Modes, judged
 from pmasolve.samples.samplers.objectives import Likelihood
 from pmasolve.samples.samplers.scikit import SamplerDensity
@@ -85,7 +87,7 @@ def fitted() -> pma.Sampler:
     return as_sampler(evolve(flow, flow.times(30)[-1:]))
 
 
-@pytest.mark.parametrize("family", [LogSumExp(6, eps=0.5), Span(ridges=5)])
+@pytest.mark.parametrize("family", [LogSumExp(6, eps=0.5), LogSumExp(5, eps=0.5, sums=2), Span(ridges=5)])
 @pytest.mark.parametrize("dim", [1, 3])
 def test_derivatives(family, dim: int) -> None:
     """Closed forms against central differences, in the parameters and in y."""
@@ -112,6 +114,49 @@ def test_derivatives(family, dim: int) -> None:
     assert np.allclose(differences(met, psi), here.paired(r, G), atol=1e-6)
     assert np.allclose(here.paired(r, G).sum(axis=0), here.paired_sum(r, G), atol=1e-11)
     assert np.array_equal(here.only(np.array([2])).gradient, psi.at(y[[2]]).gradient)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 13])
+def test_sums_of_anchors(dim: int) -> None:
+    """Free parameters are those that move the map; the mean of a start with itself is that start; scaled, it is a scaled map."""
+    problem = SampleProblem(np.random.default_rng(6).standard_normal((300, dim)))
+    one = LogSumExp(4, eps=0.5).started(problem, 1)
+    y = np.random.default_rng(7).standard_normal((200, dim))
+    twice = LogSumsPotential.mean_of([one, one])
+    assert np.allclose(twice.at(y).gradient, one.at(y).gradient, rtol=1e-13, atol=1e-13)
+    assert twice.sizes.tolist() == [4, 4]
+    psi = LogSumExp(7, eps=0.5, sums=3).started(problem, 1)
+    assert psi.sizes.tolist() == [3, 2, 2]
+    slopes = [psi.at(y).paired(np.tile(e, (200, 1)), np.zeros((200, dim, dim))) for e in np.eye(dim)]
+    singular = np.linalg.svd(np.concatenate(slopes), compute_uv=False)
+    assert np.count_nonzero(singular > 1e-9 * singular[0]) == psi.free
+    assert np.allclose(psi.placed(psi.params).params, psi.params, rtol=1e-12, atol=1e-14)
+    shift = np.arange(1.0, dim + 1)
+    assert np.allclose(psi.scaled(3.0, shift).at(y).gradient, 3 * psi.at(y).gradient + shift, rtol=1e-12)
+    step = np.zeros(psi.params.size)
+    step[-1] = 9.0
+    assert psi.moved(step).eps[-1] == pytest.approx(np.exp(0.5) * psi.eps[-1])
+    assert len(np.unique(psi.groups)) == 7 + 1 + 1 + 3, "an anchor with its offset; c; Q; each ε"
+
+
+def test_the_default_family_has_the_parameters_that_are_counted() -> None:
+    """48 anchors in two sums, for ladders of anchors and for what points bear."""
+    psi = LogSumExp().started(SampleProblem(np.random.default_rng(8).standard_normal((400, 2))), 0)
+    assert psi.sizes.tolist() == [24, 24]
+    assert psi.free == parameter_count(48, 2, True)
+
+
+def test_two_sums_of_anchors_are_likelier() -> None:
+    """Eight clusters on a circle, 20 anchors in all: fresh points, nats."""
+    rng = np.random.default_rng(45)
+    angle = rng.integers(0, 8, 1600) * np.pi / 4
+    x = 2 * np.c_[np.cos(angle), np.sin(angle)] + 0.2 * rng.standard_normal((1600, 2))
+    found = []
+    for sums in (1, 2):
+        flow = ImplicitSampler(SampleProblem(x[:600]), LogSumExp(20, sums=sums))
+        found.append(as_sampler(evolve(flow, [10.0], throw=False)).log_likelihood(x[600:]))
+    print(f"one sum {-found[0]:.3f}, two {-found[1]:.3f}")
+    assert found[1] > found[0] + 0.03
 
 
 @pytest.mark.parametrize("problem", [SampleProblem(two_modes(60, 2)), posterior_of(normals(2)[0], normals(2)[1])])
@@ -291,6 +336,9 @@ def test_files(fitted: pma.Sampler, tmp_path) -> None:
     flow = MongeAmpereSampler(SampleProblem(two_modes(100, 26)))
     with pytest.raises(ValueError, match=r"as_sampler\(run\).save"):
         pma.save(evolve(flow, flow.times(1), throw=False), tmp_path / "run")
+    two = ImplicitSampler(SampleProblem(two_modes(100, 26)), LogSumExp(5, sums=2))
+    summed = as_sampler(evolve(two, [2.0], throw=False))
+    assert np.array_equal(load_sampler(summed.save(tmp_path / "two")).sample(5, 1), summed.sample(5, 1))
     again = load_sampler(fitted.save(tmp_path / "sampler"))
     assert np.array_equal(again.sample(5, 1), fitted.sample(5, 1))
     assert again.outcome == fitted.outcome
@@ -330,7 +378,7 @@ def test_ends_by_name() -> None:
         (lambda x: SampleProblem(x[:1]), "at least two points"),
         (lambda x: SampleProblem(x, held_out=0.7), r"held_out=0.7: .* below ½"),
         (lambda x: SampleProblem(x, reference=Normal([0.0], [[1.0]])), "gaussian.Normal in 2 dimensions"),
-        (lambda x: ImplicitSampler(SampleProblem(x), LogSumExp(64)), r"195 free parameters for 90 different points"),
+        (lambda x: ImplicitSampler(SampleProblem(x), LogSumExp(64)), r"193 free parameters for 90 different points"),
         (
             lambda x: ImplicitSampler(SampleProblem(np.repeat(x[:12], 20, axis=0)), LogSumExp(4)),
             r"15 free parameters for 12 diff",
@@ -339,6 +387,8 @@ def test_ends_by_name() -> None:
         (lambda x: ImplicitSampler(SampleProblem(x > 0), LogSumExp(8)), "8 anchors for 4 different points"),
         (lambda x: LogSumExp(0), "anchors=0"),
         (lambda x: LogSumExp(3, eps=-1.0), "eps=-1.0"),
+        (lambda x: LogSumExp(3, sums=2), "sums=2 of 3 anchors"),
+        (lambda x: LogSumExp(3, sums=0), "sums=0"),
         (lambda x: Span(scales=(0.0,)), "scales="),
         (lambda x: Posterior(lambda z: z, lambda z: z, 2), "f at three points of zeros"),
         (lambda x: Posterior(lambda z: z[:, 0], lambda z: z, 2, spread=0.0), "spread=0.0"),
@@ -599,6 +649,37 @@ def test_worse_than_a_normal_law_is_said(n: int, copies: int, anchors: int, held
     run, excess = fresh_excess(ImplicitSampler(SampleProblem(x), LogSumExp(1)), x, fresh)
     assert as_sampler(run).outcome.ok, "the family of normal laws"
     assert excess < 0.05
+
+
+def test_stopped_early_keeps_what_is_better_than_the_law_at_rest() -> None:
+    """Eight clusters, 200 points: the law that is kept, its step and its nats are those that are said."""
+    rng = np.random.default_rng(501)
+    angle = rng.integers(0, 8, 1200) * np.pi / 4
+    x = 2 * np.c_[np.cos(angle), np.sin(angle)] + 0.2 * rng.standard_normal((1200, 2))
+    problem, family = SampleProblem(x[:200]), LogSumExp(24)
+    flow = ImplicitSampler(problem, family)
+    run = evolve(flow, flow.times(60)[-1:])
+    law, held_out = as_sampler(run), run.records["held_out"]
+    found = re.match(
+        r"the potential after (\d+) of (\d+) steps is kept, with ([\d.]+) nats a held-out point", run.outcome.advice
+    )
+    assert run.outcome.name == "stopped early"
+    assert run.outcome.ok
+    assert found is not None
+    best, steps, nats = int(found[1]), int(found[2]), float(found[3])
+    assert 0 < best == 1 + np.argmin(held_out) < steps == len(held_out)
+    fitted, held = problem.split(0)
+    assert (
+        nats
+        == pytest.approx(-law.log_likelihood(problem.data[held]), abs=1e-3)
+        == pytest.approx(held_out.min(), abs=1e-3)
+    )
+    rest = ImplicitSampler(SampleProblem(x[fitted], held_out=0.0), family)
+    at_rest = as_sampler(evolve(rest, rest.times(60)[-1:], throw=False))
+    print(
+        f"{run.outcome}; fresh points {-law.log_likelihood(x[200:]):.3f}, at rest {-at_rest.log_likelihood(x[200:]):.3f}"
+    )
+    assert law.log_likelihood(x[200:]) > at_rest.log_likelihood(x[200:]) + 0.05
 
 
 def test_a_run_at_rest_is_compared_with_a_normal_law() -> None:

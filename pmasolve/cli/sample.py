@@ -14,7 +14,7 @@ from ..machine.speaking import count
 from ..problems.grids import Cloud
 from ..samples.samplers.choosing import affordable
 from ..samples.samplers.implicit import ImplicitSampler
-from ..samples.samplers.log_sum_exp import LogSumExp
+from ..samples.samplers.log_sums import LogSumExp
 from ..samples.samplers.problems import SampleProblem
 from ..samples.samplers.reference import FRESH
 from ..samples.samplers.sampler import Sampler, as_sampler

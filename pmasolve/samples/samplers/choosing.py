@@ -15,7 +15,7 @@ from ...problems.grids import Cloud
 from ...problems.outcomes import REACHED, Outcome
 from ..units import END_OF_LADDER
 from .implicit import ImplicitSampler
-from .log_sum_exp import FULL_DIMENSIONS, LogSumExp
+from .log_sums import FULL_DIMENSIONS, LogSumExp
 from .problems import SampleProblem
 from .sampler import as_sampler
 
@@ -150,7 +150,8 @@ def parameter_count(count: int, dim: int, full: bool) -> int:
     >>> parameter_count(1, 2, True), LogSumExp(1).started(problem, 0).free  # a normal law
     (5, 5)
     """
-    return count * (dim + 1) - (count == 1) + (dim * (dim + 1) // 2 if full else dim)
+    again = dim * (len(LogSumExp(count).shares) - 1) if count else 0  # shifts of one sum against another
+    return count * (dim + 1) - again - (count == 1) + (dim * (dim + 1) // 2 if full else dim)
 
 
 def _folds(problem: SampleProblem, seed: int) -> Iterator[tuple[Array, Array]]:

@@ -10,9 +10,11 @@ from typing import Protocol
 import numpy as np
 
 from ...machine.arrays import Array, integer, number
+from ...machine.speaking import count
 from ...problems.outcomes import NO_DESCENT, OVERFITTING, REACHED, STOPPED_EARLY, Outcome
 from ...problems.times import admit_multiples
-from .log_sum_exp import LogSumExp
+from .laws import damped
+from .log_sums import LogSumExp
 from .modes import ENOUGH_KL
 from .objectives import GaussNewtonObjective, Measured
 from .overfitting import SMALLER
@@ -28,7 +30,6 @@ ACCEPTED_SHARE = 1e-3  # of the decrease that the quadratic model promises
 TRIALS = 14
 CALM = 3  # steps in a row that lower the objective by less than rtol: damped ones may be short
 STAGE = 15  # steps at a temperature on the way
-DAMPING_ROUNDING = 1e-9  # of the largest diagonal entry, added to the damping
 START_NODES, NODES_PER_PARAMETER, MOST_NODES = 4096, 80, 16384
 # Held-out likelihood: so often in a row worse than the best, by errors, or nats
 RISES, WORSE_DEVIATIONS, WORSE_LIKELIHOOD = 2, 3.0, 0.1
@@ -79,6 +80,7 @@ class ImplicitState:
     growth: float = GROWTH
     steps: int = 0
     best: Measured | None = None
+    best_steps: int = 0
     rises: int = 0
     calm: int = 0
     done: bool = False
@@ -276,16 +278,10 @@ class ImplicitSampler:
         if told := self._objectives[state.stage].against(state.best):
             return OVERFITTING.advising(f"at its best {told}: {SMALLER}")
         found = float(np.mean(state.best.held))
-        return STOPPED_EARLY.advising(f"after {state.steps} steps; the best is kept: {found:.3f} nats a held-out point")
-
-
-def damped(F: Array, psi: Parametric) -> Array:
-    """The blocks of F of what is damped together, and the mean over its kind on the diagonal: (p, p)."""
-    groups, kinds, diagonal = psi.groups, psi.kinds, np.diag(F)
-    means = np.bincount(kinds, diagonal) / np.maximum(np.bincount(kinds), 1)
-    out = np.where(groups[:, None] == groups[None, :], F, 0.0)
-    out[np.diag_indices(len(F))] += means[kinds] + DAMPING_ROUNDING * diagonal.max()
-    return out
+        return STOPPED_EARLY.advising(
+            f"the potential after {state.best_steps} of {count(state.steps, 'step')} is kept, with {found:.3f} nats a held-out "
+            f"point, which the further ones made less likely: {SMALLER}"
+        )
 
 
 def _compared(state: ImplicitState) -> ImplicitState:
@@ -296,5 +292,5 @@ def _compared(state: ImplicitState) -> ImplicitState:
     worse = here.held - best.held
     mean, error = float(np.mean(worse)), float(np.std(worse)) / np.sqrt(worse.size)
     if mean <= 0:
-        return replace(state, best=here, rises=0)
+        return replace(state, best=here, best_steps=state.steps, rises=0)
     return replace(state, rises=state.rises + 1 if mean > min(WORSE_DEVIATIONS * error, WORSE_LIKELIHOOD) else 0)

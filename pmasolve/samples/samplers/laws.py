@@ -15,6 +15,8 @@ from .matrices import inverse_of, stacked_log_det
 from .potentials import Local, Parametric, point_blocks
 from .reference import Nodes, Reference
 
+DAMPING_ROUNDING = 1e-9  # of the largest diagonal entry, added to the damping
+
 
 def log_density_at(psi: Parametric, nu: Reference, z: Array) -> Array:
     """log ρ at the points ∇ψ(z), (n,)."""
@@ -72,6 +74,15 @@ def fisher(psi: Parametric, nu: Reference, nodes: Nodes) -> Array:
         scores = here.paired(r, -G) * np.sqrt(nodes.weights[part])[:, None]
         total += scores.T @ scores
     return total
+
+
+def damped(F: Array, psi: Parametric) -> Array:
+    """The blocks of F of what is damped together, and the mean over its kind on the diagonal: (p, p)."""
+    groups, kinds, diagonal = psi.groups, psi.kinds, np.diag(F)
+    means = np.bincount(kinds, diagonal) / np.maximum(np.bincount(kinds), 1)
+    out = np.where(groups[:, None] == groups[None, :], F, 0.0)
+    out[np.diag_indices(len(F))] += means[kinds] + DAMPING_ROUNDING * diagonal.max()
+    return out
 
 
 def dirichlet(psi: Parametric, z: Nodes, factors: Array | None = None) -> Array:

@@ -13,79 +13,10 @@ from functools import cached_property
 
 import numpy as np
 
-from ...machine.arrays import Array, integer, number
+from ...machine.arrays import Array
 from .matrices import dots
-from .potentials import Given
 
-LEAST_WIDTH = 1e-3  # Q ⪰ LEAST_WIDTH × least deviation of the data, or more (`finest`), so that maps have inverses, and laws tails
-LEAST_START = 0.1  # the same of the first Q
-FULL_DIMENSIONS = (
-    12  # up to which all entries of Q are parameters; beyond, the diagonal in the eigenbasis of the covariance
-)
 LARGEST_CHANGE = 0.5  # of log ε in one step
-
-
-@dataclass(frozen=True)
-class LogSumExp:
-    """Potentials ψ(y) = ½yᵀQy + c·y + ε log Σ_j exp((a_j·y − b_j)/ε) on m anchors, for `ImplicitSampler` and `MongeAmpereSampler`.
-
-    Strictly convex for all parameters, since Q ⪰ δI is kept; dense in the convex functions as m grows.  Parameters are the anchors,
-    their offsets, c, Q and ε: m(d+1) + d + 1 and d(d+1)/2 of Q, beyond 12 dimensions d (diagonal in the covariance's eigenbasis).
-
-    Parameters
-    ----------
-    anchors : m ≥ 1.
-    eps : ε at the start, in units of the data's spread.
-    full : whether Q moves in all its entries, or on the diagonal in the eigenbasis of the covariance; None: up to 12 dimensions.
-
-    Raises
-    ------
-    ValueError : no anchors, ε that is not positive.
-
-    Notes
-    -----
-    The sum is Sinkhorn's half step from m points.  The start: anchors at the centres of k-means (data), or at normal points
-    (posteriors); offsets so that cells are those of the centres; Q from the covariance around them.
-    Cost: nm exponentials for n points.
-
-    Examples
-    --------
-    >>> from pmasolve import SampleProblem
-    >>> problem = SampleProblem(np.random.default_rng(0).standard_normal((200, 2)))
-    >>> psi = LogSumExp(4).started(problem, seed=0)
-    >>> psi.params.size, bool(np.linalg.eigvalsh(psi.at(np.zeros((1, 2))).hessian).min() > 0)
-    (18, True)
-    """
-
-    anchors: int = 48
-    eps: float = 0.08
-    full: bool | None = None
-
-    def __post_init__(self) -> None:
-        integer(self.anchors, "anchors")
-        if not 0 < number(self.eps, "eps") < np.inf:
-            raise ValueError(f"eps={self.eps}: give a positive number, in units of the data's spread, for example 0.08")
-
-    def started(self, problem: Given, seed: int) -> LogSumExpPotential:
-        """The first potential, from centres of the problem's data or of its prior knowledge."""
-        d = problem.dim
-        values, axes = np.linalg.eigh(problem.covariance)
-        spread = float(np.sqrt(values.mean()))
-        centres, masses, around = problem.anchors(self.anchors, seed)
-        a = centres - problem.mean
-        white = a @ (axes / values**0.25)  # |white|² = aᵀ Σ^{−½} a
-        eps = self.eps * spread
-        b = 0.5 * np.sum(white**2, axis=1) - eps * np.log(masses)
-        inner, turned = np.linalg.eigh(around)
-        Q = (turned * np.maximum(np.sqrt(np.maximum(inner, 0.0)), LEAST_START * spread)) @ turned.T
-        full = d <= FULL_DIMENSIONS if self.full is None else self.full
-        pairs = [(i, j) for i in range(d) for j in range(i, d if full else i + 1)]
-        frame = np.eye(d) if full else axes
-        least = max(LEAST_WIDTH, problem.finest) * float(np.sqrt(values[0]))
-        basis = np.stack([_symmetric_unit(frame, i, j) for i, j in pairs])
-        if not full:
-            Q = np.tensordot(np.sum(basis * Q, axis=(1, 2)), basis, 1)
-        return LogSumExpPotential(a, b, problem.mean.copy(), Q, eps, basis, least)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +170,7 @@ class LogSumExpAt:
         out[:, : m * d].reshape(n, m, d)[:] = np.swapaxes(images, 1, 2)
         out[:, m * d : m * d + m] = w
         out[:, m * d : m * d + m] /= -eps
-        quadratic = _forms(psi.basis, r, y) + G.reshape(n, -1) @ psi.basis.reshape(len(psi.basis), -1).T
+        quadratic = _forms(psi.basis, r, y) + G.reshape(n, -1) @ psi.basis.reshape(len(psi.basis), d * d).T
         log_eps = -dots(w, self.u) - spread / eps
         out[:, m * d + m :] = np.hstack([r, quadratic, log_eps[:, None]])
         return out
@@ -290,10 +221,4 @@ def _outer_squares(a: Array) -> Array:
 
 def _forms(basis: Array, r: Array, y: Array) -> Array:
     """rᵀBy for each matrix of the basis, (n, k)."""
-    return (r[:, :, None] * y[:, None, :]).reshape(len(y), -1) @ basis.reshape(len(basis), -1).T
-
-
-def _symmetric_unit(frame: Array, i: int, j: int) -> Array:
-    """e_i e_jᵀ + e_j e_iᵀ in a frame, e_i e_iᵀ where i = j."""
-    unit = np.outer(frame[:, i], frame[:, j])
-    return unit if i == j else unit + unit.T
+    return (r[:, :, None] * y[:, None, :]).reshape(len(y), -1) @ basis.reshape(len(basis), r.shape[1] ** 2).T

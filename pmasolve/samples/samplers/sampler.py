@@ -22,6 +22,7 @@ from ...problems.problem import Problem
 from .inversion import inverse
 from .laws import log_density_at, pushed
 from .log_sum_exp import LogSumExpPotential
+from .log_sums import LogSumsPotential
 from .modes import ENOUGH_KL, Evidence, judged, missed
 from .objectives import evidence, pulled_log_ratio
 from .posteriors import Posterior
@@ -33,7 +34,7 @@ from .units import Unit
 SAMPLER_FORMAT = "pmasolve sampler 2"
 TOL = 1e-12
 WITHIN = 0.999  # of points, in a window
-POTENTIAL_KINDS = {"LogSumExpPotential": LogSumExpPotential, "SpanPotential": SpanPotential}
+POTENTIAL_KINDS = {kind.__name__: kind for kind in (LogSumExpPotential, LogSumsPotential, SpanPotential)}
 
 
 @dataclass(frozen=True, eq=False)
