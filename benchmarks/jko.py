@@ -14,7 +14,7 @@ import numpy as np
 from sampler_families import PLANE, Array
 
 import pmasolve as pma
-from pmasolve.samples.jko.flow import Carried
+from pmasolve.samples.jko.flow import CarriedPoints
 from pmasolve.samples.jko.gradients import estimated_gradient, exact_gradient, mean_square
 from pmasolve.samples.samplers.reference import Reference
 
@@ -80,7 +80,7 @@ def appendix(seeds: int) -> None:
         x, before, start = (rng.standard_normal((count, 2)) + 3 for count in (10_000, SAMPLES, SAMPLES))
         family, rows, few = ODEBlocks(64, steps=3, iterations=200, batch=500), [], start[:EXACT]
         for k, block in iterates(family, x, STANDARD, GAMMA, seed, 20):
-            side = Carried(few, np.zeros(EXACT), -(few - 3)).by(block)
+            side = CarriedPoints(few, np.zeros(EXACT), -(few - 3)).by(block)
             estimate = mean_square(estimated_gradient(block.image(start), before, STANDARD, GAMMA))
             rows.append((k, estimate, mean_square(exact_gradient(few, side.x, side.score, STANDARD, GAMMA))))
         mean, deviation = np.mean(exact_steps), np.std(exact_steps, ddof=1)
@@ -116,7 +116,7 @@ def _descended(torch: object, x: Array, fresh: Array, seed: int) -> tuple[float,
     """NLL of fresh points and the steps before convexity is lost: a sum of networks is a span whose ridges were learned."""
     from pmasolve.samples.samplers.inversion import inverse
     from pmasolve.samples.samplers.laws import log_density
-    from pmasolve.samples.samplers.span import LINE, RIDGE, SQUARE, SpanPotential
+    from pmasolve.samples.samplers.span import LINE, RIDGE_FEATURE, SQUARE, SpanPotential
 
     rng = np.random.default_rng(seed)
     centre, root = x.mean(axis=0), np.linalg.cholesky(np.cov(x.T))
@@ -135,7 +135,7 @@ def _descended(torch: object, x: Array, fresh: Array, seed: int) -> tuple[float,
             break
         best = (float(nll), steps)
         W, b, a = _classifier(torch, STANDARD.sobol(4096, seed).points, z, rng)
-        parts.append((W, b, RIDGE, -ETA * a * np.sum(W**2, axis=1)))
+        parts.append((W, b, RIDGE_FEATURE, -ETA * a * np.sum(W**2, axis=1)))
     return best
 
 
