@@ -132,7 +132,7 @@ def borne(n: int, d: int, wanted: int) -> LogSumExp:
     Examples
     --------
     >>> borne(200, 2, 48).anchors, borne(10, 3, 48)
-    (15, LogSumExp(anchors=1, eps=0.08, full=False))
+    (15, LogSumExp(anchors=1, eps=0.08, full=False, sums=None))
     """
     most = n // POINTS_PER_PARAMETER
     full = d <= FULL_DIMENSIONS and parameter_count(1, d, True) <= most
