@@ -127,7 +127,7 @@ def _read_part(file: Path, name: str | None, where: Callable[[tuple[int, ...], n
     if file.suffix in HDF5:
         with extra("hdf5"):
             reader = import_module("..problems.formats.hdf5", __package__)
-        return reader.part(file, Choice(name), where)
+        return reader.read_part(file, Choice(name), where)
     stored = np.load(file, mmap_mode="r", allow_pickle=False)
     return stored[where(stored.shape, stored.dtype)]
 
