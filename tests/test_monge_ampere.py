@@ -131,6 +131,26 @@ def test_a_run_gives_its_memory_back(plane: Problem) -> None:
         gc.enable()
 
 
+def test_a_look_at_a_state_spoils_no_linearisation() -> None:
+    """It takes the arrays of that: which numbers records ask for are known, and products are those of a system not looked at."""
+    problem = t2(16)
+    system, other = (Evolution(problem, Fourier().on(problem.domain)) for _ in range(2))
+    y, elsewhere = (system.vector(T2_START(problem.domain.points) * a) for a in (1.0, -0.5))
+    assert system.derivative(y, np.empty_like(y))
+    assert other.derivative(y, np.empty_like(y))
+    assert system.look(elsewhere).low == pytest.approx(
+        convexity(other.operators, other.values(elsewhere))[0], rel=1e-12
+    )
+    assert system.here is not None
+    assert other.here is not None
+    assert system.here.diffusion == other.here.diffusion
+    products = np.empty((2, y.size))
+    for one, out in zip((system, other), products, strict=True):
+        one.linearise(y)
+        one.jacobian_times(elsewhere, out)
+    assert np.array_equal(*products)
+
+
 def test_refused_state_is_refused() -> None:
     problem = t1(32)
     system = Evolution(problem, Fourier().on(problem.domain))

@@ -255,7 +255,7 @@ def test_a_stall_within_the_gap_is_good_enough(monkeypatch) -> None:
     assert 1e-14 < T.gap < 1e-3
 
 
-@pytest.mark.parametrize(("calls", "name"), [(7, INTERRUPTED.name), (11, "within the gap")])
+@pytest.mark.parametrize(("calls", "name"), [(6, INTERRUPTED.name), (10, "within the gap")])
 def test_interruption_keeps_what_there_is(calls: int, name: str) -> None:
     """On the coarse grid, and on the fine one, where the answer is good enough already."""
     count = 0

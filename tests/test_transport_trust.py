@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import TAU, t1
+from cases import TAU
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quantiles import exact
@@ -18,7 +18,9 @@ from pmasolve.maps.certificates import Interval, _energy, certify, measured, spl
 from pmasolve.maps.level import Level, NewtonState
 from pmasolve.maps.newton import _start
 from pmasolve.maps.transport import _judged_by_certificate
+from pmasolve.problems.densities import Spline
 from pmasolve.problems.grids import Grid
+from pmasolve.problems.interpolation import Spectral
 from pmasolve.problems.outcomes import REACHED
 
 NEWTON = NewtonKrylov(steps=12)
@@ -197,6 +199,24 @@ def test_what_counts_as_solved() -> None:
     assert judged(1.01 * open_, 1e-6) == "unresolved"
 
 
+def _between_walls() -> Problem:
+    """Densities whose masses a certificate measures on the problem's own nodes too; on a torus these are 1 from the start."""
+    return Problem(Box((64,)), lambda x: -0.3 * np.cos(np.pi * x), lambda y: 0.3 * np.cos(2 * np.pi * y))
+
+
+@pytest.mark.parametrize("interpolation", [Spline(5), Spectral()], ids=repr)
+def test_densities_on_a_torus_have_mass_one_on_its_nodes(interpolation) -> None:
+    """By the nodes' quadrature, which a certificate relies on: formulas, samples, and both on other grids and exchanged."""
+    torus = Torus((12, 15), (1.0, 2.0))
+    x, y = torus.points
+    sampled = Problem(torus, 7 + np.cos(TAU * x), np.sin(np.pi * y) - 3, interpolation=interpolation)
+    formulas = Problem.from_densities(torus, lambda x, y: 5 + np.cos(TAU * x), 2 + np.sin(np.pi * y))
+    for problem in (sampled, formulas, sampled.swapped(), formulas.on(Torus((9, 10), (1.0, 2.0)))):
+        masses = [measured(problem.domain, f)[1] for f in (problem.f, problem.g)]
+        assert np.allclose(masses, certificates._own_masses(problem), rtol=0, atol=2e-13)
+        assert not problem.vanishing
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -209,7 +229,7 @@ def test_what_counts_as_solved() -> None:
 )
 def test_doubt_about_masses_is_in_the_interval(wrong, monkeypatch: pytest.MonkeyPatch) -> None:
     """Masses that differ by 1e-3 between two grids, or between μ and ν, which leaves r with a mean."""
-    problem = t1()
+    problem = _between_walls()
     sure = transport(problem).interval
 
     def mistaken(grid: Grid, f: np.ndarray) -> tuple[np.ndarray, float]:
@@ -224,7 +244,7 @@ def test_doubt_about_masses_is_in_the_interval(wrong, monkeypatch: pytest.Monkey
 
 def test_the_source_has_mass_one_on_the_certificates_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     """Mass that only this grid sees is doubted once, as mass that only the nodes see, and is no residual besides."""
-    problem, widths = t1(), []
+    problem, widths = _between_walls(), []
     for at_nodes in (True, False):
 
         def heavier(grid: Grid, f: np.ndarray, at_nodes: bool = at_nodes) -> tuple[np.ndarray, float]:

@@ -146,8 +146,8 @@ class DifferenceOperators:
             self._along(np.ascontiguousarray(values), i, D[i], unused)
         return D
 
-    def with_slope(self, coefficients: Amplitudes) -> tuple[Array, Array]:
+    def with_slope(self, coefficients: Amplitudes, room: Array | None = None) -> tuple[Array, Array]:
         """One inverse transform, then differences."""
         values = np.empty(self.grid.shape)
         self.transform.derivative(coefficients, (0,) * self.grid.dim, values)
-        return values, self.gradient(values)
+        return values, self.gradient(values, room)

@@ -57,8 +57,8 @@ class Operators(Protocol):
         """Gradient of values on the grid, in ``out`` if given; ``room`` for coefficients may be written over."""
         ...
 
-    def with_slope(self, coefficients: Amplitudes) -> tuple[Array, Array]:
-        """The function with these coefficients on the grid, and its gradient (dim, *shape)."""
+    def with_slope(self, coefficients: Amplitudes, room: Array | None = None) -> tuple[Array, Array]:
+        """The function with these coefficients on the grid, and its gradient (dim, *shape), that in ``room`` if given."""
         ...
 
     def contract(self, coefficients: Amplitudes, S: Array, b: Array, out: Array) -> Array:
@@ -145,9 +145,9 @@ class FourierOperators:
         self.transform.derivatives(coefficients, self._first, list(D))
         return D
 
-    def with_slope(self, coefficients: Amplitudes) -> tuple[Array, Array]:
+    def with_slope(self, coefficients: Amplitudes, room: Array | None = None) -> tuple[Array, Array]:
         """Together, as derivatives of order 0 and 1."""
-        u, D = np.empty(self.grid.local), np.empty((self.grid.dim, *self.grid.local))
+        u, D = np.empty(self.grid.local), np.empty((self.grid.dim, *self.grid.local)) if room is None else room
         self.transform.derivatives(coefficients, [(0,) * self.grid.dim, *self._first], [u, *D])
         return u, D
 

@@ -14,7 +14,7 @@ from ..problems.divergences import Divergence, speed_and_slope
 from ..problems.objectives import RELATIVE_ENTROPY
 from ..problems.outcomes import CONVEXITY_LOST, NOT_PARABOLIC, Outcome
 from ..problems.problem import Problem
-from .reading import ChainRule, Linearisation, linearise
+from .reading import ChainRule, Linearisation, Seen, linearise, seen_in
 
 # Beyond this factor GMRES needs more vectors than it is given (measured with least eigenvalues of I + D²u down to 0.003).
 STRICTEST = 30.0
@@ -91,6 +91,13 @@ class Evolution:
     def _parabolic(self) -> bool:
         """Whether h increases, and is finite, at the last potential; KL's always does."""
         return self.problem.domain.every(bool(np.min(self.slope) > 0) and all_finite(self.drive))
+
+    def look(self, y: Array) -> Seen:
+        """What is to be seen of the function with state y; written over the linearisation, which is made anew before it serves."""
+        if self.here is not None:
+            self.here.diffusion  # noqa: B018  # kept: records ask for it
+        self._sample = np.empty(0)
+        return seen_in(self.problem.domain, self.operators.jet(self.coefficients(y), self._jet))
 
     @staticmethod
     def _sampled(y: Array) -> Array:

@@ -19,7 +19,7 @@ from ..problems.objectives import KL
 from ..problems.outcomes import Outcome
 from ..problems.problem import Problem, checked
 from .monge_ampere import Evolution, MongeAmpere, MongeAmpereState, local_tolerance, take_step, unfolded
-from .reading import OPERATORS, Linearisation, OnGrid
+from .reading import OPERATORS, Linearisation, OnGrid, Seen
 from .trajectories import ErrorEstimate, Trajectory
 
 
@@ -52,6 +52,10 @@ class LinearisedEvolution:
     def refusal(self) -> Outcome:
         """Why the last state that was refused was."""
         return self.base.refusal
+
+    def look(self, y: Array) -> Seen:
+        """What is to be seen of the potential of a state."""
+        return self.base.look(np.split(y, self.parts)[0])
 
     def derivative(self, y: Array, out: Array) -> bool:
         """h(A(φ)), h′𝓛w and h′𝓛(z + A − ratio·h(A)) at a state, written to ``out``; False where φ is not admissible."""
@@ -162,7 +166,7 @@ class LinearisedMongeAmpere:
 
     def advance(self, state: MongeAmpereState, until: float) -> MongeAmpereState:
         """One step of the integrator, or the interpolant at ``until``."""
-        return unfolded(take_step(state, until), until, self.operators, self.potential)
+        return unfolded(take_step(state, until), until)
 
     def potential(self, state: MongeAmpereState) -> Array:
         """u on the grid at the state's time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from ..calculus.hessians import POINTS_TOGETHER, vectorised
-from ..calculus.operators import Fourier, Operators, Space
+from ..calculus.operators import Fourier, Space
 from ..machine.arrays import Array, having
 from ..machine.exponentials import FLOOR, LOG2E, exp2
 from ..machine.threads import over
@@ -21,7 +21,7 @@ from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem, checked
 from .evolution import Evolution
 from .integrator import Steps, System, admit_tolerance, integrator_on
-from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, look, lost, need_convex
+from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, Seen, lost, need_convex
 from .refinement import by_refinement
 from .trajectories import ErrorEstimate, Trajectory
 
@@ -55,6 +55,10 @@ class PotentialSystem(System, Protocol):
     @property
     def here(self) -> Linearisation | None:
         """None if the last state tried was refused."""
+        ...
+
+    def look(self, y: Array) -> Seen:
+        """What is to be seen of the potential of a state; the linearisation's arrays may be written over."""
         ...
 
 
@@ -142,7 +146,7 @@ class MongeAmpere:
 
     def advance(self, state: MongeAmpereState, until: float) -> MongeAmpereState:
         """One step of the integrator, or the interpolant at ``until``."""
-        return unfolded(take_step(state, until), until, self.operators, self.potential)
+        return unfolded(take_step(state, until), until)
 
     def potential(self, state: MongeAmpereState) -> Array:
         """u on the grid at the state's time."""
@@ -178,11 +182,9 @@ def take_step(state: MongeAmpereState, until: float) -> MongeAmpereState:
     return state
 
 
-def unfolded(
-    state: MongeAmpereState, until: float, operators: Operators, potential: Callable[[MongeAmpereState], Array]
-) -> MongeAmpereState:
+def unfolded(state: MongeAmpereState, until: float) -> MongeAmpereState:
     """Convex at the nodes may still fold between them: at a requested time the map that is handed out is looked at."""
-    if state.outcome.ok and state.t >= until and not (low := look(operators, potential(state)).stretch) > 0:
+    if state.outcome.ok and state.t >= until and not (low := state.evolution.look(state.y).stretch) > 0:
         state.outcome = CONVEXITY_LOST.advising(
             f"the map x + ∇u folds between nodes (least stretch {low:.3g}); refine the grid"
         )

@@ -187,13 +187,23 @@ def look(operators: Operators, u: Array, problem: Problem | None = None) -> Seen
     (1.0, 1.0, 1.0)
     """
     grid, jet = operators.grid, jet_of(operators, u)
+    seen = seen_in(grid, jet)
+    if problem is None or problem.vanishing or not seen.stretch > 0:
+        return seen
+    here = linearise(problem, operators, jet)  # over the jet
+    return replace(seen, mass=grid.integral(_density_over(here.speed, problem.f)) if here.convex else np.nan)
+
+
+def seen_in(grid: Grid, jet: Jet) -> Seen:
+    """What is to be seen of a potential with this jet, without the mass of its density."""
     low, high = (1.0 + bound for bound in eigenvalues_over(grid, jet.D2)[:2])
     stretch = min(low, *(_least_stretch(grid, j, D) for j, D in enumerate(jet.D)))
-    mass = None
-    if problem is not None and not problem.vanishing and stretch > 0:
-        here = linearise(problem, operators, jet)  # over the jet
-        mass = grid.integral(np.exp(here.log_density)) if here.convex else np.nan
-    return Seen(low, high, stretch, mass, max(grid.spacing))
+    return Seen(low, high, stretch, None, max(grid.spacing))
+
+
+def _density_over(speed: Array, f: Array) -> Array:
+    """ρ = e^{A − f}, over A: what is looked at beside a run should take few arrays."""
+    return np.exp(np.subtract(speed, f, out=speed), out=speed)
 
 
 def _least_stretch(grid: Grid, j: int, D: Array) -> float:

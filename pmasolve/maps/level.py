@@ -44,9 +44,13 @@ class Level:
         self.operators, self.transform = operators, operators.transform
         self.jet = Jet.empty(self.grid)
         self.elliptic = Elliptic(self.operators, self.jet.D)
-        self.residual = np.empty(self.grid.local)
         self.coefficients: Amplitudes = self.transform.zeros()  # of u
         self.r: Amplitudes = self.transform.zeros()  # of the residual
+
+    @property
+    def residual(self) -> Array:
+        """r at the nodes after an evaluation, until a linear system is solved: in the first of the gradient's arrays."""
+        return self.jet.D[0]
 
     @cached_property
     def trial(self) -> Amplitudes:
@@ -115,7 +119,7 @@ class Level:
 
     def compare(self, mu: Array, nu: Array) -> NewtonState:
         """r = μ − ν det(I+D²u) of two densities on the nodes; D²u becomes ν cof(I+D²u)."""
-        total, worst = balance(self.jet.D2, nu, mu, self.residual)
+        total, worst = balance(self.jet.D2, nu, mu, self.residual)  # which takes the place of the gradient
         mean, worst = self.grid.summed(total) / self.grid.size, self.grid.most(worst)
         self.transform.without_mean(self.transform.forward(self.residual, self.r))  # which no potential changes
         volume, dual, square = self.grid.volume, self.elliptic.energy(self.r), self.elliptic.square(self.r)

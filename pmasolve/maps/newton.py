@@ -26,7 +26,8 @@ NEWTON_AT_ROUNDING = STALLED.advising(
 )
 STEPS_SPENT = STEP_LIMIT.advising("Newton's steps are spent; raise steps=, or start from a nearby solution")
 
-SLOW = 0.1  # of a grid's defect at the start, on the next one: more where the data are not smooth, and grids may be further apart
+SLOW = 1e-3  # of a grid's defect at the start, on the next one: more where the data are not smooth, and grids may be further apart
+BUSY = 5000  # points of a grid on which a step takes longer than the calls of which it is made
 
 Watch = Callable[[Mapping[str, float]], None]
 LevelFactory = Callable[[Problem, Space], Any]  # to a `Level`, or what does the same elsewhere
@@ -42,7 +43,7 @@ class NewtonKrylov:
     krylov : most conjugate-gradient iterations in each step.
     forcing : largest relative residual (Ḣ⁻¹ norm) of an inner solve; it shrinks with the outer residual.
     halvings : of a step that loses convexity or does not reduce the residual, before Newton is called stalled.
-    coarsest : fewest points of an axis on a grid of the cascade; grids of fewer than 3/2 as many are solved directly.
+    coarsest : fewest points of an axis on a grid of the cascade; with less than twice as many (in space 3/2) there is no cascade.
 
     Raises
     ------
@@ -121,7 +122,8 @@ def newton(
             level.start_from(solution.level)
         try:
             start = _start(level)
-            solution = _solve(level, start, tolerance, settings, grid == problem.domain, note)
+            aim = tolerance if grid == problem.domain else _deserved(tolerance, start, grid, solution)
+            solution = _solve(level, start, aim, settings, grid == problem.domain, note)
         except KeyboardInterrupt:
             solution = Solution(level, level.begin(), INTERRUPTED)
             break
@@ -153,20 +155,30 @@ def _halved(grid: Grid, coarsest: int) -> list[Grid]:
 
 
 def _coarse_to_fine(halved: list[Grid], coarsest: int) -> list[Grid]:
-    """Halved grids, and before each a grid with two thirds of its points, on which less is lacking of a series that is smooth."""
+    """Halved grids, and before each a grid with two thirds of its points, on which less is lacking of a series that is smooth.
+
+    Not where that has fewer than `BUSY` points: steps cost the same there on all grids.
+    """
     grids = []
     for grid in halved:
         between = replace(grid, shape=tuple(next_fast_len(-(-2 * n // 3), real=True) for n in grid.shape))
-        grids += [between, grid] if min(between.shape) >= coarsest else [grid]
+        grids += [between, grid] if min(between.shape) >= coarsest and between.size >= BUSY else [grid]
     return grids
+
+
+def _deserved(tolerance: float, start: NewtonState, grid: Grid, coarse: Solution | None) -> float:
+    """The defect to which a coarse grid is solved: a tenth of its truncation error, if that falls geometrically with the points.
+
+    What is left at the start is the truncation error d of the coarser grid; with r times its points it is about dʳ.
+    """
+    ratio = (grid.size / coarse.level.grid.size) ** (1 / grid.dim) if coarse else 2.0
+    return max(0.5 * tolerance, 0.1 * min(start.defect, 1e-3) ** ratio)
 
 
 def _solve(
     level: Level, state: NewtonState, tolerance: float, settings: NewtonKrylov, last: bool, note: Watch
 ) -> Solution:
     """Newton's method on one grid from the coefficients that the level holds, whose state is given."""
-    if not last:  # superalgebraic convergence squares the truncation error from grid to grid
-        tolerance = max(0.5 * tolerance, 1e-2 * min(state.defect, 1e-3) ** 2)
     for step in range(1, settings.steps + 1):
         if state.defect <= tolerance:
             return Solution(level, state, REACHED)

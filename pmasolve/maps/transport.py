@@ -187,9 +187,10 @@ def _smooth(
     """What Newton found, certified, and the estimated error of the map where that was needed."""
     level, state, outcome, records = found.level, found.state, found.outcome, found.records
     series, mu = (level.transform, level.coefficients), walled(problem.domain, level.mu)
-    u, slope = level.operators.with_slope(level.coefficients)
-    cost = problem.domain.total(squared(slope) * mu) / problem.domain.total(mu)
-    del found, level, mu, slope  # some fifteen arrays of the grid, as many as the certificate needs
+    u, slope = level.operators.with_slope(level.coefficients, level.jet.D)
+    moved = np.multiply(squared(slope, level.jet.D2[0]), mu, out=level.jet.D2[0])
+    cost = problem.domain.total(moved) / problem.domain.total(mu)
+    del found, level, mu, slope, moved  # some ten arrays of the grid, as many as the certificate needs
     certificate = certify(problem, series, cost, gap)
     T = Transport(
         problem,

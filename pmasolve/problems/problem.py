@@ -79,6 +79,7 @@ class Problem:
         object.__setattr__(self, "target", _density(domain, g, "g", interpolation)[0])
         if values is not None:
             vars(self)["f"] = values  # the cached property: evaluated for the mass anyway
+        vars(self)["vanishing"] = False  # the same: all values on the nodes are finite, or there were an error
 
     @classmethod
     def from_densities(
@@ -213,7 +214,7 @@ class Problem:
         """g at the nodes of the target, of their shape."""
         return self.target(self.codomain)
 
-    @property
+    @cached_property
     def vanishing(self) -> bool:
         """Whether one of the measures gives no mass to some of its nodes: f or g is +∞ there."""
         if self.has_densities:  # without the measures, which hold arrays of their own

@@ -232,9 +232,10 @@ class Sinkhorn:
             return replace(state, outcome=NOT_FINITE, record=record)
         if not taken.outcome.ok:
             return replace(state, outcome=taken.outcome, record=record)
-        arrived, steepest = k >= round(until / eta), max(state.steepest, taken.steepest)
-        outcome = self.arrival(taken.u, steepest) if arrived else REACHED
-        return SinkhornState(k, until if arrived else k * eta, taken.u, v, outcome, record, steepest)
+        arrived, steepest, u = k >= round(until / eta), max(state.steepest, taken.steepest), taken.u
+        del image, taken  # the look takes some eight arrays
+        outcome = self.arrival(u, steepest) if arrived else REACHED
+        return SinkhornState(k, until if arrived else k * eta, u, v, outcome, record, steepest)
 
     def look(self, u: Array) -> Seen:
         """What is to be seen of a potential that is returned; ``quadrature`` = 1 does not ask for its mass."""

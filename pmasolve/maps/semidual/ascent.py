@@ -121,8 +121,12 @@ def _damping(before: float, length: float) -> float:
 def _direction(masses: Masses, here: Iterate, damping: float) -> tuple[Array, int]:
     """d with (S + damping diag(a)) d = μ − a, roughly, and the conjugate-gradient iterations that it took."""
     grid, coupling = masses.grid, here.plan
-    ridge = (1e-6 + damping) * here.marginal + 1e-10
-    diagonal, count = here.marginal + ridge, 0
+    count = 0
+
+    def ridge(out: Array | None = None) -> Array:
+        """What is added to S, and a little more where there is no mass; made anew for each product, to keep no array of it."""
+        out = np.multiply(here.marginal, 1e-6 + damping, out=out)
+        return np.add(out, 1e-10, out=out)
 
     def hessian(d: Array) -> Array:
         """(S + damping diag(a)) d."""
@@ -130,14 +134,14 @@ def _direction(masses: Masses, here: Iterate, damping: float) -> tuple[Array, in
         expected = coupling.expect(d)
         expected *= masses.nu
         out = coupling.adjoint(expected)
+        diagonal = np.add(here.marginal, ridge(expected), out=expected)
         return np.subtract(np.multiply(diagonal, d, out=expected), out, out=out).ravel()
 
     def counted(x: Array) -> None:
         nonlocal count
         count += 1
 
-    multigrid = Multigrid(grid, _spread(masses, coupling), ridge)
-    del ridge
+    multigrid = Multigrid(grid, _spread(masses, coupling), ridge())
     operator = LinearOperator((grid.size,) * 2, matvec=hessian, dtype=np.float64)
     smoother = LinearOperator((grid.size,) * 2, matvec=lambda b: multigrid.cycle(b).ravel(), dtype=np.float64)
     r = (masses.mu - here.marginal).ravel()

@@ -50,7 +50,10 @@ class GridLevel:
 
     def flow(self, x: Array) -> Array:
         """−A∇x along the edges, (3, *shape): from each cell to the next one."""
-        return np.stack([e * (x - np.roll(x, -1, j)) for j, e in enumerate(self.edges)])
+        out = np.empty(self.edges.shape)
+        for j, flow in enumerate(out):
+            np.subtract(x, np.roll(x, -1, j), out=flow)
+        return np.multiply(self.edges, out, out=out)
 
 
 class Multigrid:
