@@ -20,7 +20,7 @@ from pmasolve.machine.arrays import Array
 from pmasolve.maps import distances as many
 from pmasolve.maps import exact
 from pmasolve.maps.few import Support, holds, optimum_of_few
-from pmasolve.maps.network import NetworkBasis
+from pmasolve.maps.network import NetworkBasis, heights
 from pmasolve.maps.semidual.arcs import WholeCosts
 from pmasolve.maps.semidual.ascent import Masses
 from pmasolve.maps.semidual.even import even
@@ -227,7 +227,9 @@ def dense(C: Array, a: Array, b: Array) -> tuple[NetworkBasis, Array, Array]:
 
 
 def in_order(network: NetworkBasis) -> bool:
-    """Whether order, sizes and ends of the tree are those of its parents; arcs without flow point to the root."""
+    """Whether order, sizes, ends and heights are those of the tree of the parents; arcs without flow point to the root."""
+    height = np.zeros_like(network.height)
+    heights(network.tail, network.cost, height, network.tree)
     parent, _, after, before, size, last = (x.tolist() for x in network.tree)
     root = len(parent) - 1
     order = [root]
@@ -245,6 +247,7 @@ def in_order(network: NetworkBasis) -> bool:
         and all(place[parent[x]] < place[x] for x in order[1:])
         and (count, end) == (size, last)
         and bool(np.all(up | (network.flow[:-1] > 0)))
+        and np.array_equal(network.height, height)
     )
 
 
