@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..machine.arrays import Array, Indices
 
 WHOLE = 1 << 60  # parts of the mass
-SHORT_BLOCK, PIVOT_BLOCK = 64, 256  # arcs at least that are looked at for the next pivot, of few arcs and of many
+SHORT_BLOCK, LONG_BLOCK = 64, 512  # arcs at least that are looked at for the next pivot: of few, of many
 NONE = -1
 
 Short = NDArray[np.int32]
@@ -131,18 +131,20 @@ def pivots(tail, head, cost, height, flow, tree):
     """
     arcs, count, e, since, moved = tail.size, 0, 0, 0, 0
     nothing = np.int64(NONE)  # a number, not the constant, for which `_pivot` would be compiled once more
-    block = min(max(SHORT_BLOCK, int(np.sqrt(arcs))), PIVOT_BLOCK)
+    block = min(max(SHORT_BLOCK, int(np.sqrt(arcs))), LONG_BLOCK)
     kept, many = np.empty(height.size // 4 + 1, np.int64), 0  # at most half the nodes move
     while since < arcs:
         best, least, many = _least_kept(kept[:many], tail, head, cost, height)
         stop = min(e + max(block, moved - many), arcs)
-        for k in range(e, stop):
-            reduced = cost[k] - height[tail[k]] + height[head[k]]
-            if reduced < 0 and 2 * many < moved:
-                kept[many] = k
-                many += 1
-            if reduced < least:
-                best, least = k, reduced
+        if moved > block:
+            best, least, many = _least_and_kept(
+                e, stop, best, least, kept[: moved // 2], many, tail, head, cost, height
+            )
+        else:
+            for k in range(e, stop):
+                reduced = cost[k] - height[tail[k]] + height[head[k]]
+                if reduced < least:
+                    best, least = k, reduced
         since += stop - e
         e = stop
         if best != nothing:
@@ -163,8 +165,22 @@ def _least_kept(kept, tail, head, cost, height):
         if reduced < 0:
             kept[many] = k
             many += 1
-        if reduced < least:
-            best, least = k, reduced
+            if reduced < least:
+                best, least = k, reduced
+    return best, least, many
+
+
+@numba.njit(cache=True, nogil=True)
+def _least_and_kept(start, stop, best, least, kept, many, tail, head, cost, height):
+    """The best arc so far or of these, and the negative ones behind those kept, as far as there is room."""
+    for k in range(start, stop):
+        reduced = cost[k] - height[tail[k]] + height[head[k]]
+        if reduced < 0:
+            if many < kept.size:
+                kept[many] = k
+                many += 1
+            if reduced < least:
+                best, least = k, reduced
     return best, least, many
 
 
