@@ -205,6 +205,12 @@ def from_density_samples(grid: Grid, samples: ArrayLike, name: str, interpolatio
     return Function(grid.dim, Vanishing(grid, density, Spline(1).of(grid, density).at))
 
 
+def given_on_nodes(grid: Grid, density: ArrayLike, name: str) -> Array:
+    """−log of a sampled density, normalised, as it is given: splines beside a light background return it to some 10⁻¹² only."""
+    f = minus_log_on_grid(grid, density, name)
+    return f + log_mass(grid, f)
+
+
 def from_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> Function:
     """Normalise a sampled negative log-density and interpolate it."""
     values = grid.values(samples, name)

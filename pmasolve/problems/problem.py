@@ -17,6 +17,7 @@ from .densities import (
     Spline,
     from_formula,
     from_samples,
+    given_on_nodes,
     on_grid,
 )
 from .grids import Box, Cloud, Grid, Torus
@@ -119,7 +120,10 @@ class Problem:
         if isinstance(mu, Cloud) or isinstance(nu, Cloud):
             return assembled(*semi_discrete(domain, mu, nu, interpolation))
         source, target = (from_density(domain, d, name, interpolation) for d, name in ((mu, "mu"), (nu, "nu")))
-        return assembled(domain, domain, source, target)
+        problem = assembled(domain, domain, source, target)
+        arrays = {at: (d, name) for at, d, name in (("f", mu, "mu"), ("g", nu, "nu")) if not callable(d)}
+        vars(problem).update({at: given_on_nodes(domain, *given) for at, given in arrays.items()})
+        return problem
 
     @classmethod
     def from_samples(
