@@ -16,8 +16,9 @@ from .densities import (
     PointFunction,
     Spline,
     from_formula,
-    from_samples,
     given_on_nodes,
+    interpolant,
+    log_mass,
     on_grid,
 )
 from .grids import Box, Cloud, Grid, Torus
@@ -77,9 +78,11 @@ class Problem:
         object.__setattr__(self, "codomain", domain)
         source, values = _density(domain, f, "f", interpolation)
         object.__setattr__(self, "source", source)
-        object.__setattr__(self, "target", _density(domain, g, "g", interpolation)[0])
-        if values is not None:
-            vars(self)["f"] = values  # the cached property: evaluated for the mass anyway
+        target, given = _density(domain, g, "g", interpolation)
+        object.__setattr__(self, "target", target)
+        vars(self)["f"] = values  # the cached property: evaluated for the mass anyway
+        if not callable(g):
+            vars(self)["g"] = given  # splines return them to round-off of the largest only
         vars(self)["vanishing"] = False  # the same: all values on the nodes are finite, or there were an error
 
     @classmethod
@@ -282,9 +285,13 @@ def _cloud(points: ArrayLike, weights: ArrayLike | None, period: float | tuple[f
 
 def _density(
     domain: Grid, f: PointFunction | ArrayLike, name: str, interpolation: Interpolation
-) -> tuple[Function, Array | None]:
-    """A function and, where it is given by a formula, its values on the nodes."""
-    return from_formula(domain, f, name) if callable(f) else (from_samples(domain, f, name, interpolation), None)
+) -> tuple[Function, Array]:
+    """A function and its values on the nodes."""
+    if callable(f):
+        return from_formula(domain, f, name)
+    values = domain.values(f, name)
+    values = values + log_mass(domain, values)
+    return interpolant(domain, values, interpolation), values
 
 
 def checked_grid(domain: Grid, name: str = "domain") -> Grid:
