@@ -213,8 +213,14 @@ def given_on_nodes(grid: Grid, density: ArrayLike, name: str) -> Array:
 
 def from_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> Function:
     """Normalise a sampled negative log-density and interpolate it."""
+    return with_samples(grid, samples, name, interpolation)[0]
+
+
+def with_samples(grid: Grid, samples: ArrayLike, name: str, interpolation: Interpolation) -> tuple[Function, Array]:
+    """`from_samples`, and the normalised values."""
     values = grid.values(samples, name)
-    return interpolant(grid, values + log_mass(grid, values), interpolation)
+    values = values + log_mass(grid, values)
+    return interpolant(grid, values, interpolation), values
 
 
 @singledispatch

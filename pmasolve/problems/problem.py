@@ -17,9 +17,8 @@ from .densities import (
     Spline,
     from_formula,
     given_on_nodes,
-    interpolant,
-    log_mass,
     on_grid,
+    with_samples,
 )
 from .grids import Box, Cloud, Grid, Torus
 from .measures import Measure as Measure
@@ -80,10 +79,8 @@ class Problem:
         object.__setattr__(self, "source", source)
         target, given = _density(domain, g, "g", interpolation)
         object.__setattr__(self, "target", target)
-        vars(self)["f"] = values  # the cached property: evaluated for the mass anyway
-        if not callable(g):
-            vars(self)["g"] = given  # splines return them to round-off of the largest only
-        vars(self)["vanishing"] = False  # the same: all values on the nodes are finite, or there were an error
+        # the cached properties: values on the nodes, which are finite, or there were an error
+        vars(self).update(f=values, vanishing=False, **({} if callable(g) else {"g": given}))
 
     @classmethod
     def from_densities(
@@ -287,11 +284,7 @@ def _density(
     domain: Grid, f: PointFunction | ArrayLike, name: str, interpolation: Interpolation
 ) -> tuple[Function, Array]:
     """A function and its values on the nodes."""
-    if callable(f):
-        return from_formula(domain, f, name)
-    values = domain.values(f, name)
-    values = values + log_mass(domain, values)
-    return interpolant(domain, values, interpolation), values
+    return from_formula(domain, f, name) if callable(f) else with_samples(domain, f, name, interpolation)
 
 
 def checked_grid(domain: Grid, name: str = "domain") -> Grid:
