@@ -75,7 +75,7 @@ def test_evolve_and_compare_give_what_python_gives(write, tmp_path: Path) -> Non
     limit = pma.evolve(pma.MongeAmpere(problem, rtol=1e-9), times)
     expected = pma.compare(pma.evolve(pma.Sinkhorn(problem, 1 / 256, gauge=pma.SYMMETRIC), times), limit)
     for a, b in (("sink.npz", "pde.npz"), ("sink.toml", "pde.npz")):  # stored, and run on the spot
-        errors = json.loads(invoke("compare", tmp_path / a, tmp_path / b, "--json").output)
+        errors = json.loads(invoke("compare", tmp_path / a, tmp_path / b, "--json").stdout)
         for name, column in expected.columns().items():
             assert errors[name] == pytest.approx(column, rel=1e-4, abs=1e-12)
     assert "gradient" in invoke("compare", tmp_path / "sink.npz", tmp_path / "pde.npz").output
@@ -89,7 +89,7 @@ def test_a_run_is_gone_on_with(write, tmp_path: Path) -> None:
         assert invoke("evolve", longer, "--out", out, "--resume").exit_code == 0
     whole = tmp_path / "whole.npz"
     assert invoke("evolve", longer, "--out", whole).exit_code == 0
-    errors = json.loads(invoke("compare", out, whole, "--json").output)
+    errors = json.loads(invoke("compare", out, whole, "--json").stdout)
     assert errors["times"] == [1 / 64, 1 / 32, 1 / 16]
     assert max(errors["sup"]) < 1e-7
 
@@ -109,7 +109,7 @@ def test_an_interrupted_run_is_kept_and_gone_on_with(write, tmp_path: Path, monk
     assert "interrupted" in result.output
     assert "--resume" in result.output
     assert invoke("evolve", config, "--out", out, "--resume").exit_code == 0
-    assert json.loads(invoke("compare", out, config, "--json").output)["sup"] == pytest.approx([0, 0], abs=1e-15)
+    assert json.loads(invoke("compare", out, config, "--json").stdout)["sup"] == pytest.approx([0, 0], abs=1e-15)
 
 
 def test_study_writes_the_report_and_fails_where_an_order_does(write, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_study_writes_the_report_and_fails_where_an_order_does(write, tmp_path: 
     assert result.exit_code == 0, result.output
     assert "symmetric: order as expected" in result.output
     assert (tmp_path / "study" / "report.html").exists()
-    record = json.loads(invoke("study", config, "--out", tmp_path / "study", "--json").output)
+    record = json.loads(invoke("study", config, "--out", tmp_path / "study", "--json").stdout)
     assert record["holds"] is True
     coarse = write(STUDY.replace('["1/256", "1/512"]', '["1/32", "1/64"]'), "coarse.toml")
     result = invoke("study", coarse, "--out", tmp_path / "study")
@@ -317,7 +317,7 @@ def test_transport_of_vanishing_densities_prints_strict_json(tmp_path: Path) -> 
     paths = [tmp_path / "a.npy", tmp_path / "b.npy"]
     for path, disc in zip(paths, [(x - 0.4) ** 2 + y**2 < 0.2, (x - 0.6) ** 2 + (y - 0.5) ** 2 < 0.1], strict=True):
         np.save(path, disc.astype(float))
-    record = json.loads(invoke("transport", *paths, "--gap", "0.05", "--json").output, parse_constant=pytest.fail)
+    record = json.loads(invoke("transport", *paths, "--gap", "0.05", "--json").stdout, parse_constant=pytest.fail)
     assert record["method"] == "Simplex"
     assert record["min_eigenvalue"] is None
     assert record["ok"]
@@ -343,14 +343,14 @@ def test_sides_have_the_lengths_that_are_given_or_that_the_files_know(tmp_path: 
     known = [tmp_path / "a.nrrd", tmp_path / "b.nrrd"]
     for path, values in zip(known, (mu, nu), strict=True):
         nrrd.write(str(path), values, {"spacings": [2.0, 1.0]})
-    square = json.loads(invoke("transport", *plain, "--json").output)
+    square = json.loads(invoke("transport", *plain, "--json").stdout)
     assert square["lengths"] == [1, 1]
     for options in ((*plain, "--lengths", "1,0.5"), known, (known[0], plain[1])):
-        record = json.loads(invoke("transport", *options, "--json").output)
+        record = json.loads(invoke("transport", *options, "--json").stdout)
         assert record["lengths"] == [1.0, 0.5]
         assert record["w2_squared"] == pytest.approx(expected, rel=1e-9)
     assert abs(square["w2_squared"] / expected - 1) > 1e-3
-    twice = json.loads(invoke("transport", *known, "--lengths", "2,1", "--json").output)
+    twice = json.loads(invoke("transport", *known, "--lengths", "2,1", "--json").stdout)
     assert twice["w2_squared"] == pytest.approx(4 * expected, rel=1e-9)
     nrrd.write(str(known[1]), nu, {"spacings": [1.0, 1.0]})
     for options, words in (
@@ -397,7 +397,7 @@ def test_rounding_below_zero_is_clipped_and_named_by_its_file(tmp_path: Path) ->
     assert np.array_equal(clipped.f, exact.f)
     options = ["--gap", "0.9", "--json"]
     choices = ((paths[0], "--clip", remedy), (tmp_path / "exact.npy",))
-    found = [json.loads(invoke("transport", *choice, paths[1], *options).output) for choice in choices]
+    found = [json.loads(invoke("transport", *choice, paths[1], *options).stdout) for choice in choices]
     assert found[0]["w2_squared"] == found[1]["w2_squared"]
     np.save(paths[0], np.where(hole > 0, hole, -0.1))
     assert invoke("transport", *paths, "--clip", "1e-12").exit_code == 2
@@ -411,7 +411,7 @@ def test_one_frame_of_several_is_taken_and_axes_of_one_point_are_dropped(tmp_pat
     assert result.exit_code == 2
     assert "a.gif has 2 frames" in result.output
     assert "--frame" in result.output
-    record = json.loads(invoke("transport", tmp_path / "a.gif", tmp_path / "a.npy", "--frame", "0", "--json").output)
+    record = json.loads(invoke("transport", tmp_path / "a.gif", tmp_path / "a.npy", "--frame", "0", "--json").stdout)
     assert record["w2_squared"] == pytest.approx(0, abs=1e-20)
     config = {
         "domain": {"shape": [8, 8]},

@@ -56,7 +56,7 @@ def test_it_tells_how_far_the_laws_are_apart_and_on_demand_the_points(files) -> 
     said = " ".join(result.output.split())
     assert f"{found.w2:.6g} between the laws, in [{low:.6g}, {high:.6g}] at 95%, reached" in said
     exact = ot.emd2([], [], ot.dist(x, y)) ** 0.5
-    record = json.loads(invoke(one, other, "--halvings", 1, "--exact", "--json").output)
+    record = json.loads(invoke(one, other, "--halvings", 1, "--exact", "--json").stdout)
     assert record["w2"] == found.w2
     assert record["points_w2"] == pytest.approx(exact, rel=1e-12)
 

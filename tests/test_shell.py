@@ -69,7 +69,7 @@ def test_pairs_are_those_of_python(images: list[Path], tmp_path: Path) -> None:
     assert record["lengths"] == [0.75, 1.0]
     assert record["written"] == [str(tmp_path / "pairs.npz"), str(figure)]
     np.save(tmp_path / "stack.npy", densities)
-    again = json.loads(invoke("pairwise", tmp_path / "stack.npy", "--gap", 0.2, "--json").output)
+    again = json.loads(invoke("pairwise", tmp_path / "stack.npy", "--gap", 0.2, "--json").stdout)
     np.testing.assert_array_equal(again["w2"], record["w2"])
 
 
@@ -99,7 +99,7 @@ def test_pairs_are_gone_on_with_where_that_is_asked_for(
 def test_pairs_whose_lower_bound_is_nothing_are_counted(tmp_path: Path) -> None:
     """Rough rows of twelve: the bounds of the densities are wide, and a gap of 0 would hide it."""
     np.save(tmp_path / "rough.npy", np.random.default_rng(0).random((3, 12)) + 0.2)
-    found = json.loads(invoke("pairwise", tmp_path / "rough.npy", "--json").output)
+    found = json.loads(invoke("pairwise", tmp_path / "rough.npy", "--json").stdout)
     lower, upper = (np.array(found[name])[np.triu_indices(3, 1)] for name in ("lower", "upper"))
     open_ = int(np.count_nonzero((lower == 0) & (upper > 0)))
     assert open_ > 0
@@ -163,7 +163,7 @@ def test_runs_are_drawn_and_compared(config: Path, tmp_path: Path) -> None:
     config.write_text(CONFIG.replace('kind = "sinkhorn"\neps = "1/256"', 'kind = "monge-ampere"'), "utf-8")
     assert invoke("evolve", config, "--out", other).exit_code == 0
     out, figure = tmp_path / "errors.json", tmp_path / "errors.svg"
-    printed = json.loads(invoke("compare", run, other, "--out", out, "--figure", figure, "--json").output)
+    printed = json.loads(invoke("compare", run, other, "--out", out, "--figure", figure, "--json").stdout)
     assert printed == json.loads(out.read_text("utf-8"))
     assert printed["written"] == [str(figure)]
     table = invoke("compare", run, other).output
@@ -219,7 +219,7 @@ def test_a_run_is_saved_while_it_goes_on(config: Path, tmp_path: Path, monkeypat
     assert pma.load(out).latest[0] == 4 / 256
     assert evolving.CONFIG in files.provenance(out)
     assert invoke("evolve", config, "--out", out, "--resume").exit_code == 0
-    assert max(json.loads(invoke("compare", out, config, "--json").output)["sup"]) < 1e-15
+    assert max(json.loads(invoke("compare", out, config, "--json").stdout)["sup"]) < 1e-15
 
 
 def test_new_files_have_the_permissions_of_the_umask(config: Path, tmp_path: Path) -> None:
