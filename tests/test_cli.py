@@ -64,7 +64,7 @@ def test_evolve_and_compare_give_what_python_gives(write, tmp_path: Path) -> Non
     pde, sink = write(CONFIG, "pde.toml"), write(SINKHORN, "sink.toml")
     assert invoke("evolve", pde, "--out", tmp_path / "pde.npz").exit_code == 0
     result = invoke("evolve", sink, "--out", tmp_path / "sink.npz", "--json")
-    record = json.loads(result.output)
+    record = json.loads(result.stdout)
     assert (record["outcome"], record["ok"], record["times"]) == ("reached", True, [1 / 64, 1 / 32])
     assert record["last_step"]["mass"] == pytest.approx(1)
 
@@ -200,7 +200,7 @@ def test_a_trajectory_of_python_is_compared(tmp_path: Path) -> None:
     path = pma.save(pma.evolve(flow, [0.01]), tmp_path / "python.npz")
     result = invoke("compare", path, path, "--json")
     assert result.exit_code == 0
-    assert json.loads(result.output)["sup"] == [0.0]
+    assert json.loads(result.stdout)["sup"] == [0.0]
 
 
 def test_a_run_resumed_with_other_settings_is_refused_by_name(write, tmp_path: Path) -> None:

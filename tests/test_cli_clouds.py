@@ -36,7 +36,7 @@ def test_it_gives_what_python_gives_and_writes_it(files, tmp_path: Path) -> None
     out, figure = tmp_path / "mapped.csv", tmp_path / "choice.svg"
     result = invoke(one, other, "--halvings", 1, "--out", out, "--figure", figure, "--json")
     assert result.exit_code == 0, result.output
-    record = json.loads(result.output)
+    record = json.loads(result.stdout)
     assert (record["eps"], record["gauge"], record["error"]) == (found.eps, found.gauge.name, found.error)
     assert record["samples"] == [40, 30]
     assert record["written"] == [str(out), str(figure)]

@@ -567,7 +567,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     arguments = ["denoising", str(tmp_path / "data.npy"), "--count", "6", "--draws", "200"]
     result = CliRunner().invoke(app, [*arguments, "--json", "--figure", str(tmp_path / "out.svg")])
     assert result.exit_code == 0, result.output
-    record = json.loads(result.output)
+    record = json.loads(result.stdout)
     expected = dn.complexity(x, np.geomspace(0.1, 10, 6), draws=200)
     np.testing.assert_allclose(record["integrated_tail"], expected.integrated_tail(0.0))
     assert record["hardest_snr"] == pytest.approx(expected.hardest_snr)

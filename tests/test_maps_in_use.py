@@ -144,7 +144,7 @@ def test_command_line(tmp_path: Path) -> None:
     out, figure = tmp_path / "map.npz", tmp_path / "map.svg"
     result = invoke(source, target, "--out", out, "--figure", figure, "--gap", 0.5, "--json")
     assert result.exit_code == 0, result.output
-    record = json.loads(result.output)
+    record = json.loads(result.stdout)
     T = load_map(out)
     assert record["ok"]
     assert record["w2_squared"] == T.w2_squared

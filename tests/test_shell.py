@@ -61,7 +61,7 @@ def images(tmp_path: Path) -> list[Path]:
 def test_pairs_are_those_of_python(images: list[Path], tmp_path: Path) -> None:
     out, figure = tmp_path / "pairs", tmp_path / "pairs.png"
     result = invoke("pairwise", *images, "--out", out, "--figure", figure, "--gap", 0.2, "--json")
-    record = json.loads(result.output)
+    record = json.loads(result.stdout)
     densities = [np.asarray(Image.open(path), dtype=float) for path in images]
     expected = pma.pairwise(GRID, densities, solve=lambda problem: pma.transport(problem, gap=0.2))
     np.testing.assert_allclose(record["w2"], expected.w2)
