@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -18,21 +19,29 @@ from pmasolve import (
     BregmanProximal,
     Cloud,
     ConstantSteps,
+    ConvexBlocks,
     FiniteDifference,
     FokkerPlanck,
     Fourier,
     GrowingSteps,
     HarmonicSteps,
+    ImplicitSampler,
+    JKOSampler,
     LinearisedMongeAmpere,
+    LogSumExp,
     MirrorDescent,
     MongeAmpere,
+    MongeAmpereSampler,
     NewtonKrylov,
     Plan,
     Potential,
     Problem,
     Richardson,
+    SampleProblem,
     SemiDual,
+    Simplex,
     Sinkhorn,
+    Span,
     Spline,
     Study,
     Torus,
@@ -330,6 +339,36 @@ def test_what_is_no_number_is_refused_in_one_line(name: str, value: object) -> N
 def test_what_is_no_count_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"{name.partition('(')[2][:-1]}=.*whole number"):
         NUMBERS[name](value)
+
+
+DATA = SampleProblem(np.random.default_rng(0).standard_normal((200, 2)))
+COUNTED = [  # a record made with 4.0, and which of its attributes that is
+    (lambda v: NewtonKrylov(v, v, halvings=v, coarsest=v), ["steps", "krylov", "halvings", "coarsest"]),
+    (lambda v: SemiDual(steps=v, coarsest=v), ["steps", "coarsest"]),
+    (lambda v: Simplex(nodes=v), ["nodes"]),
+    (lambda v: Richardson(PROBLEM, 0.1, levels=v), ["levels"]),
+    (lambda v: MirrorDescent(PROBLEM, ConstantSteps(0.1), modes=v), ["modes"]),
+    (lambda v: LogSumExp(anchors=2 * v, sums=v), ["sums"]),
+    (lambda v: Span(ridges=v), ["ridges"]),
+    (lambda v: ConvexBlocks(ridges=v), ["ridges"]),
+    (lambda v: ImplicitSampler(DATA, Span(), seed=v), ["seed"]),
+    (lambda v: MongeAmpereSampler(DATA, Span(), nodes=v, seed=v), ["nodes", "seed"]),
+    (lambda v: JKOSampler(DATA, ConvexBlocks(0), most=v, tries=v, seed=v), ["most", "tries", "seed"]),
+]
+
+
+@pytest.mark.parametrize(("made", "names"), COUNTED)
+def test_four_point_zero_is_kept_as_four(made: Callable[[float], object], names: list[str]) -> None:
+    one, other = made(4.0), made(4)
+    for name in names:
+        assert isinstance(getattr(one, name), int), name
+        assert getattr(one, name) == getattr(other, name) == 4
+
+
+def test_sums_of_counts_that_are_floats_share_out_whole_anchors() -> None:
+    family = LogSumExp(anchors=4.0, sums=2.0)
+    assert family.shares == [2, 2]
+    assert all(isinstance(share, int) for share in family.shares)
 
 
 RUN = evolve(MongeAmpere(PROBLEM), [0.01])

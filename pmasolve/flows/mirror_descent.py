@@ -16,7 +16,7 @@ import numpy as np
 
 from ..calculus.hessians import eigenvalue_range
 from ..calculus.operators import Fourier, Space
-from ..machine.arrays import Array, integer
+from ..machine.arrays import Array, keep_integers
 from ..problems.divergences import Divergence, checked_objective, log_ratio, value_of
 from ..problems.objectives import KL
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, Outcome
@@ -93,7 +93,7 @@ class MirrorDescent:
 
     def __post_init__(self) -> None:
         if self.modes is not None:
-            integer(self.modes, "modes")
+            keep_integers(self, modes=1)
         checked_schedule(self.schedule)
         checked_objective(self.objective)
         checked(self.problem).need_positive("mirror descent")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..machine import archives, progress
-from ..machine.arrays import Array, having, integer, positive, shown
+from ..machine.arrays import Array, having, keep_integers, positive, shown
 from ..problems.outcomes import REACHED, Outcome
 from .files import save
 from .protocol import Flow, fields_of
@@ -131,7 +131,7 @@ class Every:
         if (self.steps is None) == (self.seconds is None):
             raise ValueError(f"steps={self.steps}, seconds={self.seconds}: give one of the two")
         if self.steps is not None:
-            integer(self.steps, "steps")
+            keep_integers(self, steps=1)
         else:
             positive(self.seconds, "seconds", "the time between", "60")
 

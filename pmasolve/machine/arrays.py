@@ -116,6 +116,19 @@ def integer(value: Any, name: str, least: int = 1) -> int:
     return int(read)
 
 
+def keep_integers(record: Any, **least: int) -> None:
+    """Attributes of a frozen record made what `integer` reads of them: 2.0 counts, indexes and is saved as 2 is.
+
+    Examples
+    --------
+    >>> from pmasolve import SemiDual
+    >>> SemiDual(steps=20.0).steps
+    20
+    """
+    for name, bound in least.items():
+        object.__setattr__(record, name, integer(getattr(record, name), name, bound))
+
+
 def indices(given: ArrayLike, size: int, name: str) -> NDArray[np.intp]:
     """Flat indices below ``size``, (r,); from the end where they are negative, nothing else: a ``ValueError``, also for masks.
 

@@ -14,7 +14,7 @@ from math import fsum, nextafter
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
-from ..machine.arrays import Array, Indices, integer
+from ..machine.arrays import Array, Indices, keep_integers
 from ..machine.progress import progress_bar
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, Outcome
@@ -69,7 +69,7 @@ class Simplex:
     nodes: int = 300_000
 
     def __post_init__(self) -> None:
-        integer(self.nodes, "nodes", 2)
+        keep_integers(self, nodes=2)
 
     def holds(self, mu: Array, nu: Array) -> bool:
         """Whether there are few enough nodes."""

@@ -14,7 +14,7 @@ from typing import Any
 from scipy.fft import next_fast_len
 
 from ..calculus.operators import Space
-from ..machine.arrays import integer, number
+from ..machine.arrays import keep_integers, number
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, STALLED, STEP_LIMIT, Outcome
 from ..problems.problem import Problem
@@ -65,8 +65,7 @@ class NewtonKrylov:
     coarsest: int = 32
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("krylov", 1), ("halvings", 1), ("coarsest", 4)):
-            integer(getattr(self, name), name, least)
+        keep_integers(self, steps=1, krylov=1, halvings=1, coarsest=4)
         if not 0 < number(self.forcing, "forcing") < 1:
             raise ValueError(f"forcing={self.forcing}: give a number between 0 and 1, for example 0.05")
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..flows.protocol import reach
 from ..flows.trajectories import ErrorEstimate, Trajectory
-from ..machine.arrays import Array, having, integer
+from ..machine.arrays import Array, having, keep_integers
 from ..problems.divergences import Divergence, checked_objective
 from ..problems.objectives import KL
 from ..problems.outcomes import REACHED, Outcome
@@ -133,7 +133,7 @@ class Richardson:
     quadrature: float = field(default=1e-12, kw_only=True)
 
     def __post_init__(self) -> None:
-        integer(self.levels, "levels")
+        keep_integers(self, levels=1)
         if checked_objective(self.objective) == KL():
             need_even_powers(checked(self.problem), self.gauge)
         else:

@@ -12,7 +12,7 @@ from itertools import islice, pairwise
 
 import numpy as np
 
-from ...machine.arrays import Array, integer, number
+from ...machine.arrays import Array, keep_integers, number
 from ...machine.progress import progress_bar
 from ...problems.grids import Grid
 from ...problems.outcomes import INTERRUPTED, REACHED, Outcome
@@ -63,8 +63,7 @@ class SemiDual:
     coarsest: int = 32
 
     def __post_init__(self) -> None:
-        integer(self.steps, "steps")
-        integer(self.coarsest, "coarsest", 4)
+        keep_integers(self, steps=1, coarsest=4)
         if not (0.1 <= number(self.least, "least") <= 1 and 0 < number(self.marginal, "marginal") < 1):
             raise ValueError(
                 f"least={self.least}, marginal={self.marginal}: 0.1 ≤ least ≤ 1, 0 < marginal < 1 are needed"

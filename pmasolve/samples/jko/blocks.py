@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...machine.arrays import Array, integer, number, shown
+from ...machine.arrays import Array, keep_integers, number, shown
 from ..samplers.inversion import inverse
 from ..samplers.potentials import point_blocks
 from ..samplers.problems import SampleProblem
@@ -187,7 +187,7 @@ class ConvexBlocks:
     least: float = 0.02
 
     def __post_init__(self) -> None:
-        integer(self.ridges, "ridges", 0)
+        keep_integers(self, ridges=0)
         scales = self.scales if np.iterable(self.scales) and not isinstance(self.scales, str) else ()
         if not len(tuple(scales)) or not all(0 < number(scale, "scales") < np.inf for scale in scales):
             raise ValueError(f"scales={shown(self.scales)}: give positive widths, for example (2.0, 4.0, 8.0)")

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from ...flows.schedules import ConstantSteps, StepSizes, checked_schedule, step_of, steps_until, times_of
-from ...machine.arrays import Array, having, integer
+from ...machine.arrays import Array, having, keep_integers
 from ...machine.speaking import count
 from ...problems.outcomes import NOT_FINITE, OVERFITTING, REACHED, STOPPED_EARLY, Outcome
 from ..samplers.parameters import Parameters
@@ -115,9 +115,7 @@ class JKOSampler:
     seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        integer(self.seed, "seed", 0)
-        integer(self.tries, "tries")
-        integer(self.most, "most")
+        keep_integers(self, seed=0, tries=1, most=1)
         checked_schedule(self.schedule)
         having(self.problem, "held", "problem", "give SampleProblem(data)")
         if (held := len(self._split()[1])) < LEAST_HELD:

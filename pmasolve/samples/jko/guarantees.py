@@ -63,7 +63,7 @@ class Guarantees:
 
     def w2_squared(self, n: int, start: float) -> float:
         """Theorem 4.3: W₂²(p_n, q) ≤ (1 + γλ/2)^{−n}W₂²(p_0, q) + 4ε²/λ²; ``start`` = W₂²(p_0, q)."""
-        integer(n, "n", 0)
+        n = integer(n, "n", 0)
         _at_least(start, "start", "W₂² from the data to the reference, ≥ 0")
         return (1 + self.gamma * self.convexity / 2) ** -n * start + 4 * self.error**2 / self.convexity**2
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ...machine.arrays import Array, integer, number
+from ...machine.arrays import Array, keep_integers, number
 from ...machine.extras import extra
 from ..jko.blocks import Block, log_det_of
 from ..jko.networks import ODEBlock, Perceptron, ResidualBlock, numbers_in, width_of
@@ -154,7 +154,7 @@ class ODEBlocks:
 
     def __post_init__(self) -> None:
         _check(self)
-        integer(self.steps, "steps")
+        keep_integers(self, steps=1)
 
     def admit(self, problem: SampleProblem) -> None:
         """Refuse fewer than fifty different points."""
@@ -255,8 +255,7 @@ def best(
 
 
 def _check(family: ResidualBlocks | ODEBlocks) -> None:
-    for name in ("width", "depth", "iterations", "batch"):
-        integer(getattr(family, name), name)
+    keep_integers(family, width=1, depth=1, iterations=1, batch=1)
     if not 0 < number(family.rate, "rate") < np.inf:
         raise ValueError(f"rate={family.rate}: give a positive learning rate, for example 5e-3")
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from ...flows.schedules import ConstantSteps, StepSizes, checked_schedule, steps_until, times_of
-from ...machine.arrays import Array, having, integer
+from ...machine.arrays import Array, having, keep_integers
 from ...problems.outcomes import CONVEXITY_LOST, NO_DESCENT, REACHED, Outcome
 from .estimators import Estimator, Logistic, Ratio, Sides
 from .inversion import INVERSE_TOL, inverse
@@ -131,10 +131,10 @@ class MongeAmpereSampler:
     seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        integer(self.seed, "seed", 0)
+        keep_integers(self, seed=0)
         having(self.estimator, "ratio", "estimator", "give Logistic(), ScoreMatching() or Known()")
         if not isinstance(self.nodes, Nodes):
-            integer(self.nodes, "nodes")
+            keep_integers(self, nodes=1)
         checked_schedule(self.schedule)
         self.problem.admit(self.first.free)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ...machine.arrays import Array, integer, number
+from ...machine.arrays import Array, integer, keep_integers, number
 from ...machine.speaking import count
 from ...problems.outcomes import NO_DESCENT, OVERFITTING, REACHED, STOPPED_EARLY, Outcome
 from ...problems.times import admit_multiples
@@ -146,7 +146,7 @@ class ImplicitSampler:
     enough: float = field(default=ENOUGH_KL, kw_only=True)
 
     def __post_init__(self) -> None:
-        integer(self.seed, "seed", 0)
+        keep_integers(self, seed=0)
         if not 0 < number(self.rtol, "rtol") < np.inf:
             raise ValueError(f"rtol={self.rtol}: give a positive number of nats, for example 1e-4")
         if not number(self.enough, "enough") > 0:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...machine.arrays import Array, integer, number
+from ...machine.arrays import Array, keep_integers, number
 from .log_sum_exp import LogSumExpAt, LogSumExpPotential
 from .potentials import Given
 
@@ -65,8 +65,8 @@ class LogSumExp:
     sums: int | None = None
 
     def __post_init__(self) -> None:
-        integer(self.anchors, "anchors")
-        if self.sums is not None and integer(self.sums, "sums") > max(1, self.anchors // 2):
+        keep_integers(self, anchors=1, **({} if self.sums is None else {"sums": 1}))
+        if self.sums is not None and self.sums > max(1, self.anchors // 2):
             raise ValueError(
                 f"sums={self.sums} of {self.anchors} anchors in all: each takes two or more; give fewer sums, or more anchors"
             )

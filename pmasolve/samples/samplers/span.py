@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...machine.arrays import Array, integer, number
+from ...machine.arrays import Array, keep_integers, number
 from .potentials import Given
 
 LINE, SQUARE, RIDGE_FEATURE = 0, 1, 2
@@ -46,7 +46,7 @@ class Span:
     directions: Array | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        integer(self.ridges, "ridges", 0)
+        keep_integers(self, ridges=0)
         if not self.scales or not all(0 < number(scale, "scales") < np.inf for scale in self.scales):
             raise ValueError(f"scales={self.scales}: give positive widths, for example (0.5, 1.0, 2.0)")
 
