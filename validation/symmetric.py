@@ -27,7 +27,7 @@ CLAIM = Claim(
     "limits of both ≤ 2e-11",
     problem=WORDS
     + "; the reference is the PDE solver (Fourier, BDF), rtol 1e-11, for orders 4 rtol 1e-13, for order 6 the finest five runs "
-    "of Sinkhorn extrapolated, whose distance from the PDE solver is checked",
+    "of Sinkhorn extrapolated, whose distance from the PDE solver is checked; both orders at quick level on the first problem only",
     mutations="the gauge with the wrong sign, χ = φ − (ε/2)f; the plain start",
 )
 DEMANDS = {"sup": Band(1.95, 2.05), "gradient": Band(1.95, 2.05)}
@@ -41,7 +41,7 @@ def ladders(level: Level) -> tuple[Case, ...]:
     """Where extrapolated errors are measured: grids and ε on which their orders show."""
     line, real = replace(ANALYTIC_1D, n=192, eps=powers(8, 13)), replace(REAL_1D, n=256, eps=powers(9, 14))
     if level is Level.QUICK:
-        return line, real
+        return (line,)
     return line, real, replace(ANALYTIC_2D, n=144, eps=powers(8, 13)), replace(REAL_2D, n=128, eps=powers(9, 13))
 
 
