@@ -115,7 +115,7 @@ def newton(
     grids = _coarse_to_fine(halved, settings.coarsest)
     while grids:
         grid = grids.pop(0)
-        here = problem if grid == problem.domain else problem.on(grid)
+        here = problem.on(grid)
         level = levels(here, space)
         if solution is not None:
             level.start_from(solution.level)

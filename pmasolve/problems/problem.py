@@ -120,10 +120,9 @@ class Problem:
         if isinstance(mu, Cloud) or isinstance(nu, Cloud):
             return assembled(*semi_discrete(domain, mu, nu, interpolation))
         source, target = (from_density(domain, d, name, interpolation) for d, name in ((mu, "mu"), (nu, "nu")))
-        problem = assembled(domain, domain, source, target)
         arrays = {at: (d, name) for at, d, name in (("f", mu, "mu"), ("g", nu, "nu")) if not callable(d)}
-        vars(problem).update({at: given_on_nodes(domain, *given) for at, given in arrays.items()})
-        return problem
+        values = {at: given_on_nodes(domain, *given) for at, given in arrays.items()}
+        return assembled(domain, domain, source, target, **values)
 
     @classmethod
     def from_samples(
@@ -238,21 +237,25 @@ class Problem:
 
     def on(self, domain: Grid) -> Problem:
         """The problem of these densities on another grid of the domain, normalised by its quadrature."""
-        source, f = on_grid(self.source, domain)
-        problem = assembled(domain, domain, source, on_grid(self.target, domain)[0])
-        vars(problem)["f"] = f  # the cached property: evaluated for the mass anyway
-        return problem
+        if domain == self.domain:
+            return self
+        source, f = on_grid(self.source, domain)  # evaluated for the mass anyway
+        return assembled(domain, domain, source, on_grid(self.target, domain)[0], f=f)
 
     def swapped(self) -> Problem:
         """The problem with source and target exchanged: its flow is the Legendre dual (arXiv 2307.16421)."""
-        return assembled(self.codomain, self.domain, self.target, self.source)
+        values = {at: vars(self)[of] for at, of in (("f", "g"), ("g", "f")) if of in vars(self)}
+        return assembled(self.codomain, self.domain, self.target, self.source, **values)
 
 
-def assembled(domain: Grid | Cloud, codomain: Grid | Cloud, source: Function, target: Function) -> Problem:
-    """A problem from its parts, which are taken as they are."""
+def assembled(
+    domain: Grid | Cloud, codomain: Grid | Cloud, source: Function, target: Function, **values: Array
+) -> Problem:
+    """A problem from its parts, which are taken as they are, and the ``f`` or ``g`` of its nodes where they are known."""
     problem = object.__new__(Problem)
     for name, value in (("domain", domain), ("codomain", codomain), ("source", source), ("target", target)):
         object.__setattr__(problem, name, value)
+    vars(problem).update(values)  # of the cached properties
     return problem
 
 
@@ -280,11 +283,9 @@ def _cloud(points: ArrayLike, weights: ArrayLike | None, period: float | tuple[f
         raise ValueError(f"{name}: {error}") from None
 
 
-def _density(
-    domain: Grid, f: PointFunction | ArrayLike, name: str, interpolation: Interpolation
-) -> tuple[Function, Array]:
+def _density(domain: Grid, f: PointFunction | ArrayLike, name: str, by: Interpolation) -> tuple[Function, Array]:
     """A function and its values on the nodes."""
-    return from_formula(domain, f, name) if callable(f) else with_samples(domain, f, name, interpolation)
+    return from_formula(domain, f, name) if callable(f) else with_samples(domain, f, name, by)
 
 
 def checked_grid(domain: Grid, name: str = "domain") -> Grid:
