@@ -5,12 +5,12 @@
 one pass of one-dimensional sums per axis, so that P(x|y) is a product of one-dimensional conditional probabilities, which are kept:
 expectations E[v(x)|y] and their adjoints are then banded products.  The package's engines give S but not P; hence these passes.
 
-For each output y of a line the window is [lo(y), hi(y)], the first and the last x whose term is within e^{−WINDOW} of the greatest.
-Both grow with y: (a(x) − κ(x−y)²) − (a(p) − κ(p−y)²) is affine in y with slope 2κ(x−p).  So three sweeps along the line find all
-windows, whatever a is, and what they leave out is certainly below n e^{−WINDOW} of a sum.  For the same reason
+For each output y of a line the window is [lo(y), hi(y)], the first and the last x whose term is within e^{−W} of the greatest, W of
+`WINDOWS`.  Both grow with y: (a(x) − κ(x−y)²) − (a(p) − κ(p−y)²) is affine in y with slope 2κ(x−p).  So three sweeps along the line
+find all windows, whatever a is, and what they leave out is certainly below n e^{−W} of a sum.  For the same reason
 [lo(y), hi(y+3)] holds the windows of four outputs side by side; that is the one used, three nodes longer on average.  On a torus
 windows keep to one period around y: |x−y| is the distance to the nearest image, and the kernel is symmetric.
-Terms are float32, their exponents and sums float64: S is off by some 10⁻⁷, and P is the plan that the terms make.
+Exponents and sums are float64; terms are float32 unless asked otherwise: S is off by some 10⁻⁷, and P is the plan that they make.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from ...machine.threads import in_blocks
 from ...problems.grids import Grid
 from .windows import WINDOW_LANES, find, gather, scatter, sums
 
-WINDOW = 17.0  # nats: terms below 4e-8 of the greatest, half an ulp of the weights, are left out
+WINDOWS = {np.float32: 17.0, np.float64: 37.0}  # nats: terms below half an ulp of the greatest are left out
 HEAVY = 4  # work per point, against that of plain loops: when to use threads
 
 WindowEnds = NDArray[np.int32]
+Precision = type[np.float32] | type[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +56,11 @@ def kappas(grid: Grid, eps: float) -> tuple[float, ...]:
     return tuple(h**2 / (2 * eps) for h in grid.spacing)
 
 
-def soft(grid: Grid, a: Array, eps: float) -> Array:
-    """S(a) on the nodes, in nats; a may hold VOID for no mass."""
+def soft(grid: Grid, a: Array, eps: float, precision: Precision = np.float32) -> Array:
+    """S(a) on the nodes, in nats, from terms of this precision; a may hold VOID for no mass."""
     for j in reversed(range(grid.dim)):
-        lines, w = _windows_of(grid, j, a, eps)
-        a = _transposed(lines, w, (lines, w.low, w.scale, w.scale), sums, np.empty(0, np.float32))
+        lines, w = _windows_of(grid, j, a, eps, WINDOWS[precision])
+        a = _transposed(lines, w, (lines, w.low, w.scale, w.scale), sums, np.empty(0, precision))
     return a.reshape(grid.shape)
 
 
@@ -67,14 +68,14 @@ def soft(grid: Grid, a: Array, eps: float) -> Array:
 class ConditionalPlan:
     """The conditional probabilities P(x|y), axis by axis, and S(a).
 
-    Memory: 16 bytes and the window's weights, 4 bytes each, for each node and axis; windows have about 12 √(ε φ″)/h + 3
-    entries.  Float32 makes another plan of P, off by 10⁻⁷; that its columns sum to 1 is seen to in float64.
+    Memory: 16 bytes and the window's weights, 4 bytes each in float32, for each node and axis; windows have about
+    12 √(ε φ″)/h + 3 entries.  Float32 makes another plan of P, off by 10⁻⁷; that its columns sum to 1 is seen to in float64.
     """
 
     grid: Grid
     value: Array
     windows: tuple[Windows, ...]  # last axis first
-    weights: tuple[NDArray[np.float32], ...]
+    weights: tuple[NDArray[np.float32 | np.float64], ...]
 
     @property
     def entries(self) -> int:
@@ -96,12 +97,12 @@ class ConditionalPlan:
         return z.reshape(self.grid.shape)
 
 
-def plan(grid: Grid, a: Array, eps: float) -> ConditionalPlan:
+def plan(grid: Grid, a: Array, eps: float, precision: Precision = np.float32) -> ConditionalPlan:
     """S(a) with all conditional probabilities; each of them sums to 1 over x up to rounding."""
     windows, weights = [], []
     for j in reversed(range(grid.dim)):
-        lines, w = _windows_of(grid, j, a, eps)
-        kept = np.empty(w.start[-1], np.float32)
+        lines, w = _windows_of(grid, j, a, eps, WINDOWS[precision])
+        kept = np.empty(w.start[-1], precision)
         a = _transposed(lines, w, (lines, w.low, w.scale, w.scale), sums, kept)
         windows.append(w)
         weights.append(kept)
@@ -134,7 +135,7 @@ def _adjoint_gather(columns: Array, w: Windows, weights: Array, power: int) -> A
     return out
 
 
-def _windows_of(grid: Grid, j: int, a: Array, eps: float) -> tuple[Array, Windows]:
+def _windows_of(grid: Grid, j: int, a: Array, eps: float, window: float) -> tuple[Array, Windows]:
     """The lines of the pass along axis j and their windows."""
     n, kappa = grid.shape[j], kappas(grid, eps)[j]
     lines = a.reshape(-1, n)
@@ -142,7 +143,7 @@ def _windows_of(grid: Grid, j: int, a: Array, eps: float) -> tuple[Array, Window
     shape, best = (lines.shape[0], -(-n // WINDOW_LANES)), np.empty(lines.shape)
     low, width = np.empty(shape, np.int32), np.empty(shape, np.int32)
     in_blocks(
-        lambda b: find(lines[b], kappa, before, WINDOW, low[b], width[b], best[b]), len(lines), HEAVY * lines.size
+        lambda b: find(lines[b], kappa, before, window, low[b], width[b], best[b]), len(lines), HEAVY * lines.size
     )
     width *= WINDOW_LANES
     total = int(np.sum(width, dtype=np.int64))

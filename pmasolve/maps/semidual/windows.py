@@ -10,13 +10,15 @@ Exponents are in nats, κ = h²/2ε; on a torus a line is continued by half a pe
 from __future__ import annotations
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
-from ...machine.exponentials import LN2, LOG2E, VOID, jit, lean, log2, part
+from ...machine.exponentials import LN2, LOG2E, VOID, exp2, jit, lean, log2, part
 
 EMPTY = 0.1 * VOID  # below: no mass
 WINDOW_LANES = 4  # outputs that have one window
 CACHE_LINE = 8  # numbers
-LOWEST_EXPONENT = -200.0  # exponents below are raised to it: 2^t is 0 from −126 on
+LOWEST_EXPONENT = -200.0  # exponents below are raised to it: 2^t is 0 from −126 on, in float64 far below every window
 
 ROUND32, ZERO32, LEAST32 = (np.float32(t) for t in (1.5 * 2.0**23, 0.0, -126.0))
 ONE, BITS = np.int32(127 << 23), np.int32(23)
@@ -38,6 +40,15 @@ def _exp2(t):
     p = np.float32(p * r + P0)
     i = np.int32(np.int32(shifted.view(np.int32) << BITS) + ONE)
     return np.float32(p * i.view(np.float32)) if t > LEAST32 else ZERO32
+
+
+def _power(t):
+    """2^t in the precision of t."""
+
+
+@overload(_power)
+def _power_of(t):
+    return (lambda t: _exp2(t)) if t == types.float32 else (lambda t: exp2(t))
 
 
 @part
@@ -140,17 +151,17 @@ def _terms(e, low, start, best, kappa, before, terms):
         b0, b1, b2, b3 = best[y], best[y + 1], best[y + 2], best[y + 3]
         for i in range(m):
             d = d0 + i
-            t[4 * i] = np.float32(max(v[i] - b0 - kappa * (d * d), LOWEST_EXPONENT))
-            t[4 * i + 1] = np.float32(max(v[i] - b1 - kappa * ((d - 1.0) * (d - 1.0)), LOWEST_EXPONENT))
-            t[4 * i + 2] = np.float32(max(v[i] - b2 - kappa * ((d - 2.0) * (d - 2.0)), LOWEST_EXPONENT))
-            t[4 * i + 3] = np.float32(max(v[i] - b3 - kappa * ((d - 3.0) * (d - 3.0)), LOWEST_EXPONENT))
+            t[4 * i] = max(v[i] - b0 - kappa * (d * d), LOWEST_EXPONENT)
+            t[4 * i + 1] = max(v[i] - b1 - kappa * ((d - 1.0) * (d - 1.0)), LOWEST_EXPONENT)
+            t[4 * i + 2] = max(v[i] - b2 - kappa * ((d - 2.0) * (d - 2.0)), LOWEST_EXPONENT)
+            t[4 * i + 3] = max(v[i] - b3 - kappa * ((d - 3.0) * (d - 3.0)), LOWEST_EXPONENT)
         if before and (k < y + WINDOW_LANES - 1 or k + m > y + n):  # no image twice
             for lane in range(WINDOW_LANES):
                 for i in range(m):
                     if k + i < y + lane or k + i >= y + lane + n:
                         t[WINDOW_LANES * i + lane] = LOWEST_EXPONENT
     for i in range(start[low.size] - start[0]):
-        terms[i] = _exp2(terms[i])
+        terms[i] = _power(terms[i])
 
 
 @lean
@@ -171,13 +182,13 @@ def _totals(terms, start, totals):
 def sums(lines, low, best, scale, start, kappa, before, kept, out):
     """S of each line, into the columns of ``out``; unless ``kept`` is empty the terms of all windows, and what makes their sums 1.
 
-    ``scale`` may be ``best``.
+    ``scale`` may be ``best``.  The terms are of the type of ``kept``, float32 or float64.
     """
     rows, n = lines.shape
     keep, most, count = kept.size > 0, 0, low.shape[1]
     for r in range(rows):
         most = max(most, start[(r + 1) * count] - start[r * count])
-    e, terms, top = np.empty(2 * n), np.empty(0 if keep else most, np.float32), np.empty(WINDOW_LANES * count)
+    e, terms, top = np.empty(2 * n), np.empty(0 if keep else most, kept.dtype), np.empty(WINDOW_LANES * count)
     totals, found = np.empty(WINDOW_LANES * count), np.empty((CACHE_LINE, n))
     for r in range(rows):
         s = start[r * count : (r + 1) * count + 1]
