@@ -12,6 +12,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.extending import overload
 
 from .arrays import Array
 from .compiling import inner
@@ -39,6 +40,11 @@ EXPONENT_52 = 0x4330000000000000
 SQRT_HALF = 0x3FE6A09E667F3BCD  # the bits of √½
 SCALE = 2 / log(2)
 
+ROUND32, ZERO32, LEAST32 = (np.float32(t) for t in (1.5 * 2.0**23, 0.0, -126.0))
+ONE, BITS = np.int32(127 << 23), np.int32(23)
+# 2^r on |r| ≤ ½, right at the zeros of the Chebyshev polynomial of degree 7: off by 2e-9, before roundings
+P0, P1, P2, P3 = (np.float32(c) for c in (1.0, 0.6931472067028324, 0.2402265092228874, 0.05550327226670859))
+P4, P5, P6 = (np.float32(c) for c in (0.009618056678531378, 0.001340042817741415, 0.00015461444695844806))
 
 FAST = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nnan", "nsz"}}
 
@@ -84,6 +90,30 @@ def exp2(e):
     p = p * r + 1.0
     i = np.float64(shifted).view(np.int64)
     return p * np.int64((i << 52) + EXPONENT_ONE).view(np.float64)
+
+
+@part
+def exp2_32(t):
+    """2^t in float32 for t ≤ 1, 0 below −126, relative error 1e-7 and a little."""
+    shifted = np.float32(t + ROUND32)
+    r = np.float32(t - np.float32(shifted - ROUND32))
+    p = np.float32(P6 * r + P5)
+    p = np.float32(p * r + P4)
+    p = np.float32(p * r + P3)
+    p = np.float32(p * r + P2)
+    p = np.float32(p * r + P1)
+    p = np.float32(p * r + P0)
+    i = np.int32(np.int32(shifted.view(np.int32) << BITS) + ONE)
+    return np.float32(p * i.view(np.float32)) if t > LEAST32 else ZERO32
+
+
+def power(t):
+    """2^t in the precision of t, float32 or float64, in compiled code."""
+
+
+@overload(power)
+def _power_of(t):
+    return (lambda t: exp2_32(t)) if t == numba.float32 else (lambda t: exp2(t))
 
 
 @jit

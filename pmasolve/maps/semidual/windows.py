@@ -10,45 +10,13 @@ Exponents are in nats, κ = h²/2ε; on a torus a line is continued by half a pe
 from __future__ import annotations
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 
-from ...machine.exponentials import LN2, LOG2E, VOID, exp2, jit, lean, log2, part
+from ...machine.exponentials import LN2, LOG2E, VOID, jit, lean, log2, part, power
 
 EMPTY = 0.1 * VOID  # below: no mass
 WINDOW_LANES = 4  # outputs that have one window
 CACHE_LINE = 8  # numbers
 LOWEST_EXPONENT = -200.0  # exponents below are raised to it: 2^t is 0 from −126 on, in float64 far below every window
-
-ROUND32, ZERO32, LEAST32 = (np.float32(t) for t in (1.5 * 2.0**23, 0.0, -126.0))
-ONE, BITS = np.int32(127 << 23), np.int32(23)
-# 2^r on |r| ≤ ½, right at the zeros of the Chebyshev polynomial of degree 7: off by 2e-9, before roundings
-P0, P1, P2, P3 = (np.float32(c) for c in (1.0, 0.6931472067028324, 0.2402265092228874, 0.05550327226670859))
-P4, P5, P6 = (np.float32(c) for c in (0.009618056678531378, 0.001340042817741415, 0.00015461444695844806))
-
-
-@part
-def _exp2(t):
-    """2^t in float32 for t ≤ 1, 0 below −126, relative error 1e-7 and a little."""
-    shifted = np.float32(t + ROUND32)
-    r = np.float32(t - np.float32(shifted - ROUND32))
-    p = np.float32(P6 * r + P5)
-    p = np.float32(p * r + P4)
-    p = np.float32(p * r + P3)
-    p = np.float32(p * r + P2)
-    p = np.float32(p * r + P1)
-    p = np.float32(p * r + P0)
-    i = np.int32(np.int32(shifted.view(np.int32) << BITS) + ONE)
-    return np.float32(p * i.view(np.float32)) if t > LEAST32 else ZERO32
-
-
-def _power(t):
-    """2^t in the precision of t."""
-
-
-@overload(_power)
-def _power_of(t):
-    return (lambda t: _exp2(t)) if t == types.float32 else (lambda t: exp2(t))
 
 
 @part
@@ -161,7 +129,7 @@ def _terms(e, low, start, best, kappa, before, terms):
                     if k + i < y + lane or k + i >= y + lane + n:
                         t[WINDOW_LANES * i + lane] = LOWEST_EXPONENT
     for i in range(start[low.size] - start[0]):
-        terms[i] = _power(terms[i])
+        terms[i] = power(terms[i])
 
 
 @lean
