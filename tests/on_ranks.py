@@ -19,6 +19,7 @@ from mpi4py import MPI
 import pmasolve as pma
 from pmasolve import distributed as dist
 from pmasolve.calculus.operators import Fourier
+from pmasolve.maps import certificates, elliptic
 from pmasolve.maps.level import Level
 from pmasolve.problems.interpolation import Spectral
 
@@ -70,6 +71,7 @@ def solved(shape: list[int], kind: str) -> dict[str, Any] | None:
         "norms": [T.residual, T.worst, T.min_eigenvalue, S.residual, S.worst, S.min_eigenvalue],
         "outcome": [T.outcome.name, S.outcome.name],
         "counts": [[[r["points"], r["krylov"], r["length"]] for r in run.records] for run in (T, S)],
+        "bits": sorted({r["bits"] for r in T.records}),
         "sent": sent,
     }
 
@@ -170,22 +172,35 @@ def scattered(n: int, m: int) -> dict[str, Any]:
 
 
 def sent(shape: list[int]) -> dict[str, float] | None:
-    """Bytes a point of one evaluation and one inner step, over all ranks."""
+    """Bytes a point of one evaluation, of an inner step of Newton's and of one of the certificate, over all ranks.
+
+    ``tiny``: how many inner steps a residual takes, and one far below the range of float32.
+    """
     torus = dist.slabs(pma.Torus(tuple(shape)))
     level = Level(problem(torus, "callable"), Fourier().on(torus))
-    level.evaluate(level.coefficients)
-    level.elliptic.apply(level.jet.D2, level.r, level.trial)  # symbols are made
-    found = {}
+    state = level.evaluate(level.coefficients)
+    residuals, solves, found = (level.r, level.r.copy(), level.r * 1e-48), [], {}
+
+    def solved(k: int, work: Callable[[], Any]) -> int:
+        level.r = residuals[k]
+        with pytest.MonkeyPatch.context() as patch:
+            inner = elliptic.conjugate_gradients
+            patch.setattr(elliptic, "conjugate_gradients", lambda *given: solves.append(inner(*given)) or solves[-1])
+            work()
+        return solves[-1].iterations
+
     for name, work in (
-        ("evaluation", lambda: level.evaluate(level.coefficients)),
-        ("step", lambda: level.elliptic.apply(level.jet.D2, level.r, level.trial)),
+        ("certificate", lambda: solved(0, lambda: certificates._energy(level, state, 0.1))),
+        ("inner step", lambda: solved(1, lambda: level.correct(0.05, 100))),
+        ("tiny", lambda: solved(2, lambda: level.correct(0.05, 100))),
+        ("evaluation", lambda: level.evaluate(level.coefficients) and 1),
     ):
         torus.ranks.sent.clear()
         torus.ranks.calls.clear()
-        work()
-        found[name] = COMM.allreduce(sum(torus.ranks.sent.values())) / torus.size
-        found[f"{name} calls"] = dict(torus.ranks.calls)
-    return found
+        steps = work()
+        found[name] = COMM.allreduce(sum(torus.ranks.sent.values())) / torus.size / steps
+        found[f"{name} calls"] = {purpose: count / steps for purpose, count in torus.ranks.calls.items()}
+    return found | {"steps": [solve.iterations for solve in solves]}
 
 
 def refused() -> list[str]:

@@ -60,12 +60,14 @@ def same(run: dict[str, Any]) -> None:
 def test_two_ranks_find_what_one_does() -> None:
     for run in found(2, "many", [[64, 64], "callable"], [[64, 64], "spline"]):
         same(run)
+        assert 32 in run["bits"]
 
 
 def test_three_uneven_slabs_find_what_one_process_does() -> None:
-    """8, 8 and 9 planes; points are routed, since the slabs are thin."""
-    for run in found(3, "many", [[25, 22, 27], "callable"], [[25, 22, 27], "spline"]):
-        same(run)
+    """8, 8 and 9 planes; points are routed, since the slabs are thin.  Newton ends unfinished on so few points: float64 again."""
+    (run,) = found(3, "many", [[25, 22, 27], "spline"])
+    same(run)
+    assert run["bits"] == [64]
     assert run["sent"][0] > 0
     assert run["sent"][1] > 0
 
@@ -104,11 +106,15 @@ def test_any_number_of_ranks_finds_what_one_does(ranks: int) -> None:
         same(run)
 
 
+BYTES = {"evaluation": 33, "certificate": 33, "inner step": 17, "tiny": 17}  # float64, float64, float32
+
+
 def test_bytes_are_those_of_four_transposes_and_nothing_else_is_sent() -> None:
     run = found(4, "sent", [64, 64])
-    for work in ("evaluation", "step"):
-        assert 0.97 * 33 * 3 / 4 <= run[work] <= 33 * 3 / 4
+    for work, most in BYTES.items():
+        assert 0.97 * most * 3 / 4 <= run[work] <= most * 3 / 4
         assert run[f"{work} calls"] == {"transposes": 4}
+    assert run["steps"][1] == run["steps"][2]  # scaled to 1 before they are float32
 
 
 @pytest.mark.slow
@@ -116,8 +122,8 @@ def test_bytes_are_those_of_four_transposes_and_nothing_else_is_sent() -> None:
 @pytest.mark.parametrize("ranks", [2, 3, 4])
 def test_bytes_on_any_number_of_ranks(ranks: int, shape: list[int]) -> None:
     run = found(ranks, "sent", shape)
-    for work in ("evaluation", "step"):
-        assert run[work] <= 33 * (ranks - 1) / ranks
+    for work, most in BYTES.items():
+        assert run[work] <= most * (ranks - 1) / ranks
         assert run[f"{work} calls"] == {"transposes": 4}
 
 

@@ -114,6 +114,11 @@ class Transform:
         return self.basis.signs
 
     @property
+    def single(self) -> Transform:
+        """The same with what goes from process to process in float32: itself where nothing does."""
+        return self
+
+    @property
     def isometry(self) -> Array:
         """Factors (broadcastable) that make the coefficients' Euclidean norm that of the values."""
         return self.basis.isometry

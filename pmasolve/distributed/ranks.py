@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ..machine.arrays import Array
 from ..machine.extras import extra
@@ -31,6 +31,11 @@ except (ImportError, RuntimeError) as error:
     ) from None
 
 Slices = tuple[slice, ...]
+KINDS = {
+    np.dtype(np.float64): MPI.DOUBLE,
+    np.dtype(np.complex64): MPI.C_FLOAT_COMPLEX,
+    np.dtype(np.complex128): MPI.C_DOUBLE_COMPLEX,
+}
 
 
 def cut(n: int, parts: int) -> Slices:
@@ -122,7 +127,7 @@ class Ranks:
 
     def all_to_all(self, send: NDArray, to: Sequence[int], got: NDArray, of: Sequence[int], purpose: str) -> None:
         """``to[q]`` numbers for rank q and ``of[q]`` from it, one after the other in contiguous arrays."""
-        kind = MPI.C_DOUBLE_COMPLEX if np.iscomplexobj(send) else MPI.DOUBLE
+        kind = KINDS[send.dtype]
         self.comm.Alltoallv([send, (to, _starts(to)), kind], [got, (of, _starts(of)), kind])
         self.sent[purpose] += send.itemsize * (sum(to) - to[self.rank])
         self.calls[purpose] += 1
@@ -134,30 +139,38 @@ def _starts(counts: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Transpose:
-    """Between rows (m, C), of which each rank has some, all columns, and columns (N, c), all rows and some columns."""
+    """Between rows (m, C), of which each rank has some, all columns, and columns (N, c), all rows and some columns.
+
+    ``sends`` is the kind of number that they are on the way, where that is not their own.
+    """
 
     ranks: Ranks
     rows: Slices  # of each rank
     columns: Slices
     purpose: str = "transposes"
+    sends: DTypeLike | None = None
 
     def to_columns(self, a: NDArray, out: NDArray) -> None:
-        """(m, C) to (N, c): what comes is in place already."""
+        """(m, C) to (N, c): what comes is in place already, but for its precision."""
         m, mine = a.shape[0], width(self.columns[self.ranks.rank])
-        send, begin = np.empty(a.size, a.dtype), 0
+        send, begin = np.empty(a.size, self.sends or a.dtype), 0
         for part in self.columns:
             end = begin + m * width(part)
             send[begin:end].reshape(m, -1)[...] = a[:, part] if width(part) else 0
             begin = end
         to = [m * width(part) for part in self.columns]
-        self.ranks.all_to_all(send, to, out, [width(part) * mine for part in self.rows], self.purpose)
+        got = out if out.dtype == send.dtype else np.empty(out.shape, send.dtype)
+        self.ranks.all_to_all(send, to, got, [width(part) * mine for part in self.rows], self.purpose)
+        if got is not out:
+            out[...] = got
 
     def to_rows(self, a: NDArray, out: NDArray) -> None:
-        """(N, c) to (m, C): what goes is in place already."""
+        """(N, c) to (m, C): what goes is in place already, but for its precision."""
         m, mine = out.shape[0], width(self.columns[self.ranks.rank])
-        got, begin = np.empty(out.size, out.dtype), 0
+        send = a.astype(self.sends or a.dtype, copy=False)
+        got, begin = np.empty(out.size, send.dtype), 0
         of = [m * width(part) for part in self.columns]
-        self.ranks.all_to_all(a, [width(part) * mine for part in self.rows], got, of, self.purpose)
+        self.ranks.all_to_all(send, [width(part) * mine for part in self.rows], got, of, self.purpose)
         for part, count in zip(self.columns, of, strict=True):
             out[:, part] = got[begin : begin + count].reshape(m, -1)
             begin += count

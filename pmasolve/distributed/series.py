@@ -7,6 +7,8 @@ first axis.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -62,6 +64,13 @@ class SlabWaves:
         paired = np.full(self.torus.shape[-1] // 2 + 1, np.sqrt(2.0))
         paired[self.alone] = 1.0
         return paired / np.sqrt(self.torus.size)
+
+    @cached_property
+    def single(self) -> SlabWaves:
+        """The same in the same room, with exchanges in float32."""
+        twin = copy(self)
+        twin._transpose = replace(self._transpose, sends=np.complex64)
+        return twin
 
     @property
     def room(self) -> Complex:

@@ -31,6 +31,11 @@ class SlabTransform(Transform):
         """Signs of these wavenumbers; 0 where an odd derivative vanishes on the grid."""
         return self._cut(self.basis.signs)
 
+    @cached_property
+    def single(self) -> SlabTransform:
+        """With transposes in float32."""
+        return SlabTransform(self.grid, self.basis.single)
+
     @property
     def isometry(self) -> Array:
         """Factors of the last axis, which is cut in the plane."""

@@ -42,6 +42,7 @@ RESOLVED = (
 )
 SLOPE = np.array([-71.0, 141.0, -93.0, 23.0]) / 24  # h times the slope at a wall, from the four midpoints beside it
 LARGE = 1 << 17  # points of a certificate, above which it is not twice as fine as the potential's grid
+FAR_OFF = 10.0  # roots of `splitting`: a solve that leaves a larger error, and W₂ no lower bound, is spared
 NARROW_ENOUGH = 1e-5  # of the gap asked for: an interval that needs no finer grid
 WALLED = 0.02  # the same in boxes, where doubt about masses falls like h⁴ only
 
@@ -70,7 +71,7 @@ NOTHING = Interval(0.0, float("inf"), CONTINUOUS)
 class Certificate:
     """Interval, the least eigenvalue of I + D²u on the certificate's grid, and an estimate of the map's error in L²(μ).
 
-    The estimate is Newton's next step, (∫|∇δ|² dμ)^½; ∞ where the interval was narrow without it.
+    The estimate is Newton's next step, (∫|∇δ|² dμ)^½; ∞ where the interval was narrow without it, or could not be with it.
     """
 
     interval: Interval
@@ -85,7 +86,8 @@ def certify(problem: Problem, series: tuple[Transform, Amplitudes], cost: float,
     along each axis: what the grid does not resolve shows there.  Any convex potential has an interval, also this one without its
     highest modes.  So where coarser grids hold ∇u the work is done there, from the coarsest up, until the interval is narrow
     or no longer changes: for smooth densities at no cost to speak of.  On the finest grid: one residual and, where the bound is
-    not below ``gap`` without a linear solve, some ten conjugate-gradient iterations.
+    not below ``gap`` without a linear solve, some ten conjugate-gradient iterations; none where W₂ would have no lower bound even
+    by ∫rδ ≥ ‖r‖²_{Ḣ⁻¹} / sup λ_max(A).
     """
     masses = _own_masses(problem)
     found, narrow = None, (WALLED if problem.domain.reflects else NARROW_ENOUGH) * gap
@@ -209,7 +211,7 @@ def _on_finer_grid(
         return Certificate(NOTHING, low)
     finer = between.integral(squared(level.jet.D) * mu)
     state = level.compare(mu, walled(between, level.pulled()))
-    least = eigenvalues_over(between, level.jet.D2)[0]
+    least, greatest = eigenvalues_over(between, level.jet.D2)[:2]
     if not least > 0:  # also where a density underflows
         return Certificate(NOTHING, low)
     doubt = abs(between.mean(level.residual)) * between.volume
@@ -217,11 +219,15 @@ def _on_finer_grid(
     unseen = doubt * max(between.lengths) / np.sqrt(between.volume * least)
     quadrature = abs(np.sqrt(cost) - np.sqrt(finer))
 
+    def error(energy: float) -> float:
+        return 2 * np.sqrt(high) * (np.sqrt(energy) + unseen) + quadrature
+
     def within(energy: float) -> Interval:
-        return _interval_around(cost, 2 * np.sqrt(high) * (np.sqrt(energy) + unseen) + quadrature)
+        return _interval_around(cost, error(energy))
 
     interval = within(state.dual**2 / least)
-    if interval.gap <= gap:
+    hopeless = max(np.sqrt(cost), FAR_OFF * np.sqrt(splitting(problem.domain))) < error(state.dual**2 / greatest)
+    if interval.gap <= gap or hopeless:
         return Certificate(interval, low)
     interval = within(_energy(level, state, least))
     step = between.integral(squared(level.elliptic.gradient()) * mu)

@@ -8,7 +8,7 @@ Nyquist's modes, which no gradient sees, get the mean of A.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Protocol
@@ -19,6 +19,7 @@ from numba import njit
 from ..calculus.hessians import apply
 from ..calculus.operators import Operators
 from ..calculus.series import Amplitudes, Symbol
+from ..calculus.transforms import Transform
 from ..machine.arrays import Array
 from ..machine.compiling import inner
 from ..machine.threads import blocks, each
@@ -75,11 +76,15 @@ def _turn(p, r, across, along, beta):
 
 @dataclass(frozen=True)
 class Solve:
-    """What a solve cost and left: applications of the operator, ⟨δ, r⟩, and the relative residual in the Ḣ⁻¹ norm."""
+    """What a solve cost and left: applications of the operator, ⟨δ, r⟩, and the relative residual in the Ḣ⁻¹ norm.
+
+    ``bits`` are those of the numbers that processes exchanged.
+    """
 
     iterations: int
     product: float
     relative: float
+    bits: int = 64
 
 
 class Iterates(Protocol):
@@ -177,10 +182,11 @@ class Elliptic:
         """Average of the values' squares."""
         return self._sum(lambda _, b: _dot(b(r), b(r), self._weight)) / self.operators.grid.size
 
-    def apply(self, A: Array, p: Amplitudes, out: Amplitudes) -> Amplitudes:
-        """−div(A∇p)."""
-        apply(A, self._gradient(p))
-        self.operators.transform.divergence(self.field, self._slopes, out)
+    def apply(self, A: Array, p: Amplitudes, out: Amplitudes, transform: Transform | None = None) -> Amplitudes:
+        """−div(A∇p), by another transform than the operators' if one is given."""
+        transform = transform or self.operators.transform
+        apply(A, transform.slopes(p, self._slopes, self.field))
+        transform.divergence(self.field, self._slopes, out)
         np.negative(out, out=out)
         mean = self.operators.grid.mean(A[0])
         for where, symbol in self._unseen:
@@ -189,17 +195,27 @@ class Elliptic:
 
     def gradient(self) -> Array:
         """∇δ of ``solution``, in ``field``."""
-        return self._gradient(self.solution)
-
-    def _gradient(self, p: Amplitudes) -> Array:
-        self.operators.transform.slopes(p, self._slopes, self.field)
-        return self.field
+        return self.operators.transform.slopes(self.solution, self._slopes, self.field)
 
     def solve(self, A: Array, r: Amplitudes, tolerance: float, limit: int) -> Solve:
         """δ in ``solution`` until the residual's Ḣ⁻¹ norm is ``tolerance`` times that of r, which is overwritten by it."""
+        return self._solve(A, r, tolerance, limit, self.operators.transform)
+
+    def solve_in_single(self, A: Array, r: Amplitudes, tolerance: float, limit: int) -> Solve:
+        """The same where what processes exchange for −div(A∇p) is in float32: the residual is that of an operator 1e-7 off.
+
+        First r is scaled to about 1, by a power of 2, so that nothing leaves the range of float32.
+        """
+        scale = 2.0 ** -np.frexp(np.sqrt(self.energy(r)))[1]
+        r *= scale
+        solve = self._solve(A, r, tolerance, limit, self.operators.transform.single)
+        np.multiply(self.solution, 1 / scale, out=self.solution)
+        return replace(solve, product=solve.product / scale**2, bits=32)
+
+    def _solve(self, A: Array, r: Amplitudes, tolerance: float, limit: int, transform: Transform) -> Solve:
         self.solution[...] = 0.0
         self._work[0][...] = 0.0
-        return conjugate_gradients(_Iterates(self, A, r), self.operators.grid.size, tolerance, limit)
+        return conjugate_gradients(_Iterates(self, A, r, transform), self.operators.grid.size, tolerance, limit)
 
     @cached_property
     def _rows(self) -> tuple[slice, ...]:
@@ -226,6 +242,7 @@ class _Iterates:
     on: Elliptic
     A: Array
     r: Amplitudes
+    transform: Transform
 
     def energy(self) -> float:
         """r·Pr."""
@@ -235,7 +252,7 @@ class _Iterates:
         """p = Pr + βp and q = −div(A∇p); p·q."""
         on, (p, q), (across, along) = self.on, self.on._work, self.on._squares
         on._each(lambda rows, b: _turn(b(p), b(self.r), across[rows], along, beta))
-        on.apply(self.A, p, q)
+        on.apply(self.A, p, q, self.transform)
         return on._sum(lambda _, b: _dot(b(p), b(q), on._weight))
 
     def advance(self, alpha: float) -> float:

@@ -18,6 +18,8 @@ from ..problems.problem import Problem
 from .elliptic import Elliptic, Solve
 from .residual import balance, positive_definite
 
+LEAST_IN_SINGLE = 1e-5  # relative residual of a linear solve whose operator is off by float32's roundings, some 1e-7
+
 
 @dataclass(frozen=True)
 class NewtonState:
@@ -79,9 +81,14 @@ class Level:
         """Scale the potential."""
         self.coefficients *= factor
 
-    def correct(self, forcing: float, limit: int) -> Solve:
-        """Newton's direction, to a relative residual ``forcing``; the residual is lost."""
-        return self.elliptic.solve(self.jet.D2, self.r, forcing, limit)
+    def correct(self, forcing: float, limit: int, exact: bool = False) -> Solve:
+        """Newton's direction, to a relative residual ``forcing``; the residual is lost.
+
+        Processes exchange float32 unless ``exact``, or where its digits are too few; the next evaluation, in float64, sees all.
+        """
+        single = self.transform.single is not self.transform and forcing >= LEAST_IN_SINGLE and not exact
+        solve = self.elliptic.solve_in_single if single else self.elliptic.solve
+        return solve(self.jet.D2, self.r, forcing, limit)
 
     def move(self, t: float) -> NewtonState:
         """Evaluate a step t along that direction."""

@@ -103,7 +103,9 @@ def newton(
 ) -> Solution:
     """u with ∫|r − r̄| dx ≤ tolerance, r = μ − ν(x+∇u) det(I+D²u), by a cascade of grids from ``settings.coarsest`` points up.
 
-    A coarse grid is solved no better than its own truncation error deserves.  ``levels`` makes the equation on one grid.
+    A coarse grid is solved no better than its own truncation error deserves.  ``levels`` makes the equation on one grid.  Processes
+    exchange float32 inside the linear solves.  Of that nothing is left once r is small; where it does not become so, all steps of
+    a grid are done again in float64.
     """
     records: list[Mapping[str, float]] = []
 
@@ -121,8 +123,14 @@ def newton(
             level.start_from(solution.level)
         try:
             start = _start(level)
-            aim = tolerance if grid == problem.domain else _deserved(tolerance, start, grid, solution)
-            solution = _solve(level, start, aim, settings, grid == problem.domain, note)
+            last, begun = grid == problem.domain, len(records)
+            aim = tolerance if last else _deserved(tolerance, start, grid, solution)
+            found = _solve(level, start, aim, settings, last, note)
+            if not found.outcome.ok and any(record["bits"] < 64 for record in records[begun:]):
+                del records[begun:]  # float32 did not get there: again, all in float64
+                level.start_from(solution.level) if solution else level.shrink(0.0)
+                found = _solve(level, _start(level), aim, settings, last, note, exact=True)
+            solution = found
         except KeyboardInterrupt:
             solution = Solution(level, level.begin(), INTERRUPTED)
             break
@@ -175,16 +183,23 @@ def _deserved(tolerance: float, start: NewtonState, grid: Grid, coarse: Solution
 
 
 def _solve(
-    level: Level, state: NewtonState, tolerance: float, settings: NewtonKrylov, last: bool, note: Watch
+    level: Level,
+    state: NewtonState,
+    tolerance: float,
+    settings: NewtonKrylov,
+    last: bool,
+    note: Watch,
+    exact: bool = False,
 ) -> Solution:
     """Newton's method on one grid from the coefficients that the level holds, whose state is given."""
     for step in range(1, settings.steps + 1):
         if state.defect <= tolerance:
             return Solution(level, state, REACHED)
         eta = _forcing(settings, state.defect, tolerance)
-        solve = level.correct(eta, settings.krylov)
+        solve = level.correct(eta, settings.krylov, exact)
         before, (state, t) = state, _search(level, state, settings.halvings)
-        note({"points": level.grid.size, "step": step, "defect": state.defect, "krylov": solve.iterations, "length": t})
+        work = {"krylov": solve.iterations, "bits": solve.bits, "length": t}
+        note({"points": level.grid.size, "step": step, "defect": state.defect, **work})
         if t == 0:
             return Solution(level, state, REACHED if state.defect <= _rounding(level) else NEWTON_AT_ROUNDING)
         if not last and _aliased(state, before, solve):

@@ -81,8 +81,8 @@ class DeviceLevel:
         """Scale the potential."""
         self.coefficients = factor * self.coefficients
 
-    def correct(self, forcing: float, limit: int) -> Solve:
-        """Newton's direction, to a relative residual ``forcing``; the residual is lost."""
+    def correct(self, forcing: float, limit: int, exact: bool = False) -> Solve:
+        """Newton's direction, to a relative residual ``forcing``, in float64; the residual is lost."""
         iterates = _DeviceIterates(self)
         solve = conjugate_gradients(iterates, self.grid.size, forcing, limit)
         self._direction, self._r, self._A = iterates.x, None, None
