@@ -20,7 +20,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -137,29 +138,30 @@ def measured_speed(name: str) -> float:
     return process_time() - began
 
 
-def rough_run(n: int, kind: str, number: int) -> Run:
-    """One of the thirty pairs of `rough_pairs`, or of those of `image_pairs` by the method that `transport` takes."""
+def rough_pair(n: int, kind: str, number: int) -> dict[str, Any]:
+    """One of the thirty pairs of `rough_pairs`, or of those of `image_pairs`: two densities and whether they are in a box."""
     if kind == "image":
         from image_pairs import pairs
 
         _, grid, mu, nu = list(pairs(n))[number]
-        options: dict[str, Any] = {}
-    else:
-        from rough_pairs import KINDS
+        return {"mu": mu, "nu": nu, "box": isinstance(grid, pma.Box)}
+    from rough_pairs import KINDS
 
-        mu, nu = [pair for kind in KINDS.values() for _, pair in kind(n)][number]
-        grid, options = pma.Torus(mu.shape), {"method": pma.SemiDual()}
-    problem = pma.Problem.from_densities(grid, mu, nu)
-    return lambda: pma.transport(problem, gap=1e-3, progress=False, **options)
+    mu, nu = [pair for kind in KINDS.values() for _, pair in kind(n)][number]
+    return {"mu": mu, "nu": nu, "box": False}
 
 
 def measured_rough(name: str) -> float:
-    """Processor seconds of one of the thirty pairs, named by its grid and its number, after the same at 64² has compiled."""
-    n, kind, number = name.replace("²,", "").split()
-    rough_run(64, kind, int(number))()
-    run, began = rough_run(int(n), kind, int(number)), process_time()
-    found = run()
-    seconds = process_time() - began
+    """Processor seconds of a pair that is kept in a file, after the same at 64² has compiled."""
+    kind, *files = name.split("|")
+    options = {} if kind == "image" else {"method": pma.SemiDual()}
+    for file in files:
+        with np.load(file) as pair:
+            grid = (pma.Box if pair["box"] else pma.Torus)(pair["mu"].shape)
+            given = [np.array(pair[side]) for side in ("mu", "nu")]
+        began = process_time()
+        found = pma.transport(pma.Problem.from_densities(grid, *given), gap=1e-3, progress=False, **options)
+        seconds = process_time() - began
     return seconds if found.outcome.ok and found.gap <= 1e-3 else float("nan")
 
 
@@ -209,14 +211,22 @@ def memory(roots: Sequence[Path], options: argparse.Namespace) -> None:
 def speed(roots: Sequence[Path], options: argparse.Namespace) -> None:
     """Smooth transport."""
     names = [*list(SPEED)[: 1 if options.quick else None], *(LARGE if options.large else ())]
-    compare(roots, "speed", "Processor seconds, one thread", names, 1 if options.large else 3)
+    compare(
+        roots, "speed", "Processor seconds, one thread", dict(zip(names, names, strict=True)), 1 if options.large else 3
+    )
 
 
 def rough_pairs(roots: Sequence[Path], options: argparse.Namespace) -> None:
     """Certified transport between images."""
     sizes, kind = options.sizes[: 1 if options.quick else None], "image" if options.images else "pair"
-    names = [f"{n}², {kind} {number}" for n in sizes for number in options.pairs]
-    compare(roots, "rough", "Certified to 1e-3, processor seconds", names, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        names = {}
+        for n, number in product(sizes, options.pairs):
+            files = [f"{folder}/{size}-{number}.npz" for size in (64, n)]
+            for size, file in zip((64, n), files, strict=True):
+                np.savez(file, **rough_pair(size, kind, number))
+            names[f"{n}², {kind} {number}"] = "|".join((kind, *files))
+        compare(roots, "rough", "Certified to 1e-3, processor seconds", names, 1)
 
 
 def agreement(roots: Sequence[Path], options: argparse.Namespace) -> None:
@@ -237,11 +247,11 @@ def agreement(roots: Sequence[Path], options: argparse.Namespace) -> None:
     CONSOLE.print(table)
 
 
-def compare(roots: Sequence[Path], measure: str, title: str, names: Iterable[str], repeats: int) -> None:
-    """A row for each case, and the median of the ratios."""
+def compare(roots: Sequence[Path], measure: str, title: str, names: Mapping[str, str], repeats: int) -> None:
+    """A row for each case, by what its process is told, and the median of the ratios."""
     table, ratios = Table("case", "old", "new", "ratio", title=title, title_justify="left"), []
-    for name in names:
-        found = in_turns(roots, measure, name, repeats)
+    for name, told in names.items():
+        found = in_turns(roots, measure, told, repeats)
         ratios.append(found[-1] / found[0])
         old = f"{found[0]:.3g}" if len(roots) > 1 else ""
         table.add_row(name, old, f"{found[-1]:.3g}", f"{ratios[-1]:.2f}" if old else "")

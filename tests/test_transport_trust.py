@@ -183,6 +183,22 @@ def test_the_energy_of_an_unfinished_solve_is_bounded_from_above() -> None:
     assert loose < exact_energy <= bound < 1.2 * exact_energy
 
 
+def test_the_certificate_solves_where_that_helps_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steep tanh to a wave: W₂ has no lower bound without the solve.  Where Newton has moved nothing, none could give one."""
+    solves: list[float] = []
+    monkeypatch.setattr(certificates, "_energy", lambda *given: solves.append(_energy(*given)) or solves[-1])
+
+    def interval(contrast: float) -> Interval:
+        given = Problem(Torus((64,)), lambda x: np.tanh(30 * np.sin(TAU * x)), lambda x: contrast * np.cos(TAU * x))
+        return transport(given, method=NewtonKrylov(), progress=False).interval
+
+    assert 0 < interval(2).lower < 0.19**2 < interval(2).upper
+    assert solves
+    solves.clear()
+    assert interval(4).lower == 0 < interval(4).upper
+    assert not solves
+
+
 def test_what_counts_as_solved() -> None:
     """Neither thirty times the gap nor five times what the grid leaves open."""
     grid = Torus((32,))
