@@ -134,8 +134,8 @@ def slabs(grid: Torus, comm: Any = None) -> Torus:
     -----
     All ranks run the same script and call the same functions in the same order.  Callable densities are evaluated on a rank's
     own points: one that normalises itself, by ``x.max()`` say, is wrong there.  Once this was called an error that nobody catches
-    ends all ranks, and only the first shows progress.  Cost: an evaluation of the equation sends 4 transposes, each 8(1 + 2/n)(P − 1)/P
-    bytes a point; one inner step of Newton's method the same in float32, half of that.
+    ends all ranks, and only the first shows progress.  Cost: an evaluation of the equation sends 4 transposes, each of
+    8(1 + 2/n)(P − 1)/P bytes a point; one inner step of Newton's method the same in float32, half of that.
 
     Examples
     --------
