@@ -115,7 +115,7 @@ class Transform:
 
     @property
     def single(self) -> Transform:
-        """The same with what goes from process to process in float32: itself where nothing does."""
+        """A transform of this grid that sends float32 from process to process: itself where nothing is sent."""
         return self
 
     @property

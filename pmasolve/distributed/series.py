@@ -67,7 +67,7 @@ class SlabWaves:
 
     @cached_property
     def single(self) -> SlabWaves:
-        """The same in the same room, with exchanges in float32."""
+        """This basis, in the same room, with exchanges in float32."""
         twin = copy(self)
         twin._transpose = replace(self._transpose, sends=np.complex64)
         return twin

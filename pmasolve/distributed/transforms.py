@@ -33,7 +33,7 @@ class SlabTransform(Transform):
 
     @cached_property
     def single(self) -> SlabTransform:
-        """With transposes in float32."""
+        """A transform of this grid with transposes in float32."""
         return SlabTransform(self.grid, self.basis.single)
 
     @property
