@@ -202,7 +202,7 @@ class Elliptic:
         return self._solve(A, r, tolerance, limit, self.operators.transform)
 
     def solve_in_single(self, A: Array, r: Amplitudes, tolerance: float, limit: int) -> Solve:
-        """δ in ``solution`` as by `solve`, with exchanges between processes in float32: the residual is that of an operator 1e-7 off.
+        """δ in ``solution`` as by `solve`, with exchanges between processes in float32: the residual of an operator 1e-7 off.
 
         First r is scaled to about 1, by a power of 2, so that nothing leaves the range of float32.
         """
