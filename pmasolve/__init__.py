@@ -51,6 +51,7 @@ How do I sample a law that I have samples of, or the density of?
     as_sampler → Sampler        sample, map, inverse, log_density, evidence; load_sampler
     JKOSampler                  minimising movements of data to a normal law, in ConvexBlocks or networks (samples.neural)
     as_chain → ChainSampler     what it found; load_chain; guarantees: bounds (Guarantees) beside what was measured
+    mixed_guarantees            the same for data without a density (Diffused) and inverses with errors
 
 How far apart are they, and of which order?
     compare → Comparison        errors between two runs; cross_check: by a solver that shares nothing but the grid

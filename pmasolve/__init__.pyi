@@ -116,6 +116,8 @@ from .samples.jko.chain import load_chain as load_chain
 from .samples.jko.flow import JKOSampler as JKOSampler
 from .samples.jko.guarantees import Guarantees as Guarantees
 from .samples.jko.guarantees import guarantees as guarantees
+from .samples.jko.mixed import Diffused as Diffused
+from .samples.jko.mixed import mixed_guarantees as mixed_guarantees
 from .samples.samplers.choosing import FamilyChoice as FamilyChoice
 from .samples.samplers.choosing import choose_family as choose_family
 from .samples.samplers.estimators import Known as Known

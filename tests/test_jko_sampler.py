@@ -17,6 +17,7 @@ from pmasolve import (
     Cloud,
     ConstantSteps,
     ConvexBlocks,
+    Diffused,
     Guarantees,
     JKOSampler,
     Outcome,
@@ -26,6 +27,7 @@ from pmasolve import (
     evolve,
     guarantees,
     load_chain,
+    mixed_guarantees,
     resume,
 )
 from pmasolve.gaussian import Normal, jko
@@ -34,6 +36,7 @@ from pmasolve.samples.jko.cones import Cone, Programme, least_stretch
 from pmasolve.samples.jko.flow import CarriedPoints
 from pmasolve.samples.jko.gradients import estimated_gradient, exact_gradient, mean_square
 from pmasolve.samples.jko.guarantees import assigned, smoothed, way_back
+from pmasolve.samples.jko.mixed import mixed
 from pmasolve.samples.jko.networks import ODEBlock, Perceptron, ResidualBlock, numbers_in, width_of
 from pmasolve.samples.samplers.reference import Reference
 from pmasolve.samples.samplers.verdicts import against_normal, distance
@@ -232,6 +235,7 @@ def test_guarantees(run: pma.Trajectory) -> None:
     assert bounds.w2_squared(3, 2.0) == pytest.approx(2.0 / 1.125**3 + 0.64)
     assert bounds.kl == pytest.approx((20 + 2) * 0.04)
     assert bounds.variation == pytest.approx(np.sqrt(0.44))
+    assert bounds.kl_after(4, 2.0) == pytest.approx(2.0 / 1.125**3 + 0.64 + 0.08)
     assert bounds.enough(2.0) == np.ceil(32 * (np.log(2) + np.log(2.5)))
     assert bounds.right_hand(1.0) == pytest.approx(1.08)
     assert bounds.left_hand(1.0, 0.5) == pytest.approx(1.625)
@@ -240,12 +244,46 @@ def test_guarantees(run: pma.Trajectory) -> None:
     told = guarantees(run, two_modes(400, 54))
     assert np.all(told["w2_squared"] < told["w2_squared_bound"])
     assert np.all(told["kl"] < told["kl_bound"])
+    assert np.all(told["kl"] < told["kl_bound_after"])
     assert np.array_equal(told["error"], np.maximum.accumulate(told["error"]))
     assert assigned(np.array([[0.0], [1.0]]), np.array([[1.5], [0.5]])) == 0.25
     flow = JKOSampler(SampleProblem(two_modes(300, 1)), ConvexBlocks(0))
     unknown = evolve(flow, flow.times(1), throw=False)
     with pytest.raises(ValueError, match="density="):
         guarantees(unknown)
+
+
+def test_guarantees_without_a_density_and_with_errors_in_inverses() -> None:
+    """A shift of 3 by two blocks: all in closed form; the errors of inverses add up by the stretches that are met."""
+    atoms = np.array([[3.0], [3.0], [4.0]])
+    law = Diffused(atoms, 0.3)
+    s = np.sqrt(-np.expm1(-0.6))
+    x = np.linspace(0.0, 6.0, 7)[:, None]
+    parts = norm.pdf(x, np.exp(-0.3) * atoms.T, s)
+    assert law.density.f(x) == pytest.approx(-np.log(parts.mean(axis=1)))
+    slope = (parts * (x - np.exp(-0.3) * atoms.T)).sum(axis=1) / parts.sum(axis=1) / s**2
+    assert law.density.grad_f(x)[:, 0] == pytest.approx(slope)
+    assert law.w2_squared_bound == pytest.approx(34 / 3 * (1 - np.exp(-0.3)) ** 2 + s**2)
+    assert Diffused.within(atoms, 0.7).w2_squared_bound == pytest.approx(0.49)
+    assert Diffused.within(np.zeros((2, 3)), 0.1).time == pytest.approx(-0.5 * np.log1p(-0.01 / 3))
+    flow = JKOSampler(SampleProblem(law.sample(300, 3)), ConvexBlocks(0), ConstantSteps(0.5), density=law.density)
+    run = evolve(flow, flow.times(3)[-1:], throw=False, progress=False)
+    told = mixed_guarantees(run, law, inversion=0.01)
+    stretch = [float(block.jacobian(np.zeros((1, 1)))[0, 0, 0]) for block in as_chain(run).blocks]  # blocks are affine
+    distance = 0.01 * (1 + 1 / stretch[0] + 1 / (stretch[0] * stretch[1]))
+    assert told["way_back"] == pytest.approx(distance)
+    assert told["way_back_local"] == pytest.approx(distance)
+    levels, grid = (np.arange(6000) + 0.5) / 6000, np.linspace(-2, 9, 20_001)
+    quantiles = np.interp(levels, norm.cdf(grid[:, None], np.exp(-0.3) * atoms.T, s).mean(axis=1), grid)
+    assert told["w2_squared"] == pytest.approx(np.mean((quantiles - np.where(levels < 2 / 3, 3, 4)) ** 2), rel=0.02)
+    assert told["w2_squared"] < law.w2_squared_bound
+    start = np.mean((quantiles - norm.ppf(levels)) ** 2)
+    bound = Guarantees(0.5, 1.0, run.records["gradient"].max()).kl_after(3, start)
+    assert told["kl"] < told["kl_bound"] == pytest.approx(bound, rel=0.1)
+    by_kl = np.sqrt(law.w2_squared_bound) + distance + np.sqrt(told["kl"] / 2)
+    assert told["mixed"] < told["mixed_by_kl"] == pytest.approx(min(1.0, by_kl))
+    assert mixed(0.1, 0.02, 0.05, 2.0, 0.5) == pytest.approx(0.35)
+    assert mixed(0.1, 0.02, np.inf) == 1.0
 
 
 def test_resume_times_and_files(tmp_path) -> None:
@@ -564,6 +602,13 @@ def test_blocks_have_inverses_far_from_the_reference(scale: float, shift: float)
         (lambda: Guarantees(0.5, error=0.1).enough(-1.0), "start=-1.0: give W₂"),
         (lambda: Guarantees(0.5, error=0.1).enough(float("nan")), "start=nan: give W₂"),
         (lambda: Guarantees(0.5, error=0.1).enough(float("inf")), "start=inf: give W₂"),
+        (lambda: Guarantees(0.5).kl_after(0, 1.0), "n=0"),
+        (lambda: Diffused([[1.0, 2.0]], 0.0), "time=0.0: give how long"),
+        (lambda: Diffused([[1.0, np.nan]], 0.1), "NaN"),
+        (lambda: Diffused.within([1.0, -1.0], 1.5), r"distance=1.5: give one above 0 and below .* = 1.41421"),
+        (lambda: mixed(-0.1, 0.0, 0.0), "smoothing=-0.1: give"),
+        (lambda: mixed(0.1, 0.0, float("nan")), "way_back=nan: give"),
+        (lambda: mixed_guarantees(SHORT), "density="),
         (lambda: way_back(np.array([0.1]), np.array([1.0, 2.0])), "one number ≥ 0 of each"),
         (lambda: way_back(np.array([0.1, np.nan]), np.array([1.0, 2.0])), "one number ≥ 0 of each"),
         (lambda: way_back(np.array([0.1, 0.1]), np.array([-1.0, 2.0])), "one number ≥ 0 of each"),

@@ -12,7 +12,8 @@ import numpy as np
 
 from ...flows.trajectories import Trajectory, followed
 from ...machine.arrays import Array, integer, number, positive, real, shown
-from .chain import as_chain
+from .chain import ChainSampler, as_chain
+from .flow import JKOSampler
 from .gradients import assignment, mean_square
 
 PAIRS = 1500  # points on either side of an assignment
@@ -51,7 +52,7 @@ class Guarantees:
         positive(self.gamma, "gamma", "the step", "0.5")
         if not 0 < number(self.convexity, "convexity") <= 1:
             raise ValueError(f"convexity={self.convexity}: the bounds are for λ in (0, 1]; of a larger one give 1")
-        _at_least(self.error, "error", "the norm of the gradients, ≥ 0")
+        at_least(self.error, "error", "the norm of the gradients, ≥ 0")
 
     def right_hand(self, before: float) -> float:
         """Of (1 + γλ/2)W₂²(p_{n+1}, π) + 2γ(G(p_{n+1}) − G(π)) ≤ W₂²(p_n, π) + (2γ/λ)ε², for every π; ``before`` = W₂²(p_n, π)."""
@@ -64,12 +65,12 @@ class Guarantees:
     def w2_squared(self, n: int, start: float) -> float:
         """Theorem 4.3: W₂²(p_n, q) ≤ (1 + γλ/2)^{−n}W₂²(p_0, q) + 4ε²/λ²; ``start`` = W₂²(p_0, q)."""
         n = integer(n, "n", 0)
-        _at_least(start, "start", "W₂² from the data to the reference, ≥ 0")
+        at_least(start, "start", "W₂² from the data to the reference, ≥ 0")
         return (1 + self.gamma * self.convexity / 2) ** -n * start + 4 * self.error**2 / self.convexity**2
 
     def enough(self, start: float) -> int:
         """Steps n ≥ (8/γλ)(log W₂(p_0, q) + log(λ/ε)) after which W₂² ≤ 5ε²/λ², `kl` and `variation` hold; ``start`` = W₂."""
-        _at_least(start, "start", "W₂ from the data to the reference, ≥ 0")
+        at_least(start, "start", "W₂ from the data to the reference, ≥ 0")
         if self.error == 0:
             raise ValueError(
                 "error=0: no finite number of steps is enough; w2_squared(n, start) tells how near n of them come"
@@ -78,6 +79,14 @@ class Guarantees:
             return 0
         logs = np.log(start) + np.log(self.convexity / self.error)
         return max(0, int(np.ceil(8 / (self.gamma * self.convexity) * logs)))
+
+    def kl_after(self, n: int, start: float) -> float:
+        """KL(p|q_0) = KL(p_n|q) ≤ ((1 + γλ/2)^{−(n−1)}W₂²(p_0, q) + 4ε²/λ²)/2γ + ε²/λ for n ≥ 1 steps; ``start`` = W₂²(p_0, q).
+
+        The inequality of `left_hand` and `right_hand` for π = q, and theorem 4.3: as corollary 5.2 is proved, for every n.
+        """
+        before = self.w2_squared(integer(n, "n") - 1, start)
+        return before / (2 * self.gamma) + self.error**2 / self.convexity
 
     @property
     def kl(self) -> float:
@@ -147,8 +156,8 @@ def smoothed(second_moment: float, dim: int, time: float) -> float:
     >>> round(smoothed(2.0, 2, 0.01), 4)
     0.0398
     """
-    _at_least(second_moment, "second_moment", "E|X|² ≥ 0")
-    _at_least(time, "time", "how long is diffused, ≥ 0")
+    at_least(second_moment, "second_moment", "E|X|² ≥ 0")
+    at_least(time, "time", "how long is diffused, ≥ 0")
     return float(np.expm1(-time) ** 2 * second_moment - np.expm1(-2 * time) * integer(dim, "dim"))
 
 
@@ -167,7 +176,8 @@ def guarantees(run: Trajectory, fresh: Array | None = None, seed: int = 0) -> di
     Returns
     -------
     Columns by name, one entry a block: ``error`` ε; ``w2_squared``, ``w2_squared_bound`` (theorem 4.3), ``w2_floor``; ``kl`` and
-    ``kl_bound`` (corollary 5.2, which holds after ``enough`` blocks); ``variation_bound``.
+    ``kl_bound`` (corollary 5.2, which holds after ``enough`` blocks); ``variation_bound``; ``kl_bound_after`` (for every number of
+    blocks).
 
     Raises
     ------
@@ -184,17 +194,8 @@ def guarantees(run: Trajectory, fresh: Array | None = None, seed: int = 0) -> di
     >>> bool((told["w2_squared"] < told["w2_squared_bound"] + told["w2_floor"]).all())
     True
     """
-    chain, flow, records = as_chain(followed(run, "run")), run.flow, run.records
-    count = len(chain.blocks)
-    if flow.density is None or not count:
-        raise ValueError("run: give one of JKOSampler(…, density=Posterior(f, grad_f, d)) that has at least one block")
-    gamma = records["gamma"][:count]
-    if np.ptp(gamma) > 0:
-        raise ValueError(
-            f"run: its steps go from {gamma.min():g} to {gamma.max():g}, and the bounds are for equal ones"
-        )
-    V = np.linalg.inv(flow.problem.reference.factor @ flow.problem.reference.factor.T)
-    convexity = min(1.0, float(np.linalg.eigvalsh(V)[0]))
+    chain, flow, bounds = bounded(run)
+    count, records = len(bounds), run.records
     x = flow.problem.data if fresh is None else real(fresh, "fresh")
     if x.ndim != 2 or x.shape[1] != chain.dim or not len(x) or not np.isfinite(x).all():
         raise ValueError(f"fresh of shape {x.shape}: give finite points, (n, {chain.dim})")
@@ -204,21 +205,43 @@ def guarantees(run: Trajectory, fresh: Array | None = None, seed: int = 0) -> di
     for block in chain.blocks:
         x = block.image(x)
         squares.append(assigned(x, y))
-    errors = np.maximum.accumulate(records["gradient"][:count])
-    bounds = [Guarantees(float(gamma[0]), convexity, float(error)) for error in errors]
     return {
-        "error": errors,
+        "error": np.array([b.error for b in bounds]),
         "w2_squared": np.array(squares[1:]),
         "w2_squared_bound": np.array([b.w2_squared(n + 1, squares[0]) for n, b in enumerate(bounds)]),
         "w2_floor": np.full(count, assigned(other, y)),
         "kl": records["held_kl"][:count],
         "kl_bound": np.array([b.kl for b in bounds]),
+        "kl_bound_after": np.array([b.kl_after(n + 1, squares[0]) for n, b in enumerate(bounds)]),
         "enough": np.array([float(b.enough(np.sqrt(squares[0]))) for b in bounds]),
         "variation_bound": np.array([b.variation for b in bounds]),
     }
 
 
-def _at_least(value: float, name: str, what: str) -> None:
+def bounded(run: Trajectory) -> tuple[ChainSampler, JKOSampler, list[Guarantees]]:
+    """The chain of a run, its flow, and the bounds with the largest ε up to each block.
+
+    Raises
+    ------
+    ValueError : a run of another flow, without a density, without blocks, or with steps that differ.
+    """
+    chain, flow = as_chain(followed(run, "run")), run.flow
+    count = len(chain.blocks)
+    if flow.density is None or not count:
+        raise ValueError("run: give one of JKOSampler(…, density=Posterior(f, grad_f, d)) that has at least one block")
+    gamma = run.records["gamma"][:count]
+    if np.ptp(gamma) > 0:
+        raise ValueError(
+            f"run: its steps go from {gamma.min():g} to {gamma.max():g}, and the bounds are for equal ones"
+        )
+    V = np.linalg.inv(flow.problem.reference.factor @ flow.problem.reference.factor.T)
+    convexity = min(1.0, float(np.linalg.eigvalsh(V)[0]))
+    errors = np.maximum.accumulate(run.records["gradient"][:count])
+    return chain, flow, [Guarantees(float(gamma[0]), convexity, float(error)) for error in errors]
+
+
+def at_least(value: float, name: str, what: str) -> None:
+    """Refuse a number that is negative or not finite."""
     if not 0 <= number(value, name) < np.inf:
         raise ValueError(f"{name}={value}: give {what}")
 
