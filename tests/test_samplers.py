@@ -473,7 +473,7 @@ def test_verdicts() -> None:
 def test_anchors_are_chosen_by_points_that_are_not_fitted() -> None:
     """One for a normal law, more for four clusters; the tails of a law from few points are no cliff."""
     rng = np.random.default_rng(33)
-    choice = pma.choose_family(SampleProblem(rng.standard_normal((150, 2))), (1, 2, 8))
+    choice = pma.choose_family(SampleProblem(rng.standard_normal((150, 2))), (1, 2, 7))
     assert choice.family.anchors == 1
     assert max(map(len, choice.summary().splitlines())) <= 80
     assert np.all(choice.held_out < 6), "one point of forty had −5·10⁵ nats: Q had shrunk to nothing"
@@ -482,6 +482,13 @@ def test_anchors_are_chosen_by_points_that_are_not_fitted() -> None:
     choice = pma.choose_family(SampleProblem(x), (1, 4))
     assert (choice.family.anchors, choice.outcome.name) == (4, "at end of ladder")
     assert choice.worse[0] > 3 * choice.error[0] > 0
+    angle = rng.integers(0, 8, 1000) * np.pi / 4
+    ring = 2 * np.c_[np.cos(angle), np.sin(angle)] + 0.2 * rng.standard_normal((1000, 2))
+    choice = pma.choose_family(SampleProblem(ring), (2, 16))
+    assert (choice.anchors.tolist(), choice.sums.tolist()) == ([2, 16, 16], [1, 1, 2])
+    assert choice.family == LogSumExp(16, sums=2)
+    assert repr(choice) == "<FamilyChoice: 16 anchors in 2 sums of [2, 16], at end of ladder>"
+    assert choice.worse[1] > choice.worse[2] == 0
     with pytest.raises(ValueError, match="increasing"):
         pma.choose_family(SampleProblem(x), (4, 1))
     few = affordable(SampleProblem(x[:60]), 0)

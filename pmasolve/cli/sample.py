@@ -10,9 +10,8 @@ import typer
 
 from ..flows.loop import evolve
 from ..machine.archives import atomic_write
-from ..machine.speaking import count
 from ..problems.grids import Cloud
-from ..samples.samplers.choosing import affordable
+from ..samples.samplers.choosing import affordable, anchors_in_words
 from ..samples.samplers.implicit import ImplicitSampler
 from ..samples.samplers.log_sums import LogSumExp
 from ..samples.samplers.problems import SampleProblem
@@ -58,7 +57,7 @@ def sample_command(
             written.append(found.save(keep))
         if figure is not None:
             written += save_figure(found.plot(), figure)
-        record = _record(problem, found, family.anchors, written)
+        record = _record(problem, found, family, written)
         say(_words(found, record), record, as_json)
         if not found.outcome.ok:
             undone(found.outcome)
@@ -67,12 +66,13 @@ def sample_command(
 def _words(found: Sampler, record: dict[str, object]) -> str:
     lines = [
         found.summary(),
-        f"  likelihood  {record['log_likelihood']:.4f} nats a point, all points; {count(record['anchors'], 'anchor')}",
+        f"  likelihood  {record['log_likelihood']:.4f} nats a point, all points; "
+        f"{anchors_in_words(record['anchors'], record['sums'])}",
     ]
     return "\n".join([*lines, *(str(path) for path in record["written"])])
 
 
-def _record(problem: SampleProblem, found: Sampler, anchors: int, written: list[Path]) -> dict[str, object]:
+def _record(problem: SampleProblem, found: Sampler, family: LogSumExp, written: list[Path]) -> dict[str, object]:
     many = found.sample(FRESH, 0)  # as in the summary: of the law, whatever count
     return {
         "outcome": found.outcome.name,
@@ -80,7 +80,8 @@ def _record(problem: SampleProblem, found: Sampler, anchors: int, written: list[
         "samples": len(problem.data),
         "dim": problem.dim,
         "parameters": found.standard.params.size,
-        "anchors": anchors,
+        "anchors": family.anchors,
+        "sums": len(family.shares),
         "log_likelihood": found.log_likelihood(Cloud(problem.data)),
         "mean": many.mean(axis=0),
         "deviations": many.std(axis=0),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -214,9 +214,19 @@ def choose_eps(
         next(
             (o for o in (fit.work.outcome, walk.outcome, _shared(problem)) if not o.ok), _ended(rung, len(walk.ladder))
         ),
-        lambda z: units.back(fitted(z)),
-        lambda: scale * exact(),
+        partial(_in_units, units, fitted),
+        partial(_scaled, scale, exact),
     )
+
+
+def _in_units(units: Units, fitted: Map, z: Array) -> Array:
+    """Where the map of the scaled problem takes z, in the units of y; no closure, which could not be pickled."""
+    return units.back(fitted(z))
+
+
+def _scaled(scale: float, risk: Callable[[], float]) -> float:
+    """A risk of the scaled problem in squared units of y."""
+    return scale * risk()
 
 
 def _candidates(t: float | None, gauges: Sequence[Candidate]) -> tuple[Candidate, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -129,7 +130,7 @@ class AtFixedPoint:
     def map(self, gauge: Candidate, eps: float) -> Map:
         """The map of a gauge, for points (n, dim)."""
         plain, added = self._potential(PLAIN.name, eps), self._added(gauge, eps)
-        return lambda z: plain.map(Cloud(z)) + added(z)
+        return partial(_with, plain, added)
 
     def image(self, gauge: Candidate, eps: float, z: Array, known: dict[str, Array]) -> Array:
         """Where it takes z: from the plain image, which is added to what is known."""
@@ -156,11 +157,11 @@ class AtFixedPoint:
     def _added(self, gauge: Candidate, eps: float) -> Map:
         """What a gauge adds to the plain map."""
         if isinstance(gauge, Gauge) and not gauge.needs_own:
-            return lambda z: np.zeros(z.shape)
+            return _nothing
         own, affine = self._potential(gauge.name, eps), self.affine
         if isinstance(gauge, Affine):
-            return lambda z: affine(z) - own.map(Cloud(z))
-        return lambda z: -own.gradient(Cloud(z))
+            return partial(_beyond, affine, own)
+        return partial(_less_own, own)
 
     def _potential(self, name: str, eps: float) -> Potential:
         """The potential towards y, towards x itself, or towards the affine image of x, at ε; only the latest is held."""
@@ -205,7 +206,7 @@ class AtTime:
         self.work.note(run.outcome, 2 * round(self.t / eps), self.problem.domain.size, self.problem.codomain.size)
         phi = as_function(run)
         move = phi if own is None else Debiased(phi, own.function, gauge.own_returned)
-        return lambda z: move.map(Cloud(z))
+        return partial(_moved, move)
 
     def image(self, gauge: Candidate, eps: float, z: Array, known: dict[str, Array]) -> Array:
         """Where it takes z; images by other gauges tell nothing."""
@@ -227,3 +228,31 @@ class AtTime:
         self.carried.keep(eps, found.u)
         self.work.note(found.outcome, found.half_steps, found.u.size, found.u.size)
         return found
+
+
+# Parts of maps, with names, as closures cannot be pickled.
+
+
+def _moved(move: Potential | Debiased, z: Array) -> Array:
+    """Where a potential takes z."""
+    return move.map(Cloud(z))
+
+
+def _with(plain: Potential, added: Map, z: Array) -> Array:
+    """Where a potential takes z, with what a gauge adds."""
+    return plain.map(Cloud(z)) + added(z)
+
+
+def _nothing(z: Array) -> Array:
+    """What the plain gauge adds."""
+    return np.zeros(z.shape)
+
+
+def _beyond(affine: AffineMap, own: Potential, z: Array) -> Array:
+    """What the affine gauge adds: an affine map less its own entropic one."""
+    return affine(z) - own.map(Cloud(z))
+
+
+def _less_own(own: Potential, z: Array) -> Array:
+    """What the self gauge adds."""
+    return -own.gradient(Cloud(z))

@@ -1,8 +1,8 @@
-"""How many anchors samples bear: by the likelihood of points that are not fitted."""
+"""How many anchors samples bear, and in how many sums: by the likelihood of points that are not fitted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,16 +24,18 @@ RULE_OF_THUMB, POINTS_PER_PARAMETER = 100, 4  # below so many points the number 
 FOLDS, ONE_FOLD_POINTS = 5, 1000  # folds; points from which one of them is enough
 MAP_STEPS = 60
 WORSE_RUNGS = 2  # rungs in a row that are clearly worse end the ladder
+TRY_TWO_SUMS = 16  # anchors from which they are also tried in two sums, until `LogSumExp` takes two anyway
 
 
 @dataclass(frozen=True, eq=False)
 class FamilyChoice:
-    """The number of anchors that was chosen, and what the choice rests on.
+    """The number of anchors and of sums that was chosen, and what the choice rests on.
 
     Attributes
     ----------
-    family : `LogSumExp` with the chosen number.
-    anchors : (m,) the rungs that were fitted.
+    family : `LogSumExp` with the chosen numbers.
+    anchors : (m,) of what was fitted, increasing; a rung that was tried in one sum and in two is there twice.
+    sums : (m,) among how many sums.
     held_out : (m,) minus the mean log-likelihood of points that were not fitted (nats).
     worse : (m,) by how much that is above the least.
     error : (m,) standard error of ``worse``, whose terms are of the same points.
@@ -49,30 +51,41 @@ class FamilyChoice:
 
     family: LogSumExp
     anchors: Array
+    sums: Array
     held_out: Array
     worse: Array
     error: Array = field(repr=False)
     outcome: Outcome
 
     def __repr__(self) -> str:
-        return f"<FamilyChoice: {count(self.family.anchors, 'anchor')} of {self.anchors.tolist()}, {self.outcome.name}>"
+        rungs = sorted(set(self.anchors.tolist()))
+        return f"<FamilyChoice: {anchors_in_words(self.family.anchors, len(self.family.shares))} of {rungs}, {self.outcome.name}>"
 
     def summary(self) -> str:
         """The ladder on a page of at most 80 columns."""
-        rows = zip(self.anchors, self.held_out, self.worse, self.error, strict=True)
-        rungs = {count(int(m), "anchor"): f"{nll:.4f}, {w:.4f} ± {e:.4f} above the least" for m, nll, w, e in rows}
+        rows = zip(self.anchors, self.sums, self.held_out, self.worse, self.error, strict=True)
+        rungs = {
+            anchors_in_words(int(m), int(k)): f"{nll:.4f}, {w:.4f} ± {e:.4f} above the least"
+            for m, k, nll, w, e in rows
+        }
         return sheet(repr(self), {"outcome": self.outcome, **rungs})
+
+
+def anchors_in_words(anchors: int, sums: int) -> str:
+    """Such as "16 anchors in 2 sums"."""
+    return count(anchors, "anchor") + (f" in {sums} sums" if sums > 1 else "")
 
 
 def choose_family(
     problem: SampleProblem, anchors: Sequence[int] = ANCHOR_LADDER, *, seed: int = 0, progress: bool | None = None
 ) -> FamilyChoice:
-    """The number of anchors for samples by the likelihood of points that are not fitted.
+    """The number of anchors for samples, in one sum or two, by the likelihood of points that are not fitted.
 
     Each rung of the ladder is fitted by `ImplicitSampler` to four fifths of the points and judged by the others: five times in turn
     below 1000 points, once from there on.  The fewest anchors that are not worse than the best by more than one standard error
-    of the difference are chosen.  The ladder ends after two rungs that are worse by three of them, and where a map has more
-    parameters than points.
+    of the difference are chosen.  From 16 anchors on they are tried in one sum and, unless that is clearly worse, in two, of which
+    the better counts; from 48 on in two alone, as `LogSumExp` has them.  Clearly is by three standard errors: two rungs in a row
+    that are so end the ladder, and so does a map with more parameters than points.
 
     Parameters
     ----------
@@ -93,7 +106,7 @@ def choose_family(
     -----
     ε of the potential is one of the parameters that are fitted: it needs no choice.  `choose_eps` is for the entropic map between
     two samples, which has no likelihood.
-    Cost: that of the fits, some twice that of the largest; five times that below 1000 points.
+    Cost: that of the fits, some three times that of the largest; five times that below 1000 points.
 
     Examples
     --------
@@ -109,14 +122,23 @@ def choose_family(
     allowed = [
         count for count in rungs if parameter_count(count, problem.dim, problem.dim <= FULL_DIMENSIONS) <= points
     ] or rungs[:1]
-    terms: list[Array] = []
+    found: dict[LogSumExp, Array] = {}
     with progress_bar("anchors", len(allowed), progress, "rungs") as show:
-        for count in allowed:
-            terms.append(_held_out(problem, LogSumExp(count), folds, seed))
-            show(len(terms), {"held_out": float(np.mean(terms[-1]))})
-            if len(terms) > WORSE_RUNGS and all(_clearly_worse(terms, i) for i in range(-WORSE_RUNGS, 0)):
+        for k, rung in enumerate(allowed):
+            for family in _tried(rung):
+                if family.sums is None or not _clearly_worse(found, LogSumExp(rung)):
+                    found[family] = _held_out(problem, family, folds, seed)
+            show(k + 1, {"held_out": float(min(map(np.mean, found.values())))})
+            latest = allowed[max(0, k + 1 - WORSE_RUNGS) : k + 1]
+            if k >= WORSE_RUNGS and all(_clearly_worse(found, f) for f in found if f.anchors in latest):
                 break
-    return _chosen_family(np.array(allowed[: len(terms)]), np.array(terms), len(allowed) == len(rungs))
+    return _chosen_family(found, len(allowed) == len(rungs) and allowed[-1] in {f.anchors for f in found})
+
+
+def _tried(anchors: int) -> list[LogSumExp]:
+    """As by default, and in two sums."""
+    family = LogSumExp(anchors)
+    return [family, LogSumExp(anchors, sums=2)] if len(family.shares) == 1 and anchors >= TRY_TWO_SUMS else [family]
 
 
 def affordable(problem: SampleProblem, seed: int, progress: bool | None = None) -> LogSumExp:
@@ -173,19 +195,22 @@ def _held_out(problem: SampleProblem, family: LogSumExp, folds: Sequence[tuple[A
     return np.concatenate(found)
 
 
-def _clearly_worse(terms: Sequence[Array], i: int) -> bool:
+def _clearly_worse(found: Mapping[LogSumExp, Array], family: LogSumExp) -> bool:
     """Than the best, by three standard errors."""
-    best = min(terms, key=lambda rung: float(np.mean(rung)))
-    worse = terms[i] - best
+    best = min(found.values(), key=lambda terms: float(np.mean(terms)))
+    worse = found[family] - best
     return bool(np.mean(worse) > 3 * np.std(worse) / np.sqrt(worse.size))
 
 
-def _chosen_family(anchors: Array, terms: Array, whole: bool) -> FamilyChoice:
-    """By the rule of one standard error."""
-    means = terms.mean(axis=1)
+def _chosen_family(found: Mapping[LogSumExp, Array], whole: bool) -> FamilyChoice:
+    """By the rule of one standard error, and of equally many anchors the better."""
+    families, terms = list(found), np.array(list(found.values()))
+    anchors, means = np.array([family.anchors for family in families]), terms.mean(axis=1)
     differences = terms - terms[int(np.argmin(means))]
     worse, error = differences.mean(axis=1), differences.std(axis=1) / np.sqrt(terms.shape[1])
-    k = int(np.flatnonzero(worse <= error)[0])
-    last = whole and len(anchors) > 1 and k == len(anchors) - 1
+    fewest = anchors[np.flatnonzero(worse <= error)[0]]
+    k = int(np.argmin(np.where(anchors == fewest, means, np.inf)))
+    last = whole and anchors[0] < fewest == anchors[-1]
     outcome = Outcome(END_OF_LADDER, True, "more anchors may be better: give a longer ladder") if last else REACHED
-    return FamilyChoice(LogSumExp(int(anchors[k])), anchors, means, worse, error, outcome)
+    sums = np.array([len(family.shares) for family in families])
+    return FamilyChoice(families[k], anchors, sums, means, worse, error, outcome)
