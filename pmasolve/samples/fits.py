@@ -157,11 +157,11 @@ class AtFixedPoint:
     def _added(self, gauge: Candidate, eps: float) -> Map:
         """What a gauge adds to the plain map."""
         if isinstance(gauge, Gauge) and not gauge.needs_own:
-            return _nothing
+            return _plain_gauge
         own, affine = self._potential(gauge.name, eps), self.affine
         if isinstance(gauge, Affine):
-            return partial(_beyond, affine, own)
-        return partial(_less_own, own)
+            return partial(_affine_gauge, affine, own)
+        return partial(_self_gauge, own)
 
     def _potential(self, name: str, eps: float) -> Potential:
         """The potential towards y, towards x itself, or towards the affine image of x, at ε; only the latest is held."""
@@ -243,16 +243,16 @@ def _with(plain: Potential, added: Map, z: Array) -> Array:
     return plain.map(Cloud(z)) + added(z)
 
 
-def _nothing(z: Array) -> Array:
+def _plain_gauge(z: Array) -> Array:
     """What the plain gauge adds."""
     return np.zeros(z.shape)
 
 
-def _beyond(affine: AffineMap, own: Potential, z: Array) -> Array:
+def _affine_gauge(affine: AffineMap, own: Potential, z: Array) -> Array:
     """What the affine gauge adds: an affine map less its own entropic one."""
     return affine(z) - own.map(Cloud(z))
 
 
-def _less_own(own: Potential, z: Array) -> Array:
+def _self_gauge(own: Potential, z: Array) -> Array:
     """What the self gauge adds."""
     return -own.gradient(Cloud(z))

@@ -22,7 +22,7 @@ from .chain import ChainSampler
 from .gradients import mean_square
 from .guarantees import assigned, at_least, bounded, smoothed, way_back
 
-PAIRS = 512  # points on either side of an assignment
+FEW_PAIRS = 512  # points on either side of an assignment
 DIRECTIONS, SHIFTS, NODES = 16, 33, 2048  # test functions, and points of the reference for their means
 
 
@@ -186,9 +186,9 @@ def mixed_guarantees(
     if diffused is not None and diffused.dim != chain.dim:
         raise ValueError(f"diffused in {diffused.dim} dimensions, the run in {chain.dim}: give the law of its data")
     law = flow.problem.data if diffused is None else diffused.data
-    rng, fitted = np.random.default_rng(seed), flow.problem.data[:PAIRS]
+    rng, fitted = np.random.default_rng(seed), flow.problem.data[:FEW_PAIRS]
     start = assigned(fitted, flow.problem.reference.sample(len(fitted), rng))
-    smoothing = (0.0, 0.0) if diffused is None else (_beside(diffused, rng), diffused.w2_squared_bound)
+    smoothing = (0.0, 0.0) if diffused is None else (_to_diffused(diffused, rng), diffused.w2_squared_bound)
     samples, moved, *back = _returned(chain, flow.problem.reference.sobol(NODES, seed).points, inversion, rng)
     kl, bound = max(0.0, float(run.records["held_kl"][len(bounds) - 1])), bounds[-1].kl_after(len(bounds), start)
     return {
@@ -199,15 +199,15 @@ def mixed_guarantees(
         "way_back": moved,
         "way_back_bound": back[0],
         "way_back_local": back[1],
-        "mixed": _farthest(law, samples, rng),
+        "mixed": _farthest_means(law, samples, rng),
         "mixed_bound": mixed(float(np.sqrt(smoothing[1])), bound, back[0]),
         "mixed_by_kl": mixed(float(np.sqrt(smoothing[1])), kl, back[1]),
     }
 
 
-def _beside(law: Diffused, rng: np.random.Generator) -> float:
+def _to_diffused(law: Diffused, rng: np.random.Generator) -> float:
     """W₂² between points of P and as many of ρ_δ, even ones."""
-    x, z = Points(law.data).draw(PAIRS, rng), Reference.of(None, law.dim).sobol(PAIRS, 0).points
+    x, z = Points(law.data).draw(FEW_PAIRS, rng), Reference.of(None, law.dim).sobol(FEW_PAIRS, 0).points
     return assigned(x, np.exp(-law.time) * x + np.sqrt(-np.expm1(-2 * law.time)) * z)
 
 
@@ -228,16 +228,16 @@ def _returned(
         certified.append(1 / block.stretch if block.stretch > 0 else np.inf)
         met.append(1 / least)
         sizes.append(error + residual / least)
-    bounds = (_bound(sizes[::-1], constants[::-1]) for constants in (certified, met))
+    bounds = (_way_bound(sizes[::-1], constants[::-1]) for constants in (certified, met))
     return moved, float(np.sqrt(mean_square(moved - exact))), *bounds
 
 
-def _bound(sizes: list[float], constants: list[float]) -> float:
+def _way_bound(sizes: list[float], constants: list[float]) -> float:
     """Of the way back; infinite where no stretch is known."""
     return way_back(np.array(sizes), np.array(constants)) if np.isfinite(constants).all() else np.inf
 
 
-def _farthest(law: Array, samples: Array, rng: np.random.Generator) -> float:
+def _farthest_means(law: Array, samples: Array, rng: np.random.Generator) -> float:
     """The largest difference of means of clip(u·x − c, −½, ½), which is 1-Lipschitz and oscillates by 1."""
     u = rng.standard_normal((DIRECTIONS, law.shape[1])) if law.shape[1] > 1 else np.ones((1, 1))
     far = 0.0
