@@ -229,3 +229,23 @@ def test_grids_are_near_to_each_other_where_data_are_smooth_and_halved_where_the
                 assert certificates._finer(grid) not in cascade
                 grid = kind(tuple((m + 1) // 2 for m in grid.shape))
             assert certificates._finer(grid) not in cascade
+
+
+def sharp(floor: float, target: float) -> Problem:
+    """From a narrow bump to a uniform density, or to another bump that is cut off."""
+    grid = Torus((128, 128))
+    x, y = grid.points
+    mu = floor + np.exp(-((x - 0.5) ** 2 + (y - 0.5) ** 2) / (2 * 0.02**2))
+    return Problem.from_densities(grid, mu, 1e-3 + target * (np.hypot(x - 0.3, y - 0.4) < 0.2) + (target == 0))
+
+
+def test_finer_grids_are_spared_where_coarse_ones_stall_alike_and_only_there() -> None:
+    stalled = newton(sharp(0.003, 1.0), Fourier(), 1e-10, QUICK)
+    assert {record["points"] for record in stalled.records} == {32**2, 64**2}
+    assert stalled.outcome.name == "stalled"
+    assert stalled.level.grid.shape == (128, 128)  # with residual norms of the problem's own grid
+    assert stalled.state.defect > 0.1
+    found = newton(sharp(0.003, 0.0), Fourier(), 1e-3, QUICK)  # which stalls on 32² and 64² too
+    defects = {record["points"]: record["defect"] for record in found.records}
+    assert defects[64**2] > 1
+    assert found.outcome.name == "reached"

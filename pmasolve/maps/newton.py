@@ -27,6 +27,8 @@ NEWTON_AT_ROUNDING = STALLED.advising(
 STEPS_SPENT = STEP_LIMIT.advising("Newton's steps are spent; raise steps=, or start from a nearby solution")
 
 SLOW = 1e-3  # of a grid's defect at the start, on the next one: more where the data are not smooth, and grids may be further apart
+NOT_BEGUN = 0.1  # a defect, of mass 1: Newton's method has not begun to converge
+NO_NEARER = 0.8  # of the coarser grid's defect (measured where finer grids do converge after two that do not: a third)
 BUSY = 5000  # points of a grid on which a step takes longer than the calls of which it is made
 
 Watch = Callable[[Mapping[str, float]], None]
@@ -103,9 +105,9 @@ def newton(
 ) -> Solution:
     """u with ∫|r − r̄| dx ≤ tolerance, r = μ − ν(x+∇u) det(I+D²u), by a cascade of grids from ``settings.coarsest`` points up.
 
-    A coarse grid is solved no better than its own truncation error deserves.  ``levels`` makes the equation on one grid.  Processes
-    exchange float32 inside the linear solves.  Of that nothing is left once r is small; where it does not become so, all steps of
-    a grid are done again in float64.
+    A coarse grid is solved no better than its own truncation error deserves; finer ones are spared where two in turn have stalled
+    far off.  ``levels`` makes the equation on one grid.  Processes exchange float32 inside the linear solves.  Of that nothing is
+    left once r is small; where it does not become so, all steps of a grid are done again in float64.
     """
     records: list[Mapping[str, float]] = []
 
@@ -130,9 +132,11 @@ def newton(
                 del records[begun:]  # float32 did not get there: again, all in float64
                 level.start_from(solution.level) if solution else level.shrink(0.0)
                 found = _solve(level, _start(level), aim, settings, last, note, exact=True)
-            solution = found
+            coarse, solution = solution, found
         except KeyboardInterrupt:
             solution = Solution(level, level.begin(), INTERRUPTED)
+            break
+        if _no_nearer(coarse, solution):
             break
         if records and records[-1]["points"] != grid.size:  # nothing was left to do: the coarser grid resolves it all
             grids = grids[-1:]
@@ -142,6 +146,12 @@ def newton(
     assert solution is not None
     solution = replace(solution, level=solution.level.here, records=tuple(records))
     return _on(problem, space, solution)
+
+
+def _no_nearer(coarse: Solution | None, fine: Solution) -> bool:
+    """Whether two grids in turn have stalled far from a solution, the finer no nearer: rough densities, on all grids alike."""
+    stalled = coarse is not None and coarse.outcome == fine.outcome == NEWTON_AT_ROUNDING
+    return stalled and fine.state.defect > max(NOT_BEGUN, NO_NEARER * coarse.state.defect)
 
 
 def _on(problem: Problem, space: Space, solution: Solution) -> Solution:
