@@ -3,10 +3,11 @@
     python benchmarks/native_peers.py [--quick] [--only exact bfm] [--sizes 32 64] [--every 3 | --pairs 0] [--repeats 3] [--primal]
 
 **MultiScaleOT** (ShortCut over LEMON's network simplex, C++, BSD): `liblemon-dev` of the system, a checkout of
-github.com/bernhard-schmitzer/MultiScaleOT (the package on PyPI, 0.3.8, lacks `ShortCutSolver` and `LP_Lemon`), and in its `src`
+github.com/bernhard-schmitzer/MultiScaleOT (the package on PyPI, 0.3.8, lacks `ShortCutSolver` and `LP_Lemon`; those of v0.2.0 in
+…/optimal-transport, without other shields, costs and solvers, were what docs/speed.md has), and in its `src`
 
     g++ -O3 -std=c++14 -I . PATH/TO/benchmarks/multiscale_ot.cpp Common/*.cpp Common/Models/*.cpp \\
-        ShortCutSolver/[IMT]*.cpp LP_Lemon/*.cpp -o multiscale_ot -llemon
+        ShortCutSolver/*.cpp LP_Lemon/*.cpp -o multiscale_ot -llemon
     export MULTISCALE_OT=$PWD/multiscale_ot
 
 or its own CMake for the libraries: -DUSE_LEMON=ON -DUSE_SINKHORN=OFF -DUSE_PYBIND=OFF, LEMON_LIBRARY, LEMON_INCLUDE_DIRECTORY.
