@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -21,10 +22,12 @@ from pmasolve.maps import distances as many
 from pmasolve.maps import exact
 from pmasolve.maps.few import Support, holds, optimum_of_few
 from pmasolve.maps.network import NetworkBasis, heights
+from pmasolve.maps.pairs import Arcs
+from pmasolve.maps.semidual import even as even_module
 from pmasolve.maps.semidual.arcs import WholeCosts
 from pmasolve.maps.semidual.ascent import Masses
 from pmasolve.maps.semidual.even import even
-from pmasolve.maps.simplex import Arcs, Basic, Optimum, coupling_bound, dual_bound, optimum
+from pmasolve.maps.simplex import Basic, Optimum, coupling_bound, dual_bound, optimum
 from pmasolve.problems.grids import Grid
 
 GRIDS = [
@@ -150,7 +153,7 @@ def test_three_hundred_random_problems_equal_the_linear_program() -> None:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Any matrix of costs, see `simplex.Costs`."""
+    """Any matrix of costs, see `pairs.Costs`."""
 
     C: Array
     step: float = 1e-13
@@ -431,21 +434,57 @@ def test_beyond_the_simplex_the_smallest_gap_is_said() -> None:
     assert T.coupling is None
 
 
-def test_an_interruption_leaves_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rough", [True, False])
+def test_an_interruption_leaves_what_is_known(rough: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the start, between it and the simplex, there within a gap of 0.1; in the simplex, which ends its round."""
     grid, (mu, nu) = Torus((48, 48)), photographs(48)
-    wanted = transport(Problem.from_densities(grid, mu, nu), gap=0).w2_squared
+    if not rough:
+        mu, nu = (0.01 + np.exp(-30 * np.sum((grid.points - x) ** 2, axis=0)) for x in (0.3, 0.6))
+    problem = Problem.from_densities(grid, mu, nu)
+    wanted = transport(problem, gap=0).w2_squared
 
     def interrupted(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    for name in ("optimum", "optimum_of_few"):
-        monkeypatch.setattr(exact, name, interrupted)
-    for size, bound in ((exact.SMALL_PROGRAM, 1.5), (10**6, np.inf)):
-        monkeypatch.setattr(exact, "SMALL_PROGRAM", size)
-        T = transport(Problem.from_densities(grid, mu, nu), gap=0)
+    def solved_and_interrupted(
+        network: NetworkBasis, solve: Callable[[NetworkBasis], int] = NetworkBasis.solve
+    ) -> None:
+        solve(network)
+        raise KeyboardInterrupt
+
+    def at_the_finest(masses: Masses, here: object) -> float:
+        return interrupted() if masses.grid == grid else 0.0
+
+    def stopped(bound: float, size: int = exact.SMALL_PROGRAM, **patches: object) -> Transport:
+        with monkeypatch.context() as patch:
+            patch.setattr(exact, "SMALL_PROGRAM", size)
+            for name, new in patches.items():
+                patch.setattr({"solve": NetworkBasis, "uneven": even_module}.get(name, exact), name, new)
+            T = transport(problem, gap=0)
         assert T.outcome.name == "interrupted"
         assert T.gap <= bound
         assert T.interval.lower <= wanted <= T.interval.upper
+        return T
+
+    assert stopped(np.inf, uneven=interrupted).interval.upper < 0.5
+    assert stopped(np.inf if rough else 0.1, uneven=at_the_finest).interval.upper < 20 / 48**2 + wanted
+    assert stopped(0.1, optimum=interrupted).coupling is None
+    assert stopped(1e-3, solve=solved_and_interrupted).coupling.sum() == pytest.approx(1.0)
+    stopped(np.inf, 10**6, optimum=interrupted, optimum_of_few=interrupted)
+
+
+def test_no_bounds_are_wider_than_those_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too few pairs, of which no more come in, are worse than the start; asked again, exact bounds stay."""
+    grid, (mu, nu) = Torus((48, 48)), photographs(48)
+    problem = Problem.from_densities(grid, mu, nu)
+    start = even(grid, np.exp(-problem.f), np.exp(-problem.g))
+    T = transport(problem, gap=0)
+    assert T.discrete(1e-3) == T.interval
+    monkeypatch.setattr("pmasolve.maps.simplex.ROUNDS", 1)
+    monkeypatch.setattr(exact, "FINE_SLACK", 0.0)
+    few = transport(problem, gap=0)
+    assert few.outcome.name == "gap not reached"
+    assert start.lower <= few.interval.lower <= T.w2_squared <= few.interval.upper <= start.upper
 
 
 def test_the_same_masses_stay() -> None:

@@ -75,7 +75,7 @@ def test_an_interruption_leaves_an_interval_that_holds(monkeypatch: pytest.Monke
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pmasolve.maps.semidual.cascade._fine", stop)
+    monkeypatch.setattr("pmasolve.maps.semidual.cascade.falling", stop)
     result = semidual(grid, mu, nu, SemiDual(), gap=1e-3)
     assert result.outcome is INTERRUPTED
     assert result.lower == 0.0

@@ -215,6 +215,19 @@ def test_what_counts_as_solved() -> None:
     assert judged(1.01 * open_, 1e-6) == "unresolved"
 
 
+def test_an_interruption_after_newton_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends `pairwise`: it was hidden where Newton's own interval was the narrower one."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    images = 0.05 + np.random.default_rng(3).random((2, 16, 16))
+    monkeypatch.setattr("pmasolve.maps.exact.optimum_of_few", interrupted)
+    assert transport(Problem.from_densities(Torus((16, 16)), *images)).outcome.name == "interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        pairwise(Torus((16, 16)), images)
+
+
 def _between_walls() -> Problem:
     """Densities whose masses a certificate measures on the problem's own nodes too; on a torus these are 1 from the start."""
     return Problem(Box((64,)), lambda x: -0.3 * np.cos(np.pi * x), lambda y: 0.3 * np.cos(2 * np.pi * y))

@@ -25,17 +25,15 @@ from .semidual.bounds import diameter
 from .semidual.c_transform import OUT
 from .semidual.cascade import SemiDual, eps_of, semidual, two_digits_up
 from .semidual.even import even
-from .semidual.interval import GAP_NOT_REACHED, SemiDualResult, identity
+from .semidual.interval import GAP_NOT_REACHED, SemiDualResult, identity, narrowest, unknown
 from .semidual.levels import CUBIC, cascade
-from .simplex import GIVEN, NEAR, Bounds, Optimum, optimum
+from .simplex import GIVEN, NEAR, UNMET, Bounds, BrokenOff, Optimum, optimum
 
 ALL = 1 << 13  # pairs of nodes that a program has at once
 SMALL_PROGRAM = 1600  # nodes of a side that need no entropic start
 COARSEST_PROGRAM = 8  # points of an axis of the coarsest grid, whose program has all pairs
-COARSE_SLACK, FINE_SLACK = (
-    8.0,
-    1.5,
-)  # slack of the first pairs, in units of ½ h²: from a coarser grid, from the semi-dual
+COARSE_SLACK = 8.0  # slack of the first pairs, in units of ½ h², from a coarser grid
+FINE_SLACK = 1.5  # and from the semi-dual
 LEAST_GAP = 1e-15  # gap asked of the semi-dual where nothing comes after it
 BEYOND_SEMIDUAL = 1e-6  # a gap that the semi-dual does not reach
 SEEN = 1e-9  # relative width that is called exact where costs are rounded to whole numbers
@@ -144,9 +142,10 @@ def exact(
     if not settings.holds(mu, nu):
         return _beyond(start or semidual(grid, mu, nu, SemiDual(), max(gap, LEAST_GAP), progress), gap, settings)
     near = None if small(mu, nu) else even(grid, mu, nu, progress)
-    records = [record for before in (start, near) if before is not None for record in before.records]
+    known = [before for before in (start, near) if before is not None] or [unknown(grid)]
+    records = [record for before in known for record in before.records]
     if near is not None and near.outcome == INTERRUPTED:
-        return replace(start or near, outcome=INTERRUPTED, records=tuple(records))
+        return narrowest(known, INTERRUPTED, tuple(records))
     masses = Masses.of(grid, mu, nu)
     with progress_bar("simplex", float(grid.size), progress, "points") as show:
 
@@ -162,9 +161,18 @@ def exact(
                 whole, found = _by_levels(masses, gap, note)
             else:
                 whole, found = _optimum_on_grid(masses, gap, -near.potential, FINE_SLACK, note)
-        except KeyboardInterrupt:
-            return replace(start or near or _nothing(grid), outcome=INTERRUPTED, records=tuple(records))
-    return _result(whole, found, gap, tuple(records))
+        except KeyboardInterrupt as stop:
+            return narrowest([*known, *_until(stop, grid)], INTERRUPTED, tuple(records))
+    result = _result(whole, found, gap, tuple(records))
+    return result if result.outcome.ok else narrowest([*known, result], result.outcome, result.records)
+
+
+def _until(stop: KeyboardInterrupt, grid: Grid) -> list[SemiDualResult]:
+    """What the simplex had found on this grid when it was interrupted; a coupling only if it sends all."""
+    if not (isinstance(stop, BrokenOff) and isinstance(stop.costs, WholeCosts) and stop.costs.grid == grid):
+        return []
+    found = _result(stop.costs, stop.found, 0.0, ())
+    return [found if stop.found.missing <= UNMET else replace(found, coupling=None)]
 
 
 def _by_levels(masses: Masses, gap: float, note: ProgramNote) -> tuple[WholeCosts, Optimum]:
@@ -270,13 +278,9 @@ def _outcome(whole: WholeCosts, lower: float, upper: float, found: Optimum, gap:
         )
     if found.exact or upper - lower <= 2 * whole.unit * whole.farthest * PATHS:
         return EXACT
-    return _unfinished(left, found)
-
-
-def _unfinished(gap: float, found: Optimum) -> Outcome:
     return GAP_NOT_REACHED.advising(
-        f"{found.rounds} programs leave a gap of {gap:.2g}, and the bounds hold: ask for gap={two_digits_up(gap):g}, "
-        "or add a background"
+        f"{found.rounds} programs leave a gap of {left:.2g}, and the bounds hold: ask for gap={two_digits_up(left):g}, or add a "
+        "background"
     )
 
 
@@ -292,9 +296,3 @@ def _beyond(start: SemiDualResult, gap: float, settings: Simplex) -> SemiDualRes
         f"bounds hold; ask for gap={two_digits_up(left):g}, take a coarser grid, or allow more by Simplex(nodes=…)",
     )
     return replace(start, outcome=told)
-
-
-def _nothing(grid: Grid) -> SemiDualResult:
-    """What is known before anything is."""
-    still = np.zeros(grid.shape)
-    return SemiDualResult(still, 0.0, np.inf, 2.0, grid.points, still.copy(), INTERRUPTED)

@@ -20,8 +20,9 @@ from ..machine.arrays import Array, Indices, Integers
 from ..problems.grids import Grid
 from .forests import settled
 from .network import NONE, WHOLE, heights, pivots, whole
+from .pairs import Arcs
 from .semidual.arcs import EXACT_COSTS, WholeCosts
-from .simplex import Arcs, Basic, Bounds, Optimum
+from .simplex import Basic, Bounds, Optimum
 
 FEW_CLUSTERS = 64  # clusters of a grid that need no coarser ones
 SLACK_STEPS = 16  # slack of the first pairs, in squares of half a step

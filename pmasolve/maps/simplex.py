@@ -5,7 +5,7 @@
 Near-optimal potentials tell which pairs matter: those of small slack c_ij − u_i − v_j, a few for each point.  The optimum among
 them (`network`) has potentials, whose exact conjugate v_j = min_i c_ij − u_i makes a feasible pair: a lower bound.  Pairs of
 negative slack come in, and again: every round is the optimum of more pairs, so that it ends.  What knows the points (a grid, a
-cloud) answers three questions, see `Costs`.
+cloud) answers three questions, see `pairs.Costs`.
 
 Where the pairs admit no coupling the rest stays away at a price above the potentials, which keeps the next ones near, and rises
 where nothing else helps.  One basis goes on from round to round.
@@ -20,86 +20,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import fsum, nextafter
-from typing import Protocol
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from ..machine.arrays import ROUNDOFF, Array, Indices
 from .forests import settled
 from .network import WHOLE, NetworkBasis
+from .pairs import Arcs, Costs, pairs_within
 
 GIVEN = 2 * ROUNDOFF  # relative: masses as floats against those that they stand for, normalised
 NEAR, AT_ONCE = 64, 8  # pairs at most for each point at first, and of those that come in: of least slack
 ROUNDS = 512  # of pairs that come in
 AWAY, DEARER = 8.0, 8.0  # the price of staying away, in units of the first slack, and by what it rises
 UNMET = 2.0**-46  # of the mass: left by roundings
-QUANTA = 2.0**-2, 2.0**-5  # of `Costs.step`, in which a network counts
+QUANTA = 2.0**-2, 2.0**-5  # of `pairs.Costs.step`, in which a network counts
 LEAST_COST_STEP = 2.0**-53  # of the greatest cost: 2¹⁰ of those are whole numbers of 64 bits
-
-
-@dataclass(frozen=True, eq=False)
-class Arcs:
-    """Pairs (i, j), each once, with their costs."""
-
-    rows: Indices
-    columns: Indices
-    costs: Array
-
-    @property
-    def size(self) -> int:
-        """How many."""
-        return self.rows.size
-
-    def chosen(self, which: NDArray) -> Arcs:
-        """Some of them, by numbers or by booleans."""
-        return Arcs(self.rows[which], self.columns[which], self.costs[which])
-
-    def mixed(self) -> Arcs:
-        """In another order, so that a block of them is from everywhere: a simplex then takes a quarter of the time."""
-        return self.chosen(np.random.default_rng(0).permutation(self.size))
-
-    def joined(self, other: Arcs) -> Arcs:
-        """All arcs of both."""
-        parts = ((self.rows, other.rows), (self.columns, other.columns), (self.costs, other.costs))
-        return Arcs(*(np.concatenate(pair) for pair in parts))
-
-    def swapped(self) -> Arcs:
-        """Rows and columns exchanged."""
-        return Arcs(self.columns, self.rows, self.costs)
-
-    def without(self, found: Arcs, width: int) -> Arcs:
-        """Those found that are not among these; columns are below ``width``."""
-        known = self.rows * width + self.columns
-        return found.chosen(~np.isin(found.rows * width + found.columns, known))
-
-
-class Costs(Protocol):
-    """What knows the points and their costs; potentials are in the units of the costs.
-
-    step : slack below −step counts as negative: 1 where costs and potentials are whole numbers, else a few roundings.
-    rounding : by how much c_ij may be above what is given, relative; 0 where they are exact, ∞ where nothing is known.
-    farthest : no cost is greater.
-    """
-
-    step: float
-    rounding: float
-    farthest: float
-
-    def conjugate(self, u: Array) -> Array:
-        """v_j = min_i c_ij − u_i, rounded downwards: u_i + v_j ≤ c_ij in real numbers."""
-
-    def back(self, v: Array) -> Array:
-        """u_i = min_j c_ij − v_j, rounded downwards likewise."""
-
-    def below(self, u: Array, level: Array, most: int) -> Arcs:
-        """The pairs with c_ij − u_i ≤ level_j, of each column the ``most`` least."""
-
-    @property
-    def swapped(self) -> Costs:
-        """Rows and columns exchanged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +57,30 @@ class Basic:
         if network.away <= UNMET:
             sent = settled(used.rows, used.columns, a, b, sent)
         return cls(used.chosen(sent > 0), sent[sent > 0], network.away, network.u, network.v)
+
+
+class Program:
+    """Some of the pairs, the basis among them, and the best bounds so far."""
+
+    def __init__(self, best: Bounds, arcs: Arcs, network: NetworkBasis) -> None:
+        self.best, self.arcs, self.network, self.rounds = best, arcs, network, 0
+        network.add(arcs.rows, arcs.columns, arcs.costs)
+
+    def add(self, new: Arcs) -> None:
+        """More pairs."""
+        self.arcs = self.arcs.joined(new)
+        self.network.add(new.rows, new.columns, new.costs)
+
+    def solve(self, sources: Array, targets: Array) -> Basic:
+        """The optimum among the pairs at these prices of staying away."""
+        self.rounds += 1
+        self.network.price(sources, targets)
+        self.network.solve()
+        return self.basic()
+
+    def basic(self) -> Basic:
+        """The basis as it is."""
+        return Basic.of(self.network, self.arcs, self.best.a, self.best.b)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +106,14 @@ class Optimum:
     arcs: int
 
 
+class BrokenOff(KeyboardInterrupt):
+    """An interruption, and what was found for these costs: its bounds hold; what is not sent yet is ``missing`` in its coupling."""
+
+    def __init__(self, costs: Costs, found: Optimum) -> None:
+        super().__init__()
+        self.costs, self.found = costs, found
+
+
 def optimum(
     a: Array,
     b: Array,
@@ -162,7 +131,7 @@ def optimum(
     Parameters
     ----------
     a, b : positive masses (n,), (m,) of sum 1 up to roundings, see `GIVEN`.
-    costs : see `Costs`.
+    costs : see `pairs.Costs`.
     u : (n,) any numbers; the nearer to an optimal potential, the fewer pairs.
     slack : the first pairs are those with c_ij − u_i − u^c_j ≤ slack.
     accept : whether bounds (lower, upper) are near enough: ends earlier.
@@ -173,36 +142,48 @@ def optimum(
     Returns
     -------
     `Optimum`.  Memory: some 200 bytes for each pair.
+
+    Raises
+    ------
+    BrokenOff : on an interruption; it has the best bounds so far.
     """
-    v, price, dearest = costs.conjugate(u), AWAY * slack, AWAY * (costs.farthest + slack)
+    v = costs.conjugate(u)
     u = costs.back(v)
-    arcs, best, rounds = pairs_within(costs, u, v, slack, near).mixed(), Bounds(a, b, costs), 0
-    network = NetworkBasis.of(a, b, _quantum(costs))
-    network.add(arcs.rows, arcs.columns, arcs.costs)
+    first, best = pairs_within(costs, u, v, slack, near).mixed(), Bounds(a, b, costs)
+    program = Program(best, first, NetworkBasis.of(a, b, _quantum(costs)))
+    try:
+        return _rounds(program, u, v, slack, accept, told, most)
+    except KeyboardInterrupt:
+        basic = program.basic()  # any basis has bounds
+        best.take(basic, costs.conjugate(basic.u))
+        raise BrokenOff(costs, best.optimum(best.basic, False, program.rounds, program.arcs.size)) from None
+
+
+def _rounds(
+    program: Program,
+    u: Array,
+    v: Array,
+    slack: float,
+    accept: Callable[[float, float], bool],
+    told: Callable[[int, int, float, float], None],
+    most: int,
+) -> Optimum:
+    """Round after round, until no pair is cheaper or bounds are near enough."""
+    best, costs = program.best, program.best.costs
+    price, dearest = AWAY * slack, AWAY * (costs.farthest + slack)
     while True:
-        network.price(u + price, v + price)
-        network.solve()
-        basic, rounds = Basic.of(network, arcs, a, b), rounds + 1
+        basic = program.solve(u + price, v + price)
         u, v, sent = basic.u, costs.conjugate(basic.u), basic.away <= UNMET
-        new = arcs.without(pairs_within(costs, u, basic.v, -costs.step, AT_ONCE), b.size)
-        exact, full = sent and new.size == 0, rounds == ROUNDS or arcs.size > most or price > dearest
+        new = program.arcs.without(pairs_within(costs, u, basic.v, -costs.step, AT_ONCE), v.size)
+        rounds, size = program.rounds, program.arcs.size
+        exact, full = sent and new.size == 0, rounds == ROUNDS or size > most or price > dearest
         if sent or full:
             best.take(basic, v)
-        told(rounds, arcs.size, best.lower, best.upper)
+        told(rounds, size, best.lower, best.upper)
         if exact or full or accept(best.lower, best.upper):
-            return best.optimum(basic, exact, rounds, arcs.size)
+            return best.optimum(basic if exact else best.basic, exact, rounds, size)
         price *= 1.0 if new.size else DEARER
-        arcs = arcs.joined(new)
-        network.add(new.rows, new.columns, new.costs)
-
-
-def pairs_within(costs: Costs, u: Array, v: Array, slack: float, most: int) -> Arcs:
-    """The pairs of at most that slack, of each row and of each column the ``most`` least.
-
-    Of both: a heavy point has a thousand light partners, of which few would be among its own least.
-    """
-    found = costs.below(u, v + slack, most)
-    return found.joined(found.without(costs.swapped.below(v, u + slack, most).swapped(), v.size))
+        program.add(new)
 
 
 def _quantum(costs: Costs) -> float:
@@ -218,17 +199,21 @@ class Bounds:
         self.a, self.b, self.costs = a, b, costs
         self.lower, self.upper = -np.inf, np.inf
         self.pair: tuple[Array, Array] | None = None
+        self.basic: Basic | None = None
 
     def take(self, basic: Basic, v: Array) -> None:
         """Bounds of a basis and of the feasible pair of its u with v."""
         lower = dual_bound(self.a, self.b, basic.u, v)
         if lower > self.lower:
             self.lower, self.pair = lower, (basic.u, v)
-        self.upper = min(self.upper, coupling_bound(self.a, self.b, basic.used, basic.flow, self.costs))
+        upper = coupling_bound(self.a, self.b, basic.used, basic.flow, self.costs)
+        if upper <= self.upper:
+            self.upper, self.basic = upper, basic
 
-    def optimum(self, basic: Basic, exact: bool, rounds: int, arcs: int) -> Optimum:
-        """The last coupling and the best pair."""
+    def optimum(self, basic: Basic | None, exact: bool, rounds: int, arcs: int) -> Optimum:
+        """This coupling and the best pair."""
         assert self.pair is not None
+        assert basic is not None
         missing = marginal_differences(self.a, self.b, basic.used, basic.flow)
         coupling = coo_array((basic.flow, (basic.used.rows, basic.used.columns)), (self.a.size, self.b.size))
         return Optimum(coupling, *self.pair, self.lower, self.upper, missing, exact, rounds, arcs)

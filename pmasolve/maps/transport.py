@@ -96,6 +96,8 @@ def transport(
     if method is not None or T.outcome.ok or T.outcome == INTERRUPTED or not problem.domain.whole:
         return T
     rough = _rough(problem, gap, None, progress, T.records)
+    if rough.outcome == INTERRUPTED:
+        return replace(T if T.gap < rough.gap else rough, outcome=INTERRUPTED)
     if error <= NEARER * np.sqrt(splitting(problem.domain)):
         return replace(T, nodes=rough.interval, outcome=_beside(T, rough, gap) if rough.outcome.ok else T.outcome)
     return T if not rough.outcome.ok and T.gap < rough.gap else rough

@@ -21,7 +21,8 @@ from ..machine.progress import Show, progress_bar
 from ..machine.speaking import count, sheet
 from ..maps.certificates import Interval
 from ..maps.line import monotone
-from ..maps.simplex import Arcs, Optimum, coupling_bound, dual_bound, marginal_differences, optimum
+from ..maps.pairs import Arcs
+from ..maps.simplex import Optimum, coupling_bound, dual_bound, marginal_differences, optimum
 from ..problems.grids import Cloud
 from ..problems.outcomes import REACHED, STALLED, Outcome
 from ..problems.problem import Problem, checked

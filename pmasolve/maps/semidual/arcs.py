@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ...machine.arrays import Array, Indices, Integers
 from ...machine.threads import in_blocks
 from ...problems.grids import Grid
-from ..simplex import Arcs
+from ..pairs import Arcs
 from .c_transform import INTEGER, OUT, Quanta, lowest
 
 POTENTIAL_PARTS = 1 << 16  # parts of a unit in which potentials are counted that are not whole
@@ -35,7 +35,7 @@ EFFORT = 16  # of finding the pairs of a node, against that of plain loops: when
 
 @dataclass(frozen=True, eq=False)
 class WholeCosts:
-    """Costs between the nodes that have mass, ½ dist², in units of ``unit``; see `simplex.Costs`.
+    """Costs between the nodes that have mass, ½ dist², in units of ``unit``; see `pairs.Costs`.
 
     Attributes
     ----------

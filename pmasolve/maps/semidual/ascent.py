@@ -81,7 +81,7 @@ def iterate(masses: Masses, F: Array, eps: float) -> Iterate:
     return Iterate(F, here, value, a, float(np.mean(np.abs(masses.mu - a))))
 
 
-def ascent(masses: Masses, F: Array, eps: float, note: Note) -> Iterator[Iterate]:
+def ascent(masses: Masses, F: Array, eps: float, note: Note, most_krylov: int = KRYLOV_STEPS) -> Iterator[Iterate]:
     """Iterates from F (units of ε): one to start with, then one more for each Newton step."""
     here, damping = _approached(masses, iterate(masses, F, eps), eps), 0.0
     del F  # an array of the grid
@@ -89,7 +89,7 @@ def ascent(masses: Masses, F: Array, eps: float, note: Note) -> Iterator[Iterate
         yield here
         if here.plan is None:
             here.plan = plan(masses.grid, here.F + log_masses(masses.mu), eps)
-        direction, krylov = _direction(masses, here, damping)
+        direction, krylov = _direction(masses, here, damping, most_krylov)
         here, length = _step(masses, here, direction, eps)
         damping = _damping(damping, length)
         note({"points": masses.grid.size, "eps": eps, "l1": here.l1, "krylov": krylov, "length": length})
@@ -118,7 +118,7 @@ def _damping(before: float, length: float) -> float:
     return before / 4 if before > 0.1 * LEAST_DAMPING else 0.0
 
 
-def _direction(masses: Masses, here: Iterate, damping: float) -> tuple[Array, int]:
+def _direction(masses: Masses, here: Iterate, damping: float, most_krylov: int) -> tuple[Array, int]:
     """d with (S + damping diag(a)) d = μ − a, roughly, and the conjugate-gradient iterations that it took."""
     grid, coupling = masses.grid, here.plan
     count = 0
@@ -145,7 +145,7 @@ def _direction(masses: Masses, here: Iterate, damping: float) -> tuple[Array, in
     operator = LinearOperator((grid.size,) * 2, matvec=hessian, dtype=np.float64)
     smoother = LinearOperator((grid.size,) * 2, matvec=lambda b: multigrid.cycle(b).ravel(), dtype=np.float64)
     r = (masses.mu - here.marginal).ravel()
-    d, _ = cg(operator, r, rtol=FORCING, maxiter=KRYLOV_STEPS, M=smoother, callback=counted)
+    d, _ = cg(operator, r, rtol=FORCING, maxiter=most_krylov, M=smoother, callback=counted)
     return d.reshape(grid.shape), count
 
 

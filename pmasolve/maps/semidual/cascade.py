@@ -103,7 +103,7 @@ def semidual(
 
 def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: float, best: Best, note: Note) -> Outcome:
     if start is not None:
-        return _fine(-start, 1.0, settings, best, note)
+        return falling(-start, 1.0, settings, best, note)
     *coarse, finest = cascade(masses, settings.coarsest)
     F, q = None, 1.0
     for masses, finer in pairwise([*coarse, finest]):
@@ -114,7 +114,7 @@ def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: floa
         F = prolonged(masses.grid, finer.grid, F)
     only = [F]  # so that nobody else keeps it while the finest grid needs the memory
     del F
-    return _fine(only.pop(), q, settings, best, note)
+    return falling(only.pop(), q, settings, best, note)
 
 
 def _at(masses: Masses, F: Array, q: float, tolerance: float, settings: SemiDual, note: Note) -> tuple[Array, Iterate]:
@@ -152,8 +152,8 @@ def _before_last(
     return F, max(float(wanted), LEAST_Q)
 
 
-def _fine(F: Array | None, q: float, settings: SemiDual, best: Best, note: Note) -> Outcome:
-    """q falls until the gap is met; Newton goes on at one q where only the cost of the repair is in the way."""
+def falling(F: Array | None, q: float, settings: SemiDual, best: Best, note: Note) -> Outcome:
+    """q falls on the finest grid until the gap is met; Newton goes on at one q where only the cost of the repair is in the way."""
     masses, before = best.masses, None
     grid = masses.grid
     if F is None:

@@ -18,8 +18,8 @@ from ...machine.arrays import Array
 from ...machine.progress import progress_bar
 from ...problems.grids import Grid
 from ...problems.outcomes import INTERRUPTED
-from .ascent import Iterate, Masses, Note, ascent
-from .cascade import COARSEST_Q, eps_of
+from .ascent import Iterate, Masses, Note, ascent, iterate
+from .cascade import COARSEST_Q, SemiDual, eps_of, falling
 from .interval import GAP_NOT_REACHED, Best, SemiDualResult
 from .levels import cascade, prolonged
 
@@ -27,18 +27,23 @@ COARSEST_START = 32  # points of an axis of the coarsest grid
 FALLING_Q = 1.0, 0.5**0.5, 0.5  # q on the finest grid
 COARSE_PART, EVEN_PART = 0.1, 0.01  # mean of |μ − a|/μ at which Newton ends, on coarser grids and on the finest
 EVEN_STEPS = 25  # of Newton at each ε of each grid
+EVEN_KRYLOV = (
+    60  # products in each at most: where light nodes are left to mend, few long steps bring more than many short ones
+)
 LESS_UNEVEN, IN_VAIN = 0.99, 5  # so many steps that do not leave this part of the least end it
 WEIGHTLESS = 1e-13  # of the mean: less than that is lost in the roundings of what heavier nodes send
-ROUGH_GAP = 1e-3  # the gap at which bounds for what an interruption leaves are near enough
+ROUGH_GAP = 1e-3  # of which a small part may be lost in a repair
+NEAR_BOUNDS_GAP = 0.1  # of what an interruption leaves; where W₂ is below some cells that takes smaller ε
 
 
 def even(grid: Grid, mu: Array, nu: Array, progress: bool | None = None) -> SemiDualResult:
-    """A potential between two densities ≥ 0 on the nodes, all of it within some h² of an optimal one, with bounds of its plan.
+    """A potential between two densities ≥ 0 on the nodes, all of it within some h² of an optimal one, with bounds.
 
+    Where it is interrupted, the bounds are those of what was reached.
     Memory and cost are those of `cascade.semidual`; some 6 to 15 Newton steps on the finest grid.
     """
     records: list[Mapping[str, float]] = []
-    best = Best(Masses.of(grid, mu, nu), ROUGH_GAP)
+    way = _Way(Best(Masses.of(grid, mu, nu), ROUGH_GAP))
     with progress_bar("semi-dual", float(grid.size), progress, "points") as show:
 
         def note(record: Mapping[str, float]) -> None:
@@ -46,40 +51,63 @@ def even(grid: Grid, mu: Array, nu: Array, progress: bool | None = None) -> Semi
             show(record["points"], record)
 
         try:
-            F = _even_potential(best, note)
+            F = way.potential(note)
         except KeyboardInterrupt:
-            return best.result(INTERRUPTED, tuple(records))
-    return replace(best.result(GAP_NOT_REACHED, tuple(records)), potential=grid.centred(-F))
+            way.certify()
+            return way.best.result(INTERRUPTED, tuple(records))
+    return replace(way.best.result(GAP_NOT_REACHED, tuple(records)), potential=grid.centred(-F))
 
 
-def _even_potential(best: Best, note: Note) -> Array:
-    """F in units of dist², from the coarsest grid; bounds of the last plan."""
-    masses = cascade(best.masses, COARSEST_START)
-    F, q = np.zeros(masses[0].grid.shape), COARSEST_Q
-    while q > 1:
-        F = _evened(masses[0], F, q, COARSE_PART, note)
-        q *= 0.5
-    for coarse, fine in pairwise(masses):
-        F = prolonged(coarse.grid, fine.grid, _evened(coarse, F, 1.0, COARSE_PART, note))
-    before = F
-    for q in FALLING_Q:
-        before, F = F, _evened(best.masses, F, q, EVEN_PART, note, best if q == FALLING_Q[-1] else None)
-    return 2 * F - before
+class _Way:
+    """From the coarsest grid to the potential: the grid and the F, in units of dist², that it has come to."""
 
+    def __init__(self, best: Best) -> None:
+        self.best, self.grid, self.F = best, best.masses.grid, np.zeros(best.masses.grid.shape)
 
-def _evened(masses: Masses, F: Array, q: float, wanted: float, note: Note, best: Best | None = None) -> Array:
-    """F in units of dist² after Newton at one q, until marginals agree so well; its plan, if wanted, for bounds."""
-    eps, least, vain = eps_of(masses.grid, q), np.inf, 0
-    for here in islice(ascent(masses, F / eps, eps, note), EVEN_STEPS + 1):
-        now = uneven(masses, here)
-        least, vain = min(least, now), 0 if now < LESS_UNEVEN * least else vain + 1
-        if now <= wanted or vain == IN_VAIN:
-            break
-    if best is None:
-        here.leave()  # the next plan needs the memory
-    else:
-        best.take(here, eps, surely=True)
-    return eps * here.F
+    def potential(self, note: Note) -> Array:
+        """F; bounds of the last plan, and of plans of less ε where those are far apart."""
+        masses = cascade(self.best.masses, COARSEST_START)
+        F, q = np.zeros(masses[0].grid.shape), COARSEST_Q
+        while q > 1:
+            F = self._evened(masses[0], F, q, COARSE_PART, note)
+            q *= 0.5
+        for coarse, fine in pairwise(masses):
+            F = prolonged(coarse.grid, fine.grid, self._evened(coarse, F, 1.0, COARSE_PART, note))
+        before = F
+        for q in FALLING_Q:
+            before, F = F, self._evened(self.best.masses, F, q, EVEN_PART, note, q == FALLING_Q[-1])
+        F = 2 * F - before
+        self._narrow(F, note)
+        return F
+
+    def certify(self) -> None:
+        """Bounds of what it has come to."""
+        grid = self.best.masses.grid
+        eps, F = eps_of(grid, 1.0), self.F if self.grid == grid else prolonged(self.grid, grid, self.F)
+        self.best.take(iterate(self.best.masses, F / eps, eps), eps, surely=True)
+
+    def _narrow(self, F: Array, note: Note) -> None:
+        """Bounds so near each other that they are worth something where the simplex is interrupted."""
+        if self.best.gap > NEAR_BOUNDS_GAP:
+            self.best.raised(F)
+        if self.best.gap > NEAR_BOUNDS_GAP:
+            self.best.wanted = NEAR_BOUNDS_GAP
+            falling(F, FALLING_Q[-1] * 0.5**0.5, SemiDual(), self.best, note)
+
+    def _evened(self, masses: Masses, F: Array, q: float, wanted: float, note: Note, last: bool = False) -> Array:
+        """F after Newton at one q, until marginals agree so well; bounds of the last plan."""
+        eps, least, vain = eps_of(masses.grid, q), np.inf, 0
+        self.grid, self.F = masses.grid, F
+        for here in islice(ascent(masses, F / eps, eps, note, EVEN_KRYLOV), EVEN_STEPS + 1):
+            self.F, now = eps * here.F, uneven(masses, here)
+            least, vain = min(least, now), 0 if now < LESS_UNEVEN * least else vain + 1
+            if now <= wanted or vain == IN_VAIN:
+                break
+        if last:
+            self.best.take(here, eps, surely=True)
+        else:
+            here.leave()  # the next plan needs the memory
+        return self.F
 
 
 def uneven(masses: Masses, here: Iterate) -> float:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from ...machine.arrays import Array
 from ...problems.grids import Grid
-from ...problems.outcomes import Outcome
+from ...problems.outcomes import INTERRUPTED, Outcome
 from .ascent import Iterate, Masses
 from .bounds import PlanMoments, diameter, lower_bound, repaired
 from .flows import GridNetwork
@@ -46,6 +46,20 @@ class SemiDualResult:
     outcome: Outcome
     records: tuple[Mapping[str, float], ...] = field(default=())
     coupling: csr_array | None = None
+
+
+def narrowest(
+    known: Sequence[SemiDualResult], outcome: Outcome, records: tuple[Mapping[str, float], ...]
+) -> SemiDualResult:
+    """Of several results for the same masses the largest lower bound with its potential, the least upper one with its plan."""
+    below, above = max(known, key=lambda found: found.lower), min(known, key=lambda found: found.upper)
+    return replace(above, potential=below.potential, lower=below.lower, outcome=outcome, records=records)
+
+
+def unknown(grid: Grid) -> SemiDualResult:
+    """What is known before anything is."""
+    still = np.zeros(grid.shape)
+    return SemiDualResult(still, 0.0, np.inf, 2.0, grid.points, still.copy(), INTERRUPTED)
 
 
 @dataclass

@@ -13,7 +13,7 @@ import numpy as np
 
 from ....machine.arrays import ROUNDOFF, Array, Indices
 from ....machine.threads import spread
-from ....maps.simplex import Arcs
+from ....maps.pairs import Arcs
 from .blocks import TILE
 from .nearest import TILES, highest, partners
 from .sides import Side, sort
@@ -23,7 +23,7 @@ ROUNDINGS = 8  # of a difference h − ½|x−y|², besides one for each coordin
 
 @dataclass(frozen=True, eq=False)
 class PairCosts:
-    """½|xᵢ − yⱼ|² for points x (n, dim), y (m, dim), in ℝᵈ or with periods (dim,): see `maps.simplex.Costs`.
+    """½|xᵢ − yⱼ|² for points x (n, dim), y (m, dim), in ℝᵈ or with periods (dim,): see `maps.pairs.Costs`.
 
     Memory is linear in points and pairs found; a search costs some hundred operations a point in the plane, n·m in many dimensions.
     """
