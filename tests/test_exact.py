@@ -479,7 +479,9 @@ def test_no_bounds_are_wider_than_those_known_before(monkeypatch: pytest.MonkeyP
     problem = Problem.from_densities(grid, mu, nu)
     start = even(grid, np.exp(-problem.f), np.exp(-problem.g))
     T = transport(problem, gap=0)
-    assert T.discrete(1e-3) == T.interval
+    assert T.discrete(1e-3) == T.discrete(0) == T.interval
+    with pytest.raises(ValueError, match="at least 0"):
+        T.discrete(-1.0)
     monkeypatch.setattr("pmasolve.maps.simplex.ROUNDS", 1)
     monkeypatch.setattr(exact, "FINE_SLACK", 0.0)
     few = transport(problem, gap=0)

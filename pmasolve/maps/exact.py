@@ -25,7 +25,7 @@ from .semidual.bounds import diameter
 from .semidual.c_transform import OUT
 from .semidual.cascade import SemiDual, eps_of, semidual, two_digits_up
 from .semidual.even import even
-from .semidual.interval import GAP_NOT_REACHED, SemiDualResult, identity, narrowest, unknown
+from .semidual.interval import GAP_NOT_REACHED, LEAST_GAP, SemiDualResult, identity, narrowest, unknown
 from .semidual.levels import CUBIC, cascade
 from .simplex import GIVEN, NEAR, UNMET, Bounds, BrokenOff, Optimum, optimum
 
@@ -34,7 +34,6 @@ SMALL_PROGRAM = 1600  # nodes of a side that need no entropic start
 COARSEST_PROGRAM = 8  # points of an axis of the coarsest grid, whose program has all pairs
 COARSE_SLACK = 8.0  # slack of the first pairs, in units of ½ h², from a coarser grid
 FINE_SLACK = 1.5  # and from the semi-dual
-LEAST_GAP = 1e-15  # gap asked of the semi-dual where nothing comes after it
 BEYOND_SEMIDUAL = 1e-6  # a gap that the semi-dual does not reach
 SEEN = 1e-9  # relative width that is called exact where costs are rounded to whole numbers
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from ..calculus.operators import Space
-from ..machine.arrays import Array
+from ..machine.arrays import Array, number
 from ..machine.speaking import count, drawn, page, sheet
 from ..problems.densities import QUINTIC
 from ..problems.outcomes import Outcome
@@ -24,6 +24,7 @@ from .exact import Simplex
 from .newton import NewtonKrylov
 from .semidual import SemiDual, semidual
 from .semidual.c_transform import c_transform
+from .semidual.interval import LEAST_GAP
 
 DISCRETE = (
     "the measures of the nodes, Σ μ(x) h^d δ_x and Σ ν(y) h^d δ_y: rigorous in float64; of W₂ it differs from the densities' own "
@@ -143,6 +144,10 @@ class Transport:
         the least ε leaves some percent.
         Cost: that of the finest grid of `SemiDual`.
 
+        Raises
+        ------
+        ValueError : a gap below 0.
+
         Examples
         --------
         >>> from pmasolve import Torus, transport
@@ -150,11 +155,13 @@ class Transport:
         >>> T.discrete(gap=0.1).gap <= 0.1
         True
         """
+        if not number(gap, "gap") >= 0:
+            raise ValueError(f"gap={gap}: the gap must be at least 0")
         known = self.nodes or (self.interval if self.of_nodes else Interval(0.0, np.inf, DISCRETE))
         if known.gap <= gap:
             return known
         mu, nu = np.exp(-checked(self.problem).f), np.exp(-self.problem.g)
-        found = semidual(self.problem.domain, mu, nu, SemiDual(), gap, progress, self.potential)
+        found = semidual(self.problem.domain, mu, nu, SemiDual(), max(gap, LEAST_GAP), progress, self.potential)
         return Interval(max(found.lower, known.lower), min(found.upper, known.upper), DISCRETE)
 
     @cached_property

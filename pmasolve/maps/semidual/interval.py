@@ -17,6 +17,7 @@ from .flows import GridNetwork
 
 GAP_NOT_REACHED = Outcome("gap not reached", False)
 EQUAL = Outcome("equal", True, "W₂ is below a tenth of the spacing; masses at nodes cannot tell these densities apart")
+LEAST_GAP = 1e-15  # that is asked of the semi-dual
 NORMALISING = 2.0**-50  # what normalising takes from masses that are the same, of their sum
 IDENTICAL = Outcome("equal", True, "the masses of the nodes are the same: W₂ = 0")
 
