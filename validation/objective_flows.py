@@ -108,27 +108,34 @@ def dissipation(
     """Fall of F on each piece against the integral of its dissipation, in ``both`` geometries; the rest is for mutations."""
     rows, (cuts, nodes, weights) = {}, pieces(case)
     for geometry, wasserstein in (("mirror flow", False), ("Wasserstein flow", True))[: 1 + both]:
-        found = run(case, objective, wasserstein)
-        values = {t: _value_and_rate(case, found, i, objective)[0] for i, t in enumerate(found.times)}
-        other = wasserstein != wrong_metric
-        rates = {t: _value_and_rate(case, found, i, of or objective, other)[1] for i, t in enumerate(found.times)}
+        found, other = run(case, objective, wasserstein), wasserstein != wrong_metric
+        at = {t: i for i, t in enumerate(found.times)}
+        values = {t: _value(case, found, at[t], objective) for t in cuts}
+        rates = {t: _rate(case, found, at[t], of or objective, other) for t in nodes.flat}
         for i, (times, w) in enumerate(zip(nodes, weights, strict=True)):
             fall = values[cuts[i]] - values[cuts[i + 1]]
             rows[f"{geometry}, piece {i + 1}"] = (fall, float(np.dot(w, [rates[t] for t in times])))
     return against(rows, source="the integral of the dissipation")
 
 
-def _value_and_rate(
-    case: Case, found: Trajectory, i: int, objective: Divergence, flat: bool = False
-) -> tuple[float, float]:
-    """F and −dF/dt at one time: in the metric D²φ, or the Euclidean one; Fokker–Planck knows its density itself."""
+def _ratio(case: Case, found: Trajectory, i: int, objective: Divergence) -> tuple[Law, Array, Array]:
+    """The law at one time, its log-density and A; Fokker–Planck knows its density itself."""
     law = Law(case.problem, found.potentials[i], objective=objective)
     log_density = found.fields["log_density"][i] if "log_density" in found.fields else law.log_density
-    A, grid = log_density + case.problem.f, case.problem.domain
+    return law, log_density, log_density + case.problem.f
+
+
+def _value(case: Case, found: Trajectory, i: int, objective: Divergence) -> float:
+    """F."""
+    return value(objective, case.problem, _ratio(case, found, i, objective)[2])
+
+
+def _rate(case: Case, found: Trajectory, i: int, objective: Divergence, flat: bool) -> float:
+    """−dF/dt, in the metric D²φ or the Euclidean one."""
+    law, log_density, A = _ratio(case, found, i, objective)
     gradient = law.operators.gradient(objective.h(log_ratio(objective, case.problem, A)))
     image = gradient if flat else apply(law.inverse_hessian, gradient.copy())
-    rate = grid.integral(np.sum(gradient * image, axis=0) * np.exp(log_density))
-    return value(objective, case.problem, A), rate
+    return case.problem.domain.integral(np.sum(gradient * image, axis=0) * np.exp(log_density))
 
 
 def rate(case: Case, objective: Divergence) -> Rows:
