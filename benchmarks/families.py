@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, softmax
 from scipy.stats import norm
 
 import pmasolve as pma
@@ -50,6 +50,16 @@ def smooth(d: int) -> Family:
             lambda n: rng.standard_normal((n, d)),
             lambda x: 0.8 * x + (a / (1 + np.exp(-2 * (x @ w.T + b)))) @ w + 0.2,
         )
+
+    return make
+
+
+def anchored(d: int) -> Family:
+    """Normal points, the gradient of |x|²/2 + ½ log Σ exp 2(a·x − b) over five normal anchors a and shifts b."""
+
+    def make(rng: np.random.Generator) -> Law:
+        a, b = rng.standard_normal((5, d)), rng.standard_normal(5)
+        return mapped(lambda n: rng.standard_normal((n, d)), lambda x: x + softmax(2 * (x @ a.T - b), axis=1) @ a)
 
     return make
 

@@ -13,8 +13,8 @@ import pmasolve as pma
 # %%
 # Samples of two Gaussians; the optimal map between the laws is x ↦ (2x₁, x₂/2) + (1, 0).
 rng = np.random.default_rng(7)
-x = rng.standard_normal((2000, 2))
-y = rng.standard_normal((2000, 2)) * [2.0, 0.5] + [1.0, 0.0]
+x = rng.standard_normal((1000, 2))
+y = rng.standard_normal((1000, 2)) * [2.0, 0.5] + [1.0, 0.0]
 problem = pma.Problem.from_samples(x, y)
 
 # %%

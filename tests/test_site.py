@@ -90,12 +90,16 @@ def test_there_are_tutorials() -> None:
     assert {"formulas", "images", "clouds"} <= set(TUTORIALS)
 
 
-@pytest.mark.parametrize("name", TUTORIALS)
-def test_notebooks_run(site: Path, name: str) -> None:
-    notebook = nbformat.read(site / "docs" / "tutorials" / f"{name}.ipynb", as_version=4)
+def test_notebooks_run(site: Path) -> None:
+    """One kernel for all, emptied in between; `test_examples.py` runs each in a namespace of its own."""
+    books = [nbformat.read(site / "docs" / "tutorials" / f"{name}.ipynb", as_version=4) for name in TUTORIALS]
+    empty = nbformat.v4.new_code_cell("%reset -f\n%matplotlib inline")
+    cells = [cell for book in books for cell in (*book.cells, empty)]
     kernel = nbclient.NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": ROOT}}
+        books[0] | {"cells": cells}, timeout=300, kernel_name="python3", resources={"metadata": {"path": ROOT}}
     )
-    outputs = [out for cell in kernel.execute().cells for out in cell.get("outputs", [])]
-    assert not [out for out in outputs if out.output_type == "error"]
-    assert [out for out in outputs if "image/png" in out.get("data", {})]  # and show their figures
+    kernel.execute()
+    for book in books:
+        outputs = [out for cell in book.cells for out in cell.get("outputs", [])]
+        assert not [out for out in outputs if out.output_type == "error"]
+        assert [out for out in outputs if "image/png" in out.get("data", {})]  # and show their figures
