@@ -7,7 +7,7 @@
 
 Errors are RMS at 1000 fresh points, over data sets with the seeds 0, 1, 2, …  ``ratios`` and ``dimensions`` print a line for each
 size; ``normals`` are maps of the flow at t = 1, covariances 0.6 I + MMᵀ/2d; the others are optimal maps, of normal points by three
-ridges (``smooth``) or a softmax of anchors, and between normal laws (``linear``; `families`).  Times are of the process, all threads.
+ridges (``smooth``) or a softmax of anchors, between normal laws (``linear``; `families`).  Times are of the process.
 """
 
 from __future__ import annotations

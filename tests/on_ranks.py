@@ -270,6 +270,11 @@ def limited(n: int, arrays: int) -> dict[str, bool] | None:
     return {"slabs": bool(COMM.allreduce(fits, op=MPI.LAND)), "serial": bool(COMM.allreduce(serial, op=MPI.LOR))}
 
 
+def several(cases: dict[str, list[Any]]) -> dict[str, Any]:
+    """Cases one after the other, by their names."""
+    return {name: globals()[name](*arguments) for name, arguments in cases.items()}
+
+
 if __name__ == "__main__":
     name, arguments = sys.argv[1], json.loads(sys.argv[2])
     result = globals()[name](*arguments)

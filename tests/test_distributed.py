@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,24 @@ def found(ranks: int, case: str, *arguments: Any) -> Any:
     return json.loads(result.stdout.partition("FOUND ")[2].splitlines()[0])
 
 
+TOGETHER = {
+    2: {"many": [[[64, 64], "callable"], [[64, 64], "spline"]], "folded": []},
+    3: {
+        "many": [[[25, 22, 27], "spline"]],
+        "flowed": [[24, 26], "callable", 1e-6],
+        "agreed": [],
+        "scattered": [301, 250],
+    },
+    4: {"sent": [[64, 64]], "refused": []},
+}
+
+
+@cache
+def together(ranks: int) -> dict[str, Any]:
+    """What several cases have found in one start: importing and loading what is compiled takes seconds for each rank."""
+    return found(ranks, "several", TOGETHER[ranks])
+
+
 def same(run: dict[str, Any]) -> None:
     """An answer in slabs and that of one process, by the same steps."""
     print(run)
@@ -58,14 +77,14 @@ def same(run: dict[str, Any]) -> None:
 
 
 def test_two_ranks_find_what_one_does() -> None:
-    for run in found(2, "many", [[64, 64], "callable"], [[64, 64], "spline"]):
+    for run in together(2)["many"]:
         same(run)
         assert 32 in run["bits"]
 
 
 def test_three_uneven_slabs_find_what_one_process_does() -> None:
     """8, 8 and 9 planes; points are routed, since the slabs are thin.  Newton ends unfinished on so few points: float64 again."""
-    (run,) = found(3, "many", [[25, 22, 27], "spline"])
+    (run,) = together(3)["many"]
     same(run)
     assert run["bits"] == [64]
     assert run["sent"][0] > 0
@@ -87,7 +106,7 @@ def runs_agree(run: dict[str, Any], rtol: float) -> None:
 
 
 def test_sinkhorn_and_the_flow_on_slabs_are_those_of_one_process() -> None:
-    runs_agree(found(3, "flowed", [24, 26], "callable", 1e-6), 1e-6)
+    runs_agree(together(3)["flowed"], 1e-6)
 
 
 @pytest.mark.slow
@@ -110,7 +129,7 @@ BYTES = {"evaluation": 33, "certificate": 33, "inner step": 17, "tiny": 17}  # f
 
 
 def test_bytes_are_those_of_four_transposes_and_nothing_else_is_sent() -> None:
-    run = found(4, "sent", [64, 64])
+    run = together(4)["sent"]
     for work, most in BYTES.items():
         assert 0.97 * most * 3 / 4 <= run[work] <= most * 3 / 4
         assert run[f"{work} calls"] == {"transposes": 4}
@@ -146,7 +165,7 @@ def test_bad_use_is_told_to_every_rank_with_its_remedy() -> None:
         "in slabs there are",
         "on a device there are tori of one process",
     ]
-    told = found(4, "refused")
+    told = together(4)["refused"]
     assert len(told) == len(words)
     for answer, part in zip(told, words, strict=True):
         assert part in answer
@@ -166,13 +185,13 @@ def test_a_run_goes_on_on_another_number_of_ranks(tmp_path: Path) -> None:
 
 
 def test_a_fold_between_two_ranks_is_seen() -> None:
-    across, inside = found(2, "folded")
+    across, inside = together(2)["folded"]
     assert across == -3 / 16
     assert inside == 0.0
 
 
 def test_ranks_agree_on_extremes_and_on_what_all_of_them_say() -> None:
-    low, high, lost, kept, all_are, all_first = found(3, "agreed")
+    low, high, lost, kept, all_are, all_first = together(3)["agreed"]
     assert (low, high, kept) == (0, 2, 2)
     assert np.isnan(lost)
     assert all_are
@@ -180,7 +199,7 @@ def test_ranks_agree_on_extremes_and_on_what_all_of_them_say() -> None:
 
 
 def test_clouds_share_out_their_targets() -> None:
-    run = found(3, "scattered", 301, 250)
+    run = together(3)["scattered"]
     print(run)
     assert run["outcome"] == "reached"
     assert run["gap"] < 1e-13

@@ -94,9 +94,13 @@ def test_notebooks_run(site: Path) -> None:
     """One kernel for all, emptied in between; `test_examples.py` runs each in a namespace of its own."""
     books = [nbformat.read(site / "docs" / "tutorials" / f"{name}.ipynb", as_version=4) for name in TUTORIALS]
     empty = nbformat.v4.new_code_cell("%reset -f\n%matplotlib inline")
+    del empty["id"]  # as those of the books, which have none
     cells = [cell for book in books for cell in (*book.cells, empty)]
     kernel = nbclient.NotebookClient(
-        books[0] | {"cells": cells}, timeout=300, kernel_name="python3", resources={"metadata": {"path": ROOT}}
+        nbformat.v4.new_notebook(cells=cells, nbformat_minor=0),
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": ROOT}},
     )
     kernel.execute()
     for book in books:
