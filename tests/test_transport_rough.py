@@ -98,8 +98,7 @@ def test_a_stall_of_newton_hands_over() -> None:
     T = transport(problem, gap=3e-2)
     assert isinstance(T.method, Simplex)
     assert T.outcome.ok, T.outcome
-    assert T.interval.lower <= exact(problem) * (1 + 1e-13)
-    assert T.interval.upper >= exact(problem) * (1 - 1e-13)
+    assert T.interval.lower <= exact(problem) <= T.interval.upper
     assert any("defect" in record for record in T.records)  # Newton's steps stay on record
     only = transport(problem, method=NewtonKrylov(steps=5))
     assert isinstance(only.method, NewtonKrylov)
