@@ -1,7 +1,7 @@
 """How much memory and processor time each entry point takes, and the largest problem for 16, 64 and 256 GB.
 
     python benchmarks/scale.py [--old PATH] [--only memory speed agreement rough] [--quick] [--large]
-                               [--sizes 256 512] [--pairs 0 3 6 …] [--images]
+                               [--sizes 256 512] [--pairs 0 3 6 …] [--images] [--gap 1e-3]
 
 Every number is from a process of its own, one thread, kernels compiled.  With --old, the folder of another version of the package,
 both are measured in turns and ``ratio`` is new over old.  Memory is the peak above what was resident before the call, in bytes for
@@ -9,7 +9,7 @@ each point of the grid or cloud and in arrays of it (8 bytes).  Seconds are proc
 potentials of both versions, at their default tolerance, are from that of a solve to roundings, and how far the two versions are
 from one another when both are solved to roundings.  ``rough``: every third of the thirty pairs of `rough_pairs` by `SemiDual`,
 certified to 1e-3; with --images those of `image_pairs`, as `transport` solves them by default.  --sizes and --pairs choose grids
-and pairs.  --large adds a smooth pair at 4096².
+and pairs, --gap with --images another gap, 0 for exact.  --large adds a smooth pair at 4096².
 """
 
 from __future__ import annotations
@@ -153,14 +153,14 @@ def rough_pair(n: int, kind: str, number: int) -> dict[str, Any]:
 
 def measured_rough(name: str) -> float:
     """Processor seconds of a pair that is kept in a file, after the same at 64² has compiled."""
-    kind, *files = name.split("|")
+    kind, gap, *files = name.split("|")
     options = {} if kind == "image" else {"method": pma.SemiDual()}
     for file in files:
         with np.load(file) as pair:
             grid = (pma.Box if pair["box"] else pma.Torus)(pair["mu"].shape)
             given = [np.array(pair[side]) for side in ("mu", "nu")]
         began = process_time()
-        found = pma.transport(pma.Problem.from_densities(grid, *given), gap=1e-3, progress=False, **options)
+        found = pma.transport(pma.Problem.from_densities(grid, *given), gap=float(gap), progress=False, **options)
         seconds = process_time() - began
     return seconds if found.outcome.ok and found.gap <= 1e-3 else float("nan")
 
@@ -225,8 +225,8 @@ def rough_pairs(roots: Sequence[Path], options: argparse.Namespace) -> None:
             files = [f"{folder}/{size}-{number}.npz" for size in (64, n)]
             for size, file in zip((64, n), files, strict=True):
                 np.savez(file, **rough_pair(size, kind, number))
-            names[f"{n}², {kind} {number}"] = "|".join((kind, *files))
-        compare(roots, "rough", "Certified to 1e-3, processor seconds", names, 1)
+            names[f"{n}², {kind} {number}"] = "|".join((kind, str(options.gap), *files))
+        compare(roots, "rough", f"Certified to {options.gap:g}, processor seconds", names, 1)
 
 
 def agreement(roots: Sequence[Path], options: argparse.Namespace) -> None:
@@ -273,6 +273,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="grids of the rough pairs")
     parser.add_argument("--pairs", type=int, nargs="+", default=list(range(0, 30, 3)))
     parser.add_argument("--images", action="store_true")
+    parser.add_argument("--gap", type=float, default=1e-3, help="of rough pairs; 0 with --images")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
