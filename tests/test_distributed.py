@@ -50,7 +50,6 @@ TOGETHER = {
     3: {
         "many": [[[25, 22, 27], "spline"]],
         "flowed": [[24, 26], "callable", 1e-6],
-        "agreed": [],
         "scattered": [301, 250],
     },
     4: {"sent": [[64, 64]], "refused": []},
@@ -191,7 +190,7 @@ def test_a_fold_between_two_ranks_is_seen() -> None:
 
 
 def test_ranks_agree_on_extremes_and_on_what_all_of_them_say() -> None:
-    low, high, lost, kept, all_are, all_first = together(3)["agreed"]
+    low, high, lost, kept, all_are, all_first = found(3, "agreed")
     assert (low, high, kept) == (0, 2, 2)
     assert np.isnan(lost)
     assert all_are
