@@ -367,6 +367,7 @@ def test_ends_by_name() -> None:
     [
         (lambda x: SampleProblem([[1.0, np.nan], [0.0, 1.0], [2.0, 3.0]]), "1 of 3 points have NaN"),
         (lambda x: SampleProblem(np.c_[x, np.ones(len(x))]), r"columns \[2\] are constant"),
+        (lambda x: SampleProblem(np.full((40, 2), 0.1)), r"columns \[0, 1\] are constant"),
         (lambda x: SampleProblem(np.c_[x, x[:, 0] - x[:, 1]]), "plane of 2 of 3 dimensions"),
         (
             lambda x: SampleProblem(1e200 * x),

@@ -205,12 +205,13 @@ def _checked(data: ArrayLike) -> Array:
         raise ValueError(f"data of shape {x.shape}: give at least two points, (n, d)")
     if bad := int(np.count_nonzero(~np.isfinite(x).all(axis=1))):
         raise ValueError(f"data: {bad} of {len(x)} points have NaN or infinite entries: leave them out first")
-    size, span = float(np.max(np.abs(x))), float(np.max(x.max(axis=0) - x.min(axis=0)))
+    spans = x.max(axis=0) - x.min(axis=0)
+    size, span = float(np.max(np.abs(x))), float(np.max(spans))
     if size > FARTHEST or 0 < span < NEAREST_SPAN:
         lost = f"points as large as {size:.3g}" if size > FARTHEST else f"points within {span:.3g} of each other"
         raise ValueError(f"data: {lost}: squares leave the range of float64; take another unit of length")
     deviations = x.std(axis=0)
-    if flat := np.flatnonzero(deviations <= FLAT * deviations.max()).tolist():
+    if flat := np.flatnonzero((deviations <= FLAT * deviations.max()) | (spans == 0)).tolist():
         raise ValueError(f"data: columns {shown(flat)} are constant, so that there is no density: leave them out")
     far = float(np.max(np.abs(x.mean(axis=0)) / deviations))
     if far > FAR_DEVIATIONS:
