@@ -50,6 +50,7 @@ MADE: dict[str, Callable[[], object]] = {
     "Plan": lambda: pma.schroedinger(clouds(), 1.0).plan,
     "Brenier": lambda: pma.brenier(line(), 0.05, levels=2),
     "EpsChoice": lambda: pma.choose_eps(clouds(), halvings=1, gauges=(pma.PLAIN,)),
+    "EpsChoice of SELF": lambda: pma.choose_eps(clouds(), halvings=1, gauges=(pma.SELF,)),
     "EpsChoice of AFFINE": lambda: pma.choose_eps(clouds(), halvings=1, gauges=(pma.AFFINE,)),
     "EpsChoice at t": lambda: pma.choose_eps(clouds(), 0.5, halvings=1, gauges=(pma.SELF,)),
     "OptimalCoupling": lambda: pma.optimal_coupling(clouds()),
