@@ -237,6 +237,9 @@ def test_guarantees(run: pma.Trajectory) -> None:
     assert bounds.variation == pytest.approx(np.sqrt(0.44))
     assert bounds.kl_after(4, 2.0) == pytest.approx(2.0 / 1.125**3 + 0.64 + 0.08)
     assert bounds.enough(2.0) == np.ceil(32 * (np.log(2) + np.log(2.5)))
+    for gamma in (0.5, 5.0, 6.0, 1000.0):  # 8/γλ times the logarithms are too few of large steps
+        long = Guarantees(gamma, error=1e-3)
+        assert long.w2_squared(long.enough(10.0), 100.0) <= 5e-6
     assert bounds.right_hand(1.0) == pytest.approx(1.08)
     assert bounds.left_hand(1.0, 0.5) == pytest.approx(1.625)
     assert way_back([0.1, 0.2, 0.3], [2.0, 3.0, 9.0]) == pytest.approx(0.1 + 0.4 + 1.8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import pytest
 from cases import KNOWN, TAU, t1
@@ -9,6 +11,7 @@ from cases import KNOWN, TAU, t1
 from pmasolve import Box, FiniteDifference, Fourier, Problem, Torus, manufactured
 from pmasolve.calculus.hessians import apply, packed
 from pmasolve.calculus.operators import jet_of
+from pmasolve.calculus.transforms import Transform
 from pmasolve.maps import certificates
 from pmasolve.maps.level import REFUSED_STATE, Level
 from pmasolve.maps.newton import NewtonKrylov, _coarse_to_fine, _halved, newton
@@ -249,3 +252,26 @@ def test_finer_grids_are_spared_where_coarse_ones_stall_alike_and_only_there() -
     defects = {record["points"]: record["defect"] for record in found.records}
     assert defects[64**2] > 1
     assert found.outcome.name == "reached"
+
+
+def test_no_grid_is_spared_that_resolves_sharp_densities() -> None:
+    """Two coarser ones have stalled alike, and the others converge."""
+
+    def narrow(x: np.ndarray, centre: float, width: float) -> np.ndarray:
+        return -np.log(0.01 + np.exp(-((np.sin(np.pi * (x - centre)) / (np.pi * width)) ** 2) / 2))
+
+    problem = Problem(Torus((512,)), lambda x: narrow(x, 0.2, 0.02), lambda x: narrow(x, 0.3, 0.06))
+    found = newton(problem, Fourier(), 1e-10, QUICK)
+    defects = {record["points"]: record["defect"] for record in found.records}
+    assert defects[64] > 0.9 * defects[32] > 2
+    assert found.outcome.name == "reached"
+
+
+@pytest.mark.parametrize(("length", "bits"), [(1.0, 32), (1e22, 64), (1e-22, 64)])
+def test_float32_is_not_exchanged_where_units_leave_its_range(length: float, bits: int, monkeypatch) -> None:
+    """Centimetres between galaxies: on ranks it overflowed, with warnings, and all was done again."""
+    monkeypatch.setattr(Transform, "single", property(copy))
+    grid = Torus((8, 8), lengths=(1.0, length))
+    level = Level(Problem(grid, lambda x, y: 0.1 * np.cos(TAU * x), lambda x, y: 0 * x), Fourier().on(grid))
+    level.begin()
+    assert level.correct(0.05, 10).bits == bits

@@ -110,7 +110,7 @@ def _sufficient(grid: Grid, series: tuple[Transform, Amplitudes], tolerance: flo
     grids = [grid]
     while min(grids[-1].shape) >= 2 * COARSEST_CERTIFICATE:
         grids.append(replace(grid, shape=tuple((n + 1) // 2 for n in grids[-1].shape)))
-    lost = np.cumsum(grid.summed(_squares_of_gradient(grids, *series))[:-1]) / grid.size
+    lost = np.cumsum(grid.summed(squares_of_gradient(grids, *series))[:-1]) / grid.size
     return grids[: 1 + int(np.count_nonzero(lost <= tolerance**2))]
 
 
@@ -123,7 +123,7 @@ def _resolved_modes(series: tuple[Transform, Amplitudes], grid: Grid) -> tuple[T
     return coarse, transform.refined(coefficients, grid, coarse.zeros())
 
 
-def _squares_of_gradient(grids: Sequence[Grid], transform: Transform, coefficients: Amplitudes) -> Array:
+def squares_of_gradient(grids: Sequence[Grid], transform: Transform, coefficients: Amplitudes) -> Array:
     """∑|∇u|² over the nodes of the first grid, of the modes for each of the grids, each coarser, that is the last to have them."""
     columns = coefficients.shape[-1]
     squares, last = [], []

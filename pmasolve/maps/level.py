@@ -18,6 +18,10 @@ from ..problems.problem import Problem
 from .elliptic import Elliptic, Solve
 from .residual import balance, positive_definite
 
+SHORTEST, LONGEST = (
+    1e-8,
+    1e8,
+)  # periods with which densities and gradients stay in the range of float32: centimetres of galaxies do not
 LEAST_IN_SINGLE = 1e-5  # relative residual of a linear solve whose operator is off by float32's roundings, some 1e-7
 
 
@@ -84,9 +88,11 @@ class Level:
     def correct(self, forcing: float, limit: int, exact: bool = False) -> Solve:
         """Newton's direction, to a relative residual ``forcing``; the residual is lost.
 
-        Processes exchange float32 unless ``exact``, or where its digits are too few; the next evaluation, in float64, sees all.
+        Processes exchange float32 unless ``exact``, or where its digits or its range are too few; the next evaluation, in float64,
+        sees all.
         """
         single = self.transform.single is not self.transform and forcing >= LEAST_IN_SINGLE and not exact
+        single = single and all(SHORTEST < length < LONGEST for length in self.grid.lengths)
         solve = self.elliptic.solve_in_single if single else self.elliptic.solve
         return solve(self.jet.D2, self.r, forcing, limit)
 

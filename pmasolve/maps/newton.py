@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from scipy.fft import next_fast_len
 
 from ..calculus.operators import Space
+from ..calculus.transforms import transform_of
 from ..machine.arrays import keep_integers, number
 from ..problems.grids import Grid
 from ..problems.outcomes import INTERRUPTED, REACHED, STALLED, STEP_LIMIT, Outcome
 from ..problems.problem import Problem
+from .certificates import squares_of_gradient
 from .elliptic import Solve
 from .level import REFUSED_STATE, Level, NewtonState
 
@@ -28,7 +31,8 @@ STEPS_SPENT = STEP_LIMIT.advising("Newton's steps are spent; raise steps=, or st
 
 SLOW = 1e-3  # of a grid's defect at the start, on the next one: more where the data are not smooth, and grids may be further apart
 NOT_BEGUN = 0.1  # a defect, of mass 1: Newton's method has not begun to converge
-NO_NEARER = 0.8  # of the coarser grid's defect (measured where finer grids do converge after two that do not: a third)
+NO_NEARER = 0.8  # of the coarser grid's defect: a finer one is no nearer
+JAGGED = 0.25  # of ∫|∇f|², in the highest octave of the problem's grid: sharp bumps have below 0.13, pairs of images from 0.4 on
 BUSY = 5000  # points of a grid on which a step takes longer than the calls of which it is made
 
 Watch = Callable[[Mapping[str, float]], None]
@@ -105,9 +109,10 @@ def newton(
 ) -> Solution:
     """u with ∫|r − r̄| dx ≤ tolerance, r = μ − ν(x+∇u) det(I+D²u), by a cascade of grids from ``settings.coarsest`` points up.
 
-    A coarse grid is solved no better than its own truncation error deserves; finer ones are spared where two in turn have stalled
-    far off.  ``levels`` makes the equation on one grid.  Processes exchange float32 inside the linear solves.  Of that nothing is
-    left once r is small; where it does not become so, all steps of a grid are done again in float64.
+    A coarse grid is solved no better than its own truncation error deserves; where a density is rough on the problem's own grid,
+    finer ones are spared after two in turn that have stalled far off.  ``levels`` makes the equation on one grid.  Processes
+    exchange float32 inside the linear solves.  Of that nothing is left once r is small; where it does not become so, all steps of
+    a grid are done again in float64.
     """
     records: list[Mapping[str, float]] = []
 
@@ -136,7 +141,7 @@ def newton(
         except KeyboardInterrupt:
             solution = Solution(level, level.begin(), INTERRUPTED)
             break
-        if _no_nearer(coarse, solution):
+        if _no_nearer(coarse, solution) and _jagged(problem):
             break
         if records and records[-1]["points"] != grid.size:  # nothing was left to do: the coarser grid resolves it all
             grids = grids[-1:]
@@ -149,13 +154,24 @@ def newton(
 
 
 def _no_nearer(coarse: Solution | None, fine: Solution) -> bool:
-    """Whether two grids in turn have stalled far from a solution, the finer no nearer: rough densities, on all grids alike."""
+    """Whether two grids in turn have stalled far from a solution, the finer no nearer."""
     stalled = coarse is not None and coarse.outcome == fine.outcome == NEWTON_AT_ROUNDING
     return stalled and fine.state.defect > max(NOT_BEGUN, NO_NEARER * coarse.state.defect)
 
 
+def _jagged(problem: Problem) -> bool:
+    """Whether a density has much that only the finest grid sees: jumps, noise.  Sharp ones that it resolves may converge there."""
+    grid = problem.domain
+    half, transform = replace(grid, shape=tuple((n + 1) // 2 for n in grid.shape)), transform_of(grid)
+    for f in (problem.f, problem.g):
+        squares = grid.summed(squares_of_gradient([grid, half], transform, transform.forward(f)))
+        if squares[0] > JAGGED * np.sum(squares):
+            return True
+    return False
+
+
 def _on(problem: Problem, space: Space, solution: Solution) -> Solution:
-    """The solution on the problem's own grid, where an interruption has left it on a coarser one."""
+    """The solution on the problem's own grid, where it is on a coarser one: interrupted, or finer ones were spared."""
     if solution.level.grid == problem.domain:
         return solution
     level = Level(problem, space.on(problem.domain))

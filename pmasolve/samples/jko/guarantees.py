@@ -69,7 +69,10 @@ class Guarantees:
         return (1 + self.gamma * self.convexity / 2) ** -n * start + 4 * self.error**2 / self.convexity**2
 
     def enough(self, start: float) -> int:
-        """Steps n ≥ (8/γλ)(log W₂(p_0, q) + log(λ/ε)) after which W₂² ≤ 5ε²/λ², `kl` and `variation` hold; ``start`` = W₂."""
+        """Steps n ≥ (8/γλ)(log W₂(p_0, q) + log(λ/ε)) after which W₂² ≤ 5ε²/λ², `kl` and `variation` hold; ``start`` = W₂.
+
+        Where γλ is above 5 these are too few, and 2/log(1 + γλ/2) stands for 8/γλ.
+        """
         at_least(start, "start", "W₂ from the data to the reference, ≥ 0")
         if self.error == 0:
             raise ValueError(
@@ -78,7 +81,8 @@ class Guarantees:
         if start == 0:
             return 0
         logs = np.log(start) + np.log(self.convexity / self.error)
-        return max(0, int(np.ceil(8 / (self.gamma * self.convexity) * logs)))
+        rate = self.gamma * self.convexity
+        return max(0, int(np.ceil(max(8 / rate, 2 / np.log1p(rate / 2)) * logs)))
 
     def kl_after(self, n: int, start: float) -> float:
         """KL(p|q_0) = KL(p_n|q) ≤ ((1 + γλ/2)^{−(n−1)}W₂²(p_0, q) + 4ε²/λ²)/2γ + ε²/λ for n ≥ 1 steps; ``start`` = W₂²(p_0, q).
