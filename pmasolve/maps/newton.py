@@ -141,7 +141,7 @@ def newton(
         except KeyboardInterrupt:
             solution = Solution(level, level.begin(), INTERRUPTED)
             break
-        if _no_nearer(coarse, solution) and _jagged(problem):
+        if problem.domain.size > BUSY and _no_nearer(coarse, solution) and _jagged(problem):
             break
         if records and records[-1]["points"] != grid.size:  # nothing was left to do: the coarser grid resolves it all
             grids = grids[-1:]
