@@ -469,6 +469,7 @@ def test_an_interruption_leaves_what_is_known(rough: bool, monkeypatch: pytest.M
     assert stopped(np.inf, uneven=interrupted).interval.upper < 0.5
     assert stopped(np.inf if rough else 0.1, uneven=at_the_finest).interval.upper < 20 / 48**2 + wanted
     assert stopped(0.1, optimum=interrupted).coupling is None
+    stopped(0.1, _result=interrupted)
     assert stopped(1e-3, solve=solved_and_interrupted).coupling.sum() == pytest.approx(1.0)
     stopped(np.inf, 10**6, optimum=interrupted, optimum_of_few=interrupted)
 
@@ -487,6 +488,8 @@ def test_no_bounds_are_wider_than_those_known_before(monkeypatch: pytest.MonkeyP
     few = transport(problem, gap=0)
     assert few.outcome.name == "gap not reached"
     assert start.lower <= few.interval.lower <= T.w2_squared <= few.interval.upper <= start.upper
+    assert f"leave a gap of {few.gap:.2g}," in str(few.outcome)
+    assert transport(problem, gap=1.01 * few.gap, method=Simplex()).outcome.name == "reached"  # by the start
 
 
 def test_the_same_masses_stay() -> None:

@@ -36,7 +36,7 @@ from pmasolve.samples.jko.cones import Cone, Programme, least_stretch
 from pmasolve.samples.jko.flow import CarriedPoints
 from pmasolve.samples.jko.gradients import estimated_gradient, exact_gradient, mean_square
 from pmasolve.samples.jko.guarantees import assigned, smoothed, way_back
-from pmasolve.samples.jko.mixed import mixed
+from pmasolve.samples.jko.mixed import _way_bound, mixed
 from pmasolve.samples.jko.networks import ODEBlock, Perceptron, ResidualBlock, numbers_in, width_of
 from pmasolve.samples.samplers.reference import Reference
 from pmasolve.samples.samplers.verdicts import against_normal, distance
@@ -287,6 +287,10 @@ def test_guarantees_without_a_density_and_with_errors_in_inverses() -> None:
     assert told["mixed"] < told["mixed_by_kl"] == pytest.approx(min(1.0, by_kl))
     assert mixed(0.1, 0.02, 0.05, 2.0, 0.5) == pytest.approx(0.35)
     assert mixed(0.1, 0.02, np.inf) == 1.0
+    assert _way_bound(0.1, [0.01, 0.02], [2.0, 3.0]) == pytest.approx(
+        0.12 + 0.16 * 2
+    )  # residuals count by the same constants
+    assert _way_bound(0.1, [0.0, 0.0], [2.0, np.inf]) == np.inf
 
 
 def test_resume_times_and_files(tmp_path) -> None:

@@ -160,10 +160,13 @@ def exact(
                 whole, found = _by_levels(masses, gap, note)
             else:
                 whole, found = _optimum_on_grid(masses, gap, -near.potential, FINE_SLACK, note)
+            result = _result(whole, found, gap, tuple(records))
         except KeyboardInterrupt as stop:
             return narrowest([*known, *_until(stop, grid)], INTERRUPTED, tuple(records))
-    result = _result(whole, found, gap, tuple(records))
-    return result if result.outcome.ok else narrowest([*known, result], result.outcome, result.records)
+    if result.outcome.ok:
+        return result
+    best = narrowest([*known, result], result.outcome, result.records)
+    return replace(best, outcome=_outcome(whole, best.lower, best.upper, found, gap))
 
 
 def _until(stop: KeyboardInterrupt, grid: Grid) -> list[SemiDualResult]:

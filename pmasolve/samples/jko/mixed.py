@@ -215,26 +215,26 @@ def _returned(
     chain: ChainSampler, y: Array, error: float, rng: np.random.Generator
 ) -> tuple[Array, float, float, float]:
     """Samples by inverses with errors, how far they are from those without, and the bounds on that."""
-    moved, exact, sizes, certified, met = y, y, [], [], []
+    moved, exact, residuals, certified, met = y, y, [], [], []
     along = rng.standard_normal(y.shape)
     for block in reversed(chain.blocks):
         there, exact = block.preimage(moved), block.preimage(exact)
         if not (np.isfinite(there).all() and np.isfinite(exact).all()):
             raise ValueError(f"run: a block of {chain!r} has no inverse at some points; nothing bounds the way back")
         least = min(float(np.linalg.svd(block.jacobian(part), compute_uv=False).min()) for part in (there, exact))
-        residual = float(np.sqrt(mean_square(block.image(there) - moved)))
+        residuals.append(float(np.sqrt(mean_square(block.image(there) - moved))))
         apart = there - exact if np.any(there != exact) else along
         moved = there + error * apart / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), np.finfo(float).tiny)
         certified.append(1 / block.stretch if block.stretch > 0 else np.inf)
         met.append(1 / least)
-        sizes.append(error + residual / least)
-    bounds = (_way_bound(sizes[::-1], constants[::-1]) for constants in (certified, met))
+    bounds = (_way_bound(error, residuals[::-1], constants[::-1]) for constants in (certified, met))
     return moved, float(np.sqrt(mean_square(moved - exact))), *bounds
 
 
-def _way_bound(sizes: list[float], constants: list[float]) -> float:
-    """Of the way back; infinite where no stretch is known."""
-    return way_back(np.array(sizes), np.array(constants)) if np.isfinite(constants).all() else np.inf
+def _way_bound(error: float, residuals: list[float], constants: list[float]) -> float:
+    """Of the way back, an inverse off by what was put in and its residual times its constant; infinite if one is not known."""
+    known = np.isfinite(constants).all()
+    return way_back(error + np.multiply(residuals, constants), np.array(constants)) if known else np.inf
 
 
 def _farthest_means(law: Array, samples: Array, rng: np.random.Generator) -> float:
