@@ -612,7 +612,11 @@ def test_blocks_have_inverses_far_from_the_reference(scale: float, shift: float)
         (lambda: Guarantees(0.5).kl_after(0, 1.0), "n=0"),
         (lambda: Diffused([[1.0, 2.0]], 0.0), "time=0.0: give how long"),
         (lambda: Diffused([[1.0, np.nan]], 0.1), "NaN"),
-        (lambda: Diffused.within([1.0, -1.0], 1.5), r"distance=1.5: give one above 0 and below .* = 1.41421"),
+        (
+            lambda: Diffused.within([1.0, -1.0], 1.5),
+            r"distance=1.5: give one above 0, its square too, and below .* = 1.41421",
+        ),
+        (lambda: Diffused.within([1.0, -1.0], 1e-200), "distance=1e-200: give one above 0, its square too"),
         (lambda: mixed(-0.1, 0.0, 0.0), "smoothing=-0.1: give"),
         (lambda: mixed(0.1, 0.0, float("nan")), "way_back=nan: give"),
         (lambda: mixed_guarantees(SHORT), "density="),

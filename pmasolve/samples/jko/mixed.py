@@ -66,7 +66,7 @@ class Diffused:
         Parameters
         ----------
         data : as for the class.
-        distance : > 0, and below (E|X|² + d)^½, which no time reaches.
+        distance : > 0, its square in floats too, and below (E|X|² + d)^½, which no time reaches.
 
         Raises
         ------
@@ -74,9 +74,9 @@ class Diffused:
         """
         x = Points(data).points
         second, d = mean_square(x), x.shape[1]
-        if not 0 < number(distance, "distance") < np.sqrt(second + d):
+        if not (number(distance, "distance") > 0 and 0 < distance**2 < second + d):
             raise ValueError(
-                f"distance={distance}: give one above 0 and below (E|X|² + d)^½ = {np.sqrt(second + d):g}, "
+                f"distance={distance}: give one above 0, its square too, and below (E|X|² + d)^½ = {np.sqrt(second + d):g}, "
                 "which no diffusion reaches"
             )
         left = distance**2 / (d + np.sqrt(d**2 + (second - d) * distance**2))  # 1 − e^{−δ}
