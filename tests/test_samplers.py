@@ -727,3 +727,16 @@ def test_small_matrices(dim: int) -> None:
     assert not np.isfinite(found[2]).all()
     others = np.arange(6) != 2
     assert np.allclose(found[others], exact[others], rtol=1e-10)
+
+
+@pytest.mark.parametrize("sampler", [ImplicitSampler, MongeAmpereSampler, pma.choose_family])
+@pytest.mark.parametrize("given", [np.ones((9, 2)), 5, None, "points"])
+def test_points_in_place_of_a_problem_are_refused(sampler, given: object) -> None:
+    with pytest.raises(ValueError, match=r"problem=.*: give SampleProblem\(points\)"):
+        sampler(given)
+
+
+@pytest.mark.parametrize("sampler", [ImplicitSampler, MongeAmpereSampler])
+def test_anything_in_place_of_a_family_is_refused(sampler) -> None:
+    with pytest.raises(ValueError, match=r"family=24: give "):
+        sampler(SampleProblem(two_modes(60, 2)), 24)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...flows.loop import evolve
-from ...machine.arrays import Array, integer
+from ...machine.arrays import Array, having, integer
 from ...machine.progress import progress_bar
 from ...machine.speaking import count, sheet
 from ...problems.grids import Cloud
@@ -100,7 +100,7 @@ def choose_family(
 
     Raises
     ------
-    ValueError : an empty ladder, or one that does not increase.
+    ValueError : another problem; an empty ladder, or one that does not increase.
 
     Notes
     -----
@@ -117,7 +117,7 @@ def choose_family(
     rungs = [integer(count, "anchors") for count in anchors]
     if not rungs or rungs != sorted(set(rungs)):
         raise ValueError(f"anchors={anchors}: give increasing numbers of anchors, for example (1, 4, 16)")
-    folds = list(_folds(problem, seed))
+    folds = list(_folds(having(problem, "together", "problem", "give SampleProblem(points)"), seed))
     points = 0.9 * min(len(np.unique(problem.data[fitted], axis=0)) for fitted, _ in folds)
     allowed = [
         count for count in rungs if parameter_count(count, problem.dim, problem.dim <= FULL_DIMENSIONS) <= points

@@ -91,7 +91,8 @@ class MongeAmpereSampler:
 
     Raises
     ------
-    ValueError : more parameters than points; an estimator that needs f without one; times that are not sums of the first steps.
+    ValueError : points in place of a problem; more parameters than points; an estimator that needs f without one; times that
+        are not sums of the first steps.
 
     Notes
     -----
@@ -132,6 +133,8 @@ class MongeAmpereSampler:
 
     def __post_init__(self) -> None:
         keep_integers(self, seed=0)
+        having(self.problem, "law", "problem", "give SampleProblem(points), or Posterior(f, grad_f, d)")
+        having(self.family, "started", "family", "give Span(), or LogSumExp()")
         having(self.estimator, "ratio", "estimator", "give Logistic(), ScoreMatching() or Known()")
         if not isinstance(self.nodes, Nodes):
             keep_integers(self, nodes=1)

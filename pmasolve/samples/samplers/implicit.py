@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ...machine.arrays import Array, integer, keep_integers, number
+from ...machine.arrays import Array, having, integer, keep_integers, number
 from ...machine.speaking import count
 from ...problems.outcomes import NO_DESCENT, OVERFITTING, REACHED, STOPPED_EARLY, Outcome
 from ...problems.times import admit_multiples
@@ -111,7 +111,7 @@ class ImplicitSampler:
 
     Raises
     ------
-    ValueError : more parameters than points; times that are not whole numbers of steps.
+    ValueError : points in place of a problem; more parameters than points; times that are not whole numbers of steps.
 
     Notes
     -----
@@ -146,6 +146,8 @@ class ImplicitSampler:
     enough: float = field(default=ENOUGH_KL, kw_only=True)
 
     def __post_init__(self) -> None:
+        having(self.problem, "objectives", "problem", "give SampleProblem(points), or Posterior(f, grad_f, d)")
+        having(self.family, "started", "family", "give LogSumExp()")
         keep_integers(self, seed=0)
         if not 0 < number(self.rtol, "rtol") < np.inf:
             raise ValueError(f"rtol={self.rtol}: give a positive number of nats, for example 1e-4")
