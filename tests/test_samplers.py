@@ -740,3 +740,18 @@ def test_points_in_place_of_a_problem_are_refused(sampler, given: object) -> Non
 def test_anything_in_place_of_a_family_is_refused(sampler) -> None:
     with pytest.raises(ValueError, match=r"family=24: give "):
         sampler(SampleProblem(two_modes(60, 2)), 24)
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (lambda p: MongeAmpereSampler(p, schedule=pma.ConstantSteps), "schedule=.*: give ConstantSteps"),
+        (lambda p: pma.JKOSampler(p, density=5), r"density=5: give the data's Posterior"),
+        (lambda p: pma.choose_family(p, (1, 2), seed=np.ones(2)), "seed="),
+        (lambda p: pma.choose_family(p, ()), "anchors="),
+        (pma.as_function, "run=.*: give a Trajectory"),
+    ],
+)
+def test_other_things_are_refused_by_name(act, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        act(SampleProblem(two_modes(300, 2)))

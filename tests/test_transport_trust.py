@@ -226,6 +226,11 @@ def test_an_interruption_after_newton_is_named(monkeypatch: pytest.MonkeyPatch) 
     assert transport(Problem.from_densities(Torus((16, 16)), *images)).outcome.name == "interrupted"
     with pytest.raises(KeyboardInterrupt):
         pairwise(Torus((16, 16)), images)
+    x, y = (grid := Torus((24, 24))).points
+    bumps = [0.03 + np.exp(-((x - a) ** 2 + (y - b) ** 2) / 0.01) for a, b in ((0.5, 0.5), (0.6, 0.55))]
+    stopped = transport(Problem.from_densities(grid, *bumps))
+    assert stopped.outcome.name == "interrupted"
+    assert stopped.gap < 0.5  # Newton's, which is all that is known
 
 
 def _between_walls() -> Problem:

@@ -166,8 +166,8 @@ class Halved:
 
 
 def checked_schedule(schedule: StepSizes) -> StepSizes:
-    """A schedule, where it can be called; anything else is a ``ValueError``."""
-    if not callable(schedule):
+    """A schedule, where it can be called; anything else, and the class of one, is a ``ValueError``."""
+    if not callable(schedule) or isinstance(schedule, type):
         raise ValueError(f"schedule={shown(schedule)}: give ConstantSteps(eta), or another function k ↦ η_k > 0")
     return schedule
 

@@ -18,10 +18,7 @@ from ..problems.problem import Problem
 from .elliptic import Elliptic, Solve
 from .residual import balance, positive_definite
 
-SHORTEST, LONGEST = (
-    1e-8,
-    1e8,
-)  # periods with which densities and gradients stay in the range of float32: centimetres of galaxies do not
+SHORTEST, LONGEST = 1e-8, 1e8  # periods with which densities and gradients stay in the range of float32
 LEAST_IN_SINGLE = 1e-5  # relative residual of a linear solve whose operator is off by float32's roundings, some 1e-7
 
 

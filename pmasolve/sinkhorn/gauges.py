@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from ..flows.trajectories import Trajectory
+from ..flows.trajectories import Trajectory, followed
 from ..problems.problem import Problem, checked
 from .potentials import Potential
 from .self_potential import Debiased, SelfPotential
@@ -134,7 +134,7 @@ def as_function(run: Trajectory, i: int = -1) -> Potential | Debiased:
     >>> as_function(evolve(Sinkhorn(problem, 0.5, gauge=SELF), times=[1.0])).map([[0.5]]).shape
     (1, 1)
     """
-    flow = run.flow
+    flow = followed(run, "run").flow
     if not hasattr(flow, "function"):
         raise ValueError(f"{type(flow).__name__} has no half steps to be read off: give a trajectory of Sinkhorn")
     v = run.fields["v"][i]

@@ -27,9 +27,7 @@ COARSEST_START = 32  # points of an axis of the coarsest grid
 FALLING_Q = 1.0, 0.5**0.5, 0.5  # q on the finest grid
 COARSE_PART, EVEN_PART = 0.1, 0.01  # mean of |μ − a|/μ at which Newton ends, on coarser grids and on the finest
 EVEN_STEPS = 25  # of Newton at each ε of each grid
-EVEN_KRYLOV = (
-    60  # products in each at most: where light nodes are left to mend, few long steps bring more than many short ones
-)
+EVEN_KRYLOV = 60  # products in each at most: long steps, where light nodes are left to mend, bring more than short ones
 LESS_UNEVEN, IN_VAIN = 0.99, 5  # so many steps that do not leave this part of the least end it
 WEIGHTLESS = 1e-13  # of the mean: less than that is lost in the roundings of what heavier nodes send
 ROUGH_GAP = 1e-3  # of which a small part may be lost in a repair

@@ -123,7 +123,8 @@ class JKOSampler:
                 f"{held} held-out points: they are what stops the run, so give at least {LEAST_HELD}, by "
                 "SampleProblem(data, held_out=0.1) of more points or a larger share; copies of one point stay together"
             )
-        if self.density is not None and self.density.dim != self.problem.dim:
+        density = "give the data's Posterior(f, grad_f, d), or None"
+        if self.density is not None and having(self.density, "grad_f", "density", density).dim != self.problem.dim:
             raise ValueError(f"density in {self.density.dim} dimensions, data in {self.problem.dim}: they must agree")
         having(self.family, "fitted", "family", "give ConvexBlocks()").admit(self.problem)
 

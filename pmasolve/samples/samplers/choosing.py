@@ -114,10 +114,10 @@ def choose_family(
     >>> choose_family(problem, (1, 2, 4))
     <FamilyChoice: 1 anchor of [1, 2, 4], reached>
     """
-    rungs = [integer(count, "anchors") for count in anchors]
+    rungs = [integer(count, "anchors") for count in np.atleast_1d(anchors)]
     if not rungs or rungs != sorted(set(rungs)):
         raise ValueError(f"anchors={anchors}: give increasing numbers of anchors, for example (1, 4, 16)")
-    folds = list(_folds(having(problem, "together", "problem", "give SampleProblem(points)"), seed))
+    folds = list(_folds(having(problem, "together", "problem", "give SampleProblem(points)"), integer(seed, "seed", 0)))
     points = 0.9 * min(len(np.unique(problem.data[fitted], axis=0)) for fitted, _ in folds)
     allowed = [
         count for count in rungs if parameter_count(count, problem.dim, problem.dim <= FULL_DIMENSIONS) <= points
