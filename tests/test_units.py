@@ -10,11 +10,14 @@ import pytest
 from cases import TAU
 
 from pmasolve import (
+    HELLINGER,
     JKO,
+    KL,
     SYMMETRIC,
     Box,
     BregmanProximal,
     ConstantSteps,
+    Entropy,
     FokkerPlanck,
     LinearisedMongeAmpere,
     MirrorDescent,
@@ -29,8 +32,10 @@ from pmasolve import (
     cross_check,
     evolve,
     schroedinger,
+    transport,
 )
 from pmasolve.flows.mirror import Law
+from pmasolve.problems.divergences import Divergence
 
 SCALES = [1e-9, 1e9]
 X, Y = (np.random.default_rng(seed).random((12, 2)) for seed in (1, 2))
@@ -144,3 +149,50 @@ def at_one(name: str) -> np.ndarray:
 def test_lengths_may_have_any_unit(name: str, s: float) -> None:
     """To rounding; to a fraction of rtol where steps are adaptive, which rounding may choose otherwise."""
     assert ENTRIES[name](s) == pytest.approx(at_one(name), rel=1e-6, abs=1e-7 if name in ADAPTIVE else 1e-9)
+
+
+@pytest.mark.parametrize("s", [1e-40, *SCALES, 1e40])
+@pytest.mark.parametrize("objective", [KL(), HELLINGER, Entropy()], ids=["KL", "Hellinger", "entropy"])
+def test_the_tolerance_of_fokker_planck_has_no_unit(s: float, objective: Divergence) -> None:
+    """It was of ρe^{f/2} in the unit of length: log ρ was off by 6e-5 at s = 1e9, the potential by 15 % at 1e40, both "reached"."""
+
+    def measured(s: float) -> np.ndarray:
+        return flow_of(lambda p, _: FokkerPlanck(p, objective=objective), 1 / 640)(s)
+
+    potential, log_density = measured(s) - measured(1.0)
+    assert np.abs(log_density).max() < 1e-8
+    assert np.ptp(potential) < 1e-9
+
+
+def test_a_refused_state_is_far_off_in_any_unit() -> None:
+    """A derivative of 1e8, small where κ² is 4e19, was no refusal: no first step was found in units of 1e-9."""
+
+    def steps(s: float) -> int:
+        x = TAU * np.arange(32) / 32
+        problem = Problem(Torus((32,), (s,)), 0.3 * np.cos(x), 15 * np.cos(x))
+        run = evolve(FokkerPlanck(problem, rtol=1e-6), [1e-3 * s**2], throw=False)
+        assert run.outcome.name == "positivity lost"
+        return run.records["dt"].size
+
+    assert min(steps(1.0), steps(1e-9)) > 10
+
+
+@pytest.mark.parametrize("s", [1e-40, 1e40])
+@pytest.mark.parametrize("domain", [Torus, Box])
+@pytest.mark.parametrize("shape", [(16,), (10, 12), (8, 8, 8)])
+def test_maps_in_the_smallest_and_largest_units(s: float, domain: type, shape: tuple[int, ...]) -> None:
+    def squared(s: float) -> float:
+        found = transport(grid_problem(s, domain, shape), gap=0.01)
+        assert found.outcome.ok
+        assert found.interval.lower <= found.w2_squared <= found.interval.upper
+        return found.w2_squared / s**2
+
+    assert squared(s) == pytest.approx(squared(1.0), rel=1e-9)
+
+
+@pytest.mark.parametrize("side", [1e-41, 1e41, 1e-77, 1e77])
+def test_sides_whose_volumes_have_no_squares_are_refused(side: float) -> None:
+    """In the plane `transport` was "reached" with seven times W₂² at 1e-77, with 0 at 1e100; JKO took no step at 1e-100."""
+    for domain in (Torus, Box):
+        with pytest.raises(ValueError, match=r"lengths=.*1e-40 and 1e\+40; take another unit"):
+            domain((12, 12), (1.0, side))

@@ -1,9 +1,9 @@
 """The Fokker–Planck equation ∂ₜρ = div(ρ∇(f + log ρ)), the Wasserstein gradient flow of KL(· | e^{−f}), and its relatives.
 
-In z = ρe^{f/2} it is ∂ₜz = Δz − Vz with V = e^{f/2}Δe^{−f/2}, self-adjoint.  With the grid's own Δ in V, e^{−f/2} is stationary to
-rounding and the mass ∑ρh^d, its product with z, is conserved; the Krylov solver spoils it by less than the tolerance.
-The gradient flow of another objective, ∂ₜρ = div(ρ∇h(s)), s = f + log ρ, is div(e^{−f}∇P(s)) with the pressure P′ = h′e^s, and so
-∂ₜz = (Δ − V)(e^{−f/2}P(s)): the same operator, of a function of z at each point.
+In z = ρe^{f/2}|X|^½, |X| the volume, it is ∂ₜz = Δz − Vz with V = e^{f/2}Δe^{−f/2}, self-adjoint.  With the grid's own Δ in V,
+e^{−f/2} is stationary to rounding and the mass ∑ρh^d, its product with z, is conserved; the Krylov solver spoils it by less than
+the tolerance.  The gradient flow of another objective, ∂ₜρ = div(ρ∇h(s)), s = f + log ρ, is div(e^{−f}∇P(s)) with the pressure
+P′ = h′e^s, and so ∂ₜz = (Δ − V)(e^{−f/2}|X|^½P(s)): the same operator, of a function of z at each point.
 """
 
 from __future__ import annotations
@@ -33,17 +33,20 @@ LEAST_Z = 1e-300  # below any z that is not refused
 class SymmetrisedSystem:
     """∂ₜz = (Δ − V)q(z) as a `System` in orthonormal coefficients; q = z for KL.  States that are not positive are refused.
 
-    With μ the reference of the objective, e^{−f} or the uniform law, z = ρ/√μ and q = √μ P(s), s = log(z/√μ).
+    With μ the reference of the objective, e^{−f} or the uniform law, and |X| the volume, z = ρ(|X|/μ)^½ and q = (|X|μ)^½ P(s),
+    s = log(z/(|X|μ)^½): of the order of 1 whatever the unit of length.
     """
 
     def __init__(self, problem: Problem, operators: Operators, objective: Divergence = RELATIVE_ENTROPY) -> None:
         self.operators, self.transform, self.shape = operators, operators.transform, problem.domain.shape
         self.objective, self.linear = objective, is_identity(objective)
         self.refusal: Outcome = POSITIVITY_LOST  # why the last state was refused
-        flat = np.full(self.shape, problem.domain.volume**-0.5)
-        self.root = flat if objective.uniform else np.exp(-0.5 * problem.f)
+        self.volume = problem.domain.volume
+        log_reference = 0.0 if objective.uniform else problem.f - np.log(self.volume)
+        self.root = np.exp(np.full(self.shape, -0.5 * log_reference))  # (|X|μ)^½
         self.V = self._values(-operators.symbol * self.transform.forward(self.root)) / self.root
         self.level = float(np.mean(self.V))
+        self.swiftness = float(np.mean([(2 * np.pi / period) ** 2 for period in problem.domain.periods]))  # κ²: 1/time
         self._slope, self._mean = 1.0, 1.0  # h′, and its mean, at the state last linearised
 
     def vector(self, values: Array) -> Array:
@@ -126,7 +129,7 @@ class FokkerPlanck:
     problem : densities on a torus or a box, 1 to 3 dimensions; on a box f's even extension should be smooth.
     objective : what falls; `KL()` unless given, `AlphaDivergence`, `JensenShannon()`, `Entropy()` (the heat equation), `Objective`.
     space : `Fourier()` or `FiniteDifference(order)`.
-    rtol : tolerance on z = ρe^{f/2}, root mean square over the grid, of one step; between 1e-13 and 1e-2.
+    rtol : tolerance on z = ρe^{f/2}|X|^½, |X| the volume, root mean square over the grid, of one step; between 1e-13 and 1e-2.
 
     Raises
     ------
@@ -170,8 +173,9 @@ class FokkerPlanck:
         """The state at time t: the law ρ_t of a potential."""
         system = SymmetrisedSystem(self.problem, self.operators, self.objective)
         log_density = starting_law(self.problem, self.operators, potential)
-        y = system.vector(np.exp(log_density) / system.root)
-        return FokkerPlanckState(Integrator(system, y, self.rtol, t), system, log_density, potential, t)
+        y = system.vector(np.exp(log_density) * system.volume / system.root)
+        integrator = Integrator(system, y, self.rtol, t, system.swiftness)
+        return FokkerPlanckState(integrator, system, log_density, potential, t)
 
     def advance(self, state: FokkerPlanckState, until: float) -> FokkerPlanckState:
         """One step of the integrator, or the interpolant at ``until``; a density that is not positive ends the run."""
@@ -179,7 +183,7 @@ class FokkerPlanck:
         integrator.advance(until)
         state.outcome = state.system.refusal if integrator.outcome == REFUSED else integrator.outcome
         if state.outcome.ok:
-            density = state.system.values(integrator.y) * state.system.root  # ρ = z√μ
+            density = state.system.values(integrator.y) * state.system.root / state.system.volume  # ρ = z(μ/|X|)^½
             if density.min() > 0:  # the integrator tests the states it tries, not those that it returns
                 state.t, state.u, state.log_density = integrator.t, None, np.log(density)
             else:

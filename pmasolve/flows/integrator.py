@@ -16,8 +16,8 @@ from ..machine.arrays import Array, number
 from ..problems.nodes import Whole
 from ..problems.outcomes import REACHED, REFUSED, STEP_LIMIT, Outcome
 
-# What a refused state reports as its derivative: finite, so that it cannot poison the run, and large enough to fail every
-# convergence and error test of the attempt, after which CVODE shrinks the step.
+# What a refused state reports as its derivative, in units of y over those of time: finite, so that it cannot poison the run, and
+# large enough to fail every convergence and error test of the attempt, after which CVODE shrinks the step.
 REFUSAL = 1e8
 
 # BDF5's predictor amplifies what the linear solver leaves of the stiff modes by 2⁵ − 1, enough to hold the step size down: at
@@ -85,8 +85,8 @@ class Counts:
 class _Calls:
     """What CVODE calls: a system, counted.  It does not know the integrator, so that nothing refers to itself in a circle."""
 
-    def __init__(self, system: System) -> None:
-        self.system, self.counts = system, Counts()
+    def __init__(self, system: System, refusal: float) -> None:
+        self.system, self.refusal, self.counts = system, refusal, Counts()
         self.refused = False  # was the last state tried?
         self.gamma = np.nan  # of the last linear system
 
@@ -96,7 +96,7 @@ class _Calls:
         self.refused = not self.system.derivative(y, out)
         if self.refused:
             self.counts.refusals += 1
-            out.fill(REFUSAL)
+            out.fill(self.refusal)
 
     def linearise(self, t: float, y: Array, derivative: Array) -> None:
         """Before the products of a Newton iteration."""
@@ -125,11 +125,12 @@ class _Calls:
 class Integrator:
     """Steps a `System` with local error ‖·‖_rms ≤ ``tolerance``; dense output at any time.
 
-    It ends with `REFUSED` where the system refuses every step tried: why, only the flow can say.
+    It ends with `REFUSED` where the system refuses every step tried: why, only the flow can say.  ``rate`` is the unit of y over
+    that of time: 1 for potentials, whose unit is that of time.
     """
 
-    def __init__(self, system: System, y: Array, tolerance: float, t: float = 0.0) -> None:
-        self._calls = calls = _Calls(system)
+    def __init__(self, system: System, y: Array, tolerance: float, t: float = 0.0, rate: float = 1.0) -> None:
+        self._calls = calls = _Calls(system, REFUSAL * rate)
         self.counts = calls.counts
         self.t, self.y, self.reached, self.outcome = t, y, t, REACHED
         self.order = np.nan  # of the last step

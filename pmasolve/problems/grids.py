@@ -23,6 +23,8 @@ from .clouds import finite
 from .nodes import Whole
 from .points import Places, PointsLike, field, given
 
+LONGEST_SIDE = 1e40  # side, and one over the shortest: squares of volumes stay in range, with room
+
 
 def _counts(shape: ArrayLike) -> tuple[int, ...]:
     """Whole numbers of points."""
@@ -60,6 +62,11 @@ class Grid(Whole):
         if len(lengths) != len(shape) or not all(0 < length < np.inf for length in lengths):
             raise ValueError(
                 f"lengths={shown(self.lengths)}: give one positive length for each of the {len(shape)} axes"
+            )
+        if not 1 / LONGEST_SIDE <= min(lengths) <= max(lengths) <= LONGEST_SIDE:
+            raise ValueError(
+                f"lengths={shown(self.lengths)}: squares of volumes leave float64 where a side is not between {1 / LONGEST_SIDE:g} and "
+                f"{LONGEST_SIDE:g}; take another unit of length"
             )
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "lengths", lengths)
@@ -220,7 +227,7 @@ class Torus(Grid):
     Parameters
     ----------
     shape : points along each of 1, 2 or 3 axes.
-    lengths : periods, one for each axis; all 1 unless given.
+    lengths : periods, one for each axis, between 1e-40 and 1e40; all 1 unless given.
 
     Examples
     --------
@@ -249,7 +256,7 @@ class Box(Grid):
     Parameters
     ----------
     shape : cells along each of 1, 2 or 3 axes; values live at their centres (i + ½)h.
-    lengths : side lengths; all 1 unless given.
+    lengths : side lengths, between 1e-40 and 1e40; all 1 unless given.
 
     Examples
     --------
