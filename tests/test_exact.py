@@ -285,6 +285,50 @@ def test_a_network_is_the_linear_program_and_goes_on(ties: bool) -> None:
             assert (C - network.u[:, None] - network.v >= -1e-13).all()
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_a_first_basis_takes_the_pairs_in_their_order(ties: bool) -> None:
+    """It is a tree as the network keeps it, each pair takes what its nodes have left, and pivots go on from it to the optimum."""
+    rng = np.random.default_rng(9)
+    for n, m in ((1, 1), (1, 7), (20, 20), (40, 25)):
+        C = rng.integers(0, 4, (n, m)) + 0.0 if ties else rng.random((n, m))
+        a, b = (np.full(k, 1 / k) if ties else rng.dirichlet(np.ones(k)) for k in (n, m))
+        network, i, j = dense(C, a, b)
+        left, sent = [network.flow[:n].copy(), network.flow[n:-1].copy()], {}
+        order = np.argsort(C.ravel(), kind="stable")[: 2 * C.size // 3]
+        for k in order.tolist():
+            if (most := min(left[0][i[k]], left[1][j[k]])) > 0:
+                sent[k] = most
+                left[0][i[k]] -= most
+                left[1][j[k]] -= most
+        network.begin(order)
+        heights(network.tail, network.cost, network.height, network.tree)
+        assert in_order(network)
+        assert dict(zip(*(x.tolist() for x in network.basic()), strict=True)) == sent
+        assert network.away == left[0].sum() / 2.0**60
+        network.solve()
+        arcs, flow = network.basic()
+        assert in_order(network)
+        assert network.away == 0
+        assert flow / 2.0**60 @ C.ravel()[arcs] == pytest.approx(by_simplex(C, a, b) if C.max() > 0 else 0.0, abs=1e-14)
+
+
+def test_near_potentials_leave_fewer_pivots_than_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pairs of small slack make a basis at once; where all stays away at first there are more than one for each node."""
+    made = []
+
+    def counted(network: NetworkBasis) -> int:
+        made.append(solve(network))
+        return made[-1]
+
+    solve = NetworkBasis.solve
+    monkeypatch.setattr(NetworkBasis, "solve", counted)
+    mu, nu = (gaussian_filter(x, 3, mode="wrap") + 0.02 for x in np.random.default_rng(4).random((2, 48, 48)) ** 8)
+    T = transport(Problem.from_densities(Torus((48, 48)), mu, nu), gap=0)
+    print(f"{sum(made)} pivots between {2 * mu.size} nodes")
+    assert T.outcome.name == "exact"
+    assert 100 < sum(made) < 0.8 * 2 * mu.size
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_certificates_hold_in_rational_arithmetic(seed: int) -> None:
     """The potentials are feasible for all nodes and worth at least the bound below; the mended flow costs at most the one above."""

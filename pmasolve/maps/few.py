@@ -18,8 +18,8 @@ import numpy as np
 
 from ..machine.arrays import Array, Indices, Integers
 from ..problems.grids import Grid
-from .forests import settled
-from .network import NONE, WHOLE, heights, pivots, whole
+from .forests import NONE, least_cost_basis, settled
+from .network import WHOLE, heights, pivots, whole
 from .pairs import Arcs
 from .semidual.arcs import EXACT_COSTS, WholeCosts
 from .simplex import Basic, Bounds, Optimum
@@ -185,7 +185,7 @@ def _simplex(C, masses, u, slack):
     tail, head = np.empty(n + m + n * m, np.int32), np.empty(n + m + n * m, np.int32)
     cost = np.empty(n + m + n * m, np.int64)
     arcs = _first(C, u, v, slack, tail, head, cost)
-    flow, tree = _least_cost_basis(tail[:arcs], head[:arcs], masses)
+    flow, tree = least_cost_basis(np.arange(n + m, arcs), tail, head, masses)
     height, price, rounds = np.zeros(n + m + 1, np.int64), PRICE_RISE * slack, 0
     dearest = C.max() - u.min() - v.min()  # no pair of negative slack and mass away: 2 price ≤ c_ij − u_i − v_j
     while True:
@@ -231,56 +231,6 @@ def _first(C, u, v, slack, tail, head, cost):
         e = starts[bucket]
         tail[e], head[e], cost[e], starts[bucket] = i, n + j, C[i, j], e + 1
     return starts[BUCKETS - 1]
-
-
-@numba.njit(cache=True, nogil=True)
-def _least_cost_basis(tail, head, masses):
-    """A basis by the rule of least cost: each arc in turn takes all it can, and the node that it exhausts hangs on the other.
-
-    Where both are, the source goes up to the root with nothing: arcs without flow point to the root, as they must.
-    """
-    root = masses.size - 1
-    parent, via = np.empty(root + 1, np.int32), np.empty(root + 1, np.int32)
-    for x in range(root):
-        parent[x], via[x] = root, x
-    flow, left = masses.copy(), masses.copy()
-    for e in range(root, tail.size):
-        x, y = tail[e], head[e]
-        if left[x] == 0 or left[y] == 0:
-            continue
-        gone, stays = (x, y) if left[x] < left[y] else (y, x)
-        parent[gone], via[gone], flow[gone] = stays, e, left[gone]
-        left[stays] -= left[gone]
-        left[gone] = 0
-        flow[stays] = left[stays]
-    parent[root], via[root] = NONE, NONE
-    return flow, _ordered(parent, via)
-
-
-@numba.njit(cache=True, nogil=True)
-def _ordered(parent, via):
-    """A tree as `network` keeps it, from its parents."""
-    count = parent.size
-    root, child, sibling = count - 1, np.full(count, NONE, np.int32), np.full(count, NONE, np.int32)
-    for x in range(root):
-        sibling[x], child[parent[x]] = child[parent[x]], x
-    order, stack, top = np.empty(count, np.int32), np.empty(count, np.int32), 1
-    stack[0] = root
-    for k in range(count):
-        top -= 1
-        order[k] = stack[top]
-        y = child[order[k]]
-        while y != NONE:
-            stack[top], y, top = y, sibling[y], top + 1
-    after, before = np.empty(count, np.int32), np.empty(count, np.int32)
-    size, last = np.ones(count, np.int32), np.empty(count, np.int32)
-    for k in range(count):
-        after[order[k]], before[order[k]] = order[(k + 1) % count], order[k - 1]
-    for k in range(count - 1, 0, -1):
-        size[parent[order[k]]] += size[order[k]]
-    for k in range(count):
-        last[order[k]] = order[k + size[order[k]] - 1]
-    return parent, via, after, before, size, last
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,4 +1,7 @@
-"""Flows on pairs without a cycle, those of a basis, from the masses alone: what a simplex has lost to rounding comes back."""
+"""Flows on pairs without a cycle, those of a basis: one to begin with, and at the end from the masses alone.
+
+What a simplex has lost to rounding comes back so.  Trees are those of `network`: nodes are sources, targets and the root.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import numba
 import numpy as np
 
 from ..machine.arrays import Array
+
+NONE = -1
 
 
 def settled(rows: Array, columns: Array, a: Array, b: Array, flow: Array) -> Array:
@@ -55,3 +60,54 @@ def _leaves(rows, columns, pairs, starts, mass, flow):
         if degree[other] == 1:
             stack[size] = other
             size += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def least_cost_basis(order, tail, head, masses):
+    """A basis by the rule of least cost: each arc in this order takes all it can, and the node that it exhausts hangs on the other.
+
+    Where both are, the source goes up to the root with nothing: arcs without flow point to the root, as they must.  What no arc
+    takes stays away.  Returns the flow between each node and its parent, and the tree.
+    """
+    root = masses.size - 1
+    parent, via = np.empty(root + 1, np.int32), np.empty(root + 1, np.int32)
+    for x in range(root):
+        parent[x], via[x] = root, x
+    flow, left = masses.copy(), masses.copy()
+    for e in order:
+        x, y = tail[e], head[e]
+        if left[x] == 0 or left[y] == 0:
+            continue
+        gone, stays = (x, y) if left[x] < left[y] else (y, x)
+        parent[gone], via[gone], flow[gone] = stays, e, left[gone]
+        left[stays] -= left[gone]
+        left[gone] = 0
+        flow[stays] = left[stays]
+    parent[root], via[root] = NONE, NONE
+    return flow, _ordered(parent, via)
+
+
+@numba.njit(cache=True, nogil=True)
+def _ordered(parent, via):
+    """A tree as `network` keeps it, from its parents."""
+    count = parent.size
+    root, child, sibling = count - 1, np.full(count, NONE, np.int32), np.full(count, NONE, np.int32)
+    for x in range(root):
+        sibling[x], child[parent[x]] = child[parent[x]], x
+    order, stack, top = np.empty(count, np.int32), np.empty(count, np.int32), 1
+    stack[0] = root
+    for k in range(count):
+        top -= 1
+        order[k] = stack[top]
+        y = child[order[k]]
+        while y != NONE:
+            stack[top], y, top = y, sibling[y], top + 1
+    after, before = np.empty(count, np.int32), np.empty(count, np.int32)
+    size, last = np.ones(count, np.int32), np.empty(count, np.int32)
+    for k in range(count):
+        after[order[k]], before[order[k]] = order[(k + 1) % count], order[k - 1]
+    for k in range(count - 1, 0, -1):
+        size[parent[order[k]]] += size[order[k]]
+    for k in range(count):
+        last[order[k]] = order[k + size[order[k]] - 1]
+    return parent, via, after, before, size, last

@@ -5,7 +5,7 @@
 mass may stay away, at the prices p and q, by way of one more node, the root.  A basis is a tree: each node has a parent, an arc to
 it or from it, and the flow there.  Masses are whole numbers, 2⁶⁰ in all, and so are costs: nothing is rounded.  Arcs without flow
 point to the root, which the choice of the arc that leaves keeps up, so that no basis comes back (Cunningham, Math. Programming 11
-(1976); Ahuja, Magnanti, Orlin, Network Flows (1993), 11.5 to 11.8).  At the start all stays away.
+(1976); Ahuja, Magnanti, Orlin, Network Flows (1993), 11.5 to 11.8).  At first all stays away.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..machine.arrays import Array, Indices
+from .forests import NONE, least_cost_basis
 
 WHOLE = 1 << 60  # parts of the mass
 SHORT_BLOCK, LONG_BLOCK = 64, 512  # arcs at least that are looked at for the next pivot: of few, of many
-NONE = -1
-
 Short = NDArray[np.int32]
 
 
@@ -72,6 +71,10 @@ class NetworkBasis:
         self.tail = np.concatenate([self.tail, rows.astype(np.int32)])
         self.head = np.concatenate([self.head, (columns + self.n).astype(np.int32)])
         self.cost = np.concatenate([self.cost, self._whole(costs)])
+
+    def begin(self, order: Indices) -> None:
+        """A first basis, while all is away: pairs, counted from 0, each once, in this order take all they can."""
+        self.flow, self.tree = least_cost_basis(order + (self.n + self.m), self.tail, self.head, self.flow)
 
     def _whole(self, costs: Array) -> Indices:
         return np.floor(costs / self.quantum).astype(np.int64)
@@ -130,16 +133,15 @@ def pivots(tail, head, cost, height, flow, tree):
     negative ones kept.  Few move at first, 10⁴ once the tree is one, where a better arc saves others.
     """
     arcs, count, e, since, moved = tail.size, 0, 0, 0, 0
-    nothing = np.int64(NONE)  # a number, not the constant, for which `_pivot` would be compiled once more
+    nothing = np.int64(NONE)  # no constant, for which `_pivot` would be compiled once more
     block = min(max(SHORT_BLOCK, int(np.sqrt(arcs))), LONG_BLOCK)
     kept, many = np.empty(height.size // 4 + 1, np.int64), 0  # at most half the nodes move
     while since < arcs:
         best, least, many = _least_kept(kept[:many], tail, head, cost, height)
         stop = min(e + max(block, moved - many), arcs)
         if moved > block:
-            best, least, many = _least_and_kept(
-                e, stop, best, least, kept[: moved // 2], many, tail, head, cost, height
-            )
+            room = kept[: moved // 2]
+            best, least, many = _least_and_kept(e, stop, best, least, room, many, tail, head, cost, height)
         else:
             for k in range(e, stop):
                 reduced = cost[k] - height[tail[k]] + height[head[k]]

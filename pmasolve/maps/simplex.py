@@ -33,6 +33,7 @@ from .pairs import Arcs, Costs, pairs_within
 GIVEN = 2 * ROUNDOFF  # relative: masses as floats against those that they stand for, normalised
 NEAR, AT_ONCE = 64, 8  # pairs at most for each point at first, and of those that come in: of least slack
 ROUNDS = 512  # of pairs that come in
+BEGUN = 0.25  # of the first slack: pairs within it make the first basis
 AWAY, DEARER = 8.0, 8.0  # the price of staying away, in units of the first slack, and by what it rises
 UNMET = 2.0**-46  # of the mass: left by roundings
 QUANTA = 2.0**-2, 2.0**-5  # of `pairs.Costs.step`, in which a network counts
@@ -65,6 +66,12 @@ class Program:
     def __init__(self, best: Bounds, arcs: Arcs, network: NetworkBasis) -> None:
         self.best, self.arcs, self.network, self.rounds = best, arcs, network, 0
         network.add(arcs.rows, arcs.columns, arcs.costs)
+
+    def begin(self, u: Array, v: Array, slack: float) -> None:
+        """A first basis, of the pairs within the slack by the rule of least slack."""
+        left = self.arcs.costs - u[self.arcs.rows] - v[self.arcs.columns]
+        near = np.flatnonzero(left <= slack)
+        self.network.begin(near[np.argsort(left[near])])
 
     def add(self, new: Arcs) -> None:
         """More pairs."""
@@ -151,6 +158,7 @@ def optimum(
     u = costs.back(v)
     first, best = pairs_within(costs, u, v, slack, near).mixed(), Bounds(a, b, costs)
     program = Program(best, first, NetworkBasis.of(a, b, _quantum(costs)))
+    program.begin(u, v, BEGUN * slack)
     try:
         return _rounds(program, u, v, slack, accept, told, most)
     except KeyboardInterrupt:

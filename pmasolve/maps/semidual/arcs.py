@@ -97,7 +97,7 @@ class WholeCosts:
         if slack < 0:
             return Arcs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
         x, y, costs = stages.pairs(levels, slack, most)
-        return Arcs(self._numbers[x], np.searchsorted(self.targets, y), costs / self.fine)
+        return Arcs(self._numbers[x], self.swapped._numbers[y], costs / self.fine)
 
     @cached_property
     def swapped(self) -> WholeCosts:
