@@ -13,8 +13,9 @@ from test_rough_envelope import half_squares
 from pmasolve import Box, SemiDual, Torus
 from pmasolve.machine.arrays import ROUNDOFF
 from pmasolve.maps.semidual import bounds, semidual
-from pmasolve.maps.semidual.bounds import PlanMoments, _moves, _sum, curve, lower_bound, repaired, upper_bound
+from pmasolve.maps.semidual.bounds import PlanMoments, _moves, _sum, lower_bound, repaired, upper_bound
 from pmasolve.maps.semidual.c_transform import OUT, c_transform
+from pmasolve.maps.semidual.curves import curve
 from pmasolve.maps.semidual.flows import OPERATIONS, GridNetwork, _walk
 from pmasolve.maps.semidual.plans import plan
 

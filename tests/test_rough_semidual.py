@@ -11,7 +11,8 @@ from pmasolve import Box, SemiDual, Torus
 from pmasolve.machine.arrays import Array
 from pmasolve.maps.semidual import semidual
 from pmasolve.maps.semidual.ascent import Masses, iterate
-from pmasolve.maps.semidual.bounds import curve, lower_bound, upper_bound
+from pmasolve.maps.semidual.bounds import lower_bound, upper_bound
+from pmasolve.maps.semidual.curves import curve
 from pmasolve.problems.grids import Grid
 
 

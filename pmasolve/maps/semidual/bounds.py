@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from math import nextafter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...machine.arrays import ROUNDOFF, Array
 from ...machine.exponentials import jit
 from ...problems.grids import Grid
 from .c_transform import c_transform
+from .curves import curve
 from .flows import OPERATIONS, GridNetwork
 from .plans import ConditionalPlan
 
-JUMPING_GAP = 1e-4  # of gap W₂²/h²: mass that may jump over tens of cells
+JUMPING_GAP = 2e-4  # of gap W₂²/h²: mass that may jump over tens of cells
 
 
 def lower_bound(grid: Grid, mu: Array, nu: Array, F: Array) -> tuple[float, Array]:
@@ -103,12 +103,12 @@ def repaired(grid: Grid, moments: PlanMoments, mu: Array, network: GridNetwork, 
     h, cost, a, mean = np.array(grid.spacing), moments.cost, moments.marginal.copy(), moments.mean.copy()
     l1 = float(np.sum(np.abs(a - mu)))
     carried, steps = network.carry(a, mean, mu, JUMPING_GAP * gap * cost / max(h) ** 2)
-    order = curve(grid.shape)
+    order, excess = curve(grid.shape), (a - mu).ravel()
+    order = order[excess[order] != 0.0]
     index = np.stack(np.unravel_index(order, grid.shape)).T.astype(np.float64)
     periods = np.array((0,) * grid.dim if grid.reflects else grid.shape, dtype=np.float64)
-    excess = (a - mu).ravel()[order]
     mean = mean.reshape(grid.dim, -1).T[order]
-    moved, moduli, lost = _moves(index, periods, excess, mean, h**2, np.empty(order.size, np.int64))
+    moved, moduli, lost = _moves(index, periods, excess[order], mean, h**2, np.empty(order.size, np.int64))
     terms = 4 * (sum(grid.shape) + grid.size.bit_length() + 64) + (4 * OPERATIONS if steps > 0 else 0)
     farthest = diameter(grid)
     moved, moduli = moved + carried, moduli + steps * max(h) * sum(grid.lengths)
@@ -162,43 +162,3 @@ def _moves(index, periods, left, mean, squares, stack):
     for i in range(size):
         lost += abs(left[stack[i]])
     return total, moduli, lost
-
-
-def curve(shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """Flat indices of the nodes along Hilbert's curve through the enclosing cube (J. Skilling, AIP Conf. Proc. 707 (2004) 381)."""
-    bits = max((max(shape) - 1).bit_length(), 1)
-    along = np.empty(int(np.prod(shape)), np.int64)
-    _along(np.array(shape), bits, np.empty(len(shape), np.int64), along)
-    if 1 << (bits * len(shape)) > 4 * along.size:
-        return np.argsort(along, kind="stable")
-    nodes = np.full(1 << (bits * len(shape)), -1)
-    nodes[along] = np.arange(along.size)
-    return nodes[nodes >= 0]
-
-
-@jit
-def _along(shape, bits, X, along):
-    """How far along the curve each node of the grid comes; ``X`` is room for its indices."""
-    dim = shape.size
-    for node in range(along.size):
-        rest = node
-        for axis in range(dim - 1, -1, -1):
-            X[axis] = rest % shape[axis]
-            rest //= shape[axis]
-        for bit in range(bits - 1, 0, -1):
-            low = (1 << bit) - 1
-            for axis in range(dim):  # without branches, which nobody could foresee
-                inverted = low & -((X[axis] >> bit) & 1)
-                swap = (X[0] ^ X[axis]) & low & ~inverted
-                X[0] ^= swap | inverted
-                X[axis] ^= swap
-        for axis in range(1, dim):
-            X[axis] ^= X[axis - 1]
-        t = 0
-        for bit in range(bits - 1, 0, -1):
-            t ^= ((1 << bit) - 1) & -((X[dim - 1] >> bit) & 1)
-        distance = 0
-        for bit in range(bits - 1, -1, -1):
-            for axis in range(dim):
-                distance = (distance << 1) | (((X[axis] ^ t) >> bit) & 1)
-        along[node] = distance

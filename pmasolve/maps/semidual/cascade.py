@@ -20,6 +20,7 @@ from .ascent import FAR, Iterate, Masses, Note, ascend, ascent
 from .bounds import PlanMoments, lower_bound
 from .interval import EQUAL, GAP_NOT_REACHED, Best, SemiDualResult, identity
 from .levels import cascade, prolonged
+from .support import Held
 
 HALF_Q, WORTH_IT = 0.5, 0.75  # q, and that below which the finest grid does not begin at 1
 LEAST_Q = 0.354  # q at which it begins at the least
@@ -84,10 +85,23 @@ def semidual(
     Memory: linear in the nodes, the weights of a plan's windows above all.  Cost: a plan or two of the finest grid and a repair, as
     much again on coarser ones, where the potential of those is good enough; else some ten to thirty products for each Newton step.
     """
-    records: list[Mapping[str, float]] = []
-    best = Best(Masses.of(grid, mu, nu), gap)
     if (same := identity(grid, mu, nu)) is not None:
         return same
+    held = Held.of(grid, mu, nu, settings.coarsest)
+    if held is None:
+        return _on_all(grid, mu, nu, settings, gap, progress, start)
+    start = None if start is None else start[held.nodes]
+    return held.extended(
+        _on_all(held.grid, mu[held.nodes], nu[held.nodes], settings, held.wanted(gap), progress, start)
+    )
+
+
+def _on_all(
+    grid: Grid, mu: Array, nu: Array, settings: SemiDual, gap: float, progress: bool | None, start: Array | None
+) -> SemiDualResult:
+    """`semidual` on all nodes of the grid."""
+    records: list[Mapping[str, float]] = []
+    best = Best(Masses.of(grid, mu, nu), gap)
     with progress_bar("semi-dual", float(grid.size), progress, "points") as show:
 
         def note(record: Mapping[str, float]) -> None:

@@ -59,7 +59,7 @@ class GridNetwork:
                     flow, a.reshape(shape), mean.reshape(self.grid.dim, *shape), squares, walk % 2 == 1
                 )
                 cost, moved = cost + more, moved + taken
-                if left <= 0.1 * enough:
+                if left <= 0.1 * enough or taken < left:
                     break
         return cost, moved
 

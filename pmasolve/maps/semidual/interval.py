@@ -103,15 +103,16 @@ class Best:
         self.raised(eps * here.F)
         moments = PlanMoments.of(here.plan, masses.nu / np.sum(masses.nu))
         plain = moments.cost + 2 * eps * float(np.mean(here.F * (masses.mu - here.marginal)))
+        wide = (plain - self.lower) / (self.wanted * self.lower) if self.lower > 0 else np.inf
         cells, most = here.l1 * max(masses.grid.spacing) ** 2, (1 + self.wanted) * self.lower
-        if plain + 0.5 * self.dear * cells <= most or here.l1 <= 0.5 * self.tried or surely:
+        if plain + 0.5 * self.dear * cells <= most or (here.l1 <= 0.5 * self.tried and wide <= 1) or surely:
             self.tried = here.l1
             here.leave()  # the repair needs as much memory
             repair = repaired(masses.grid, moments, mu, GridNetwork(masses.grid, masses.mu), self.wanted)
             self.dear = (repair.upper - plain) / max(cells, 1e-300)
             if self.moments is None or repair.upper < self.upper:
                 self.upper, self.moments, self.l1 = repair.upper, moments, here.l1
-        return (plain - self.lower) / (self.wanted * self.lower) if self.lower > 0 else np.inf
+        return wide
 
     def result(self, outcome: Outcome, records: tuple[Mapping[str, float], ...]) -> SemiDualResult:
         """What was found, in the units of the grid."""

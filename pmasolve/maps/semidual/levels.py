@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.sparse import coo_array, csr_array
 
 from ...machine.arrays import Array
-from ...problems.densities import Spline
+from ...problems.densities import Sampled, Spline
 from ...problems.grids import Grid
 from .ascent import Masses
 from .c_transform import c_transform
@@ -46,5 +47,28 @@ def _overlap(n: int, m: int, box: bool) -> Array:
 
 def prolonged(coarse: Grid, fine: Grid, F: Array) -> Array:
     """Cubic interpolation, then (F^c)^c, which takes off what overshoots c-concavity."""
-    F = CUBIC.of(coarse, F)(fine.points)
+    F = refined(coarse, fine, F)
     return c_transform(fine, c_transform(fine, F))
+
+
+def refined(coarse: Grid, fine: Grid, F: Array) -> Array:
+    """The cubic spline through F (coarse.shape) at the nodes of another grid of the same domain, axis by axis."""
+    spline = CUBIC.of(coarse, F).at
+    assert isinstance(spline, Sampled)
+    values = spline.coefficients
+    for j, (n, m) in enumerate(zip(coarse.shape, fine.shape, strict=True)):
+        lines = np.moveaxis(values, j, 0)
+        values = np.moveaxis((_cubic(n, m, fine.reflects) @ lines.reshape(n, -1)).reshape(m, *lines.shape[1:]), 0, j)
+    return np.ascontiguousarray(values)
+
+
+def _cubic(n: int, m: int, box: bool) -> csr_array:
+    """(m, n): values of the n cubic B-splines of an axis at m nodes, periodic, or even at the walls of a box."""
+    shift = 0.5 if box else 0.0
+    x = (np.arange(m) + shift) * n / m - shift
+    k = np.floor(x).astype(np.int64)
+    t = x - k
+    weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, 3 * (1 - t) ** 3 - 6 * (1 - t) ** 2 + 4, t**3]) / 6
+    column = (k + np.arange(-1, 3)[:, None]) % (2 * n if box else n)
+    column = np.where(column < n, column, 2 * n - 1 - column)
+    return coo_array((weights.ravel(), (np.tile(np.arange(m), 4), column.ravel())), shape=(m, n)).tocsr()
