@@ -65,8 +65,8 @@ class Grid(Whole):
             )
         if not 1 / LONGEST_SIDE <= min(lengths) <= max(lengths) <= LONGEST_SIDE:
             raise ValueError(
-                f"lengths={shown(self.lengths)}: squares of volumes leave float64 where a side is not between {1 / LONGEST_SIDE:g} and "
-                f"{LONGEST_SIDE:g}; take another unit of length"
+                f"lengths={shown(self.lengths)}: squares of volumes leave float64 where a side is not between "
+                f"{1 / LONGEST_SIDE:g} and {LONGEST_SIDE:g}; take another unit of length"
             )
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "lengths", lengths)
