@@ -645,3 +645,16 @@ def test_fresh_points_of_guarantees_are_checked() -> None:
         with pytest.raises(ValueError, match=r"fresh of shape .*: give finite points, \(n, 1\)"):
             guarantees(run, fresh)
     assert guarantees(run, x[:20].tolist())["kl"].size == 1
+
+
+def test_an_event_does_not_hide_a_law_that_is_not_reached() -> None:
+    """`evolve` raises where a run ends with a law far from the data's; an event ended such a run well."""
+    rng = np.random.default_rng(0)
+    far, spike = rng.standard_normal((400, 2)) + 250.0, rng.uniform(0, 1, (400, 1)) ** 9
+    samplers = (
+        pma.JKOSampler(SampleProblem(far), ConvexBlocks(0)),
+        pma.ImplicitSampler(SampleProblem(spike), pma.LogSumExp(4)),
+    )
+    for flow in samplers:
+        with pytest.raises(pma.Stopped, match="reference not reached"):
+            evolve(flow, flow.times(9)[-1:], events=[pma.Event("t", above=0.5 * flow.times(1)[0])])

@@ -31,6 +31,7 @@ from pmasolve import (
     Sinkhorn,
     SinkhornFlow,
     Stopped,
+    StopWhen,
     Torus,
     Trajectory,
     evolve,
@@ -352,8 +353,76 @@ def test_events_end_a_run_well() -> None:
     assert run.outcome.name == "event: k above 2.5"
     assert np.array_equal(run.times, [0.75])
     assert np.all(run.fields["k"] == 3)
-    with pytest.raises(ValueError, match="records k"):
+    with pytest.raises(ValueError, match="records t, k"):
         evolve(Toy(), [1.0], events=[Event("entropy", below=0)])
+
+
+def _folding() -> tuple[Problem, np.ndarray]:
+    """A start that is convex at twelve nodes, and whose map folds between them."""
+    problem = Problem(Torus((12,)), np.zeros(12), np.zeros(12))
+    return problem, 3e-3 * np.random.default_rng(1165).standard_normal(12)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        MongeAmpere,
+        lambda p: LinearisedMongeAmpere(p, p.f),
+        lambda p: BregmanProximal(p, 1e-9),
+        lambda p: MirrorDescent(p, ConstantSteps(1e-9)),
+    ],
+    ids=["MongeAmpere", "LinearisedMongeAmpere", "BregmanProximal", "MirrorDescent"],
+)
+@pytest.mark.parametrize("stop", [{}, {"events": [Event("mass", below=2)]}, {"on_step": StopWhen(lambda step: True)}])
+def test_no_folding_map_is_handed_out(make, stop: dict) -> None:
+    """An event between the requested times ended well with any state, and `MirrorDescent` looked nowhere."""
+    problem, initial = _folding()
+    run = evolve(make(problem), [1e-6 if stop else 1e-9], initial=initial, throw=False, **stop)
+    assert (run.outcome.ok, run.times.size) == (False, 0)
+    assert "folds between nodes" in run.outcome.advice
+
+
+@pytest.mark.parametrize("make", [Sinkhorn, SinkhornFlow, lambda p, eps: Richardson(p, 4 * eps)])
+def test_an_event_does_not_hide_an_unresolved_eps(make) -> None:
+    x, eps = 2 * np.pi * np.arange(32) / 32, 1.5 / 32**2
+    run = evolve(
+        make(Problem(Torus((32,)), 2 * np.cos(x), -2 * np.cos(x)), eps),
+        [1600 * eps],
+        events=[Event("t", above=7 * eps)],
+        throw=False,
+    )
+    assert (run.outcome.name, run.times.size) == ("eps unresolved", 0)
+
+
+def test_an_event_does_not_hide_a_potential_that_was_not_found() -> None:
+    """The step of JKO was returned with a potential whose least eigenvalue is −0.39, well."""
+    x = 2 * np.pi * np.arange(64) / 64
+    flow = JKO(Problem(Torus((64,)), 0.3 * np.cos(x), 10 * np.cos(x)), 1e-4)
+    run = evolve(flow, [1e-3], events=[Event("kl", above=0)], throw=False)
+    assert (run.outcome.name, run.times.size) == ("convexity lost", 0)
+
+
+def test_an_event_on_a_step_that_failed() -> None:
+    """It was a ``ValueError``: the record of a step whose last state was refused has fewer columns."""
+
+    class Mute(Telling):
+        """Its failing step records nothing."""
+
+        def advance(self, state: ToyState, until: float) -> ToyState:
+            """One step, the second of which fails."""
+            return _Failed(state.t, state.u, 2, CONVEXITY_LOST) if state.k == 1 else super().advance(state, until)
+
+    run = evolve(Mute(), [1.0], events=[Event("k", above=9)], throw=False)
+    assert run.outcome == CONVEXITY_LOST
+
+
+class _Failed(ToyState):
+    record = {}  # noqa: RUF012
+
+
+def test_events_of_the_time() -> None:
+    run = evolve(Telling(), [1.0, 2.0], events=[Event("t", above=0.6)])
+    assert np.array_equal(run.times, [0.75])
 
 
 def test_steady_state_by_an_event(line: Problem) -> None:

@@ -15,7 +15,7 @@ from ..calculus.operators import Operators
 from ..machine.arrays import Array
 from ..maps.transport import transport
 from ..problems.densities import log_mass
-from ..problems.outcomes import POTENTIAL_NOT_FOUND, Outcome
+from ..problems.outcomes import POTENTIAL_NOT_FOUND, REACHED, Outcome
 from ..problems.problem import Problem
 from .reading import linearise_at, look, need_convex
 
@@ -58,6 +58,11 @@ def brenier_potential(problem: Problem, operators: Operators, log_density: Array
 def potential(flow: Any, state: Any) -> Array:
     """u of the Brenier potential from ρ to e^{−g}, mean-free, found by `transport`."""
     return brenier_potential(flow.problem, flow.operators, state.log_density)[0] if state.u is None else state.u
+
+
+def halted(flow: Any, state: Any) -> Outcome:
+    """Whether the state, at which an event ends the run, has a Brenier potential."""
+    return REACHED if state.u is not None else brenier_potential(flow.problem, flow.operators, state.log_density)[1]
 
 
 def fields(flow: Any, state: Any) -> Mapping[str, Array]:

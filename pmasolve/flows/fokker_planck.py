@@ -168,6 +168,7 @@ class FokkerPlanck:
     operators = OPERATORS
     potential = densities_as_states.potential
     fields = densities_as_states.fields
+    halted = densities_as_states.halted
 
     def resume(self, potential: Array, t: float) -> FokkerPlanckState:
         """The state at time t: the law ρ_t of a potential."""

@@ -93,6 +93,7 @@ class JKO:
     operators = OPERATORS
     potential = densities_as_states.potential
     fields = densities_as_states.fields
+    halted = densities_as_states.halted
 
     def admit(self, times: Array) -> None:
         """Refuse times that are not multiples of the step."""

@@ -168,6 +168,10 @@ class LinearisedMongeAmpere:
         """One step of the integrator, or the interpolant at ``until``."""
         return unfolded(take_step(state, until), until)
 
+    def halted(self, state: MongeAmpereState) -> Outcome:
+        """Whether the map folds between the nodes, where an event ends the run."""
+        return unfolded(state, state.t).outcome
+
     def potential(self, state: MongeAmpereState) -> Array:
         """u on the grid at the state's time."""
         return self._part(state, 0)

@@ -16,7 +16,7 @@ from ..machine.arrays import Array, having, real, shown
 from ..machine.progress import Show, progress_bar
 from ..machine.provenance import versions
 from ..problems.outcomes import INTERRUPTED, LISTENER_FAILED, REACHED, UNDER_WAY, Outcome
-from .protocol import Flow, admit, columns, fields_of, last_look_of, reach, report_of, start, states_of
+from .protocol import Flow, admit, columns, fields_of, halted_of, last_look_of, reach, report_of, start, states_of
 from .trackers import ListenerFailed, OnStep, Step, asked, listeners
 from .trajectories import Event, Stopped, Trajectory, followed
 
@@ -39,9 +39,10 @@ def evolve(
     times : increasing, > 0 (0 is allowed first).
     initial : u₀ on the grid, shape ``problem.domain.shape``; 0 (the identity map) unless given.  Of a sampler, its parameters less
         those of its own start.
-    events : conditions on the record of a step that end the run; the state after that step is then the last entry.
+    events : conditions on the record of a step that end the run; the state after that step is then the last entry, if it is one
+        that the flow would hand out at a requested time; else the outcome is what it lacks.
     on_step : told of every `Step`, one function or several: `SaveEvery`, `StopWhen`, `PlotEvery`, or your own; an `Outcome` that
-        it returns ends the run.
+        it returns ends the run, as an event does.
     throw : raise `Stopped` on an outcome that is not ok; with False return the trajectory so far.
     progress : show a bar on a terminal once two seconds have passed, elsewhere a line every half minute on stderr; True: the first
         line soon, False: nothing.
@@ -200,7 +201,8 @@ def _visit(log: _Log, times: Array, events: Sequence[Event], listening: Sequence
         log.state = state
         log.records.append({"t": state.t, **state.record})
         show(state.t, state.record)
-        ended = next((event.outcome for event in events if event.happened(state.record)), REACHED)
+        looked_at = events if state.outcome.ok else ()  # a step that failed has no record of a state
+        ended = next((event.outcome for event in looked_at if event.happened(log.records[-1])), REACHED)
         if ended != REACHED or not listening:
             return ended
         if state.t == until and state.outcome.ok:
@@ -214,8 +216,12 @@ def _visit(log: _Log, times: Array, events: Sequence[Event], listening: Sequence
             _, outcome = reach(log.flow, log.state, float(until), note)
             if not outcome.ok:
                 return outcome
+            if outcome != REACHED:  # an event, or who listens
+                judged = halted_of(log.flow, log.state)
+                if not judged.ok:
+                    return judged
             log.keep()
-            if outcome != REACHED:  # an event
+            if outcome != REACHED:
                 return outcome
         judged = last_look_of(log.flow, log.state)
         outcome = outcome if judged.ok else judged  # REACHED, which may have a remark

@@ -21,7 +21,18 @@ from ..problems.divergences import Divergence, checked_objective, log_ratio, val
 from ..problems.objectives import KL
 from ..problems.outcomes import CONVEXITY_LOST, REACHED, Outcome
 from ..problems.problem import Problem, checked
-from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, convexity, linearise_at, lost, need_convex
+from .reading import (
+    LOST_MASS,
+    OPERATORS,
+    Linearisation,
+    OnGrid,
+    convexity,
+    folds,
+    linearise_at,
+    look,
+    lost,
+    need_convex,
+)
 from .refinement import by_refinement, on_finer_grid
 from .schedules import Halved, StepSizes, checked_schedule, steps_until, times_of
 from .trajectories import ErrorEstimate, Trajectory
@@ -144,7 +155,13 @@ class MirrorDescent:
         certificate = state.certificate + eta * record["lower_slack"]
         record |= {"certificate": certificate, "mass": mass}
         t = until if abs(t - until) <= 1e-9 * until else t
-        return DescentState(state.k + 1, t, u, here, energy, low, REACHED, record, certificate)
+        after = DescentState(state.k + 1, t, u, here, energy, low, REACHED, record, certificate)
+        return replace(after, outcome=self.halted(after)) if t >= until else after
+
+    def halted(self, state: DescentState) -> Outcome:
+        """Whether the map folds between the nodes, at a requested time or where an event ends the run."""
+        told = folds(look(self.operators, state.u))
+        return CONVEXITY_LOST.advising(told) if told else REACHED
 
     def _drive(self, here: Linearisation) -> Array:
         return self.objective.h(log_ratio(self.objective, self.problem, here.speed))

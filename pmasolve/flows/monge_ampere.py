@@ -21,7 +21,7 @@ from ..problems.outcomes import CONVEXITY_LOST, REACHED, REFUSED, Outcome
 from ..problems.problem import Problem, checked
 from .evolution import Evolution
 from .integrator import Steps, System, admit_tolerance, integrator_on
-from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, Seen, lost, need_convex
+from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, Seen, folds, lost, need_convex
 from .refinement import by_refinement
 from .trajectories import ErrorEstimate, Trajectory
 
@@ -148,6 +148,10 @@ class MongeAmpere:
         """One step of the integrator, or the interpolant at ``until``."""
         return unfolded(take_step(state, until), until)
 
+    def halted(self, state: MongeAmpereState) -> Outcome:
+        """Whether the map folds between the nodes, where an event ends the run."""
+        return unfolded(state, state.t).outcome
+
     def potential(self, state: MongeAmpereState) -> Array:
         """u on the grid at the state's time."""
         assert isinstance(state.evolution, Evolution)
@@ -184,10 +188,8 @@ def take_step(state: MongeAmpereState, until: float) -> MongeAmpereState:
 
 def unfolded(state: MongeAmpereState, until: float) -> MongeAmpereState:
     """Convex at the nodes may still fold between them: at a requested time the map that is handed out is looked at."""
-    if state.outcome.ok and state.t >= until and not (low := state.evolution.look(state.y).stretch) > 0:
-        state.outcome = CONVEXITY_LOST.advising(
-            f"the map x + ∇u folds between nodes (least stretch {low:.3g}); refine the grid"
-        )
+    if state.outcome.ok and state.t >= until and (told := folds(state.evolution.look(state.y))):
+        state.outcome = CONVEXITY_LOST.advising(told)
     return state
 
 

@@ -1,6 +1,6 @@
 """The flow protocol: what a flow must know, what it may know besides, and the only loop over its steps.
 
-A flow is four members.  Nine more are optional; what stands in for them where a flow has none is said here and nowhere else.
+A flow is four members.  Ten more are optional; what stands in for them where a flow has none is said here and nowhere else.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class State(Protocol):
 
 
 class Flow(Protocol):
-    """A flow of potentials over a problem: four members, and up to nine more that have defaults.
+    """A flow of potentials over a problem: four members, and up to ten more that have defaults.
 
     Optional members, each with what stands in for it:
 
@@ -51,6 +51,8 @@ class Flow(Protocol):
     reading : `Reading`; derivatives on the grid by the flow's ``space``, by `Fourier()` if it has none.
     fields(state) : other functions on the grid that the flow carries along, by name; none.
     last_look(state) : `Outcome` of the state at the last requested time, where more than reaching it was asked for; `REACHED`.
+    halted(state) : `Outcome` of a state between requested times at which an event ends the run: what the flow asks of those at
+        requested times, a map that does not fold for instance; ``last_look(state)``.
     report : what ran so far, for `Trajectory.provenance`: engines, passes, certificates; nothing.
     error_estimate(trajectory) : `ErrorEstimate` of one of its trajectories, by `refinement.by_refinement` in two lines; refused.
     """
@@ -141,6 +143,11 @@ def fields_of(flow: Flow, state: Any) -> Mapping[str, Array]:
 def last_look_of(flow: Flow, state: Any) -> Outcome:
     """What a flow says of the state that a run ends with; `REACHED` where it has no more to ask than the time."""
     return _optional(flow, "last_look", lambda state: REACHED)(state)
+
+
+def halted_of(flow: Flow, state: Any) -> Outcome:
+    """What a flow says of a state between requested times that is handed out because an event ends the run."""
+    return _optional(flow, "halted", lambda state: last_look_of(flow, state))(state)
 
 
 def report_of(flow: Flow) -> Mapping[str, float | int | str]:

@@ -25,7 +25,7 @@ from ..problems.objectives import KL
 from ..problems.outcomes import REACHED, STALLED, Outcome
 from ..problems.problem import Problem, checked
 from .implicit import Implicit, ImplicitStep
-from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, linearise_at, look, lost, need_convex
+from .reading import LOST_MASS, OPERATORS, Linearisation, OnGrid, folds, linearise_at, look, lost, need_convex
 from .refinement import by_refinement
 from .schedules import ConstantSteps, Halved, StepSizes, step_of, steps_until, times_of
 from .trajectories import ErrorEstimate, Trajectory
@@ -133,9 +133,12 @@ class BregmanProximal:
             self._energy(found.u, found.here),
             state.regret + eta * self._pairing(found.here),
         )
-        return replace(
-            after, record=self._record(state, after, found, eta), outcome=self._inspect(found, after.t, until)
-        )
+        return replace(after, record=self._record(state, after, found, eta), outcome=self._inspect(found, after, until))
+
+    def halted(self, state: ProximalState) -> Outcome:
+        """Whether the map folds between the nodes, where an event ends the run."""
+        told = folds(look(self.operators, state.u))
+        return STALLED.advising(told) if told else REACHED
 
     @cached_property
     def _goal(self) -> Array:
@@ -172,14 +175,12 @@ class BregmanProximal:
             "regret": after.regret,
         }
 
-    def _inspect(self, found: Implicit, t: float, until: float) -> Outcome:
+    def _inspect(self, found: Implicit, after: ProximalState, until: float) -> Outcome:
         """The mass after every step; at a requested time whether the map folds between the nodes."""
         mass = self.problem.domain.integral(np.exp(found.here.log_density))
         if abs(mass - 1.0) > LOST_MASS:
             return lost(mass, "refine the grid, or smooth the densities")
-        if t >= until and not (low := look(self.operators, found.u).stretch) > 0:
-            return STALLED.advising(f"the map x + ∇u folds between nodes (least stretch {low:.3g}); refine the grid")
-        return REACHED
+        return self.halted(after) if after.t >= until else REACHED
 
     def _unsolved(self, state: ProximalState, eta: float, found: Implicit) -> Outcome:
         return STALLED.advising(

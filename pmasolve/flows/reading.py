@@ -223,6 +223,15 @@ def need_convex(operators: Operators, u: Array) -> float:
     return look(operators, u).admitted().low
 
 
+def folds(seen: Seen) -> str:
+    """What is said of a potential whose map folds between the nodes; nothing where it does not."""
+    return (
+        ""
+        if seen.stretch > 0
+        else f"the map x + ∇u folds between nodes (least stretch {seen.stretch:.3g}); refine the grid"
+    )
+
+
 def lost(mass: float, remedy: str) -> Outcome:
     """The outcome of a density whose mass on the grid is not 1."""
     return UNRESOLVED.advising(f"the push-forward has mass {mass:.3g} on the grid, not 1; {remedy}")

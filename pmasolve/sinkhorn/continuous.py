@@ -161,9 +161,13 @@ class SinkhornFlow:
         state.t, state.u = solver.t, solver.y.reshape(state.u.shape)
         if state.t >= until:
             solver.h_abs = max(solver.h_abs, longest)  # that this step was short says nothing of the next
-            seen = self.iteration.look(state.u)
-            state.outcome = self.iteration.verdict(seen, seen)
+            state.outcome = self.halted(state)
         return state
+
+    def halted(self, state: SinkhornFlowState) -> Outcome:
+        """The verdict on a state, at a requested time or where an event ends the run."""
+        seen = self.iteration.look(state.u)
+        return self.iteration.verdict(seen, seen)
 
     def _record(self, speed: Speed, dt: float) -> dict[str, float]:
         known = self.iteration.stepping.record(speed.change, speed.drive)

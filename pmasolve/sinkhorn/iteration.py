@@ -234,19 +234,19 @@ class Sinkhorn:
             return replace(state, outcome=taken.outcome, record=record)
         arrived, steepest, u = k >= round(until / eta), max(state.steepest, taken.steepest), taken.u
         del image, taken  # the look takes some eight arrays
-        outcome = self.arrival(u, steepest) if arrived else REACHED
-        return SinkhornState(k, until if arrived else k * eta, u, v, outcome, record, steepest)
+        after = SinkhornState(k, until if arrived else k * eta, u, v, REACHED, record, steepest)
+        return replace(after, outcome=self.halted(after)) if arrived else after
 
     def look(self, u: Array) -> Seen:
         """What is to be seen of a potential that is returned; ``quadrature`` = 1 does not ask for its mass."""
         return self.reading.look(u, mass=self.quadrature < 1)
 
-    def arrival(self, u: Array, steepest: float) -> Outcome:
-        """The verdict on φ_k at a requested time, and on what is returned for it; a remark on steps that expand."""
-        returned = self.returned(u)
+    def halted(self, state: SinkhornState) -> Outcome:
+        """The verdict on φ_k and on what is returned for it, where a run is asked or ends; a remark on steps that expand."""
+        returned = self.returned(state.u)
         seen = self.look(returned)
-        found = self.verdict(seen if returned is u else self.reading.look(u, mass=False), seen)
-        return self.stepping.remark(steepest) if found.ok else found
+        found = self.verdict(seen if returned is state.u else self.reading.look(state.u, mass=False), seen)
+        return self.stepping.remark(state.steepest) if found.ok else found
 
     def verdict(self, iterate: Seen, returned: Seen) -> Outcome:
         """Whether the nodes resolve ε for φ_k, and what is returned has a map and a density."""

@@ -182,10 +182,12 @@ class Richardson:
         t = until if k >= round(until / self.eps) else k * self.eps
         states = tuple(reach(flow, s, t)[0] for flow, s in zip(self.ladder, state.ladder, strict=True))
         outcome = _worst(states)
-        if outcome.ok and t >= until:
-            extrapolated = self._extrapolated(self._potentials(states))
-            outcome = self.ladder[-1].look(extrapolated).verdict(lambda: LADDER_REMEDY)
-        return RichardsonState(t, states, outcome, {"error_estimate": self._last_change(states)})
+        after = RichardsonState(t, states, outcome, {"error_estimate": self._last_change(states)})
+        return replace(after, outcome=self.halted(after)) if outcome.ok and t >= until else after
+
+    def halted(self, state: RichardsonState) -> Outcome:
+        """The verdict on the extrapolated potential, at a requested time or where an event ends the run."""
+        return self.ladder[-1].look(self.potential(state)).verdict(lambda: LADDER_REMEDY)
 
     def potential(self, state: RichardsonState) -> Array:
         """The extrapolated potential u at the state's time, on the grid."""
