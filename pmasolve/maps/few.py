@@ -18,7 +18,7 @@ import numpy as np
 
 from ..machine.arrays import Array, Indices, Integers
 from ..problems.grids import Grid
-from .forests import NONE, least_cost_basis, settled
+from .forests import least_cost_basis, settled
 from .network import WHOLE, heights, pivots, whole
 from .pairs import Arcs
 from .semidual.arcs import EXACT_COSTS, WholeCosts
@@ -27,6 +27,7 @@ from .simplex import Basic, Bounds, Optimum
 FEW_CLUSTERS = 64  # clusters of a grid that need no coarser ones
 SLACK_STEPS = 16  # slack of the first pairs, in squares of half a step
 BUCKETS = 64  # of the first pairs by slack
+NONE = -1  # not numbered yet
 PRICE_RISE = 8  # by what the price of staying away rises, and exceeds the slack at first
 
 Found = tuple[Integers, Integers, Indices, Indices, Integers, Integers, int, int]
@@ -182,7 +183,7 @@ def _simplex(C, masses, u, slack):
     n, m = C.shape
     v = _conjugate(C, u)
     u = _back(C, v)
-    tail, head = np.empty(n + m + n * m, np.int32), np.empty(n + m + n * m, np.int32)
+    tail, head = np.empty(n + m + n * m, np.uint32), np.empty(n + m + n * m, np.uint32)
     cost = np.empty(n + m + n * m, np.int64)
     arcs = _first(C, u, v, slack, tail, head, cost)
     flow, tree = least_cost_basis(np.arange(n + m, arcs), tail, head, masses)
@@ -213,7 +214,7 @@ def _first(C, u, v, slack, tail, head, cost):
     """The arcs to and from the root, then the pairs within the slack, nearly in its order; how many."""
     n, m = C.shape
     starts, root, size = np.zeros(BUCKETS + 1, np.int64), n + m, 0
-    near = np.empty((2, n * m), np.int32)
+    near = np.empty((2, n * m), np.uint32)
     for k in range(root):
         tail[k], head[k] = (k, root) if k < n else (root, k)
     for i in range(n):

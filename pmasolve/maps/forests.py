@@ -10,7 +10,7 @@ import numpy as np
 
 from ..machine.arrays import Array
 
-NONE = -1
+NO_NODE = np.uint32((1 << 32) - 1)  # above the root; indices without a sign are not looked at for being negative
 
 
 def settled(rows: Array, columns: Array, a: Array, b: Array, flow: Array) -> Array:
@@ -70,7 +70,7 @@ def least_cost_basis(order, tail, head, masses):
     takes stays away.  Returns the flow between each node and its parent, and the tree.
     """
     root = masses.size - 1
-    parent, via = np.empty(root + 1, np.int32), np.empty(root + 1, np.int32)
+    parent, via = np.empty(root + 1, np.uint32), np.empty(root + 1, np.uint32)
     for x in range(root):
         parent[x], via[x] = root, x
     flow, left = masses.copy(), masses.copy()
@@ -83,7 +83,7 @@ def least_cost_basis(order, tail, head, masses):
         left[stays] -= left[gone]
         left[gone] = 0
         flow[stays] = left[stays]
-    parent[root], via[root] = NONE, NONE
+    parent[root], via[root] = NO_NODE, NO_NODE
     return flow, _ordered(parent, via)
 
 
@@ -91,19 +91,19 @@ def least_cost_basis(order, tail, head, masses):
 def _ordered(parent, via):
     """A tree as `network` keeps it, from its parents."""
     count = parent.size
-    root, child, sibling = count - 1, np.full(count, NONE, np.int32), np.full(count, NONE, np.int32)
+    root, child, sibling = count - 1, np.full(count, NO_NODE, np.uint32), np.full(count, NO_NODE, np.uint32)
     for x in range(root):
         sibling[x], child[parent[x]] = child[parent[x]], x
-    order, stack, top = np.empty(count, np.int32), np.empty(count, np.int32), 1
+    order, stack, top = np.empty(count, np.uint32), np.empty(count, np.uint32), 1
     stack[0] = root
     for k in range(count):
         top -= 1
         order[k] = stack[top]
         y = child[order[k]]
-        while y != NONE:
+        while y != NO_NODE:
             stack[top], y, top = y, sibling[y], top + 1
-    after, before = np.empty(count, np.int32), np.empty(count, np.int32)
-    size, last = np.ones(count, np.int32), np.empty(count, np.int32)
+    after, before = np.empty(count, np.uint32), np.empty(count, np.uint32)
+    size, last = np.ones(count, np.uint32), np.empty(count, np.uint32)
     for k in range(count):
         after[order[k]], before[order[k]] = order[(k + 1) % count], order[k - 1]
     for k in range(count - 1, 0, -1):

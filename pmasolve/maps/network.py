@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..machine.arrays import Array, Indices
-from .forests import NONE, least_cost_basis
+from .forests import NO_NODE, least_cost_basis
 
 WHOLE = 1 << 60  # parts of the mass
 SHORT_BLOCK, LONG_BLOCK = 64, 512  # arcs at least that are looked at for the next pivot: of few, of many
-Short = NDArray[np.int32]
+Short = NDArray[np.uint32]
 
 
 @dataclass(eq=False)
@@ -52,10 +52,10 @@ class NetworkBasis:
     def of(cls, a: Array, b: Array, quantum: float) -> NetworkBasis:
         """Masses of sum 1, all away; no pairs yet."""
         n, m = a.size, b.size
-        nodes = np.arange(n + m + 1, dtype=np.int32)
-        own, root = nodes[:-1], np.full(n + m, n + m, np.int32)
+        nodes = np.arange(n + m + 1, dtype=np.uint32)
+        own, root = nodes[:-1], np.full(n + m, n + m, np.uint32)
         tail, head = np.where(own < n, own, root), np.where(own < n, root, own)
-        parent, via = (np.append(x, np.int32(NONE)) for x in (root, own))
+        parent, via = (np.append(x, NO_NODE) for x in (root, own))
         size, last = np.ones_like(nodes), nodes.copy()
         size[-1], last[-1] = n + m + 1, n + m - 1
         tree = (parent, via, np.roll(nodes, -1), np.roll(nodes, 1), size, last)
@@ -68,8 +68,8 @@ class NetworkBasis:
 
     def add(self, rows: Indices, columns: Indices, costs: Array) -> None:
         """More pairs."""
-        self.tail = np.concatenate([self.tail, rows.astype(np.int32)])
-        self.head = np.concatenate([self.head, (columns + self.n).astype(np.int32)])
+        self.tail = np.concatenate([self.tail, rows.astype(np.uint32)])
+        self.head = np.concatenate([self.head, (columns + self.n).astype(np.uint32)])
         self.cost = np.concatenate([self.cost, self._whole(costs)])
 
     def begin(self, order: Indices) -> None:
@@ -96,7 +96,7 @@ class NetworkBasis:
 
     def basic(self) -> tuple[Indices, Indices]:
         """The pairs of the basis, counted from 0, and what flows there."""
-        kept = np.flatnonzero(self.tree[1] >= self.n + self.m)
+        kept = np.flatnonzero(self.tree[1][:-1] >= self.n + self.m)
         return self.tree[1][kept].astype(np.int64) - (self.n + self.m), self.flow[kept]
 
     @property
@@ -133,7 +133,7 @@ def pivots(tail, head, cost, height, flow, tree):
     negative ones kept.  Few move at first, 10⁴ once the tree is one, where a better arc saves others.
     """
     arcs, count, e, since, moved = tail.size, 0, 0, 0, 0
-    nothing = np.int64(NONE)  # no constant, for which `_pivot` would be compiled once more
+    nothing = np.int64(-1)  # no constant, for which `_pivot` would be compiled once more
     block = min(max(SHORT_BLOCK, int(np.sqrt(arcs))), LONG_BLOCK)
     kept, many = np.empty(height.size // 4 + 1, np.int64), 0  # at most half the nodes move
     while since < arcs:
@@ -161,7 +161,7 @@ def pivots(tail, head, cost, height, flow, tree):
 @numba.njit(cache=True, nogil=True)
 def _least_kept(kept, tail, head, cost, height):
     """The arc of least reduced cost, that cost, and how many are still negative: these come to the front."""
-    best, least, many = np.int64(NONE), np.int64(0), 0
+    best, least, many = np.int64(-1), np.int64(0), 0
     for k in kept:
         reduced = cost[k] - height[tail[k]] + height[head[k]]
         if reduced < 0:
@@ -236,7 +236,7 @@ def _detach(x, top, tree):
     end, one, y = last[x], before[x], parent[x]
     other = after[end]
     after[one], before[other] = other, one
-    while y != NONE and last[y] == end:
+    while y != NO_NODE and last[y] == end:
         last[y] = one
         y = parent[y]
     y = parent[x]
@@ -281,7 +281,7 @@ def _insert(x, end, p, top, moved, tree):
     other = after[p]
     after[p], before[x], after[end], before[other] = x, p, other, end
     y = p
-    while y != NONE and last[y] == p:
+    while y != NO_NODE and last[y] == p:
         last[y] = end
         y = parent[y]
     while p != top:
