@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from math import fsum, nextafter
 
@@ -141,18 +142,20 @@ def exact(
     if not settings.holds(mu, nu):
         return _beyond(start or semidual(grid, mu, nu, SemiDual(), max(gap, LEAST_GAP), progress), gap, settings)
     near = None if small(mu, nu) else even(grid, mu, nu, progress)
-    known = [before for before in (start, near) if before is not None] or [unknown(grid)]
-    records = [record for before in known for record in before.records]
-    if near is not None and near.outcome == INTERRUPTED:
-        return narrowest(known, INTERRUPTED, tuple(records))
+    records = [record for before in (start, near) if before is not None for record in before.records]
+
+    def known() -> list[SemiDualResult]:
+        return [start or unknown(grid), *([near.bounded()] if near else [])]
+
+    if near is not None and near.interrupted:
+        return narrowest(known(), INTERRUPTED, tuple(records))
     masses = Masses.of(grid, mu, nu)
     with progress_bar("simplex", float(grid.size), progress, "points") as show:
 
         def note(level: Grid, rounds: int, pairs: int, lower: float, upper: float) -> None:
             """A record of one grid, shown."""
-            records.append(
-                {"points": level.size, "pairs": pairs, "gap": (upper - lower) / lower if lower > 0 else np.inf}
-            )
+            left = (upper - lower) / lower if lower > 0 else np.inf
+            records.append({"points": level.size, "pairs": pairs, "gap": left})
             show(level.size, records[-1])
 
         try:
@@ -162,10 +165,10 @@ def exact(
                 whole, found = _optimum_on_grid(masses, gap, -near.potential, FINE_SLACK, note)
             result = _result(whole, found, gap, tuple(records))
         except KeyboardInterrupt as stop:
-            return narrowest([*known, *_until(stop, grid)], INTERRUPTED, tuple(records))
+            return narrowest([*known(), *_until(stop, grid)], INTERRUPTED, tuple(records))
     if result.outcome.ok:
         return result
-    best = narrowest([*known, result], result.outcome, result.records)
+    best = narrowest([*known(), result], result.outcome, result.records)
     return replace(best, outcome=_outcome(whole, best.lower, best.upper, found, gap))
 
 
@@ -197,7 +200,7 @@ def _optimum_on_grid(
 ) -> tuple[WholeCosts, Optimum]:
     """The optimum on one grid, from a potential F in units of dist², without one from all pairs."""
     grid, whole = masses.grid, WholeCosts.of(masses.grid, masses.mu, masses.nu)
-    a, b = (mass.ravel()[nodes] for mass, nodes in ((masses.mu, whole.sources), (masses.nu, whole.targets)))
+    a, b = (m.ravel()[nodes] / grid.size for m, nodes in ((masses.mu, whole.sources), (masses.nu, whole.targets)))
     u, slack, near = np.zeros(a.size), whole.farthest, a.size
     if F is not None:
         near = NEAR
@@ -207,10 +210,7 @@ def _optimum_on_grid(
     def met(lower: float, upper: float) -> bool:
         return gap > 0 and upper - lower <= gap * lower * (1 - 1e-9)
 
-    def told(rounds: int, pairs: int, lower: float, upper: float) -> None:
-        note(grid, rounds, pairs, lower, upper)
-
-    return whole, optimum(a / grid.size, b / grid.size, whole, u, slack, accept=met, told=told, near=near)
+    return whole, optimum(a, b, whole, u, slack, accept=met, told=partial(note, grid), near=near)
 
 
 def _everywhere(whole: WholeCosts, found: Optimum) -> Array:

@@ -84,7 +84,10 @@ class Costs(Protocol):
 def pairs_within(costs: Costs, u: Array, v: Array, slack: float, most: int) -> Arcs:
     """The pairs of at most that slack, of each row and of each column the ``most`` least.
 
-    Of both: a heavy point has a thousand light partners, of which few would be among its own least.
+    Of both: a heavy point has a thousand light partners, of which few would be among its own least.  Where no column has so many,
+    nothing was left out, and rows have the same pairs.
     """
     found = costs.below(u, v + slack, most)
+    if not found.size or np.max(np.bincount(found.columns)) < most:
+        return found
     return found.joined(found.without(costs.swapped.below(v, u + slack, most).swapped(), v.size))

@@ -231,8 +231,8 @@ def dual_bound(a: Array, b: Array, u: Array, v: Array) -> float:
     """A number ≤ Σ u a + Σ v b in real numbers."""
     middle = 0.5 * (_middle(u) - _middle(v))
     products = np.concatenate([(u - middle) * a, (v + middle) * b])  # a and b have one sum up to rounding
-    total, moduli = fsum(products), float(np.sum(np.abs(products)))
-    shifted = abs(middle) * abs(fsum([*a, *-b]))
+    total, moduli = fsum(products.tolist()), float(np.sum(np.abs(products)))
+    shifted = abs(middle) * abs(fsum([*a.tolist(), *(-b).tolist()]))
     return nextafter(total - (4 * ROUNDOFF + GIVEN) * moduli - shifted, -np.inf)
 
 
@@ -248,7 +248,7 @@ def coupling_bound(a: Array, b: Array, arcs: Arcs, flow: Array, costs: Costs) ->
     if np.isinf(costs.rounding):
         return np.inf
     rounded = (4 * ROUNDOFF + costs.rounding) * float(np.sum(products))
-    return nextafter(fsum(products) + rounded + missing * costs.farthest, np.inf)
+    return nextafter(fsum(products.tolist()) + rounded + missing * costs.farthest, np.inf)
 
 
 def marginal_differences(a: Array, b: Array, arcs: Arcs, flow: Array) -> float:

@@ -9,6 +9,11 @@ pair, which is no more than J(F) and costs no plan.  Where no step raises it eno
 Sinkhorn iteration is taken, which always raises J: convergence is global.  Short steps mean that d is so large somewhere that e^d
 is not 1 + d; then S + λ diag(a) takes the place of S, with λ after Levenberg and Marquardt (half the work on blobs in near vacuum).
 Far from the solution, as after a coarser grid, Sinkhorn iterations come first: they cost as much as four products with S.
+
+S = diag(a) (1 − K), K the average over where the targets of x come from.  Where d varies slowly a (1 − K) ≈ A = −div(a Var ∇), and
+where it varies fast K d ≈ 0: S⁻¹ ≈ A⁻¹ + diag(a)⁻¹ holds for both, and is what conjugate gradients are preconditioned with.  A⁻¹
+alone, a V-cycle, is too small by the square of the windows' width for what varies fast, and takes two to three times the products
+where windows are wide.
 """
 
 from __future__ import annotations
@@ -33,6 +38,7 @@ APPROACHED, WORTH = 0.07, 0.8  # beyond APPROACHED Sinkhorn iterations are taken
 SHORTEST_ASCENT = 1 / 16  # a shorter step gains no more than a Sinkhorn iteration
 KRYLOV_STEPS = 15  # more goes into directions whose steps are cut short
 FORCING = 0.5
+FEW_KRYLOV_STEPS = 5  # so many leave the preconditioner as it is for the next direction at the same ε
 LEAST_DAMPING = 0.05
 
 
@@ -81,16 +87,16 @@ def iterate(masses: Masses, F: Array, eps: float) -> Iterate:
 
 def ascent(masses: Masses, F: Array, eps: float, note: Note, most_krylov: int = KRYLOV_STEPS) -> Iterator[Iterate]:
     """Iterates from F (units of ε): one to start with, then one more for each Newton step."""
-    here, damping = _approached(masses, iterate(masses, F, eps), eps), 0.0
+    here, damping, directions = _approached(masses, iterate(masses, F, eps), eps), 0.0, _Directions(masses, most_krylov)
     del F  # an array of the grid
     while True:
         yield here
         if here.plan is None:
             here.plan = plan(masses.grid, here.F + log_masses(masses.mu), eps)
-        direction, krylov = _direction(masses, here, damping, most_krylov)
+        direction = directions.at(here, damping)
         here, length = _step(masses, here, direction, eps)
         damping = _damping(damping, length)
-        note({"points": masses.grid.size, "eps": eps, "l1": here.l1, "krylov": krylov, "length": length})
+        note({"points": masses.grid.size, "eps": eps, "l1": here.l1, "krylov": directions.krylov, "length": length})
 
 
 def ascend(masses: Masses, F: Array, eps: float, tolerance: float, steps: int, note: Note) -> Iterate:
@@ -116,35 +122,56 @@ def _damping(before: float, length: float) -> float:
     return before / 4 if before > 0.1 * LEAST_DAMPING else 0.0
 
 
-def _direction(masses: Masses, here: Iterate, damping: float, most_krylov: int) -> tuple[Array, int]:
-    """d with (S + damping diag(a)) d = μ − a, roughly, and the conjugate-gradient iterations that it took."""
-    grid, coupling = masses.grid, here.plan
-    count = 0
+class _Directions:
+    """Newton's directions at one ε, one after the other: the V-cycle of the last one serves while it does so well."""
 
-    def ridge(out: Array | None = None) -> Array:
-        """What is added to S, and a little more where there is no mass; made anew for each product, to keep no array of it."""
-        out = np.multiply(here.marginal, 1e-6 + damping, out=out)
-        return np.add(out, 1e-10, out=out)
+    def __init__(self, masses: Masses, most_krylov: int) -> None:
+        self.masses, self.most, self.krylov = masses, most_krylov, 0
+        self.multigrid: Multigrid | None = None
+        self.damping = 0.0
 
-    def hessian(d: Array) -> Array:
-        """(S + damping diag(a)) d."""
-        d = d.reshape(grid.shape)
-        expected = coupling.expect(d)
-        expected *= masses.nu
-        out = coupling.adjoint(expected)
-        diagonal = np.add(here.marginal, ridge(expected), out=expected)
-        return np.subtract(np.multiply(diagonal, d, out=expected), out, out=out).ravel()
+    def at(self, here: Iterate, damping: float) -> Array:
+        """d with (S + damping diag(a)) d = μ − a, roughly; ``krylov`` is the conjugate-gradient iterations that it took."""
+        grid, coupling = self.masses.grid, here.plan
+        assert coupling is not None
+        self._renew(here, coupling, damping)
+        self.krylov = 0
 
-    def counted(x: Array) -> None:
-        nonlocal count
-        count += 1
+        def hessian(d: Array) -> Array:
+            """(S + damping diag(a)) d."""
+            d = d.reshape(grid.shape)
+            expected = coupling.expect(d)
+            expected *= self.masses.nu
+            out = coupling.adjoint(expected)
+            diagonal = np.add(here.marginal, _ridge(here, damping, expected), out=expected)
+            return np.subtract(np.multiply(diagonal, d, out=expected), out, out=out).ravel()
 
-    multigrid = Multigrid(grid, _spread(masses, coupling), ridge())
-    operator = LinearOperator((grid.size,) * 2, matvec=hessian, dtype=np.float64)
-    smoother = LinearOperator((grid.size,) * 2, matvec=lambda b: multigrid.cycle(b).ravel(), dtype=np.float64)
-    r = (masses.mu - here.marginal).ravel()
-    d, _ = cg(operator, r, rtol=FORCING, maxiter=most_krylov, M=smoother, callback=counted)
-    return d.reshape(grid.shape), count
+        def preconditioned(r: Array) -> Array:
+            """(A⁻¹ + diag(a)⁻¹) r."""
+            out = self.multigrid.cycle(r)
+            return np.add(out, r.reshape(grid.shape) / (here.marginal + _ridge(here, damping)), out=out).ravel()
+
+        def counted(x: Array) -> None:
+            self.krylov += 1
+
+        operator, near = (
+            LinearOperator((grid.size,) * 2, matvec=f, dtype=np.float64) for f in (hessian, preconditioned)
+        )
+        r = (self.masses.mu - here.marginal).ravel()
+        d, _ = cg(operator, r, rtol=FORCING, maxiter=self.most, M=near, callback=counted)
+        return d.reshape(grid.shape)
+
+    def _renew(self, here: Iterate, coupling: ConditionalPlan, damping: float) -> None:
+        """The V-cycle of this plan, unless the last one will do."""
+        if self.multigrid is None or self.krylov > FEW_KRYLOV_STEPS or damping != self.damping:
+            self.damping, self.multigrid = damping, None  # one at a time
+            self.multigrid = Multigrid(self.masses.grid, _spread(self.masses, coupling), _ridge(here, damping))
+
+
+def _ridge(here: Iterate, damping: float, out: Array | None = None) -> Array:
+    """What is added to S, and a little more where there is no mass; made anew for each product, to keep no array of it."""
+    out = np.multiply(here.marginal, 1e-6 + damping, out=out)
+    return np.add(out, 1e-10, out=out)
 
 
 def _spread(masses: Masses, coupling: ConditionalPlan) -> Array:
