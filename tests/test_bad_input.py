@@ -20,6 +20,7 @@ from pmasolve import (
     Cloud,
     ConstantSteps,
     ConvexBlocks,
+    Diffused,
     FiniteDifference,
     FokkerPlanck,
     Fourier,
@@ -34,6 +35,7 @@ from pmasolve import (
     MongeAmpereSampler,
     NewtonKrylov,
     Plan,
+    Posterior,
     Potential,
     Problem,
     Richardson,
@@ -45,16 +47,20 @@ from pmasolve import (
     Spline,
     Study,
     Torus,
+    as_sampler,
     brenier,
     compare,
     corrected,
     cross_check,
+    denoising,
     distances,
     embedding,
     evolve,
     load,
     logarithmic_steps,
     manufactured,
+    mirror,
+    mirror_langevin,
     pairwise,
     read_array,
     resume,
@@ -64,6 +70,8 @@ from pmasolve import (
     square_root_steps,
     transport,
 )
+from pmasolve.flows.langevin import QuadraticMirror
+from pmasolve.gaussian import Quadratic
 from pmasolve.machine.arrays import number, real
 from pmasolve.problems.points import given
 from pmasolve.sinkhorn.softmin.dense import Dense
@@ -89,6 +97,9 @@ MASKED = np.ma.masked_less(np.linspace(-1, 1, 32), 0)
 CLOUDS = Problem.from_samples(np.random.default_rng(0).random((300, 2)), np.zeros((1, 2)))
 
 # what is done: what the message must say (value, rule, remedy)
+LAW = as_sampler(evolve(ImplicitSampler(SampleProblem(np.linspace(-2, 2, 40) ** 3), LogSumExp(1)), [1], throw=False))
+MIRROR, RNG, PLANE = QuadraticMirror(Quadratic([[1.0]])), np.random.default_rng(0), [[0.0, 0.0], [1.0, 0.0]]
+
 MISTAKES = {
     "grid of four axes": (lambda: Torus((8, 8, 8, 8)), ["shape=", "1, 2 or 3 axes", "Cloud"]),
     "grid too coarse": (lambda: Torus((2, 8)), ["shape=", "at least 4", "refine"]),
@@ -260,6 +271,35 @@ MISTAKES = {
     ),
     "study of one value": (lambda: Study.over("eps", [0.1], lambda eps: {"sup": eps}), ["eps=[0.1]", "at least two"]),
     "study that increases": (lambda: Study.over("h", [0.1, 0.2], lambda h: {"sup": h}), ["decreasing"]),
+    "a seed of words": (lambda: Diffused([0.0, 1.0], 0.1).sample(3, "x"), ["seed='x'", "whole number", "default_rng"]),
+    "a seed of words for a law": (lambda: LAW.sample(3, seed="x"), ["seed='x'", "whole number", "default_rng"]),
+    "no window": (lambda: LAW.problem(None, [0.0]), ["box=None", "Box("]),
+    "no density": (lambda: Posterior(None, lambda x: x, 1), ["f=None", "(n, 1)"]),
+    "no slope": (lambda: Posterior(lambda x: x[:, 0], None, 1), ["grad_f=None", "(n, 1)"]),
+    "no quadrature": (lambda: Sinkhorn(PROBLEM, 0.1, quadrature=np.nan), ["quadrature=nan", "positive", "1e-12"]),
+    "push by words": (lambda: transport(PROBLEM).push(ONE, "x"), ["s='x'", "real number"]),
+    "push by no number": (lambda: transport(PROBLEM).push(ONE, np.nan), ["s=nan", "finite"]),
+    "a path at None": (lambda: transport(PROBLEM).interpolate(None), ["s=None", "real number"]),
+    "a run at None": (lambda: evolve(MongeAmpere(PROBLEM), [0.01]).at(None), ["t=None", "real number"]),
+    "a law of nothing": (lambda: mirror.Law(None, ONE), ["problem=None"]),
+    "a law of no run": (lambda: mirror.Law.of(None, 0), ["trajectory=None", "evolve"]),
+    "distances along nothing": (lambda: mirror.along(None), ["trajectory=None", "evolve"]),
+    "the goal of nothing": (lambda: mirror.target_law(None), ["problem=None"]),
+    "eps that is no number of costs": (lambda: schroedinger(PROBLEM, 1e-320), ["eps=", "no digits", "at least"]),
+    "diffusion over too far": (lambda: Diffused.within([0.0, 1e100], 1e101), ["distance=1e+101", "below"]),
+    "particles of nothing": (lambda: mirror_langevin(MIRROR, lambda x: x, [], 0.1, 1, RNG), ["start", "(n, dim)"]),
+    "no slope for particles": (lambda: mirror_langevin(MIRROR, None, [[0.0]], 0.1, 1, RNG), ["slope=None", "(n, dim)"]),
+    "snr of words": (lambda: denoising.complexity([0.0, 1.0], ["x"]), ["snr holds", "real numbers"]),
+    "masked snr": (lambda: denoising.complexity([0.0, 1.0], MASKED), ["snr is masked at 16", "filled"]),
+    "half a draw": (lambda: denoising.complexity(PLANE, [1.0], draws=2.5), ["draws=2.5", "whole number"]),
+    "draws of None": (lambda: denoising.complexity(PLANE, [1.0], draws=None), ["draws=None", "real number"]),
+    "a bracket of words": (lambda: denoising.critical_snr([0.0, 1.0], "x", 2.0), ["snr='x'", "real number"]),
+    "masked weights of a mixture": (
+        lambda: denoising.Mixture(MASKED, np.zeros(32), ONE),
+        ["weights is masked at 16", "filled"],
+    ),
+    "steps of None": (lambda: denoising.diffuse_then_denoise([0.0, 1.0], [0.0], steps=None, eta=0.1), ["steps=None"]),
+    "a step of None": (lambda: denoising.diffuse_then_denoise([0.0, 1.0], [0.0], steps=2, eta=None), ["eta=None"]),
 }
 
 
@@ -457,6 +497,8 @@ def test_rows_by_index() -> None:
 
 def test_numbers_too_large_for_floats() -> None:
     """OverflowError."""
+    assert transport(PROBLEM, gap=10**400).outcome.ok
+    assert transport(PROBLEM).discrete(10**400).upper > 0
     for act in (lambda: Sinkhorn(PROBLEM, 10**400), lambda: Torus((8,), (10**400,)), lambda: Cloud([[10**400]])):
         with pytest.raises(ValueError, match=r"eps=|lengths=|1e308"):
             act()

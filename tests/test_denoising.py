@@ -542,7 +542,7 @@ def test_equal_steps_have_equal_parts_of_the_monitor() -> None:
         (lambda: dn.two_points().curvature(1.0, [[0.0, 1.0]]), "one row"),
         (lambda: dn.Diffusion(dn.dirac(), beta=0.0), "temperature"),
         (lambda: dn.Diffusion(dn.dirac()).score(0.0, [0.0]), "t > 0"),
-        (lambda: dn.diffuse_then_denoise([0.0, 1.0], [0.0], 0, 0.1), "one step"),
+        (lambda: dn.diffuse_then_denoise([0.0, 1.0], [0.0], 0, 0.1), "steps=0: give a whole number"),
         (lambda: dn.diffuse_then_denoise([0.0, 1.0], [[0.0, 0.0]], 3, 0.1), "dimension"),
         (lambda: dn.round_trip([0.0, 1.0], [0.0], [0.0, 1.0]), "fall"),
         (lambda: dn.w2_clouds(np.zeros((2, 2)), np.zeros((3, 2))), "equal shapes"),

@@ -375,3 +375,11 @@ def test_average_of_mirror_descent_is_of_order_one_over_steps() -> None:
     assert scaled[-1] == pytest.approx(scaled[399], rel=1e-6)
     bound = (run.bregman[0] - run.bregman[1:] + np.cumsum(run.eta * run.remainder)) / np.cumsum(run.eta)
     assert np.all(run.average_kl <= bound * (1 + 1e-12))
+
+
+@pytest.mark.parametrize("s", [1e-60, 1e60])
+def test_samples_of_a_normal_law_in_any_unit(s: float) -> None:
+    """mpmath takes a pivot below 1e-60 for none: the law of a tiny covariance "is not positive-definite"."""
+    covariance = np.array([[2.0, 1.9], [1.9, 2.0]])
+    small, one = (Normal([0.0, 0.0], covariance * q).sample(3, np.random.default_rng(0)) for q in (s**2, 1.0))
+    assert small / s == pytest.approx(one, rel=1e-12)

@@ -131,6 +131,9 @@ def mirror_langevin(
         mirror, "inverse", "mirror", "give φ with .gradient, .hessian and .inverse, for example QuadraticMirror(phi)"
     )
     h, steps = positive(step, "step", "the step", "0.01"), integer(inner, "inner")
+    having(slope, "__call__", "slope", "give ∇f, a function of points (n, dim)")
+    if not np.size(start):
+        raise ValueError(f"start of shape {np.shape(start)}: give particles (n, dim), n ≥ 1")
     x = np.ascontiguousarray(given(start, np.shape(np.atleast_2d(start))[-1]).columns.T)
     having(rng, "standard_normal", "rng", "give a generator, for example np.random.default_rng(0)")
     for k in range(integer(count, "count")):

@@ -23,11 +23,11 @@ from ..maps.transport import transport
 from ..problems.densities import QUINTIC, Interpolation
 from ..problems.divergences import Divergence, checked_objective, log_ratio, value
 from ..problems.objectives import KL
-from ..problems.problem import Problem
+from ..problems.problem import Problem, checked
 from .densities_as_states import problem_between
 from .protocol import objective_of
 from .reading import Linearisation, linearise_at
-from .trajectories import Trajectory
+from .trajectories import Trajectory, followed
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Law:
     interpolation: Interpolation = field(default=QUINTIC, kw_only=True)
 
     def __post_init__(self) -> None:
-        self.problem.need_positive("mirror geometry")
+        checked(self.problem).need_positive("mirror geometry")
         checked_objective(self.objective)
         object.__setattr__(self, "potential", self.problem.domain.values(self.potential, "potential"))
         if not self._here.convex:
@@ -74,7 +74,9 @@ class Law:
     def of(cls, trajectory: Trajectory, i: int) -> Law:
         """The law at ``trajectory.times[i]``, of any flow on a grid, with the flow's objective."""
         return cls(
-            trajectory.flow.problem, trajectory.potentials[trajectory.entry(i)], objective=objective_of(trajectory.flow)
+            followed(trajectory).flow.problem,
+            trajectory.potentials[trajectory.entry(i)],
+            objective=objective_of(trajectory.flow),
         )
 
     @cached_property
@@ -222,7 +224,7 @@ def target_law(problem: Problem, *, space: Space = FOURIER) -> Law:
     >>> bool(np.abs(goal.log_density + problem.f).max() < 1e-8)
     True
     """
-    found = transport(problem, space=space, progress=False)
+    found = transport(checked(problem), space=space, progress=False)
     if not found.outcome.ok:
         raise RuntimeError(f"the Brenier potential of the problem was not found: {found.outcome}")
     return Law(problem, found.potential, space=space)
@@ -254,7 +256,7 @@ def along(trajectory: Trajectory, goal: Law | None = None) -> Mapping[str, Array
     >>> bool(np.all(np.diff(columns["bregman"]) < 0)), bool(np.all(columns["lot"] >= columns["wasserstein"] - 1e-9))
     (True, True)
     """
-    goal = goal or target_law(trajectory.flow.problem)
+    goal = goal or target_law(followed(trajectory).flow.problem)
     rows = []
     for i in range(trajectory.times.size):
         law = Law.of(trajectory, i)

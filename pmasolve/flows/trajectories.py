@@ -235,7 +235,7 @@ class Trajectory:
         >>> evolve(MongeAmpere(problem), times=[0.01, 0.02]).at(0.013).map(0).shape
         (1, 32)
         """
-        if not 0 <= t <= self.latest[0]:
+        if not 0 <= (t := number(t, "t")) <= self.latest[0]:
             raise ValueError(
                 f"t={t:g}: the trajectory goes from 0 to {self.latest[0]:g}; resume(trajectory, [{t:g}]) goes on to later times"
             )

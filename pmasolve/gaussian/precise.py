@@ -121,7 +121,7 @@ def root(matrix: Matrix) -> Matrix:
 
 def cholesky(matrix: Matrix) -> Matrix:
     """Lower triangular F with FFᵀ = A."""
-    return CONTEXT.cholesky(matrix)
+    return CONTEXT.cholesky(matrix, tol=CONTEXT.eps * max(entries(matrix)))  # mpmath's own is a number without the unit
 
 
 def least_eigenvalue(matrix: Matrix) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -114,6 +114,25 @@ def integer(value: Any, name: str, least: int = 1) -> int:
     if not (read.is_integer() and read >= least):
         raise ValueError(f"{name}={shown(value)}: give a whole number, at least {least}")
     return int(read)
+
+
+def generator(seed: Any, name: str = "seed") -> np.random.Generator:
+    """The random generator of a seed, or the one that is given.
+
+    Raises
+    ------
+    ValueError : what is neither a whole number ≥ 0 nor a generator.
+
+    Examples
+    --------
+    >>> generator(0).integers(9), generator(0).integers(9)
+    (np.int64(7), np.int64(7))
+    """
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if not isinstance(seed, Real) or isinstance(seed, (bool, np.bool_)):
+        raise ValueError(f"{name}={shown(seed)}: give a whole number ≥ 0, or a generator, np.random.default_rng(0)")
+    return np.random.default_rng(int(seed) if isinstance(seed, Integral) and seed >= 0 else integer(seed, name, 0))
 
 
 def keep_integers(record: Any, **least: int) -> None:

@@ -86,6 +86,7 @@ def transport(
     ('reached', True, (2, 64, 64))
     """
     _check_request(problem, space, gap, tolerance, method)
+    gap = number(gap, "gap")  # a whole number beyond the floats is infinite
     if device is not None:
         return _on_device(problem, space, gap, tolerance, method, progress, device)
     if isinstance(method, (SemiDual, Simplex)) or (method is None and (problem.vanishing or gap == 0)):

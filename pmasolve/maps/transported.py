@@ -155,7 +155,7 @@ class Transport:
         >>> T.discrete(gap=0.1).gap <= 0.1
         True
         """
-        if not number(gap, "gap") >= 0:
+        if not (gap := number(gap, "gap")) >= 0:
             raise ValueError(f"gap={gap}: the gap must be at least 0")
         known = self.nodes or (self.interval if self.of_nodes else Interval(0.0, np.inf, DISCRETE))
         if known.gap <= gap:
@@ -206,8 +206,15 @@ class Transport:
         return self.move.inverse(points)
 
     def push(self, image: ArrayLike, s: float = 1.0) -> Array:
-        """An image (values on the grid) carried along by (1−s) id + sT: the sum of the values is kept."""
-        return push(self.move, self.problem.domain.values(image, "image"), s)
+        """An image (values on the grid) carried along by (1−s) id + sT, s finite: the sum of the values is kept.
+
+        Raises
+        ------
+        ValueError : an image of another shape or that is not finite, an s that is no finite number.
+        """
+        if not np.isfinite(number(s, "s")):
+            raise ValueError(f"s={s}: give a finite number, 0 for the image as it is and 1 for the target's")
+        return push(self.move, self.problem.domain.values(image, "image"), float(s))
 
     def interpolate(self, s: float) -> Array:
         """McCann's interpolation ρ_s on the grid: the density of ((1−s) id + sT)_# μ, 0 ≤ s ≤ 1.
@@ -215,7 +222,7 @@ class Transport:
         Of a smooth map μ / det(I + sD²u) at the point that is sent there, to the accuracy of the splines; else by `push` from both
         ends, the source's share 1 − s and the target's s, so that ρ₀ = μ and ρ₁ = ν.
         """
-        if not 0 <= s <= 1:
+        if not 0 <= number(s, "s") <= 1:
             raise ValueError(f"s={s}: the path runs from 0 (the source) to 1 (the target)")
         if not isinstance(self.move, Displacement):
             forth, back = self.push(np.exp(-self.problem.f), s), push(self.move.back, np.exp(-self.problem.g), 1.0 - s)

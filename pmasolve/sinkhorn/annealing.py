@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from math import ldexp
 
 import numpy as np
 
@@ -26,8 +27,8 @@ def passed_through(
     """
     positive(eps, "eps", "the regularisation")
     if ladder is None:
-        count = int(np.ceil(np.log(max(0.1 * problem.extent**2, eps) / eps) / np.log(4.0) - 1e-9))
-        rungs = tuple(eps * 4.0**k for k in range(count, -1, -1))
+        count = int(np.ceil((np.log(max(0.1 * problem.extent**2, eps)) - np.log(eps)) / np.log(4.0) - 1e-9))
+        rungs = tuple(ldexp(eps, 2 * k) for k in range(count, -1, -1))
     else:
         rungs = (*(float(e) for e in ladder), eps)
         if not all(b < a < np.inf for a, b in pairwise(rungs)):

@@ -187,7 +187,7 @@ def brenier(
     >>> found.outcome.name, found.orders, found.error_estimate < 1e-6
     ('reached', (2, 4, 6, 8), True)
     """
-    number(eps, "eps")
+    eps = number(eps, "eps")
     levels = integer(levels, "levels")
     if not number(ratio, "ratio") > 1:
         raise ValueError(f"ratio={ratio}: neighbouring ε must differ; give a number above 1, for example 2")

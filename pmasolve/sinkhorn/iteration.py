@@ -19,7 +19,7 @@ import numpy as np
 from ..calculus.operators import Fourier, Space
 from ..flows.reading import OPERATORS, Seen
 from ..flows.trajectories import ErrorEstimate, Trajectory
-from ..machine.arrays import Array, having, number, positive
+from ..machine.arrays import Array, having, positive
 from ..problems.divergences import Divergence
 from ..problems.objectives import KL
 from ..problems.outcomes import NOT_FINITE, REACHED, Outcome
@@ -110,7 +110,7 @@ class Sinkhorn:
     quadrature: float = field(default=1e-12, kw_only=True)
 
     def __post_init__(self) -> None:
-        number(self.quadrature, "quadrature")
+        positive(self.quadrature, "quadrature", "the relative error", "1e-12, or 1 to accept any")
         having(self.gauge, "needs_density", "gauge", GAUGE_REMEDY)
         if self.softmin is not None:
             having(self.softmin, "bind", "softmin", "give an engine, as Blockwise() or Separable(), or None")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...machine.arrays import Array
+from ...machine.arrays import Array, generator, integer, positive
 from ...machine.progress import progress_bar
 from ...problems.clouds import Cloud
 from .complexity import as_source, complexity
@@ -128,9 +128,7 @@ def diffuse_then_denoise(
     >>> round(trip.ratio, 3)
     0.08
     """
-    if int(steps) != steps or steps < 1 or not 0 < eta < np.inf:
-        raise ValueError(f"steps={steps}, eta={eta}: give at least one step of a finite length > 0")
-    times = eta * np.arange(int(steps), -1, -1.0)
+    times = positive(eta, "eta", "a step", "0.01") * np.arange(integer(steps, "steps"), -1, -1.0)
     return round_trip(
         source, start, times, backward=backward, beta=beta, points=points, seed=seed, records=records, progress=progress
     )
@@ -220,7 +218,7 @@ class _Laws:
     def _taken(self, chain: Diffusion, t: float, seed: int) -> Array:
         if chain.dim == 1:
             return quantiles(chain, t, probabilities(self.count))[:, None]
-        return chain.draw(t, self.count, np.random.default_rng(seed))
+        return chain.draw(t, self.count, generator(seed))
 
 
 def _count(points: int | None, dim: int) -> int:

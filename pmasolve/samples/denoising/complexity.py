@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...machine.arrays import Array
+from ...machine.arrays import Array, generator, integer, number, real
 from ...machine.progress import Show, progress_bar
 from ...problems.clouds import Cloud
 from .points import Points
@@ -217,21 +217,22 @@ def complexity(
            [0.02366, 0.0282 ]])
     """
     law = as_source(source)
-    r = np.atleast_1d(np.asarray(snr, dtype=np.float64))
+    r = np.atleast_1d(real(snr, "snr"))
     if r.ndim != 1 or r.size == 0 or not np.all(np.diff(r) > 0):
         raise ValueError(f"snr of shape {np.shape(snr)}: give the r in ascending order, each once")
-    if draws < 2 or not 0 < confidence < 1:
-        raise ValueError(f"draws={draws}, confidence={confidence}: give at least 2 draws and a level in (0, 1)")
+    draws = integer(draws, "draws", 2)
+    if not 0 < number(confidence, "confidence") < 1:
+        raise ValueError(f"confidence={confidence}: give a level in (0, 1), for example 0.95")
     ratios = [signal_to_noise(value) for value in r]
     with progress_bar("complexity", r.size, progress, "scale") as show:
         if exact and law.dim == 1:
             tails = _followed(ratios, lambda value: LineTail.of(law, value), show)
         else:
-            rng = np.random.default_rng(seed)
+            rng = generator(seed)
             x = law.draw(draws, rng, stratified=stratified)
             z = rng.standard_normal(x.shape)
             tails = _followed(ratios, lambda value: DrawnTail.of(law.curvature(value, value * x + z)), show)
-    return Complexity(law, r, np.atleast_1d(np.asarray(delta, dtype=np.float64)), tails, confidence)
+    return Complexity(law, r, np.atleast_1d(real(delta, "delta")), tails, confidence)
 
 
 def as_source(source: Source | Cloud | ArrayLike) -> Source:

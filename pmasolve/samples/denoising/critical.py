@@ -33,7 +33,8 @@ def critical_snr(source: Source | Cloud | ArrayLike, low: float, high: float) ->
     0.5
     """
     law = _on_the_line(source)
-    excess = [LineTail.of(law, signal_to_noise(r)).largest - 1 for r in (low, high)]
+    low, high = signal_to_noise(low), signal_to_noise(high)
+    excess = [LineTail.of(law, r).largest - 1 for r in (low, high)]
     if not excess[0] < 0 < excess[1]:
         raise ValueError(
             f"sup L − 1 is {excess[0]:.3g} at r={low} and {excess[1]:.3g} at r={high}: bracket a change of sign"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from ...machine.arrays import Array
+from ...machine.arrays import Array, real
 from ...problems.clouds import Cloud
 from .sources import DenoisingPosterior, drawn_indices, rows_of
 
@@ -49,8 +49,8 @@ class Mixture:
     covariances: Array
 
     def __post_init__(self) -> None:
-        means = np.asarray(self.means)
-        cloud = Cloud(means.reshape(-1, 1) if means.ndim == 1 else means, np.asarray(self.weights, dtype=np.float64))
+        means = real(self.means, "means")
+        cloud = Cloud(means.reshape(-1, 1) if means.ndim == 1 else means, real(self.weights, "weights"))
         kept = cloud.weights > 0
         object.__setattr__(self, "weights", cloud.weights[kept])
         object.__setattr__(self, "means", cloud.points[kept])
@@ -158,7 +158,7 @@ class Mixture:
 
 def _covariances(given: ArrayLike, count: int, dim: int) -> Array:
     """(m, d, d) from variances or matrices, checked."""
-    raw = np.asarray(given, dtype=np.float64)
+    raw = real(given, "covariances")
     if raw.shape not in ((count,), (count, dim, dim)):
         raise ValueError(
             f"covariances have shape {raw.shape}: give ({count},) variances or ({count}, {dim}, {dim}) matrices"

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...machine.arrays import Array
+from ...machine.arrays import Array, number, real
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +76,11 @@ def signal_to_noise(r: float) -> float:
 
     Raises
     ------
-    ValueError : r not positive, or not finite.
+    ValueError : r not a number, not positive, or not finite.
     """
-    if not 0 < float(r) < np.inf:
+    if not 0 < (value := number(r, "snr")) < np.inf:
         raise ValueError(f"snr={r}: Y = rX + Z needs a finite r > 0; r → 0 is noise alone")
-    return float(r)
+    return value
 
 
 def rows_of(y: ArrayLike, dim: int, name: str = "y") -> Array:
@@ -88,9 +88,9 @@ def rows_of(y: ArrayLike, dim: int, name: str = "y") -> Array:
 
     Raises
     ------
-    ValueError : another shape, or values that are not finite.
+    ValueError : another shape, or values that are not finite real numbers.
     """
-    out = np.asarray(y, dtype=np.float64)
+    out = real(y, name)
     if dim == 1 and out.ndim <= 1:
         out = out.reshape(-1, 1)
     if out.ndim != 2 or out.shape[1] != dim:

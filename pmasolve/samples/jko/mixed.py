@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...flows.trajectories import Trajectory
-from ...machine.arrays import Array, integer, number
+from ...machine.arrays import Array, generator, integer, number
 from ..denoising.diffusion import Diffusion
 from ..denoising.points import Points
 from ..samplers.posteriors import Posterior
@@ -79,7 +79,8 @@ class Diffused:
                 f"distance={distance}: give one above 0, its square too, and below (E|X|² + d)^½ = {np.sqrt(second + d):g}, "
                 "which no diffusion reaches"
             )
-        left = distance**2 / (d + np.sqrt(d**2 + (second - d) * distance**2))  # 1 − e^{−δ}
+        most = np.hypot(d, np.sqrt(second - d) * distance) if second > d else np.sqrt(d**2 - (d - second) * distance**2)
+        left = distance**2 / (d + most)  # 1 − e^{−δ}
         return cls(x, -float(np.log1p(-left)))
 
     @property
@@ -109,7 +110,7 @@ class Diffused:
 
     def sample(self, n: int, seed: int | np.random.Generator) -> Array:
         """n points of ρ_δ, (n, d), as evenly from all points of the data as n allows; one seed, one answer."""
-        return self._chain.draw(self.time, integer(n, "n"), np.random.default_rng(seed))
+        return self._chain.draw(self.time, integer(n, "n"), generator(seed))
 
 
 def mixed(smoothing: float, kl: float, way_back: float, lipschitz: float = 1.0, oscillation: float = 1.0) -> float:
@@ -186,7 +187,7 @@ def mixed_guarantees(
     if diffused is not None and diffused.dim != chain.dim:
         raise ValueError(f"diffused in {diffused.dim} dimensions, the run in {chain.dim}: give the law of its data")
     law = flow.problem.data if diffused is None else diffused.data
-    rng, fitted = np.random.default_rng(seed), flow.problem.data[:FEW_PAIRS]
+    rng, fitted = generator(integer(seed, "seed", 0)), flow.problem.data[:FEW_PAIRS]
     start = assigned(fitted, flow.problem.reference.sample(len(fitted), rng))
     smoothing = (0.0, 0.0) if diffused is None else (_to_diffused(diffused, rng), diffused.w2_squared_bound)
     samples, moved, *back = _returned(chain, flow.problem.reference.sobol(NODES, seed).points, inversion, rng)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from ...gaussian.normal import Normal
-from ...machine.arrays import Array, integer, number, shown
+from ...machine.arrays import Array, having, integer, number, shown
 from ...machine.speaking import count
 from ...problems.outcomes import REACHED, Outcome
 from .inversion import INVERSE_TOL
@@ -69,6 +69,7 @@ class Posterior:
         if spread is not None and not 0 < number(spread, "spread") < np.inf:
             raise ValueError(f"spread={spread}: give a positive number, a scale that covers all modes")
         for function, shape, name in ((f, (3,), "f"), (grad_f, (3, dim), "grad_f")):
+            having(function, "__call__", name, f"give a function of points (n, {dim})")
             found = np.asarray(function(np.zeros((3, dim))))
             if found.shape != shape or not np.isfinite(found).all():
                 raise ValueError(

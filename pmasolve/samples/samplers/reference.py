@@ -9,7 +9,7 @@ from scipy.special import ndtri
 from scipy.stats import qmc
 
 from ...gaussian.normal import Normal
-from ...machine.arrays import Array, integer
+from ...machine.arrays import Array, generator, integer
 
 EDGE = 1e-12  # Sobol' points stay so far from 0 and 1
 
@@ -84,5 +84,5 @@ class Reference:
 
     def sample(self, count: int, seed: int | np.random.Generator) -> Array:
         """Independent points, (count, d)."""
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         return self.drawn(rng.standard_normal((integer(count, "count", 0), len(self.mean))))

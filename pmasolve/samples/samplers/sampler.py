@@ -138,6 +138,7 @@ class Sampler:
         ------
         ValueError : another dimension; a window without a thousandth of 8192 points of either law, or more.
         """
+        having(box, "points", "box", "give a grid, for example Box((64, 64), (8.0, 8.0))")
         low = real(corner, "corner")
         if low.shape != (self.dim,) or box.dim != self.dim:
             raise ValueError(f"corner of shape {low.shape}, a box in {box.dim} dimensions: the sampler has {self.dim}")
