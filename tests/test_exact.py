@@ -232,7 +232,7 @@ def dense(C: Array, a: Array, b: Array) -> tuple[NetworkBasis, Array, Array]:
 def in_order(network: NetworkBasis) -> bool:
     """Whether order, sizes, ends and heights are those of the tree of the parents; arcs without flow point to the root."""
     height = np.zeros_like(network.height)
-    heights(network.tail, network.cost, height, network.tree)
+    heights(network.n, network.cost, height, network.tree)
     parent, _, after, before, size, last = (x.tolist() for x in network.tree)
     root = len(parent) - 1
     order = [root]
@@ -301,7 +301,7 @@ def test_a_first_basis_takes_the_pairs_in_their_order(ties: bool) -> None:
                 left[0][i[k]] -= most
                 left[1][j[k]] -= most
         network.begin(order)
-        heights(network.tail, network.cost, network.height, network.tree)
+        heights(network.n, network.cost, network.height, network.tree)
         assert in_order(network)
         assert dict(zip(*(x.tolist() for x in network.basic()), strict=True)) == sent
         assert network.away == left[0].sum() / 2.0**60

@@ -193,8 +193,8 @@ def _simplex(C, masses, u, slack):
         rounds += 1
         for k in range(n + m):
             cost[k] = price + (u[k] if k < n else v[k - n])
-        heights(tail, cost, height, tree)
-        pivots(tail[:arcs], head[:arcs], cost, height, flow, tree)
+        heights(n, cost, height, tree)
+        pivots(n, tail[:arcs], head[:arcs], cost, height, flow, tree)
         more = _violating(C, height, tail, head, cost, arcs)
         if more == arcs:
             away = 0

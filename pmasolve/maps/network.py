@@ -81,8 +81,8 @@ class NetworkBasis:
 
     def solve(self) -> int:
         """Pivots until no arc has a negative reduced cost; how many."""
-        heights(self.tail, self.cost, self.height, self.tree)
-        return pivots(self.tail, self.head, self.cost, self.height, self.flow, self.tree)
+        heights(self.n, self.cost, self.height, self.tree)
+        return pivots(self.n, self.tail, self.head, self.cost, self.height, self.flow, self.tree)
 
     @property
     def u(self) -> Array:
@@ -114,19 +114,18 @@ def whole(mass: Array) -> Indices:
 
 
 @numba.njit(cache=True, nogil=True)
-def heights(tail, cost, height, tree):
-    """π from the root down."""
+def heights(n, cost, height, tree):
+    """π from the root down; arcs leave sources, nodes below n, and come to targets."""
     parent, via, after = tree[:3]
     root = parent.size - 1
     x = after[root]
     while x != root:
-        c = cost[via[x]]
-        height[x] = height[parent[x]] + (c if tail[via[x]] == x else -c)
+        height[x] = height[parent[x]] + (cost[via[x]] if x < n else -cost[via[x]])
         x = after[x]
 
 
 @numba.njit(cache=True, nogil=True)
-def pivots(tail, head, cost, height, flow, tree):
+def pivots(n, tail, head, cost, height, flow, tree):
     """Pivots while there is an arc of negative reduced cost: the least of a block of arcs, blocks in turn, and of those kept.
 
     A pivot costs as much as the nodes whose heights it shifts: so many arcs are looked at for the next one, and half as many
@@ -150,7 +149,7 @@ def pivots(tail, head, cost, height, flow, tree):
         since += stop - e
         e = stop
         if best != nothing:
-            moved += (_pivot(best, tail, head, least, height, flow, tree) - moved) // 4
+            moved += (_pivot(n, best, tail, head, least, height, flow, tree) - moved) // 4
             count, since = count + 1, 0
         if e == arcs:
             e, many = 0, 0  # they are met again
@@ -187,7 +186,7 @@ def _least_and_kept(start, stop, best, least, kept, many, tail, head, cost, heig
 
 
 @numba.njit(cache=True, nogil=True)
-def _pivot(e, tail, head, reduced, height, flow, tree):
+def _pivot(n, e, tail, head, reduced, height, flow, tree):
     """The arc e comes in, flow goes round its cycle, and the last arc that it empties, seen from the top, leaves.
 
     Heights are shifted on the side with fewer nodes, be it that of the root; returns how many these are.
@@ -197,16 +196,16 @@ def _pivot(e, tail, head, reduced, height, flow, tree):
     x, y, out, amount, turned = i, j, i, np.int64(WHOLE), False
     while x != y:
         if size[x] <= size[y]:
-            if tail[via[x]] == x and flow[x] < amount:
+            if x < n and flow[x] < amount:
                 out, amount, turned = x, flow[x], False
             x = parent[x]
         else:
-            if tail[via[y]] != y and flow[y] <= amount:
+            if y >= n and flow[y] <= amount:
                 out, amount, turned = y, flow[y], True
             y = parent[y]
     if amount > 0:
-        _send(i, x, -amount, tail, flow, parent, via)
-        _send(j, x, amount, tail, flow, parent, via)
+        _send(n, i, x, -amount, flow, parent)
+        _send(n, j, x, amount, flow, parent)
     first, second, shift = (j, i, -reduced) if turned else (i, j, reduced)
     moved = size[out]
     _detach(out, x, tree)
@@ -222,10 +221,10 @@ def _pivot(e, tail, head, reduced, height, flow, tree):
 
 
 @numba.njit(cache=True, nogil=True)
-def _send(x, top, amount, tail, flow, parent, via):
+def _send(n, x, top, amount, flow, parent):
     """So much more flow on arcs upwards, and less on those downwards, on the way from x to the top."""
     while x != top:
-        flow[x] += amount if tail[via[x]] == x else -amount
+        flow[x] += amount if x < n else -amount
         x = parent[x]
 
 
