@@ -134,7 +134,7 @@ def pivots(n, tail, head, cost, height, flow, tree):
     arcs, count, e, since, moved = tail.size, 0, 0, 0, 0
     nothing = np.int64(-1)  # no constant, for which `_pivot` would be compiled once more
     block = min(max(SHORT_BLOCK, int(np.sqrt(arcs))), LONG_BLOCK)
-    kept, many = np.empty(height.size // 4 + 1, np.int64), 0  # at most half the nodes move
+    kept, many = np.empty(height.size // 4 + 1, np.uint32), 0  # at most half the nodes move
     while since < arcs:
         best, least, many = _least_kept(kept[:many], tail, head, cost, height)
         stop = min(e + max(block, moved - many), arcs)
