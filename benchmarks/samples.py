@@ -7,7 +7,8 @@
 
 Errors are RMS at 1000 fresh points, over data sets with the seeds 0, 1, 2, …  ``ratios`` and ``dimensions`` print a line for each
 size; ``normals`` are maps of the flow at t = 1, covariances 0.6 I + MMᵀ/2d; the others are optimal maps, of normal points by three
-ridges (``smooth``) or a softmax of anchors, between normal laws (``linear``; `families`).  Times are of the process.
+ridges (``smooth``), a softmax of anchors or 0.7 x + 0.7 tanh 1.5 x on each axis (``bend``), between normal laws (``linear``;
+`families`).  Times are of the process.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 import numpy as np
-from families import Array, Family, anchored, normals, smooth
+from families import Array, Family, anchored, bend, fixed, gaussian, normals, smooth
 
 import pmasolve as pma
 from pmasolve.samples.affine import affine_map
@@ -54,7 +55,8 @@ def ratios(sets: int, sizes: list[tuple[int, int]]) -> None:
     """The best errors of both gauges, their ratio, and the ratio with the choice (one halving) in place of the best self."""
     print(f"RMS over {sets} data sets: plain (at ε), self (at ε), self/plain, choice/plain, choice/self")
     at_time = ("normals", lambda d: normals(d, 1.0, 0.0), 1.0)
-    for name, make, t in (at_time, ("smooth", smooth, None), ("anchored", anchored, None), ("linear", normals, None)):
+    maps = {"smooth": smooth, "anchored": anchored, "linear": normals, "bend": lambda d: fixed(gaussian(d), bend)}
+    for name, make, t in (at_time, *((name, make, None) for name, make in maps.items())):
         for d, n in sizes:
             every, choice = zip(*(one_set(make(d), t, [seed, d, n], n) for seed in range(sets)), strict=True)
             rms, chosen = np.sqrt(np.mean(every, axis=0)), float(np.sqrt(np.mean(choice)))
