@@ -6,7 +6,8 @@ of the sample
     risk = ⟨T_A − R_A, T_B − R_B⟩ + ¼ |T_A − T_B|²,
 
 R_A, R_B the self gauge's maps at a much smaller ε: A and B are independent, so that the first term has the expectation of the
-squared bias of T against R, without the noise; the second is the variance of the map of the whole sample.
+squared bias of T against R, without the noise, but for what a half owes to z being its own point; the second is the variance of
+the map of the whole sample.
 """
 
 from __future__ import annotations
