@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -10,11 +12,12 @@ from test_rough_semidual import exact
 
 from pmasolve import Box, SemiDual, Torus
 from pmasolve.machine.arrays import Array
-from pmasolve.maps.semidual import bounds, flows, interval, semidual
+from pmasolve.maps.semidual import flows, semidual
+from pmasolve.maps.semidual.ascent import Masses, ascent, iterate
 from pmasolve.maps.semidual.bounds import lower_bound
 from pmasolve.maps.semidual.cascade import _on_all
 from pmasolve.maps.semidual.curves import _sorted, curve
-from pmasolve.maps.semidual.interval import Best
+from pmasolve.maps.semidual.interval import REPAIRABLE, Best
 from pmasolve.maps.semidual.levels import CUBIC, refined
 from pmasolve.maps.semidual.support import MARGIN, ROUNDED, Held
 from pmasolve.problems.grids import Grid
@@ -102,27 +105,24 @@ def test_the_curve_by_doubling_is_the_sorted_one(shape: tuple[int, ...]) -> None
     assert np.array_equal(curve(shape), _sorted(shape, max((max(shape) - 1).bit_length(), 1)))
 
 
-def test_a_plan_that_costs_more_than_the_gap_allows_is_not_repaired_before_the_last(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Its excess is known before; the bounds come from the plans that can meet the gap."""
-    grid, widths = Box((64, 64)), []
-    mu, nu = np.random.default_rng(3).random((2, 64, 64))
-    repair, take, wide = bounds.repaired, Best.take, [0.0]
-
-    def taken(self: Best, here, eps: float, surely: bool = False) -> float:
-        count = len(widths)
-        width = take(self, here, eps, surely)
-        if len(widths) > count:
-            widths[-1] = 0.0 if surely else width
-        return width
-
-    monkeypatch.setattr(Best, "take", taken)
-    monkeypatch.setattr(interval, "repaired", lambda *given: (widths.append(wide[0]), repair(*given))[1])
-    found = semidual(grid, mu, nu, SemiDual(), 0.1)
-    assert found.outcome.ok
-    assert len(widths) >= 1
-    assert max(widths) <= 1.0
+def test_a_first_plan_that_costs_more_than_the_gap_allows_is_not_repaired() -> None:
+    """Its excess is known before, and another ε comes first; later ones are repaired once their marginals are twice as near."""
+    masses, eps = Masses.of(Box((32, 32)), *np.random.default_rng(3).random((2, 32, 32))), 0.01
+    best, dear, nearer = (
+        Best(masses, 1e-3),
+        *(here for here in islice(ascent(masses, np.zeros((32, 32)), eps, print), 2)),
+    )
+    first, second = dear.l1, nearer.l1
+    assert second <= 0.5 * first
+    for here in (replace(nearer, l1=first), replace(nearer, l1=0.6 * first)):
+        assert best.take(here, eps) > REPAIRABLE
+        assert here.plan is not None
+        assert best.upper == np.inf
+    best.take(replace(nearer, l1=0.5 * first), eps)
+    assert best.lower <= best.upper < np.inf
+    sure = Best(masses, 1e-3)
+    sure.take(iterate(masses, nearer.F, eps), eps, surely=True)
+    assert sure.upper < np.inf
 
 
 def test_walks_end_where_they_are_stuck(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,10 @@ from .plans import ConditionalPlan, log_masses, plan, soft
 Note = Callable[[Mapping[str, float]], None]
 
 ARMIJO = 0.01
-FAR = 0.1  # Σ|μ − a|/N beyond which a potential is not near
-APPROACHED, WORTH = 0.07, 0.8  # beyond APPROACHED Sinkhorn iterations are taken, while they leave less than WORTH of it
+FAR, WORTH = (
+    0.1,
+    0.8,
+)  # Σ|μ − a|/N beyond which Sinkhorn iterations are taken, while they leave less than this part of it
 SHORTEST_ASCENT = 1 / 16  # a shorter step gains no more than a Sinkhorn iteration
 KRYLOV_STEPS = 15  # more goes into directions whose steps are cut short
 FORCING = 0.5
@@ -110,7 +112,7 @@ def ascend(masses: Masses, F: Array, eps: float, tolerance: float, steps: int, n
 def _approached(masses: Masses, here: Iterate, eps: float) -> Iterate:
     """Sinkhorn iterations while they pay."""
     before = np.inf
-    while here.l1 > APPROACHED and here.l1 <= WORTH * before:
+    while here.l1 > FAR and here.l1 <= WORTH * before:
         before, here = here.l1, _from_target(masses, here.leave(), eps)
     return here
 

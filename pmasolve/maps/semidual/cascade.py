@@ -18,7 +18,7 @@ from ...problems.grids import Grid
 from ...problems.outcomes import INTERRUPTED, REACHED, Outcome
 from .ascent import FAR, Iterate, Masses, Note, ascend, ascent
 from .bounds import PlanMoments, lower_bound
-from .interval import EQUAL, GAP_NOT_REACHED, Best, SemiDualResult, identity
+from .interval import EQUAL, GAP_NOT_REACHED, REPAIRABLE, Best, SemiDualResult, identity
 from .levels import cascade, prolonged
 from .support import Held
 
@@ -30,7 +30,6 @@ STEEP = (
     2.6  # power of q with which falls what a plan costs more than W₂²: 2 for wide plans, more where it holds few nodes
 )
 SHARE = 0.45  # of the gap, for that excess
-REPAIRABLE = 0.9  # of the gap: an excess that leaves room for a repair
 HOPELESS = 10.0  # gaps: an excess that the next q will not take away, so that each potential counts
 
 

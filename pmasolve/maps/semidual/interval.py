@@ -17,6 +17,7 @@ from .flows import GridNetwork
 
 GAP_NOT_REACHED = Outcome("gap not reached", False)
 EQUAL = Outcome("equal", True, "W₂ is below a tenth of the spacing; masses at nodes cannot tell these densities apart")
+REPAIRABLE = 0.9  # of the gap: an excess that leaves room for a repair
 LEAST_GAP = 1e-15  # that is asked of the semi-dual
 NORMALISING = 2.0**-50  # what normalising takes from masses that are the same, of their sum
 IDENTICAL = Outcome("equal", True, "the masses of the nodes are the same: W₂ = 0")
@@ -97,7 +98,7 @@ class Best:
         """Bounds of the plan and of its potential; the better ones stay.  How much wider than met they are without any repair.
 
         What a marginal error is worth, ∫F d(μ − a), and what its repair costs at the least is known before the repair, which is
-        left out where it would not help, unless ``surely``.
+        left out where it would not help, as for a first plan that is dear by itself, unless ``surely``.
         """
         masses, mu = self.masses, self.masses.mu / np.sum(self.masses.mu)
         self.raised(eps * here.F)
@@ -105,7 +106,10 @@ class Best:
         plain = moments.cost + 2 * eps * float(np.mean(here.F * (masses.mu - here.marginal)))
         wide = (plain - self.lower) / (self.wanted * self.lower) if self.lower > 0 else np.inf
         cells, most = here.l1 * max(masses.grid.spacing) ** 2, (1 + self.wanted) * self.lower
-        if plain + 0.5 * self.dear * cells <= most or (here.l1 <= 0.5 * self.tried and wide <= 1) or surely:
+        likely = plain + 0.5 * self.dear * cells <= most
+        if np.isinf(self.tried) and wide > REPAIRABLE and not surely:
+            self.tried = here.l1  # another ε comes first
+        elif likely or here.l1 <= 0.5 * self.tried or surely:
             self.tried = here.l1
             here.leave()  # the repair needs as much memory
             repair = repaired(masses.grid, moments, mu, GridNetwork(masses.grid, masses.mu), self.wanted)
