@@ -37,6 +37,7 @@ FAR, WORTH = (
     0.1,
     0.8,
 )  # Σ|μ − a|/N beyond which Sinkhorn iterations are taken, while they leave less than this part of it
+FAR_ON_ZEROS = 0.05  # in place of FAR where a density vanishes: Newton's equations are harder there
 SHORTEST_ASCENT = 1 / 16  # a shorter step gains no more than a Sinkhorn iteration
 KRYLOV_STEPS = 15  # more goes into directions whose steps are cut short
 FORCING = 0.5
@@ -111,8 +112,8 @@ def ascend(masses: Masses, F: Array, eps: float, tolerance: float, steps: int, n
 
 def _approached(masses: Masses, here: Iterate, eps: float) -> Iterate:
     """Sinkhorn iterations while they pay."""
-    before = np.inf
-    while here.l1 > FAR and here.l1 <= WORTH * before:
+    before, far = np.inf, FAR if masses.mu.all() and masses.nu.all() else FAR_ON_ZEROS
+    while here.l1 > far and here.l1 <= WORTH * before:
         before, here = here.l1, _from_target(masses, here.leave(), eps)
     return here
 
