@@ -134,3 +134,15 @@ def test_points_whose_squares_vanish_are_refused() -> None:
     for unit in (1e-150, 1e-200, 1e-300):
         with pytest.raises(ValueError, match="squared distances would underflow"):
             estimate_w2(x * unit, y * unit)
+
+
+def test_samples_too_far_apart_are_named_with_what_helps() -> None:
+    """The message was of an ε that nobody can give here."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((60, 2)), rng.standard_normal((50, 2))
+    with pytest.raises(ValueError, match=r"x and y are so far apart.*translate y") as caught:
+        estimate_w2(x, y + np.array([1e8, 0.0]))
+    assert "eps" not in str(caught.value)
+    near, far = estimate_w2(x, y), estimate_w2(x, y + np.array([1e5, 0.0]))
+    shift = 2e5 * (y.mean(axis=0) - x.mean(axis=0))[0] + 1e10
+    assert far.w2_squared == pytest.approx(near.w2_squared + shift, rel=1e-10)

@@ -24,6 +24,7 @@ from ..machine.speaking import count, sheet
 from ..problems.grids import Cloud
 from ..problems.outcomes import REACHED, Outcome
 from ..problems.problem import Problem
+from ..sinkhorn.iteration import DIGITS
 from ..sinkhorn.schroedinger import schroedinger
 from ..sinkhorn.self_potential import self_potential
 from .coupling import OptimalCoupling, need_squares, optimal_coupling
@@ -137,8 +138,8 @@ def estimate_w2(
     Raises
     ------
     ValueError : clouds or problems in place of points, points that are not finite or not (n, dim), dimensions that differ, bad
-        weights, fewer than 8 points with mass on a side, points of both sides without spread or with squares of no digits, a level
-        that is no probability.
+        weights, fewer than 8 points with mass on a side, points of both sides without spread, some 10⁷ of it apart, or
+        with squares of no digits, a level that is no probability.
 
     Notes
     -----
@@ -178,9 +179,9 @@ def estimate_w2(
             "all points of each side are equal: laws of single points are as far apart as these; optimal_coupling tells how far"
         )
     eps = tuple(factor * spread for factor in EPS_LADDER)
-    (f, g), whole, outcome = _fitted(
-        Problem.from_samples(*(part for pair in zip(*sides, strict=True) for part in pair)), eps
-    )
+    scaled = Problem.from_samples(*(part for pair in zip(*sides, strict=True) for part in pair))
+    _need_near(scaled, eps[-1])
+    (f, g), whole, outcome = _fitted(scaled, eps)
     rng, halves = np.random.default_rng(seed), []
     for _ in range(halvings):
         for half in cut(rng, *sides):
@@ -210,6 +211,15 @@ def _sampled(x: ArrayLike, y: ArrayLike, a: ArrayLike | None, b: ArrayLike | Non
         if isinstance(given, Cloud | Problem):
             raise ValueError(f"{name} is a {type(given).__name__}: give its points (n, dim), and its weights as a or b")
     return Problem.from_samples(x, y, a, b)
+
+
+def _need_near(problem: Problem, eps: float) -> None:
+    """Refuse samples so far apart that the costs over the least ε have no digits left after the point."""
+    if eps < DIGITS * problem.extent**2:
+        raise ValueError(
+            "x and y are so far apart, in their own spreads, that squared distances keep no digits of these: translate y by the "
+            "difference of the means; the square of that comes on top of W₂² of the translated"
+        )
 
 
 def _confidence_interval(estimate: float, error: float, level: float) -> tuple[float, float]:
