@@ -495,6 +495,15 @@ def test_tails_of_any_lightness_cost_few_rounds() -> None:
     assert steps <= 25
 
 
+@pytest.mark.slow
+def test_the_potential_of_a_whole_region_is_near() -> None:
+    """Directions by the residual alone left the background's off by 8 times ½ h² in the median, at most 53: 10 rounds."""
+    x = (grid := Box((256, 256))).points
+    squares = np.maximum(np.abs(x[0] - 0.3), np.abs(x[1] - 0.35)) < 0.12
+    squares |= np.maximum(np.abs(x[0] - 0.7), np.abs(x[1] - 0.6)) < 0.15
+    assert rounds_from(grid, 1e-3 + (np.hypot(x[0] - 0.42, x[1] - 0.45) < 0.2), 1e-3 + squares)[0] <= 4
+
+
 def test_a_pair_whose_potential_is_near_already_begins_with_less_eps() -> None:
     """On the finest grid, at ½ h²; shapes at h²."""
     grid = Box((48, 48))

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, cg
 
 from ...machine.arrays import Array
 from ...problems.grids import Grid
@@ -134,35 +133,34 @@ class _Directions:
         self.damping = 0.0
 
     def at(self, here: Iterate, damping: float) -> Array:
-        """d with (S + damping diag(a)) d = μ − a, roughly; ``krylov`` is the conjugate-gradient iterations that it took."""
-        grid, coupling = self.masses.grid, here.plan
+        """d with (S + damping diag(a)) d = μ − a, roughly; ``krylov`` is the conjugate-gradient iterations that it took.
+
+        They end where r = μ − a − S d is `FORCING` of what it was, in ‖r‖ and in its energy ⟨r, S⁻¹ r⟩^½: ‖r‖ alone does not see
+        potentials that are off by the same in a whole region, of which that of the light nodes is one.
+        """
+        coupling, damped = here.plan, here.marginal + _ridge(here, damping)
         assert coupling is not None
         self._renew(here, coupling, damping)
-        self.krylov = 0
-
-        def hessian(d: Array) -> Array:
-            """(S + damping diag(a)) d."""
-            d = d.reshape(grid.shape)
-            expected = coupling.expect(d)
+        assert self.multigrid is not None
+        r, d, energy, p = self.masses.mu - here.marginal, np.zeros(here.F.shape), np.inf, None
+        large, first = float(np.linalg.norm(r)), 0.0
+        for count in range(self.most + 1):
+            z = self.multigrid.cycle(r)
+            z += r / damped
+            before, energy, self.krylov = energy, float(np.vdot(r, z)), count
+            first = first or energy
+            small = energy <= FORCING**2 * first and np.linalg.norm(r) <= FORCING * large
+            if small or count == self.most:
+                break
+            p = z if p is None else z + (energy / before) * p
+            expected = coupling.expect(p)
             expected *= self.masses.nu
-            out = coupling.adjoint(expected)
-            diagonal = np.add(here.marginal, _ridge(here, damping, expected), out=expected)
-            return np.subtract(np.multiply(diagonal, d, out=expected), out, out=out).ravel()
-
-        def preconditioned(r: Array) -> Array:
-            """(A⁻¹ + diag(a)⁻¹) r."""
-            out = self.multigrid.cycle(r)
-            return np.add(out, r.reshape(grid.shape) / (here.marginal + _ridge(here, damping)), out=out).ravel()
-
-        def counted(x: Array) -> None:
-            self.krylov += 1
-
-        operator, near = (
-            LinearOperator((grid.size,) * 2, matvec=f, dtype=np.float64) for f in (hessian, preconditioned)
-        )
-        r = (self.masses.mu - here.marginal).ravel()
-        d, _ = cg(operator, r, rtol=FORCING, maxiter=self.most, M=near, callback=counted)
-        return d.reshape(grid.shape)
+            product = damped * p
+            product -= coupling.adjoint(expected)
+            length = energy / float(np.vdot(p, product))
+            d += length * p
+            r -= length * product
+        return d
 
     def _renew(self, here: Iterate, coupling: ConditionalPlan, damping: float) -> None:
         """The V-cycle of this plan, unless the last one will do."""
@@ -171,10 +169,9 @@ class _Directions:
             self.multigrid = Multigrid(self.masses.grid, _spread(self.masses, coupling), _ridge(here, damping))
 
 
-def _ridge(here: Iterate, damping: float, out: Array | None = None) -> Array:
-    """What is added to S, and a little more where there is no mass; made anew for each product, to keep no array of it."""
-    out = np.multiply(here.marginal, 1e-6 + damping, out=out)
-    return np.add(out, 1e-10, out=out)
+def _ridge(here: Iterate, damping: float) -> Array:
+    """What is added to S, and a little more where there is no mass."""
+    return here.marginal * (1e-6 + damping) + 1e-10
 
 
 def _spread(masses: Masses, coupling: ConditionalPlan) -> Array:

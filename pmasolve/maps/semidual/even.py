@@ -6,7 +6,7 @@ nodes.  Its steps are whole ones where ε is h² or more: so ε comes down on th
 where a coarser grid's potential was near already, from ½ h² on.
 The last two potentials take off what is of first order in ε: 2 F(ε/2) − F(ε).
 
-Light nodes are lifted first: below `LIGHT` of the mean mass a factor of 10⁴ becomes one of 10.  Optimal potentials change little
+Light nodes are lifted first: below `LIGHT` of the mean mass a factor of 10⁶ becomes one of 10.  Optimal potentials change little
 with little mass, and light nodes are next to nothing to Newton: terms of less than e⁻¹⁷ of the greatest are left out of sums, J is
 too rough for what they gain, and steps that mend them alone are refused.
 """
@@ -30,12 +30,12 @@ from .levels import cascade, prolonged
 COARSEST_START = 16  # points of an axis of the coarsest grid
 FALLING_Q = 1.0, 0.5**0.5, 0.5  # q on the finest grid
 NEAR_ALREADY = 0.25  # mean of |μ − a|/μ after a coarser grid that spares the first of them
-COARSE_PART, EVEN_PART = 0.1, 0.01  # mean of |μ − a|/μ at which Newton ends, on coarser grids and on the finest
+COARSE_PART, EVEN_PART = 0.1, 0.006  # mean of |μ − a|/μ at which Newton ends, on coarser grids and on the finest
 EVEN_STEPS = 25  # of Newton at each ε of each grid
 EVEN_KRYLOV = 60  # products in each at most: long steps, where light nodes are left to mend, bring more than short ones
 LESS_UNEVEN, IN_VAIN = 0.99, 5  # so many steps that do not leave this part of the least end it
 LIGHT, LIGHTEST = 1e-5, 1e-18  # of the mean mass: what is lifted, and the least that a simplex tells from nothing
-LIFTED = 0.25  # the power of a light mass that stays
+LIFTED = 1 / 6  # the power of a light mass that stays
 ROUGH_GAP = 1e-3  # of which a small part may be lost in a repair
 NEAR_BOUNDS_GAP = 0.1  # of what an interruption leaves; where W₂ is below some cells that takes smaller ε
 
@@ -117,7 +117,7 @@ class EvenStart:
 
 
 def lifted(mass: Array) -> Array:
-    """Masses m ≥ 0 with l (m/l)^¼ for those below l, `LIGHT` of the mean; 0 stays."""
+    """Masses m ≥ 0 with l (m/l)^⅙ for those below l, `LIGHT` of the mean; 0 stays."""
     light, least = (part * np.mean(mass) for part in (LIGHT, LIGHTEST))
     return np.where((mass > 0) & (mass < light), light * (np.maximum(mass, least) / light) ** LIFTED, mass)
 
