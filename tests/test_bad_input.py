@@ -21,6 +21,7 @@ from pmasolve import (
     ConstantSteps,
     ConvexBlocks,
     Diffused,
+    Event,
     FiniteDifference,
     FokkerPlanck,
     Fourier,
@@ -49,6 +50,7 @@ from pmasolve import (
     Torus,
     as_sampler,
     brenier,
+    choose_eps,
     compare,
     corrected,
     cross_check,
@@ -94,6 +96,7 @@ ONE = np.ones(32)
 DIP = np.where(np.arange(32) == 3, np.nan, 1.0)
 
 MASKED = np.ma.masked_less(np.linspace(-1, 1, 32), 0)
+SAMPLES = Problem.from_samples(*np.random.default_rng(1).standard_normal((2, 30, 2)))
 CLOUDS = Problem.from_samples(np.random.default_rng(0).random((300, 2)), np.zeros((1, 2)))
 
 # what is done: what the message must say (value, rule, remedy)
@@ -291,6 +294,12 @@ MISTAKES = {
     "no slope for particles": (lambda: mirror_langevin(MIRROR, None, [[0.0]], 0.1, 1, RNG), ["slope=None", "(n, dim)"]),
     "snr of words": (lambda: denoising.complexity([0.0, 1.0], ["x"]), ["snr holds", "real numbers"]),
     "masked snr": (lambda: denoising.complexity([0.0, 1.0], MASKED), ["snr is masked at 16", "filled"]),
+    "a bound that nothing meets": (lambda: Event("speed", below=np.nan), ["below=nan", "give a number"]),
+    "half a seed": (lambda: choose_eps(SAMPLES, seed=0.5), ["seed=0.5", "whole number, at least 0"]),
+    "half a seed of a resolution": (
+        lambda: denoising.resolution(SAMPLES.domain, [1.0], seed=0.5),
+        ["seed=0.5", "whole number"],
+    ),
     "half a draw": (lambda: denoising.complexity(PLANE, [1.0], draws=2.5), ["draws=2.5", "whole number"]),
     "draws of None": (lambda: denoising.complexity(PLANE, [1.0], draws=None), ["draws=None", "real number"]),
     "a bracket of words": (lambda: denoising.critical_snr([0.0, 1.0], "x", 2.0), ["snr='x'", "real number"]),
@@ -353,6 +362,13 @@ NUMBERS = {
     "logarithmic_steps(count)": logarithmic_steps,
     "logarithmic_steps(scale)": lambda v: logarithmic_steps(3, v),
     "scaling_study(t)": lambda v: scaling_study(PROBLEM, eps=[0.2, 0.1], t=v),
+    "choose_eps(halvings)": lambda v: choose_eps(SAMPLES, halvings=v),
+    "choose_eps(points)": lambda v: choose_eps(SAMPLES, points=v),
+    "choose_eps(seed)": lambda v: choose_eps(SAMPLES, seed=v),
+    "resolution(draws)": lambda v: denoising.resolution(SAMPLES.domain, [1.0], draws=v),
+    "resolution(seed)": lambda v: denoising.resolution(SAMPLES.domain, [1.0], seed=v),
+    "Event(below)": lambda v: Event("speed", below=v),
+    "Event(above)": lambda v: Event("speed", above=v),
 }
 
 # of these, what takes a whole number
@@ -360,6 +376,7 @@ COUNTS = [
     *("NewtonKrylov(steps)", "NewtonKrylov(krylov)", "NewtonKrylov(halvings)", "NewtonKrylov(coarsest)"),
     *("SemiDual(steps)", "SemiDual(coarsest)", "Richardson(levels)", "brenier(levels)"),
     *("square_root_steps(count)", "logarithmic_steps(count)"),
+    *("choose_eps(halvings)", "choose_eps(points)", "resolution(draws)"),
 ]
 
 

@@ -113,7 +113,8 @@ def test_derivatives(family, dim: int) -> None:
     assert np.allclose(differences(lambda other: other.at(y).value, psi), here.tangent(), atol=1e-7)
     assert np.allclose(differences(met, psi), here.paired(r, G), atol=1e-6)
     assert np.allclose(here.paired(r, G).sum(axis=0), here.paired_sum(r, G), atol=1e-11)
-    assert np.array_equal(here.only(np.array([2])).gradient, psi.at(y[[2]]).gradient)
+    alone = psi.at(y[[2]]).gradient  # BLAS may round one row otherwise than four
+    assert np.allclose(here.only(np.array([2])).gradient, alone, rtol=1e-14, atol=1e-15)
 
 
 @pytest.mark.parametrize("dim", [1, 2, 13])

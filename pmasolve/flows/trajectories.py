@@ -19,6 +19,10 @@ from .protocol import Flow, State, admit, columns, estimator_of, fields_of, reac
 class Event:
     """Ends a run, well, after the first step whose record has ``quantity`` below ``below`` or above ``above``.
 
+    Raises
+    ------
+    ValueError : bounds that are no numbers, NaN among them, which nothing would ever meet.
+
     Examples
     --------
     >>> steady = Event("speed", below=1e-8)  # sup |∂ₜu − mean| of MongeAmpere
@@ -29,6 +33,12 @@ class Event:
     quantity: str
     below: float = -np.inf
     above: float = np.inf
+
+    def __post_init__(self) -> None:
+        for name in ("below", "above"):
+            bound = getattr(self, name)
+            if np.isnan(number(bound, name)):
+                raise ValueError(f"{name}={bound}: no record is ever {name} it; give a number")
 
     def happened(self, record: Mapping[str, float]) -> bool:
         """Whether the record of a step meets the condition; a quantity the flow does not record is a ``ValueError``."""

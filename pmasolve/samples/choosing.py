@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..machine.arrays import Array, number, shown
+from ..machine.arrays import Array, integer, number, shown
 from ..machine.speaking import count, drawn, page, sheet
 from ..problems.grids import Cloud
 from ..problems.outcomes import REACHED, Outcome
@@ -162,7 +162,8 @@ def choose_eps(
 
     Raises
     ------
-    ValueError : densities on a grid, clouds on a torus, fewer than 8 points with mass, samples without spread, t ≤ 0.
+    ValueError : densities on a grid, clouds on a torus, fewer than 8 points with mass, samples without spread, t ≤ 0,
+        counts below 1 or not whole, a seed that is no whole number ≥ 0.
 
     Notes
     -----
@@ -187,7 +188,8 @@ def choose_eps(
     >>> found.gauge.name in ("self", "plain", "affine"), found.eps > 0.01
     (True, True)
     """
-    _admit_choice(problem, t, halvings, points)
+    _admit_choice(problem, t)
+    halvings, points, seed = integer(halvings, "halvings"), integer(points, "points"), integer(seed, "seed", 0)
     units = Units.of(problem) if t is None else Units.none(problem)
     kept = _candidates(t, gauges)
     walk = Walk(units, t, kept, halvings, points, seed)
@@ -262,7 +264,7 @@ def _shared(problem: Problem) -> Outcome:
     return (shared_points(x, y, WRONG_RISK) if all(problem.sampled) else None) or REACHED
 
 
-def _admit_choice(problem: Problem, t: float | None, halvings: int, points: int) -> None:
+def _admit_choice(problem: Problem, t: float | None) -> None:
     cloud = checked(problem).domain
     if not isinstance(cloud, Cloud):
         raise ValueError("choose_eps is for samples: for densities on a grid error_estimate() tells the error at an ε")
@@ -272,9 +274,6 @@ def _admit_choice(problem: Problem, t: float | None, halvings: int, points: int)
         )
     if t is not None and not 0 < number(t, "t") < np.inf:
         raise ValueError(f"t={t}: give a time > 0, or None for the fixed point")
-    for name, value in (("halvings", halvings), ("points", points)):
-        if number(value, name) < 1:
-            raise ValueError(f"{name}={value}: at least 1")
     for name, measure in (("x", problem.mu), ("y", problem.nu)):
         points_left = int(np.sum(np.exp(measure.log_density) > 0))
         if points_left < LEAST_POINTS:

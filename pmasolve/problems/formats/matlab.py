@@ -24,6 +24,6 @@ def read(file: Path, choice: Choice) -> Samples:
     if not head.startswith(b"MATLAB 5.0"):
         raise BadFile(f"{file} is no MATLAB file of level 5: save it with -v7")
     name = named(file, [name for name, _, kind in whosmat(file) if kind in NUMERIC_CLASSES], choice)
-    values = loadmat(file, variable_names=[name])[name]
+    values = loadmat(file, variable_names=[name], spmatrix=False)[name]
     values = values.toarray() if issparse(values) else np.asarray(values)
     return Samples(paged(file, refuse_colours(file, values), choice)).squeezed()

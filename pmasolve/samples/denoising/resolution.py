@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import kstwobign
 
-from ...machine.arrays import Array
+from ...machine.arrays import Array, integer
 from ...problems.clouds import Cloud
 from .complexity import as_source
 from .points import Points
@@ -85,7 +85,8 @@ def resolution(
 
     Raises
     ------
-    ValueError : a law that is no set of samples, too few of them, r that are not positive and ascending.
+    ValueError : a law that is no set of samples, too few of them, r that are not positive and ascending, draws
+        or a seed that are no whole numbers ≥ 1, ≥ 0.
 
     Notes
     -----
@@ -104,6 +105,7 @@ def resolution(
     ratios = [signal_to_noise(r) for r in np.atleast_1d(snr)]
     if not np.all(np.diff(ratios) > 0):
         raise ValueError(f"snr of shape {np.shape(snr)}: give the r in ascending order, each once")
+    draws, seed = integer(draws, "draws"), integer(seed, "seed", 0)
     first, second = (law.half(which, np.random.default_rng(seed)) for which in (0, 1))
     rng = np.random.default_rng(seed + 1)
     x, other = first.draw(draws, rng), second.draw(draws, rng)
