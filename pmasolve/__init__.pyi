@@ -63,7 +63,7 @@ from .flows.schedules import GrowingSteps as GrowingSteps
 from .flows.schedules import HarmonicSteps as HarmonicSteps
 from .flows.schedules import logarithmic_steps as logarithmic_steps
 from .flows.schedules import square_root_steps as square_root_steps
-from .flows.trajectories import Event as Event
+from .flows.events import Event as Event
 from .flows.trajectories import Stopped as Stopped
 from .flows.trajectories import Trajectory as Trajectory
 

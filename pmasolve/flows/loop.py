@@ -16,9 +16,10 @@ from ..machine.arrays import Array, having, real, shown
 from ..machine.progress import Show, progress_bar
 from ..machine.provenance import versions
 from ..problems.outcomes import INTERRUPTED, LISTENER_FAILED, REACHED, UNDER_WAY, Outcome
+from .events import Event
 from .protocol import Flow, admit, columns, fields_of, halted_of, last_look_of, reach, report_of, start, states_of
 from .trackers import ListenerFailed, OnStep, Step, asked, listeners
-from .trajectories import Event, Stopped, Trajectory, followed
+from .trajectories import Stopped, Trajectory, followed
 
 
 def evolve(
