@@ -144,7 +144,9 @@ def test_flows_cost_what_the_coupling_that_they_make_costs() -> None:
     flow = np.zeros((3, 1, 1, 8))
     flow[2, 0, 0] = [1.9, 0.75, 0.75, -0.3, 0.25, 0.0, -0.1, 0.0]
     moved, marginal, k = flow[2, 0, 0].copy(), a.copy(), np.arange(8)
-    cost, taken, left = _walk(flow, marginal[None, None], mean[None, None, None], np.array([0.0, 0.0, 1.0]), False)
+    cost, taken, left = _walk(
+        flow, marginal[None, None], mean[None, None, None], np.array([0.0, 0.0, 1.0]), False, False
+    )
     for x, f in enumerate(moved):
         giver, taker = (x, x + 1) if f > 0 else (x + 1, x)
         if f != 0:

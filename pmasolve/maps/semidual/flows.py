@@ -5,11 +5,13 @@ giving in proportion, changes the cost by m(|d|² + 2d·E[x−y|x']).  The secon
 to second order; so of all ways to move a − μ those with the least Σ m|d|² are cheap.  A step to the next cell costs h² for each
 cell on the way, a jump over k cells k² h².  Hence a flow f with div f = a − μ, f = −A∇p: one elliptic equation, whose A is μ so
 that mass goes where mass is, and a little more, which joins regions with voids between them where these are narrow.  Its edges are
-walked through one by one, each taking no more than there is; the rest waits for the next walk.  Every step makes one coupling of
-another, so that the bound holds whatever the flow is.
+walked through one by one, each taking no more than there is; the rest waits for the next walk, in another order.  Every step makes
+one coupling of another, so that the bound holds whatever the flow is.
 """
 
 from __future__ import annotations
+
+from itertools import cycle, islice
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
@@ -22,6 +24,8 @@ from .multigrid import Multigrid
 SOLVES, FLOW_KRYLOV_STEPS = 3, 8
 FLOW_FORCING = 1e-2  # of ‖a − μ‖, which a solve leaves
 WALKS = 8  # through all edges for one flow
+ORDERS = (False, False), (True, True), (False, True), (True, False)  # rows, and nodes of a row, backwards or not
+STUCK = 0.25  # of what is left: none follows where walks in all orders took less
 FLOW_RIDGE = 1e-6  # of μ: regions between which nothing flows need not balance
 VOIDS = 0.01  # of the mean mass: what nodes without mass conduct
 OPERATIONS = 4 * 3 * SOLVES * WALKS  # on the mean of one node, at most
@@ -53,13 +57,12 @@ class GridNetwork:
             if l1 <= enough or l1 > 0.5 * before:
                 break
             before, p = l1, self._potential(excess)
-            flow = finest.flow(p.reshape(shape))
-            for walk in range(WALKS):
-                more, taken, left = _walk(
-                    flow, a.reshape(shape), mean.reshape(self.grid.dim, *shape), squares, walk % 2 == 1
-                )
+            flow, stuck = finest.flow(p.reshape(shape)), 0
+            for order in islice(cycle(ORDERS), WALKS):
+                more, taken, left = _walk(flow, a.reshape(shape), mean.reshape(self.grid.dim, *shape), squares, *order)
                 cost, moved = cost + more, moved + taken
-                if left <= 0.1 * enough or taken < left:
+                stuck = stuck + 1 if taken < STUCK * left else 0
+                if left <= 0.1 * enough or stuck == len(ORDERS):
                     break
         return cost, moved
 
@@ -72,7 +75,7 @@ class GridNetwork:
 
 
 @jit
-def _walk(flow, a, mean, squares, backwards):
+def _walk(flow, a, mean, squares, rows_back, nodes_back):
     """Take each flow (3, n0, n1, n2), that from a node to the next one of an axis, as far as there is mass.
 
     Returns the cost added, the mass taken and what is left of the flows; ``flow``, ``a`` and ``mean`` are what remains.
@@ -81,10 +84,10 @@ def _walk(flow, a, mean, squares, backwards):
     dim = mean.shape[0]
     cost, moved, rest = 0.0, 0.0, 0.0
     for row in range(n0 * n1):
-        row = n0 * n1 - 1 - row if backwards else row
+        row = n0 * n1 - 1 - row if rows_back else row
         i, j = row // n1, row % n1
         for k in range(n2):
-            k = n2 - 1 - k if backwards else k
+            k = n2 - 1 - k if nodes_back else k
             for axis in range(3 - dim, 3):
                 f = flow[axis, i, j, k]
                 if f == 0.0:
