@@ -63,7 +63,7 @@ class Masses:
 class Iterate:
     """A potential F (units of ε), the plan that it makes, J, the plan's source marginal, and Σ|μ − a|/N.
 
-    A plan is most of the memory: an iterate that has been left has none.
+    Besides, the V-cycle that led here, if it may serve again.  Both are most of the memory: an iterate that has been left has none.
     """
 
     F: Array
@@ -71,11 +71,12 @@ class Iterate:
     value: float
     marginal: Array
     l1: float
+    multigrid: Multigrid | None = None
 
     def leave(self) -> Array:
         """G of the plan, which is forgotten."""
         assert self.plan is not None
-        G, self.plan = -self.plan.value, None
+        G, self.plan, self.multigrid = -self.plan.value, None, None
         return G
 
 
@@ -97,6 +98,7 @@ def ascent(masses: Masses, F: Array, eps: float, note: Note, most_krylov: int = 
             here.plan = plan(masses.grid, here.F + log_masses(masses.mu), eps)
         direction = directions.at(here, damping)
         here, length = _step(masses, here, direction, eps)
+        here.multigrid, directions.multigrid = directions.multigrid, None
         damping = _damping(damping, length)
         note({"points": masses.grid.size, "eps": eps, "l1": here.l1, "krylov": directions.krylov, "length": length})
 
@@ -129,7 +131,7 @@ class _Directions:
 
     def __init__(self, masses: Masses, most_krylov: int) -> None:
         self.masses, self.most, self.krylov = masses, most_krylov, 0
-        self.multigrid: Multigrid | None = None
+        self.multigrid: Multigrid | None = None  # for the next iterate
         self.damping = 0.0
 
     def at(self, here: Iterate, damping: float) -> Array:
@@ -140,33 +142,37 @@ class _Directions:
         """
         coupling, damped = here.plan, here.marginal + _ridge(here, damping)
         assert coupling is not None
-        self._renew(here, coupling, damping)
-        assert self.multigrid is not None
+        multigrid = self._of(here, coupling, damping)
         r, d, energy, p = self.masses.mu - here.marginal, np.zeros(here.F.shape), np.inf, None
         large, first = float(np.linalg.norm(r)), 0.0
         for count in range(self.most + 1):
-            z = self.multigrid.cycle(r)
+            z = multigrid.cycle(r)
             z += r / damped
             before, energy, self.krylov = energy, float(np.vdot(r, z)), count
             first = first or energy
             small = energy <= FORCING**2 * first and np.linalg.norm(r) <= FORCING * large
             if small or count == self.most:
                 break
-            p = z if p is None else z + (energy / before) * p
+            p = z if p is None else np.add(np.multiply(p, energy / before, out=p), z, out=p)
+            del z  # an array of the grid
             expected = coupling.expect(p)
             expected *= self.masses.nu
-            product = damped * p
-            product -= coupling.adjoint(expected)
+            product = coupling.adjoint(expected)
+            np.subtract(np.multiply(damped, p, out=expected), product, out=product)
             length = energy / float(np.vdot(p, product))
-            d += length * p
-            r -= length * product
+            d += np.multiply(p, length, out=expected)
+            r -= np.multiply(product, length, out=product)
+            del expected, product
+        self.multigrid = multigrid if self.krylov <= FEW_KRYLOV_STEPS else None
         return d
 
-    def _renew(self, here: Iterate, coupling: ConditionalPlan, damping: float) -> None:
-        """The V-cycle of this plan, unless the last one will do."""
-        if self.multigrid is None or self.krylov > FEW_KRYLOV_STEPS or damping != self.damping:
-            self.damping, self.multigrid = damping, None  # one at a time
-            self.multigrid = Multigrid(self.masses.grid, _spread(self.masses, coupling), _ridge(here, damping))
+    def _of(self, here: Iterate, coupling: ConditionalPlan, damping: float) -> Multigrid:
+        """The V-cycle of this plan, unless the one that led here will do."""
+        found, here.multigrid = here.multigrid, None
+        if found is None or damping != self.damping:
+            self.damping, found = damping, None  # one at a time
+            found = Multigrid(self.masses.grid, _spread(self.masses, coupling), _ridge(here, damping))
+        return found
 
 
 def _ridge(here: Iterate, damping: float) -> Array:
