@@ -284,3 +284,13 @@ def test_float32_is_not_exchanged_where_units_leave_its_range(length: float, bit
     level = Level(Problem(grid, lambda x, y: 0.1 * np.cos(TAU * x), lambda x, y: 0 * x), Fourier().on(grid))
     level.begin()
     assert level.correct(0.05, 10).bits == bits
+
+
+@pytest.mark.parametrize("grid", [Box((4, 6)), Torus((4, 12)), Box((4, 6, 4)), Torus((5,)), Box((4,))], ids=str)
+def test_the_smallest_grids_have_no_coarser_ones(grid: Box | Torus) -> None:
+    """Two thirds of 4 points are 3, which is no axis of a grid."""
+    mu, nu = 1 + np.random.default_rng(3).random((2, *grid.shape))
+    problem = Problem.from_densities(grid, mu, nu)
+    assert transport(problem, gap=1e-2).outcome.ok
+    assert _coarse_to_fine([grid], 32) == [grid]
+    assert transport(problem, method=NewtonKrylov()).potential.shape == grid.shape

@@ -17,7 +17,7 @@ from pmasolve.maps.semidual.ascent import FAR, FAR_ON_ZEROS, Masses, _approached
 from pmasolve.maps.semidual.bounds import lower_bound
 from pmasolve.maps.semidual.cascade import _on_all
 from pmasolve.maps.semidual.curves import _sorted, curve
-from pmasolve.maps.semidual.interval import REPAIRABLE, Best
+from pmasolve.maps.semidual.interval import LEAST_GAP, REPAIRABLE, Best
 from pmasolve.maps.semidual.levels import CUBIC, refined
 from pmasolve.maps.semidual.support import MARGIN, ROUNDED, Held
 from pmasolve.problems.grids import Grid
@@ -167,3 +167,32 @@ def test_sinkhorn_iterations_go_nearer_where_a_density_vanishes(floor: float) ->
     here = _approached(masses, iterate(masses, np.zeros(grid.shape), eps), eps)
     assert 0.4 * FAR_ON_ZEROS < here.l1 <= FAR
     assert (here.l1 <= FAR_ON_ZEROS) == (floor == 0)
+
+
+@pytest.mark.parametrize("gap", [np.inf, 1e300, 1e-320])
+@pytest.mark.parametrize("length", [1.0, 1e-30])
+@pytest.mark.parametrize("kind", [Torus, Box])
+def test_any_gap_may_be_asked_for(kind, length: float, gap: float) -> None:
+    """Infinite ones are met by the first plan; below `LEAST_GAP` products with W₂² may be nothing."""
+    grid = kind((40,), (length,))
+    mu, nu = corner(grid)
+    found, cost = semidual(grid, mu, nu, SemiDual(), gap), length**2 * exact(kind((40,)), mu, nu)
+    assert found.outcome.ok == (gap > 1)
+    assert found.lower <= cost * (1 + 1e-12)
+    assert cost <= found.upper * (1 + 1e-12) < np.inf
+    part = Held.of(Box((64, 64)), *corner(Box((64, 64))), 32)
+    assert part is not None
+    assert part.wanted(gap) == pytest.approx(max(gap, LEAST_GAP), rel=1e-12)
+
+
+@pytest.mark.parametrize("grid", [Box((40,)), Box((60, 9), (1.0, 0.7)), Torus((12, 9))], ids=str)
+def test_bounds_between_one_node_and_others_are_those_of_its_only_plan(grid: Grid) -> None:
+    """Marginals are right before any step; the potential in the void is then still what it began with."""
+    mu, nu = np.zeros(grid.shape), corner(grid)[1]
+    mu.flat[-1] = 1.0
+    for source, target in ((mu, nu), (nu, mu)):
+        found, cost = semidual(grid, source, target, SemiDual(), 1e-3), exact(grid, source, target)
+        assert found.outcome.ok
+        assert found.lower == pytest.approx(cost, rel=1e-9)
+        assert found.lower <= cost * (1 + 1e-12)
+        assert cost <= found.upper * (1 + 1e-12)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -194,8 +195,11 @@ def _coarse_to_fine(halved: list[Grid], coarsest: int) -> list[Grid]:
     """
     grids = []
     for grid in halved:
-        between = replace(grid, shape=tuple(next_fast_len(-(-2 * n // 3), real=True) for n in grid.shape))
-        grids += [between, grid] if min(between.shape) >= coarsest and between.size >= BUSY else [grid]
+        between = tuple(
+            next_fast_len(-(-2 * n // 3), real=True) for n in grid.shape
+        )  # of 4 points: 3, too few for a grid
+        worth = min(between) >= coarsest and prod(between) >= BUSY
+        grids += [replace(grid, shape=between), grid] if worth else [grid]
     return grids
 
 

@@ -18,7 +18,7 @@ from ...problems.grids import Grid
 from ...problems.outcomes import INTERRUPTED, REACHED, Outcome
 from .ascent import FAR, Iterate, Masses, Note, ascend, ascent
 from .bounds import PlanMoments, lower_bound
-from .interval import EQUAL, GAP_NOT_REACHED, REPAIRABLE, Best, SemiDualResult, identity
+from .interval import EQUAL, GAP_NOT_REACHED, LEAST_GAP, REPAIRABLE, Best, SemiDualResult, identity
 from .levels import cascade, prolonged
 from .support import Held
 
@@ -86,6 +86,7 @@ def semidual(
     """
     if (same := identity(grid, mu, nu)) is not None:
         return same
+    gap = max(gap, LEAST_GAP)  # less is nothing in products
     held = Held.of(grid, mu, nu, settings.coarsest)
     if held is None:
         return _on_all(grid, mu, nu, settings, gap, progress, start)

@@ -89,8 +89,14 @@ class Best:
         return self.gap <= self.wanted
 
     def raised(self, F: Array) -> None:
-        """The lower bound by a potential in units of dist², if it is better."""
-        lower, conjugate = lower_bound(self.masses.grid, self.masses.mu, self.masses.nu, F)
+        """The lower bound by a potential in units of dist², if it is better.  What it is in a void of the source is no bound.
+
+        There a start that is right already, as between one node and others, has not been looked at.
+        """
+        grid, mu = self.masses.grid, self.masses.mu
+        if not mu.all():
+            F = np.where(mu > 0, F, np.min(F, where=mu > 0, initial=np.inf) - 0.5 * diameter(grid))
+        lower, conjugate = lower_bound(grid, mu, self.masses.nu, F)
         if self.F is None or lower > self.lower:
             self.lower, self.F = lower, conjugate
 

@@ -48,7 +48,7 @@ class Held:
 
     def wanted(self, gap: float) -> float:
         """The gap on the part that makes one of at most ``gap`` on the whole, where that is above roundings."""
-        return max(gap - 4 * ROUNDED * (1 + gap), LEAST_GAP)
+        return max(gap * (1 - 4 * ROUNDED) - 4 * ROUNDED, LEAST_GAP)  # infinite gaps stay
 
     def extended(self, found: SemiDualResult) -> SemiDualResult:
         """What was found on the part, on the whole: nodes beyond it stay where they are."""
