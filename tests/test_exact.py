@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from threading import Timer
 
+import numba
 import numpy as np
 import ot
 import pytest
@@ -18,8 +21,9 @@ from scipy.sparse import eye_array, kron, vstack
 from pmasolve import Box, Problem, SemiDual, Simplex, Torus, Transport, load_map, pairwise, save_map, transport
 from pmasolve import distances as reference
 from pmasolve.machine.arrays import Array
+from pmasolve.machine.interruptions import breakable
 from pmasolve.maps import distances as many
-from pmasolve.maps import exact
+from pmasolve.maps import exact, few
 from pmasolve.maps.few import Support, holds, optimum_of_few
 from pmasolve.maps.network import NetworkBasis, heights
 from pmasolve.maps.pairs import Arcs
@@ -739,3 +743,39 @@ def test_masses_beside_a_light_background_are_those_given() -> None:
         assert max(np.ptp(strip) for values in (given.f, given.g) for strip in values) == 0
         interval = transport(given, gap=0, progress=False).interval
         assert Fraction(interval.lower) <= true <= Fraction(interval.upper)
+
+
+@numba.njit(nogil=True)
+def _busy(count):
+    """An array, after a while."""
+    x = 1.0
+    for k in range(count):
+        x += np.sin(x + k)
+    return np.array([x])
+
+
+def test_an_interruption_while_compiled_code_runs() -> None:
+    """Numba made a ``SystemError`` of it, with which every Ctrl-C between few nodes ended."""
+    _busy(1)
+    Timer(0.05, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt), breakable():
+        _busy(10**8)
+    with pytest.raises(SystemError, match="of another cause"), breakable():
+        raise SystemError("of another cause")
+
+
+def test_an_interruption_between_few_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Numba raises it, see above."""
+
+    def interrupted(*given: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as stop:
+            raise SystemError from stop
+
+    grid = Box((8, 8))
+    mu, nu = np.random.default_rng(3).random((2, 8, 8))
+    monkeypatch.setattr(few, "_simplex", interrupted)
+    assert transport(Problem.from_densities(grid, mu, nu), gap=0).outcome.name == "interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        pairwise(grid, [mu, nu], solve=partial(transport, gap=0))

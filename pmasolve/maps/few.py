@@ -17,6 +17,7 @@ import numba
 import numpy as np
 
 from ..machine.arrays import Array, Indices, Integers
+from ..machine.interruptions import breakable
 from ..problems.grids import Grid
 from .forests import least_cost_basis, settled
 from .network import WHOLE, heights, pivots, whole
@@ -74,6 +75,7 @@ def optimum_of_few(source: Support, target: Support, costs: WholeCosts) -> Optim
     return bounds.optimum(basic, True, rounds, arcs)
 
 
+@breakable()
 def bounds_of_few(source: Support, target: Support, costs: WholeCosts) -> tuple[Bounds, Basic, int, int]:
     """The bounds of the optimal cost alone, and what gives them: the basis, rounds and pairs."""
     u, v, rows, columns, there, flow, rounds, arcs = _by_clusters(source, target, costs)

@@ -26,6 +26,7 @@ import numpy as np
 from scipy.sparse import coo_array
 
 from ..machine.arrays import ROUNDOFF, Array, Indices
+from ..machine.interruptions import breakable
 from .forests import settled
 from .network import WHOLE, NetworkBasis
 from .pairs import Arcs, Costs, pairs_within
@@ -167,6 +168,7 @@ def optimum(
         raise BrokenOff(costs, best.optimum(best.basic, False, program.rounds, program.arcs.size)) from None
 
 
+@breakable()
 def _rounds(
     program: Program,
     u: Array,

@@ -13,6 +13,7 @@ from itertools import islice, pairwise
 import numpy as np
 
 from ...machine.arrays import Array, keep_integers, number
+from ...machine.interruptions import breakable
 from ...machine.progress import progress_bar
 from ...problems.grids import Grid
 from ...problems.outcomes import INTERRUPTED, REACHED, Outcome
@@ -115,6 +116,7 @@ def _on_all(
     return best.result(outcome, tuple(records))
 
 
+@breakable()
 def _solve_on(masses: Masses, start: Array | None, settings: SemiDual, gap: float, best: Best, note: Note) -> Outcome:
     if start is not None:
         return falling(-start, 1.0, settings, best, note)

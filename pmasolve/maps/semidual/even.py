@@ -19,6 +19,7 @@ from itertools import islice, pairwise
 import numpy as np
 
 from ...machine.arrays import Array
+from ...machine.interruptions import breakable
 from ...machine.progress import progress_bar
 from ...problems.grids import Grid
 from ...problems.outcomes import INTERRUPTED
@@ -75,6 +76,7 @@ class EvenStart:
         self.potential, self.interrupted, self.began = self.F, False, np.inf
         self.records: list[Mapping[str, float]] = []
 
+    @breakable()
     def go(self, note: Note) -> None:
         """To the potential."""
         levels = cascade(Masses.of(self.grid, lifted(self.masses.mu), lifted(self.masses.nu)), COARSEST_START)
