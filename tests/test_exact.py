@@ -285,8 +285,9 @@ def test_a_network_is_the_linear_program_and_goes_on(ties: bool) -> None:
             assert np.abs(plan.sum(1) - a).max() <= 1e-15
             assert np.abs(plan.sum(0) - b).max() <= 1e-15
             assert np.sum(plan * C) == pytest.approx(by_simplex(C, a, b) if C.max() > 0 else 0.0, abs=1e-14)
-            assert network.u @ a + network.v @ b == pytest.approx(np.sum(plan * C), abs=1e-13)
-            assert (C - network.u[:, None] - network.v >= -1e-13).all()
+            u, v = network.potentials
+            assert u @ a + v @ b == pytest.approx(np.sum(plan * C), abs=1e-13)
+            assert (C - u[:, None] - v >= -1e-13).all()
 
 
 @pytest.mark.parametrize("ties", [False, True])

@@ -85,14 +85,10 @@ class NetworkBasis:
         return pivots(self.n, self.tail, self.head, self.cost, self.height, self.flow, self.tree)
 
     @property
-    def u(self) -> Array:
-        """Potentials of the sources."""
-        return self.height[: self.n] * self.quantum
-
-    @property
-    def v(self) -> Array:
-        """Potentials of the targets."""
-        return -self.height[self.n : -1] * self.quantum
+    def potentials(self) -> tuple[Array, Array]:
+        """Of sources and targets, from a source's amid the others: the root's is off by prices, which would cost digits."""
+        pi = self.height[:-1] - np.partition(self.height[: self.n], self.n // 2)[self.n // 2]
+        return pi[: self.n] * self.quantum, -pi[self.n :] * self.quantum
 
     def basic(self) -> tuple[Indices, Indices]:
         """The pairs of the basis, counted from 0, and what flows there."""

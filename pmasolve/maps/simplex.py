@@ -58,7 +58,7 @@ class Basic:
         used, sent = arcs.chosen(chosen), flow / WHOLE
         if network.away <= UNMET:
             sent = settled(used.rows, used.columns, a, b, sent)
-        return cls(used.chosen(sent > 0), sent[sent > 0], network.away, network.u, network.v)
+        return cls(used.chosen(sent > 0), sent[sent > 0], network.away, *network.potentials)
 
 
 class Program:
