@@ -6,9 +6,9 @@ nodes.  Its steps are whole ones where ε is h² or more: so ε comes down on th
 where a coarser grid's potential was near already, from ½ h² on.
 The last two potentials take off what is of first order in ε: 2 F(ε/2) − F(ε).
 
-Light nodes are lifted first: below `LIGHT` of the mean mass a factor of 10⁶ becomes one of 10.  Optimal potentials change little
-with little mass, and light nodes are next to nothing to Newton: terms of less than e⁻¹⁷ of the greatest are left out of sums, J is
-too rough for what they gain, and steps that mend them alone are refused.
+Light nodes are lifted first, those of both sides by the same factor.  Optimal potentials change little with little mass, but much
+with how one side's compares to the other's; and light nodes are next to nothing to Newton: terms of less than e⁻¹⁷ of the greatest
+are left out of sums, J is too rough for what they gain, and steps that mend them alone are refused.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ COARSE_PART, EVEN_PART = 0.1, 0.006  # mean of |μ − a|/μ at which Newton end
 EVEN_STEPS = 25  # of Newton at each ε of each grid
 EVEN_KRYLOV = 60  # products in each at most: long steps, where light nodes are left to mend, bring more than short ones
 LESS_UNEVEN, IN_VAIN = 0.99, 5  # so many steps that do not leave this part of the least end it
-LIGHT, LIGHTEST = 1e-5, 1e-18  # of the mean mass: what is lifted, and the least that a simplex tells from nothing
-LIFTED = 1 / 6  # the power of a light mass that stays
+LIGHT, LIGHTEST = 1e-6, 1e-18  # of the mean mass: what is lifted, and the least that a simplex tells from nothing
 ROUGH_GAP = 1e-3  # of which a small part may be lost in a repair
 NEAR_BOUNDS_GAP = 0.1  # of what an interruption leaves; where W₂ is below some cells that takes smaller ε
 
@@ -79,7 +78,7 @@ class EvenStart:
     @breakable()
     def go(self, note: Note) -> None:
         """To the potential."""
-        levels = cascade(Masses.of(self.grid, lifted(self.masses.mu), lifted(self.masses.nu)), COARSEST_START)
+        levels = cascade(lifted(self.masses), COARSEST_START)
         F, q, finest = np.zeros(levels[0].grid.shape), COARSEST_Q, levels[-1]
         while q > 1:
             F = self._evened(levels[0], F, q, COARSE_PART, note)
@@ -118,10 +117,14 @@ class EvenStart:
         return self.F
 
 
-def lifted(mass: Array) -> Array:
-    """Masses m ≥ 0 with l (m/l)^⅙ for those below l, `LIGHT` of the mean; 0 stays."""
-    light, least = (part * np.mean(mass) for part in (LIGHT, LIGHTEST))
-    return np.where((mass > 0) & (mass < light), light * (np.maximum(mass, least) / light) ** LIFTED, mass)
+def lifted(masses: Masses) -> Masses:
+    """Light nodes of both sides times one factor, which brings the heaviest of them to `LIGHT`; 1 where a side has none."""
+    both = masses.mu, masses.nu
+    light = [(mass > 0) & (mass < LIGHT) for mass in both]
+    heaviest = [np.max(mass, where=some, initial=0.0) for mass, some in zip(both, light, strict=True)]
+    factor = LIGHT / max(heaviest) if all(heaviest) else 1.0
+    lifts = (np.where(some, factor * np.maximum(mass, LIGHTEST), mass) for mass, some in zip(both, light, strict=True))
+    return Masses.of(masses.grid, *lifts)
 
 
 def uneven(masses: Masses, here: Iterate) -> float:
