@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def breakable() -> Iterator[None]:
-    """A block, or as a decorator a function, in which compiled functions return arrays.
+    """A block, or as a decorator a function, in which compiled functions return several arrays.
 
-    Numba wraps these in Python as they return.  There an interruption that came meanwhile is raised, of which Numba makes a
+    Numba calls Python to wrap these.  There an interruption that came meanwhile is raised, of which Numba makes a
     ``SystemError`` that nobody catches; here it is a ``KeyboardInterrupt`` again.
 
     Examples
