@@ -154,9 +154,8 @@ def test_mass_crosses_a_light_background_in_every_direction(turns: int) -> None:
     mu, a = (np.rot90(mass / np.sum(mass), turns).copy() for mass in (density, density * more))
     network, before = flows.GridNetwork(Box((32, 32)), mu * 32**2), np.sum(np.abs(a - mu))
     network.carry(a, np.zeros((2, 32, 32)), mu, 1e-4 * before)
-    assert (
-        np.sum(np.abs(a - mu)) < 1e-3 * before
-    )  # 1e-5; nine tenths stay with two orders, all where one little walk is the last
+    # 1e-5; nine tenths stay with two orders, all where one walk that takes little is the last
+    assert np.sum(np.abs(a - mu)) < 1e-3 * before
 
 
 @pytest.mark.parametrize("floor", [0.0, 1e-3])
