@@ -195,3 +195,15 @@ def test_bounds_between_one_node_and_others_are_those_of_its_only_plan(grid: Gri
         assert found.lower == pytest.approx(cost, rel=1e-9)
         assert found.lower <= cost * (1 + 1e-12)
         assert cost <= found.upper * (1 + 1e-12)
+
+
+def test_a_plan_whose_weights_are_lost_has_no_bound() -> None:
+    """Spacings so unequal leave columns without any weight: the upper bound and the barycentre were NaN."""
+    grid, (mu, nu) = Torus((7, 7), (1e10, 1e-10)), np.zeros((2, 7, 7))
+    mu[2, 3], nu[:] = 1.0, np.random.default_rng(15).random((7, 7))
+    mu[5, 1] = 0.3
+    found = semidual(grid, mu, nu, SemiDual(), 0.05)
+    assert not found.outcome.ok
+    assert 0 <= found.lower <= found.upper
+    assert np.isfinite(found.barycentre).all()
+    assert np.isfinite(found.spread).all()

@@ -120,7 +120,8 @@ class Best:
             here.leave()  # the repair needs as much memory
             repair = repaired(masses.grid, moments, mu, GridNetwork(masses.grid, masses.mu), self.wanted)
             self.dear = (repair.upper - plain) / max(cells, 1e-300)
-            if self.moments is None or repair.upper < self.upper:
+            lost = np.isnan(repair.upper)  # weights that all round to nothing, between spacings too unequal
+            if not lost and (self.moments is None or repair.upper < self.upper):
                 self.upper, self.moments, self.l1 = repair.upper, moments, here.l1
         return wide
 
