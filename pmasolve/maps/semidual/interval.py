@@ -32,8 +32,8 @@ class SemiDualResult:
     potential : u, mean-free; φ = |x|²/2 + u is c-concave's counterpart, convex up to the grid.
     lower, upper : rigorous bounds of W₂² between the measures Σμ(x)δ_x and Σν(y)δ_y of the nodes.
     residual : Σ|μ − a| of the plan before its repair.
-    barycentre : E[y|x] of the plan, (dim, *shape), on a torus not wrapped; the node itself where there is no mass.
-    spread : (E|y − barycentre|²)^½ of the plan, 0 where there is no mass.
+    barycentre : E[y|x] of the plan, (dim, *shape), on a torus not wrapped; the node itself where the plan sends none.
+    spread : (E|y − barycentre|²)^½ of the plan, 0 where it sends none.
     outcome : `REACHED` if (upper − lower)/lower met the gap.
     records : one for each Newton step.
     coupling : (N, N) by flat indices, of sum 1, where the simplex made one.
