@@ -11,7 +11,7 @@ from pmasolve.problems.grids import Grid
 
 TAU = 2 * np.pi
 STEADY = Event("speed", below=2e-4)
-UNRESOLVED = {4: "unresolved", 188: "unresolved", 157: "convexity lost"}  # the last folds on 40 points, not on 60 to 160
+UNRESOLVED = {4: "unresolved", 157: "convexity lost", 188: "unresolved"}  # 157 folds on 40 points, not on 60
 
 
 def check(run: Trajectory) -> bool:
@@ -135,7 +135,7 @@ def survives(seed: int) -> None:
     problem, space = random_problem(seed)
     run = evolve(MongeAmpere(problem, space=space, rtol=1e-7), [20.0], events=[STEADY], throw=False)
     assert check(run) is (seed not in UNRESOLVED), (seed, problem.domain, space, str(run.outcome))
-    assert run.outcome.name.startswith(UNRESOLVED.get(seed, "event")), (seed, problem.domain, space, run.records["speed"][-1])
+    assert run.outcome.name.startswith(UNRESOLVED.get(seed, "event")), (seed, str(run.outcome))
 
 
 @pytest.mark.parametrize("seed", [6, 7, 13])
