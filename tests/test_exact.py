@@ -797,12 +797,17 @@ def _busy(count):
     return np.array([x]), np.empty(1, np.uint32)
 
 
+def _busy_again(times: int) -> None:
+    for _ in range(times):
+        _busy(10**6)
+
+
 def test_an_interruption_while_compiled_code_runs() -> None:
     """Numba made a ``SystemError`` of it, with which every Ctrl-C between few nodes ended."""
     _busy(1)
     Timer(0.05, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt), breakable():
-        _busy(10**7)
+        _busy_again(1000)  # until the timer has been there: some of the first times
     with pytest.raises(SystemError, match="of another cause"), breakable():
         raise SystemError("of another cause")
 

@@ -14,7 +14,7 @@ from pmasolve.calculus.operators import jet_of
 from pmasolve.calculus.transforms import Transform
 from pmasolve.maps import certificates
 from pmasolve.maps.level import REFUSED_STATE, Level
-from pmasolve.maps.newton import NewtonKrylov, _coarse_to_fine, _halved, newton
+from pmasolve.maps.newton import NewtonKrylov, _coarse_to_fine, _halved, _jagged, _unmoved, newton
 from pmasolve.maps.residual import positive_definite
 from pmasolve.studies.convergence import running_orders
 
@@ -253,6 +253,20 @@ def test_finer_grids_are_spared_where_coarse_ones_stall_alike_and_only_there(mon
     defects = {record["points"]: record["defect"] for record in found.records}
     assert defects[64**2] > 1
     assert found.outcome.name == "reached"
+
+
+def test_finer_grids_are_spared_after_two_without_a_step() -> None:
+    """Blobs that they resolve, on next to nothing: 128² and 256² would begin with the same potential, and stall as 64² did."""
+    grid = Torus((256, 256))
+    x, y = grid.points
+    blobs = [np.exp(-((x - c) ** 2 + (y - d) ** 2) / (2 * 0.05**2)) for c, d in ((0.3, 0.3), (0.5, 0.7), (0.7, 0.4))]
+    problem = Problem.from_densities(grid, 1e-3 + blobs[0], 1e-3 + blobs[1] + blobs[2])
+    found = newton(problem, Fourier(), 1e-10, NewtonKrylov())
+    assert not _jagged(problem)
+    assert [record["points"] for record in found.records] == [32**2, 64**2]
+    assert found.outcome.name == "stalled"
+    stuck, moved = {"step": 1, "length": 0.0}, {"step": 2, "length": 0.0}
+    assert [_unmoved(both) for both in ([stuck, stuck], [moved, stuck], [stuck, moved])] == [True, False, False]
 
 
 def test_no_grid_is_spared_that_resolves_sharp_densities() -> None:
