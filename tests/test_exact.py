@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -805,9 +806,13 @@ def _busy_again(times: int) -> None:
 def test_an_interruption_while_compiled_code_runs() -> None:
     """Numba made a ``SystemError`` of it, with which every Ctrl-C between few nodes ended."""
     _busy(1)
-    Timer(0.05, _thread.interrupt_main).start()
-    with pytest.raises(KeyboardInterrupt), breakable():
-        _busy_again(1000)  # until the timer has been there: some of the first times
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have jobs in the background ignore it
+    try:
+        Timer(0.05, _thread.interrupt_main).start()
+        with pytest.raises(KeyboardInterrupt), breakable():
+            _busy_again(1000)  # until the timer has been there: some of the first times
+    finally:
+        signal.signal(signal.SIGINT, before)
     with pytest.raises(SystemError, match="of another cause"), breakable():
         raise SystemError("of another cause")
 
