@@ -74,7 +74,7 @@ from pmasolve import (
 )
 from pmasolve.flows.langevin import QuadraticMirror
 from pmasolve.gaussian import Quadratic
-from pmasolve.machine.arrays import number, real
+from pmasolve.machine.arrays import generator, integer, number, real
 from pmasolve.problems.points import given
 from pmasolve.sinkhorn.softmin.dense import Dense
 from pmasolve.sinkhorn.softmin.separable import Separable
@@ -420,6 +420,12 @@ def test_four_point_zero_is_kept_as_four(made: Callable[[float], object], names:
     for name in names:
         assert isinstance(getattr(one, name), int), name
         assert getattr(one, name) == getattr(other, name) == 4
+
+
+def test_a_seed_beyond_the_floats_keeps_its_digits() -> None:
+    for seed in (2**60 + 1, np.int64(2**60 + 1), 2**127 + 1):
+        assert integer(seed, "seed", 0) == seed
+        assert generator(seed).integers(2**60) == np.random.default_rng(seed).integers(2**60)
 
 
 def test_sums_of_counts_that_are_floats_share_out_whole_anchors() -> None:

@@ -113,7 +113,7 @@ def integer(value: Any, name: str, least: int = 1) -> int:
     read = number(value, name)
     if not (read.is_integer() and read >= least):
         raise ValueError(f"{name}={shown(value)}: give a whole number, at least {least}")
-    return int(read)
+    return int(value if isinstance(value, Integral) else read)  # a seed of 2⁶⁰ + 1 is no float
 
 
 def generator(seed: Any, name: str = "seed") -> np.random.Generator:
@@ -132,7 +132,7 @@ def generator(seed: Any, name: str = "seed") -> np.random.Generator:
         return seed
     if not isinstance(seed, Real) or isinstance(seed, (bool, np.bool_)):
         raise ValueError(f"{name}={shown(seed)}: give a whole number ≥ 0, or a generator, np.random.default_rng(0)")
-    return np.random.default_rng(int(seed) if isinstance(seed, Integral) and seed >= 0 else integer(seed, name, 0))
+    return np.random.default_rng(integer(seed, name, 0))
 
 
 def keep_integers(record: Any, **least: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.sparse import issparse
 from ...machine.archives import BadFile
 from .samples import Choice, Samples, named, paged, refuse_colours
 
+AS_ARRAYS = {"spmatrix": False} if "spmatrix" in signature(loadmat).parameters else {}  # SciPy 1.14 has no such choice
 NUMERIC_CLASSES = {"double", "single", "logical", "sparse", *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64))}
 
 
@@ -24,6 +26,6 @@ def read(file: Path, choice: Choice) -> Samples:
     if not head.startswith(b"MATLAB 5.0"):
         raise BadFile(f"{file} is no MATLAB file of level 5: save it with -v7")
     name = named(file, [name for name, _, kind in whosmat(file) if kind in NUMERIC_CLASSES], choice)
-    values = loadmat(file, variable_names=[name], spmatrix=False)[name]
+    values = loadmat(file, variable_names=[name], **AS_ARRAYS)[name]
     values = values.toarray() if issparse(values) else np.asarray(values)
     return Samples(paged(file, refuse_colours(file, values), choice)).squeezed()
